@@ -1,0 +1,156 @@
+/*
+ * settings - a configuration that has been understood.
+ *
+ * Immutable once read; a reload reads a new one and swaps it whole. Every string
+ * lives in the settings' own arena. Defaults are those of a small site (the
+ * values stand in one table in settings.c, next to the key and its parser).
+ *
+ * Held by count, the one place where we count: sessions, workers and the queue
+ * keep the one they began with, and the last to let go frees it.
+ */
+#ifndef WAYPOST_SETTINGS_H
+#define WAYPOST_SETTINGS_H
+
+#include "policy/vocabulary/arena.h"
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/limits.h"
+#include "policy/vocabulary/network.h"
+#include "policy/vocabulary/reply.h"
+
+#include <stdatomic.h>
+
+/* Where in which file; every verdict and fault carries one. */
+struct place {
+    const char *file;
+    unsigned line, column;
+};
+
+struct listener_settings {
+    struct span title;
+    struct span address;      /* as written: "[::]:25", "127.0.0.1:2525" */
+    struct host_address host; /* parsed */
+    uint16_t port;
+    bool normalize;           /* bare CR or LF become CRLF instead of 550 */
+    struct place place;
+};
+
+/* One condition of a rule: a key, its values, perhaps negated. */
+struct condition;
+
+enum rule_action {
+    ACTION_RELAY, ACTION_REJECT, ACTION_DEFER, ACTION_DISCARD, ACTION_HOLD,
+};
+
+struct rule {
+    struct span title;
+    struct place place;
+    enum rule_action action;
+    struct reply reply;           /* code 0: the action's own */
+    struct condition *conditions; /* all must hold; see policy/judge.c */
+    size_t condition_count;
+};
+
+/* One member of via: a next hop. */
+enum hop_kind { HOP_MX, HOP_SMTP };
+
+struct hop {
+    enum hop_kind kind;
+    struct span text;         /* as written */
+    struct span host;         /* name or address; empty for mx */
+    bool is_literal;          /* host is an address: no look-up */
+    uint16_t port;            /* 25 where none is written */
+};
+
+struct retry_settings {
+    int64_t first_ms, most_ms;    /* 60 s, 1 h */
+    int64_t expire_ms;            /* 5 d */
+    int64_t expire_report_ms;     /* 2 d, for messages from <> */
+    int64_t warn_ms;              /* 4 h; 0: no delay notice */
+};
+
+struct route {
+    struct span title;
+    struct place place;
+    struct span *to;              /* folded patterns; [title] where none written */
+    size_t to_count;
+    struct span *from;            /* sender patterns; none: any sender */
+    size_t from_count;
+    struct hop *via;              /* tried in order */
+    size_t via_count;
+    struct span key;              /* stable text naming via (the destination),
+                                     e.g. "smtp://a:25,smtp://b:25"; for mx "mx" */
+    uint32_t connections;         /* most at once, 20 */
+    uint32_t messages_per_connection; /* 0: no limit */
+    int64_t idle_ms;              /* a free connection is kept so long; 2 s */
+    struct retry_settings retry;  /* the global ones where not set here */
+};
+
+struct resolver_settings {
+    enum { RESOLVER_SYSTEM, RESOLVER_RECURSE, RESOLVER_FORWARD } mode;
+    struct span *servers;         /* "127.0.0.1@5301" */
+    size_t server_count;
+    struct span *insecure;        /* domains not validated */
+    size_t insecure_count;
+    struct span root_hints;       /* file, "" for built in; recurse only */
+    struct span trust_anchor;     /* file, "" for Debian's */
+};
+
+enum log_form { LOG_POSTFIX, LOG_JSON };
+
+struct settings {
+    struct arena arena;
+    atomic_uint holders;
+    uint64_t epoch;               /* 1, 2, ...; set by who swaps it in */
+
+    struct span hostname;         /* default: the machine's, given by the caller */
+    struct span origin;           /* completes bare addresses; default hostname */
+    struct span postmaster;       /* "" when not set */
+    uint32_t workers;             /* 0: one for each core */
+    int64_t drain_ms;             /* 60 s */
+    struct { struct span path; uint64_t reserve_bytes; int64_t history_ms; }
+        queue;                    /* reserve 0: the smaller of 256 MB and a tenth */
+    struct { struct span socket; struct span http; } admin;
+    struct { enum log_form form; struct span tag; bool syslog; } log;
+    struct resolver_settings resolver;
+    struct limits limits;
+    struct retry_settings retry;
+
+    struct listener_settings *listeners;
+    size_t listener_count;
+    struct rule *rules;
+    size_t rule_count;
+    struct route *routes;         /* in file order */
+    size_t route_count;
+    struct route_index *route_index; /* see policy/route.h; made by settings_read */
+    struct span *own_domains;     /* exact folded domains named in "to" of relay
+                                     rules, for check's warnings */
+    size_t own_domain_count;
+};
+
+/*
+ * Reads a file for include; 0 and bytes appended, or a negative error. The only
+ * thing settings_read asks of the world.
+ */
+typedef int settings_file_fn(void *user, const char *path, struct buffer *out);
+
+struct settings_source {
+    const char *path;             /* NULL: no file, the built-in default */
+    const char *machine_name;     /* default for hostname */
+    const char *state_folder;     /* for the default queue path and socket */
+    settings_file_fn *read_file;
+    void *user;
+};
+
+/*
+ * Reads a whole configuration. Every fault is a line FILE:LINE:COLUMN: text in
+ * out_faults, warnings ("warning: ..." after the place) in out_warnings. Returns
+ * settings held once, or NULL when there was any fault.
+ */
+struct settings *settings_read(const struct settings_source *source,
+                               struct buffer *out_faults,
+                               struct buffer *out_warnings);
+
+struct settings *settings_hold(struct settings *s);
+void settings_release(struct settings *s);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * envelope - what SMTP says about a message besides its content.
+ *
+ * The names of RFC 5321 2.3.1. All spans are borrowed; who holds them is said
+ * where an envelope is handed over.
+ */
+#ifndef WAYPOST_ENVELOPE_H
+#define WAYPOST_ENVELOPE_H
+
+#include "policy/vocabulary/span.h"
+
+enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+
+struct envelope {
+    struct span sender;       /* reverse-path without <>; empty: null */
+    enum body_type body;      /* as declared in MAIL */
+    bool smtputf8;            /* SMTPUTF8 was declared */
+    bool has_8bit;            /* content has bytes over 127 */
+    struct span ret;          /* "", "FULL" or "HDRS"; RFC 3461 */
+    struct span envid;        /* decoded; RFC 3461 */
+    struct span client;       /* address of the client, as text */
+    struct span client_name;  /* its name, or "unknown" */
+    struct span helo;         /* as said */
+    struct span login;        /* authenticated identity, or empty */
+    struct span listener;     /* title of the listener it came in by */
+    struct span protocol;     /* SMTP, ESMTP, UTF8SMTP ...; RFC 3848 */
+    struct span message_id;   /* of the header, for the log; may be empty */
+    int64_t received_ms;      /* when its acceptance began */
+    uint64_t size_bytes;      /* of the content as stored */
+    uint32_t header_bytes;    /* of it, up to and with the empty line */
+};
+
+#endif

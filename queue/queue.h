@@ -1,0 +1,363 @@
+/*
+ * queue - the memory of the relay.
+ *
+ * Puts messages on disk, hands out what is due as work, and takes back what came
+ * of it. It does not decide (retry times, routes and reports come from above) and
+ * it knows neither sockets nor loops: each loop has a port, a mailbox whose
+ * callbacks run on that loop's own thread when it drains it.
+ *
+ * What it promises (tests carry the numbers):
+ *  Q1 durable before yes: a put's callback says 0 only after the transaction that
+ *     holds envelope and content was fsynced (WAL, synchronous=FULL; content in a
+ *     file was fsynced, file and folder, before that commit).
+ *  Q2 never both gone and unreported: a settle and its report are one transaction.
+ *  Q3 a crash un-claims: work lives in memory only; what is on disk and due is
+ *     handed out again at the next start.
+ *  Q4 duplicates only in doubt: settles go ahead of puts.
+ *  Q5 whole or not at all: content that no put named is removed.
+ *  Q6 no silent fresh start: foreign, damaged, newer or locked files are refused;
+ *     content carries a checksum that is verified when it is read from disk.
+ *  Q7 full disk is temporary (ERROR_FULL), a failed fsync or COMMIT is final.
+ *  Q8 bounded memory: the active set and the cache have caps, whatever the backlog.
+ *
+ *   put --> [writer: group commit] --> active set --slot--> work --> settle --+
+ *                  ^                      ^  refill (reader)                  |
+ *                  +----------------------|-----------------------------------+
+ *
+ * Threads: one writer (the only SQLite connection that writes or checkpoints), one
+ * reader (refill, alarms, lists), one historian, a few for large content. All
+ * functions below may be called from any thread but those of a port, which belong
+ * to the port's thread.
+ */
+#ifndef WAYPOST_QUEUE_H
+#define WAYPOST_QUEUE_H
+
+#include "policy/vocabulary/buffer.h"
+#include "policy/vocabulary/envelope.h"
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/reply.h"
+
+struct queue;
+struct queue_port;
+struct queue_slot;
+struct queue_body;
+struct queue_work;
+
+/* ------------------------------------------------------------ opening ---- */
+
+/* Where a lane leads today. Filled by queue_route_fn; spans are copied. */
+struct queue_destination {
+    struct buffer name;           /* the caller's buffer, cleared before */
+    uint32_t connections;         /* most at once; window starts at 5 or this */
+};
+
+/*
+ * Asked for a lane's destination when the lane is first used and after
+ * queue_reroute. Must be quick and pure; called with a lock held, on any thread.
+ * A lane that has no route gets a destination all the same (say "none"); its work is
+ * claimed and deferred by the relay like any other.
+ */
+typedef void queue_route_fn(void *user, struct span lane,
+                            struct queue_destination *out);
+
+enum queue_notice { QUEUE_INFO, QUEUE_WARNING, QUEUE_FATAL };
+/* One line for the log, any thread. After QUEUE_FATAL the process must end with
+ * _exit(75) as soon as the line is out: nothing more may be acknowledged. */
+typedef void queue_notice_fn(void *user, enum queue_notice kind,
+                             const char *text);
+
+struct queue_options {
+    const char *path;             /* of queue.db; its folder must exist */
+    uint64_t reserve_bytes;       /* 0: smaller of 256 MB and a tenth of the disk */
+    uint64_t cache_bytes;         /* content kept in memory; 0: 32 MB */
+    uint32_t active_most;         /* recipients in memory; 0: 20000 */
+    int64_t history_ms;           /* kept in history.db; 0: 30 days */
+    bool read_only;               /* no writer, no lock: for commands when no
+                                     daemon runs */
+    queue_route_fn *route;
+    void *route_user;
+    queue_notice_fn *notice;
+    void *notice_user;
+    int64_t (*now_ms)(void);      /* wall clock; NULL: the real one */
+};
+
+/*
+ * Checks, locks, upgrades, recovers (Q6, Q7), removes orphans, starts threads.
+ * On failure one sentence for a person, with what to do, is put into out_why.
+ */
+MUST int queue_open(struct queue **out_q, const struct queue_options *o,
+                    struct buffer *out_why);
+
+/* No new slot is opened and parked slots are told to close; puts, settles and open
+ * slots go on. Irrevocable: the first step of going down. */
+void queue_stop_claims(struct queue *q);
+/* Finishes every job handed in, checkpoints, stops the threads. All ports must have
+ * been closed. */
+void queue_close(struct queue *q);
+
+/* New routes: the active set is sorted anew, destinations no longer used go when their
+ * slots do. route_user is not used any more after the return. */
+void queue_reroute(struct queue *q, queue_route_fn *route, void *route_user);
+
+/* ------------------------------------------------------------- ports ----- */
+
+/* What a port is told, on its own thread, from within queue_port_drain. */
+struct queue_port_events {
+    /* Somebody must call queue_port_drain soon. ANY THREAD; must only wake. */
+    void (*wake)(void *user);
+    /* A slot was opened for this port: connect, then queue_slot_next. Always ended
+     * by queue_slot_close. */
+    void (*slot_opened)(void *user, struct queue_slot *slot);
+    /* A parked slot: call queue_slot_next again, there may be work. */
+    void (*slot_ready)(void *user, struct queue_slot *slot);
+    /* A slot that is parked, or yet to be told of, should be closed (stop_claims,
+     * or its destination is gone). */
+    void (*slot_ended)(void *user, struct queue_slot *slot);
+    /* Recipients whose delay notice or expiry has come, whatever their lane's
+     * state. To be settled like any work. */
+    void (*alarm)(void *user, struct queue_work *work);
+    /* The writer's backlog fell under its cap again. */
+    void (*eased)(void *user);
+};
+
+struct queue_port *queue_port_open(struct queue *q,
+                                   const struct queue_port_events *events,
+                                   void *user);
+/* Runs the callbacks that wait. Port's thread only. */
+void queue_port_drain(struct queue_port *p);
+/* No slot may be open. Callbacks of jobs still under way are dropped, the jobs are
+ * not. */
+void queue_port_close(struct queue_port *p);
+
+/* --------------------------------------------------------------- put ----- */
+
+enum queue_notify {               /* RFC 3461; 0: not given (FAILURE, DELAY) */
+    NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8,
+};
+
+struct queue_recipient {
+    uint32_t number;              /* within its message, from 0 */
+    struct span address;
+    struct span orcpt;            /* "rfc822;a@b" decoded, or empty */
+    unsigned notify;
+    struct span lane;             /* lane key; see policy/route.h */
+    bool held;
+    uint32_t attempts;            /* so far; 0 in a put */
+    int64_t due_ms;               /* 0 in a put: now */
+    int64_t expire_ms;            /* INT64_MAX: never */
+    int64_t warn_ms;              /* delay notice; INT64_MAX: none, or sent */
+    struct span last_reply;       /* "4.2.0 text" of the latest attempt */
+};
+
+/* What a put takes. Spans are borrowed for the call only (the queue copies). */
+struct queue_message {
+    uint64_t id;                  /* from queue_new_id */
+    struct envelope envelope;
+    const struct queue_recipient *recipients;
+    size_t recipient_count;
+    char *take_content;           /* malloc'ed, ownership moves; NULL when in body */
+    struct queue_body *take_body; /* finished content of large messages, or NULL */
+};
+
+/* Never the same twice, sorts by time; also across restarts. */
+uint64_t queue_new_id(struct queue *q);
+
+/*
+ * done says: rc 0, committed and fsynced; ERROR_FULL: 452 4.3.1; anything else: 451
+ * 4.3.0, nothing was kept. The message is lost to the caller in either case. Called
+ * with the port's user.
+ */
+typedef void queue_put_fn(void *user, uint64_t token, int rc, uint64_t id);
+void queue_put(struct queue_port *p, const struct queue_message *take_m,
+               queue_put_fn *done, uint64_t token);
+
+/* Room for so many more bytes above the reserve? Cheap; the figure is at most a
+ * second old. */
+bool queue_has_room(struct queue *q, uint64_t bytes);
+/* The writer is behind: stop reading content until `eased`. Cheap. */
+bool queue_is_behind(struct queue *q);
+
+/*
+ * Large content, written to a file in parts while it arrives. Nothing of it is mail
+ * until a put names it. Each append's done tells that those bytes have left memory;
+ * keep at most two under way. Errors are kept: the put then fails.
+ */
+typedef void queue_body_fn(void *user, uint64_t token, int rc);
+struct queue_body *queue_body_open(struct queue_port *p, uint64_t id);
+void queue_body_append(struct queue_body *b, char *take_bytes, size_t len,
+                       queue_body_fn *done, uint64_t token);
+void queue_body_abandon(struct queue_body *take_b);
+
+/* -------------------------------------------------------------- work ----- */
+
+/*
+ * Recipients of one message that share a destination, claimed until settled.
+ * Everything in it is its own, on one block, but content.
+ */
+struct queue_work {
+    uint64_t message;
+    struct envelope envelope;
+    struct queue_recipient *recipients;
+    size_t count;
+    struct span content;          /* all of it when small; at == NULL: it is in a file,
+                                     read it with queue_read */
+    bool is_alarm;                /* came by `alarm` */
+    int64_t active_ms;            /* when it came into the active set */
+};
+
+/* The name of the destination, as queue_route_fn gave it. */
+struct span queue_slot_destination(const struct queue_slot *slot);
+/* The lane of the work that would come next, for the look-up of MX names before
+ * anything is claimed (borrowed until the next call; empty when none). */
+struct span queue_slot_lane(struct queue_slot *slot);
+/* For the caller's own use. */
+void queue_slot_attach(struct queue_slot *slot, void *data);
+void *queue_slot_data(const struct queue_slot *slot);
+
+/*
+ * The next work for this slot, with at most `most` recipients, or NULL: then the slot
+ * is parked until slot_ready or slot_ended, or until it is closed.
+ * Turns: among senders of the destination one after the other; of one sender in order
+ * of arrival.
+ */
+struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most);
+
+/* The slot has a greeted connection: the destination is up, its backlog wakes. */
+void queue_slot_connected(struct queue_slot *slot);
+/*
+ * No connection could be made or greeted. reason: "4.4.1 text". backoff_ms is asked for
+ * when this makes the destination go down: n-th time in a row, from 1; answers how long
+ * to rest. The slot stays open; close it.
+ */
+typedef int64_t queue_backoff_fn(void *user, unsigned n);
+void queue_slot_failed(struct queue_slot *slot, struct span reason,
+                       queue_backoff_fn *backoff, void *user);
+/* The slot is given back. No work may be held by it unsettled. */
+void queue_slot_close(struct queue_slot *take_slot);
+
+/* Content in parts: up to len bytes from offset, at the end fewer. The first read of a
+ * message verifies nothing; the one that reaches the end has seen all bytes in order
+ * and fails with ERROR_CHECKSUM when they do not match. bytes are borrowed for the
+ * call of done. */
+typedef void queue_read_fn(void *user, uint64_t token, int rc, struct span bytes);
+void queue_read(struct queue_port *p, const struct queue_work *work,
+                uint64_t offset, size_t len, queue_read_fn *done, uint64_t token);
+
+enum queue_outcome {
+    OUTCOME_FREED,                /* not attempted after all; due as before */
+    OUTCOME_DELIVERED,
+    OUTCOME_DEFERRED,             /* due_ms, expire_ms, warn_ms are the new ones */
+    OUTCOME_FAILED,
+    OUTCOME_EXPIRED,
+    OUTCOME_DISCARDED,            /* by a rule */
+    OUTCOME_HELD,                 /* kept, not tried again until released */
+    OUTCOME_WARNED,               /* alarm only: warn_ms and expire_ms are new */
+};
+
+struct queue_result {
+    enum queue_outcome outcome;
+    int64_t due_ms, expire_ms, warn_ms;
+    struct status status;         /* enhanced status code */
+    struct span reply;            /* what was said, cleaned, one line */
+    struct span host;             /* "mx.example.org[192.0.2.1]:25" or empty */
+    int64_t delay_ms[4];          /* before the queue, in it, connecting, sending */
+    bool in_doubt;                /* the connection went after the final dot */
+};
+
+/*
+ * What came of a work, one result for each of its recipients; the work is freed. Reports
+ * (or NULL) go into the same transaction. done may be NULL; is_removed: nothing of the
+ * message is left. rc < 0 only when the queue is fatally ill.
+ */
+typedef void queue_settle_fn(void *user, uint64_t token, int rc,
+                             uint64_t message, bool is_removed);
+void queue_settle(struct queue_port *p, struct queue_work *take_work,
+                  const struct queue_result *results,
+                  const struct queue_message *take_reports, size_t report_count,
+                  queue_settle_fn *done, uint64_t token);
+
+/* ---------------------------------------------------------- operating ---- */
+
+enum queue_state {                /* of a recipient, or of a message's busiest one */
+    STATE_ACTIVE = 1, STATE_READY = 2, STATE_DEFERRED = 4, STATE_HELD = 8,
+    STATE_DELETED = 16,           /* can be undone for a day */
+};
+
+/* Empty spans and zeroes match everything. Text is a glob (* ? [...]), no case. */
+struct queue_filter {
+    uint64_t id;
+    struct span from, to, domain, client, login, reason;
+    unsigned states;              /* of enum queue_state; 0: all but deleted */
+    int64_t older_ms, newer_ms;   /* received before, after; 0: any */
+    uint32_t attempts;            /* at least */
+};
+
+struct queue_row_recipient {
+    struct span address, reason;  /* reason: last reply */
+    enum queue_state state;
+    uint32_t attempts;
+    int64_t due_ms;
+};
+
+struct queue_row {
+    uint64_t id;
+    int64_t received_ms, expire_ms;
+    uint64_t size_bytes;
+    struct span sender, client, login, helo;
+    enum queue_state state;
+    const struct queue_row_recipient *recipients;
+    size_t count;
+};
+
+/* Rows sorted by id, all borrowed for the call. next_id: pass it as after_id for the
+ * page that follows; 0: that was the last. */
+typedef void queue_page_fn(void *user, uint64_t token, int rc,
+                           const struct queue_row *rows, size_t count,
+                           uint64_t next_id);
+void queue_list(struct queue_port *p, const struct queue_filter *f,
+                uint64_t after_id, uint32_t limit, queue_page_fn *done,
+                uint64_t token);
+
+struct queue_count { uint64_t messages, recipients, bytes; };
+typedef void queue_count_fn(void *user, uint64_t token, int rc,
+                            const struct queue_count *count);
+void queue_count(struct queue_port *p, const struct queue_filter *f,
+                 queue_count_fn *done, uint64_t token);
+
+enum queue_change {
+    CHANGE_RETRY,                 /* due now, and the destinations' rest is over */
+    CHANGE_DELETE,                /* kept a day as deleted, then gone */
+    CHANGE_UNDELETE, CHANGE_HOLD, CHANGE_RELEASE,
+};
+/* Recipients that are being sent right now are left alone. who: for the audit event.
+ * done: how many messages were changed. */
+void queue_change(struct queue_port *p, const struct queue_filter *f,
+                  enum queue_change change, struct span who,
+                  queue_count_fn *done, uint64_t token);
+
+struct queue_stats {
+    uint64_t messages_ready, messages_deferred, messages_held; /* recipients */
+    uint64_t active, cached_bytes, slots, slots_parked;
+    uint64_t puts, settles, commits, commit_us_last, commit_us_max;
+    uint64_t wal_bytes, disk_free_bytes, history_behind, refusals_dropped;
+    uint64_t destinations_down;
+};
+void queue_stats(struct queue *q, struct queue_stats *out);
+
+/* A refusal, for the history: a bounded ring that may drop (and counts it). */
+struct queue_refusal {
+    int64_t at_ms;
+    struct span client, helo, login, sender, recipient, reply, rule;
+};
+void queue_refuse(struct queue *q, const struct queue_refusal *r);
+
+/* Memory of the relay that survives a restart (host penalties and the like): small
+ * values by kind and key. Put is asynchronous and unconfirmed; all of a kind are read
+ * at start. */
+void queue_note_put(struct queue *q, struct span kind, struct span key,
+                    struct span value, int64_t expire_ms);
+typedef void queue_note_fn(void *user, struct span key, struct span value);
+MUST int queue_notes(struct queue *q, struct span kind, queue_note_fn *each,
+                     void *user);
+
+#endif

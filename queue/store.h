@@ -1,0 +1,197 @@
+/*
+ * store - where the queue's facts are kept.
+ *
+ * The interface that a shared server database could stand behind as well: batches in,
+ * outcomes out, no SQL above it, and no belief that this process wrote every row.
+ * SQLite is behind it now (store_*.c). Its codes stop here: all functions answer 0 or a
+ * negative error (ERROR_FULL, ERROR_STORE, ERROR_DAMAGED ...), and store_why tells the
+ * person's sentence for the last one.
+ *
+ * One struct store: the writer's, the only one that writes or checkpoints. Any number of
+ * struct store_reader: read-only connections, one for each thread that reads; each call is
+ * one short read transaction.
+ */
+#ifndef WAYPOST_STORE_H
+#define WAYPOST_STORE_H
+
+#include "queue/queue.h"
+
+struct store;
+struct store_reader;
+struct history;
+
+/* ------------------------------------------------------------ opening ---- */
+
+/*
+ * Opens or creates path: flock on PATH.lock (held until close), application_id,
+ * user_version, quick structural check, upgrade of older schemas in one transaction,
+ * and where the WAL is not empty checkpoint(TRUNCATE) and fsync (Q6, Q7) before it
+ * returns. WAL, synchronous=FULL, auto_vacuum=INCREMENTAL, wal_autocheckpoint off (the
+ * writer calls store_checkpoint). out_why: one sentence with what to do.
+ * notices (tmpfs, overlay, network file system): warning lines, separated by '\n'.
+ */
+MUST int store_open(struct store **out_s, const char *path,
+                    struct buffer *out_why, struct buffer *out_notices);
+void store_close(struct store *s);
+const char *store_why(const struct store *s);
+
+/* ------------------------------------------------- the writer's batch ---- */
+
+MUST int store_begin(struct store *s);
+/* Any failure is final (Q7): the caller ends the process. */
+MUST int store_commit(struct store *s);
+void store_rollback(struct store *s);
+/* A job that fails alone: savepoint, then release (ok) or roll back (!ok). */
+MUST int store_job_begin(struct store *s);
+MUST int store_job_end(struct store *s, bool ok);
+
+/* Lane id for a key, created when new. Cached inside; rolled back creations are
+ * forgotten with their batch. */
+MUST int store_lane(struct store *s, struct span key, int64_t *out_lane);
+
+/* Envelope, recipients (lane ids found by key) and, when given, content. checksum is
+ * that of the content, also when it is in a file (has_file). */
+MUST int store_put(struct store *s, const struct queue_message *m,
+                   uint64_t checksum, bool has_file);
+
+/* One recipient's outcome and its event. DELIVERED, FAILED, EXPIRED and DISCARDED remove
+ * the row; the last one removes the message and its content (*out_removed; *out_has_file:
+ * the caller unlinks the file after the commit). work gives envelope and recipient. */
+MUST int store_settle(struct store *s, const struct queue_work *work, size_t i,
+                      const struct queue_result *r, int64_t now_ms,
+                      bool *out_removed, bool *out_has_file);
+
+/* A message was accepted: its event ("accepted", with client, size ...) goes with the
+ * put, inside store_put. */
+
+/* Destination memory: one row each, by name. */
+struct store_destination {
+    struct span name;
+    int64_t due_ms;               /* resting until; 0: up */
+    uint32_t downs;               /* failures in a row */
+    uint32_t window;              /* learned concurrency */
+    int64_t last_good_ms;
+    struct span last_error;
+    int64_t at_ms;                /* when this was written */
+};
+MUST int store_destination_put(struct store *s, const struct store_destination *d);
+
+MUST int store_note_put(struct store *s, struct span kind, struct span key,
+                        struct span value, int64_t expire_ms);
+
+/*
+ * One slice of a change: at most `limit` messages with id > after_id that match.
+ * skip(user, message, number) true: leave that recipient (it is being sent).
+ * each(user, message): told of each changed message. *out_last: 0 when done. The audit event
+ * is written with the first slice (after_id 0). DELETE marks rows deleted (due never, alarm
+ * in a day); files are kept until purged.
+ */
+struct store_change {
+    const struct queue_filter *filter;
+    enum queue_change change;
+    struct span who;
+    int64_t now_ms;
+    bool (*skip)(void *user, uint64_t message, uint32_t number);
+    void (*each)(void *user, uint64_t message);
+    void *user;
+};
+MUST int store_change(struct store *s, const struct store_change *c,
+                      uint64_t after_id, uint32_t limit,
+                      struct queue_count *count, uint64_t *out_last);
+/* Removes deleted messages whose day is over, at most limit; told of each with a file. */
+MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
+                     void (*has_file)(void *user, uint64_t message), void *user);
+/* Events up to and with this id are in the history: remove them. */
+MUST int store_events_done(struct store *s, int64_t last_event);
+
+/* Bytes in the WAL since the last checkpoint. */
+uint64_t store_wal_bytes(const struct store *s);
+/* PASSIVE; when `reset`, RESTART is tried so that the WAL begins anew. Never waits for a
+ * reader longer than a moment. */
+MUST int store_checkpoint(struct store *s, bool reset);
+/* Gives up to `pages` free pages back, when idle. */
+MUST int store_vacuum(struct store *s, int pages);
+/* The largest message id ever used (for queue_new_id). */
+uint64_t store_last_id(const struct store *s);
+
+/* ------------------------------------------------------------ reading ---- */
+
+MUST int store_reader_open(struct store_reader **out_r, const char *path);
+void store_reader_close(struct store_reader *r);
+
+/* Every lane that has recipients waiting, with the earliest due time. Paged by lane id. */
+typedef void store_lane_fn(void *user, int64_t lane, struct span key,
+                           int64_t due_ms);
+MUST int store_read_lanes(struct store_reader *r, int64_t after_lane,
+                          uint32_t limit, store_lane_fn *each, void *user,
+                          int64_t *out_last);
+
+MUST int store_read_destinations(struct store_reader *r,
+                                 void (*each)(void *user,
+                                              const struct store_destination *d),
+                                 void *user);
+
+/*
+ * Recipients of a lane due by now, sorted (due, message, number), after the cursor, at most
+ * limit, gathered by message: one work for each message in the page, on one block that the
+ * callee frees with free(); content is NULL (checksum and has_file are told). Small content
+ * is fetched by store_read_content.
+ */
+struct store_cursor { int64_t due_ms; uint64_t message; uint32_t number; };
+typedef void store_work_fn(void *user, struct queue_work *take_work,
+                           uint64_t checksum, bool has_file);
+MUST int store_read_due(struct store_reader *r, int64_t lane, int64_t now_ms,
+                        struct store_cursor *cursor, uint32_t limit,
+                        store_work_fn *each, void *user, bool *out_more);
+/* The earliest due time of a lane after now, or INT64_MAX. */
+MUST int store_read_next_due(struct store_reader *r, int64_t lane,
+                             int64_t after_ms, int64_t *out_due_ms);
+
+/* Messages whose alarm (delay notice or expiry of any recipient) has come: works with all
+ * their unsettled, unheld recipients. */
+MUST int store_read_alarms(struct store_reader *r, int64_t now_ms,
+                           uint64_t after_message, uint32_t limit,
+                           store_work_fn *each, void *user);
+
+/* Content of a small message, appended; ERROR_CHECKSUM, ERROR_GONE. */
+MUST int store_read_content(struct store_reader *r, uint64_t message,
+                            uint64_t checksum, struct buffer *out);
+
+/* As queue_list and queue_count. is_active tells what is in memory right now. */
+typedef bool store_active_fn(void *user, uint64_t message, uint32_t number);
+MUST int store_list(struct store_reader *r, const struct queue_filter *f,
+                    uint64_t after_id, uint32_t limit, int64_t now_ms,
+                    store_active_fn *is_active, void *user,
+                    void (*each)(void *user, const struct queue_row *row),
+                    uint64_t *out_next);
+MUST int store_count(struct store_reader *r, const struct queue_filter *f,
+                     int64_t now_ms, store_active_fn *is_active, void *user,
+                     uint64_t after_id, uint32_t limit,
+                     struct queue_count *count, uint64_t *out_next);
+MUST int store_read_notes(struct store_reader *r, struct span kind,
+                          int64_t now_ms, queue_note_fn *each, void *user);
+/* Ids of messages that have a file, sorted: for the removal of orphans at start. */
+MUST int store_read_files(struct store_reader *r, uint64_t after_id,
+                          uint32_t limit, uint64_t *ids, uint32_t *out_count);
+
+/* ------------------------------------------------------------ history ---- */
+
+/* PATH of the queue with "queue.db" replaced by "history.db" (or ".history" appended).
+ * Its own connection, WAL, committed FULL. Copies up to `limit` events from the queue
+ * (INSERT OR IGNORE by event id); *out_last is the last one copied, 0 when none. */
+MUST int history_open(struct history **out_h, const char *queue_path);
+MUST int history_drain(struct history *h, struct store_reader *r, uint32_t limit,
+                       int64_t *out_last);
+MUST int history_refusals(struct history *h, const struct queue_refusal *rows,
+                          size_t count);
+MUST int history_prune(struct history *h, int64_t before_ms, uint32_t limit);
+void history_close(struct history *h);
+
+/* XXH3 of content, fed in pieces (libxxhash). */
+struct checksum;
+struct checksum *checksum_new(void);
+void checksum_add(struct checksum *c, struct span bytes);
+uint64_t checksum_end(struct checksum *take_c);
+uint64_t checksum_of(struct span bytes);
+
+#endif

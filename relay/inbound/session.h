@@ -1,0 +1,120 @@
+/*
+ * session - one client's SMTP dialogue, as an engine.
+ *
+ * Bytes in, bytes out; it never waits, reads a clock or touches a socket. Where it
+ * needs something from outside it stops consuming input and says what it wants; the
+ * answer sets it going again. RFC 5321, 1870, 2920, 3463, 6152, 6531, 2034.
+ *
+ *   feed(bytes) -> output + wants            wants:
+ *     SESSION_READS    more input
+ *     SESSION_STORES   the draft is a finished message: put it, then session_stored
+ *     SESSION_CLOSES   send the output, then close
+ *
+ * What may be trusted: nothing a client said before its grammar was checked; the draft
+ * holds only accepted recipients.
+ */
+#ifndef WAYPOST_SESSION_H
+#define WAYPOST_SESSION_H
+
+#include "policy/judge.h"
+#include "policy/settings.h"
+#include "policy/vocabulary/arena.h"
+#include "policy/vocabulary/buffer.h"
+#include "policy/vocabulary/envelope.h"
+
+enum session_wants { SESSION_READS, SESSION_STORES, SESSION_CLOSES };
+
+struct draft_recipient {
+    struct address address;       /* completed ("postmaster" got its domain) */
+    bool hold, discard;           /* a rule said so */
+    const struct rule *rule;      /* that granted or discarded */
+};
+
+/* A transaction. All spans live in its arena until the next MAIL, RSET or EHLO. */
+struct draft {
+    uint64_t id;                  /* given when DATA begins */
+    struct envelope envelope;
+    struct address sender;
+    struct draft_recipient *recipients;
+    size_t count;
+    struct buffer content;        /* what of the content has not been taken away yet;
+                                     begins with our Received: line */
+    uint64_t taken_bytes;         /* content that session_take_content took */
+};
+
+/* A refusal or another event worth a log line. */
+enum session_event_kind {
+    SESSION_CONNECTED, SESSION_MAIL_REFUSED, SESSION_RCPT_REFUSED,
+    SESSION_DATA_REFUSED, SESSION_COMMAND_REFUSED, SESSION_CUT,
+    SESSION_DISCONNECTED,
+};
+struct session_event {
+    enum session_event_kind kind;
+    const char *stage;            /* CONNECT, MAIL, RCPT, DATA, END-OF-DATA ... */
+    struct reply reply;
+    struct span sender, recipient;
+    const struct rule *rule;      /* NULL when no rule did it */
+};
+
+/* What an engine may ask for without stopping. All quick, none may call back in. */
+struct session_world {
+    uint64_t (*new_id)(void *user);
+    /* Room for so many more bytes? false: 452 4.3.1. */
+    bool (*has_room)(void *user, uint64_t bytes);
+    /* 451 4.3.5 where no route is; else the address may be accepted. */
+    bool (*has_route)(void *user, struct span sender, const struct address *to);
+    /* One line for the log; spans borrowed for the call. */
+    void (*tell)(void *user, const struct session_event *e);
+    void *user;
+};
+
+struct session;
+
+/*
+ * settings and listener are held until session_free; world is borrowed. client_name: "unknown"
+ * where not looked up. The greeting is in the output at once.
+ */
+struct session *session_new(struct settings *settings,
+                            const struct listener_settings *listener,
+                            const struct host_address *client,
+                            struct span client_name,
+                            const struct session_world *world, int64_t now_ms);
+void session_free(struct session *s);
+
+/*
+ * Consumes input; answers how many bytes were taken. Fewer than given means it wants
+ * something first; the rest is to be fed again after the answer. Input may be cut
+ * anywhere. now_ms: wall clock.
+ */
+size_t session_feed(struct session *s, struct span in, int64_t now_ms);
+enum session_wants session_wants(const struct session *s);
+/* Bytes to be sent; the caller clears what it took. */
+struct buffer *session_output(struct session *s);
+
+/* The client has shut its writing side. Before the final dot nothing is kept. */
+void session_end_of_input(struct session *s, int64_t now_ms);
+/* When session_timeout must be called if nothing was fed until then (silence, or the
+ * data rate); INT64_MAX: never (while it waits for us). */
+int64_t session_deadline_ms(const struct session *s);
+void session_timeout(struct session *s, int64_t now_ms);
+/* We are going down: 421 4.3.2 as soon as it would read a command; at once when idle or
+ * in the middle of DATA. */
+void session_shut_down(struct session *s, int64_t now_ms);
+
+/* The message that is being received or wants to be stored; NULL outside DATA. */
+struct draft *session_draft(struct session *s);
+/* Is it in the middle of content? Then the caller may move draft->content away when it
+ * grows over CONTENT_SMALL, counting it in taken_bytes. */
+bool session_in_content(const struct session *s);
+/* The answer to SESSION_STORES: 0, or an error from the queue. */
+void session_stored(struct session *s, int rc, int64_t now_ms);
+/* Takes new settings for the next transaction (a reload). The old ones are released. */
+void session_reload(struct session *s, struct settings *settings,
+                    const struct listener_settings *listener);
+/* For the log: "EHLO", "DATA" ...: what it was doing; and counts. */
+const char *session_stage(const struct session *s);
+uint32_t session_messages(const struct session *s);
+const struct host_address *session_client(const struct session *s);
+struct span session_helo(const struct session *s);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * log - what happened, one line each.
+ *
+ * One table of events gives the line in Postfix's shape (people's tools read it) and the
+ * JSON object alike. Bytes from peers are always escaped; secrets have no field. Lines are
+ * gathered for each thread and written by one write(2) a batch; any thread may log.
+ */
+#ifndef WAYPOST_LOG_H
+#define WAYPOST_LOG_H
+
+#include "policy/settings.h"
+#include "policy/vocabulary/buffer.h"
+
+enum log_event {
+    LOG_STARTED,          /* qmgr: started, listening ... */
+    LOG_STOPPED,
+    LOG_NOTE,             /* qmgr: text of ours */
+    LOG_WARNING,          /* qmgr: warning: text */
+    LOG_FATAL,            /* qmgr: fatal: text */
+    LOG_CONNECT,          /* smtpd: connect from host[ip] */
+    LOG_DISCONNECT,       /* smtpd: disconnect from host[ip] commands=N messages=N */
+    LOG_LOST,             /* smtpd: lost connection after STAGE from host[ip] (text) */
+    LOG_CLIENT,           /* smtpd: ID: client=host[ip], listener=NAME, login=USER */
+    LOG_MESSAGE_ID,       /* smtpd: ID: message-id=<..> */
+    LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
+    LOG_REFUSED,          /* smtpd: NOQUEUE: reject: RCPT from host[ip]: 554 5.7.1 ...;
+                             from=<> to=<> proto=ESMTP helo=<> rule="NAME" FILE:LINE */
+    LOG_DELIVERY,         /* smtp: ID: to=<b>, relay=host[ip]:25, conn_use=N, delay=1.2,
+                             delays=a/b/c/d, dsn=2.0.0, status=sent (reply) */
+    LOG_REMOVED,          /* qmgr: ID: removed */
+    LOG_REPORT,           /* bounce: ID: sender non-delivery notification: ID2 */
+    LOG_CONNECT_FAILED,   /* smtp: connect to host[ip]:25: text */
+    LOG_EVENTS
+};
+
+/* Which fields an event uses is said in the table in log.c; others are ignored. */
+struct log_line {
+    enum log_event event;
+    uint64_t id;                  /* message; 0: none */
+    uint64_t other_id;            /* LOG_REPORT */
+    struct span host;             /* client or next hop name, "unknown" */
+    struct span address;          /* its IP */
+    uint16_t port;
+    struct span listener, login, helo, protocol;
+    struct span sender, recipient, message_id;
+    struct span relay;            /* LOG_DELIVERY: "host[ip]:25" or "none" */
+    struct span status;           /* sent, deferred, bounced, expired, held ... */
+    struct span stage;
+    struct span text;             /* reply, reason, our own words */
+    struct span rule;
+    struct place place;           /* of the rule */
+    struct status dsn;
+    int64_t delay_ms[4];          /* before the queue, in it, connecting, sending */
+    uint64_t size, count, commands;
+    uint32_t conn_use;
+};
+
+/* To stderr (with time and tag), or syslog when set; may be called again on a reload. */
+void log_open(enum log_form form, struct span tag, bool to_syslog);
+void log_put(const struct log_line *line);
+/* "name: text" shortcuts for LOG_NOTE, LOG_WARNING, LOG_FATAL. */
+void log_text(enum log_event event, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Writes out what was gathered; each loop calls it once a turn, and before the end. */
+void log_flush(void);
+
+/* One line without time, for tests and for both forms. */
+void log_render(struct buffer *b, enum log_form form, struct span tag,
+                const struct log_line *line);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * resolver - names to addresses, on a worker's loop.
+ *
+ * libunbound, one context for each worker, its descriptor in a uv_poll. Every
+ * call comes back exactly once, never before it has returned; a cancelled one does not
+ * come back. The answer is a value: "no such domain" is no error.
+ */
+#ifndef WAYPOST_RESOLVER_H
+#define WAYPOST_RESOLVER_H
+
+#include "policy/settings.h"
+
+#include <uv.h>
+
+struct resolver;
+struct resolver_query;
+
+enum resolver_kind {
+    RESOLVER_OK,
+    RESOLVER_NO_DOMAIN,           /* NXDOMAIN */
+    RESOLVER_NO_DATA,             /* the name exists, no such record */
+    RESOLVER_FAILED,              /* SERVFAIL, bogus, time-out: try later */
+};
+
+/* One host that may take the mail, with its addresses, both families. */
+struct mx_host {
+    struct span name;
+    uint16_t preference;
+    const struct host_address *addresses;
+    size_t count;
+};
+
+struct mx_answer {
+    enum resolver_kind kind;      /* of the look-up as a whole */
+    bool is_null_mx;              /* RFC 7505: 5.1.10 */
+    bool is_own;                  /* we are the best MX ourselves: 5.4.6 */
+    bool is_unsafe;               /* only unsafe targets were left: 5.4.4 */
+    bool is_secure;               /* all of it was validated by DNSSEC */
+    const struct mx_host *hosts;  /* sorted: preference, equal ones shuffled; at most
+                                     LIMIT_MX_HOSTS */
+    size_t count;
+    struct span why;              /* for people, when kind is not OK */
+};
+
+typedef void resolver_mx_fn(void *user, const struct mx_answer *a);
+
+struct resolver_options {
+    const struct resolver_settings *settings;
+    struct span hostname;         /* ours: cuts MX sets */
+    const struct host_address *own_addresses; /* ours, where we listen; cut MX sets */
+    size_t own_count;
+};
+
+MUST int resolver_open(struct resolver **out_r, uv_loop_t *loop,
+                       const struct resolver_options *o, struct buffer *out_why);
+/* Cancels everything; closed is called once the loop has let go of its handles. */
+void resolver_close(struct resolver *take_r, void (*closed)(void *user),
+                    void *user);
+
+/*
+ * The MX set of a domain with all addresses (RFC 5321 5.1, implicit MX; addresses of a
+ * literal domain [192.0.2.1] without a look-up), with unsafe targets left out and cut at our own name or address.
+ */
+struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
+                                   resolver_mx_fn *done, void *user);
+/* Addresses of one host (a smarthost), as an mx_answer with one host. port does not
+ * matter; loopback and private addresses are allowed. */
+struct resolver_query *resolver_host(struct resolver *r, struct span host,
+                                     resolver_mx_fn *done, void *user);
+void resolver_cancel(struct resolver_query *take_q);
+
+/* Answers are cached inside libunbound by their TTL; this drops them (SIGHUP). */
+void resolver_flush(struct resolver *r);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * client - our dialogue with a next hop, as an engine.
+ *
+ * Bytes in, bytes out, no socket, no clock. One client is one connection; it carries
+ * one transaction after the other. RFC 5321, 1870, 2920, 6152, 6531.
+ *
+ *   CLIENT_READS    wants replies (or the connection to be closed by the peer)
+ *   CLIENT_FREE     greeted and idle: client_start may be called
+ *   CLIENT_SENDS    wants content: client_content with the next bytes
+ *   CLIENT_DONE     outcomes are ready: read them, then client_next
+ *   CLIENT_CLOSES   nothing more can be done here: send the output, then close
+ *
+ * Pipelined where offered: MAIL, RCPT..., DATA in one write (never the body before the
+ * 354). When every recipient was refused and DATA got 354 all the same, a lone dot is
+ * sent and its reply disregarded. Delivered means: all of the body was handed over
+ * before that 250 was read.
+ */
+#ifndef WAYPOST_CLIENT_H
+#define WAYPOST_CLIENT_H
+
+#include "policy/vocabulary/buffer.h"
+#include "policy/vocabulary/envelope.h"
+#include "policy/vocabulary/limits.h"
+#include "policy/vocabulary/reply.h"
+
+enum client_wants {
+    CLIENT_READS, CLIENT_FREE, CLIENT_SENDS, CLIENT_DONE, CLIENT_CLOSES,
+};
+
+/* What kind of trouble a reply is: judged in one place, diagnosis.c. */
+enum diagnosis {
+    DIAGNOSIS_DELIVERED,
+    DIAGNOSIS_LATER,          /* this recipient (or message) again later */
+    DIAGNOSIS_OTHER_HOST,     /* the session's trouble: another MX now, else later */
+    DIAGNOSIS_FAILED,         /* for good */
+    DIAGNOSIS_AGAIN_NOW,      /* not refused, only not taken in this transaction
+                                 (452 after some were accepted): send the rest again */
+    DIAGNOSIS_IN_DOUBT,       /* connection lost after the final dot: later */
+};
+
+struct client_outcome {
+    enum diagnosis diagnosis;
+    struct status status;     /* 4.4.2, 5.1.1 ... never of class 0 */
+    struct span reply;        /* cleaned, one line, at most LIMIT_REPLY_STORED: "550
+                                 5.1.1 no such user (in reply to RCPT TO command)";
+                                 valid until client_next */
+};
+
+struct client_recipient { struct span address; };
+
+struct client_transaction {
+    const struct envelope *envelope;
+    const struct client_recipient *recipients;
+    size_t count;             /* 1 to client_recipients_most */
+};
+
+struct client_timeouts {      /* ms; behaviour of RFC 5321 4.5.3.2 by default */
+    int64_t greeting, helo, mail, rcpt, data, block, dot, quit;
+};
+extern const struct client_timeouts client_timeouts_default;
+
+struct client;
+
+struct client *client_new(struct span hostname,
+                          const struct client_timeouts *timeouts, int64_t now_ms);
+void client_free(struct client *c);
+
+void client_feed(struct client *c, struct span in, int64_t now_ms);
+enum client_wants client_wants(const struct client *c);
+/* To be sent; the caller clears what it took. */
+struct buffer *client_output(struct client *c);
+/* Bytes of ours have left: the block timer starts anew. */
+void client_sent(struct client *c, int64_t now_ms);
+
+/* Only when CLIENT_FREE. Borrowed until client_next. What the peer cannot take (SIZE,
+ * SMTPUTF8, 8BITMIME) is CLIENT_DONE without a byte sent. */
+void client_start(struct client *c, const struct client_transaction *t,
+                  int64_t now_ms);
+/* The next content bytes, dot-stuffed into the output (CRLF added where the last is
+ * missing); last: the final dot is put behind them, in the same output. */
+void client_content(struct client *c, struct span bytes, bool last,
+                    int64_t now_ms);
+/* The content cannot be read: the connection must be dropped before its end. */
+void client_content_failed(struct client *c, int64_t now_ms);
+/* Outcomes, one for each recipient. */
+const struct client_outcome *client_outcomes(const struct client *c);
+/* After the outcomes were read: sends RSET where one is needed. FREE, READS or CLOSES. */
+void client_next(struct client *c, int64_t now_ms);
+
+/* QUIT and wait for 221 a moment. Only when CLIENT_FREE. */
+void client_quit(struct client *c, int64_t now_ms);
+/* The connection is gone, or could not be made: reason "Connection refused" ... Every open
+ * transaction is CLIENT_DONE, then CLIENT_CLOSES. */
+void client_lost(struct client *c, struct span reason, int64_t now_ms);
+int64_t client_deadline_ms(const struct client *c);
+void client_timeout(struct client *c, int64_t now_ms);
+
+/* Has it been greeted (EHLO or HELO answered 2xx)? Until then trouble is the
+ * destination's: see client_trouble. */
+bool client_is_greeted(const struct client *c);
+/* Past the final dot, waiting for its reply: must not be cut when going down. */
+bool client_is_past_dot(const struct client *c);
+/* Why it wants to close before it was greeted (as an outcome), or why it closed. */
+const struct client_outcome *client_trouble(const struct client *c);
+uint32_t client_recipients_most(const struct client *c);
+uint32_t client_messages(const struct client *c);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * diagnosis - what kind of trouble is this reply?
+ *
+ * The one place where a next hop's words become our decision: whom it concerns and
+ * whether to try again. Also our own words for trouble without a reply. Pure.
+ */
+#ifndef WAYPOST_DIAGNOSIS_H
+#define WAYPOST_DIAGNOSIS_H
+
+#include "policy/vocabulary/reply.h"
+#include "relay/outbound/client.h"
+
+enum client_stage {
+    STAGE_CONNECT, STAGE_GREETING, STAGE_HELO, STAGE_MAIL, STAGE_RCPT, STAGE_DATA,
+    STAGE_CONTENT, STAGE_DOT, STAGE_RESET, STAGE_QUIT, STAGE_IDLE,
+};
+
+/* accepted_before: recipients of this transaction accepted before this reply. */
+enum diagnosis diagnose(enum client_stage stage, const struct reply *reply,
+                        size_t accepted_before);
+/* The enhanced status code of a reply, made up from the code where it has none or one
+ * of another class. */
+struct status diagnose_status(enum client_stage stage, const struct reply *reply);
+/* "(in reply to RCPT TO command)" and the like. */
+const char *stage_words(enum client_stage stage);
+
+#endif
