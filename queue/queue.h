@@ -101,7 +101,8 @@ void queue_reroute(struct queue *q, queue_route_fn *route, void *route_user);
 
 /* ------------------------------------------------------------- ports ----- */
 
-/* What a port is told, on its own thread, from within queue_port_drain. */
+/* What a port is told, on its own thread, from within queue_port_drain. A port without
+ * slot_opened is never given slots or alarms: it only puts, lists and changes. */
 struct queue_port_events {
     /* Somebody must call queue_port_drain soon. ANY THREAD; must only wake. */
     void (*wake)(void *user);
@@ -283,7 +284,8 @@ enum queue_state {                /* of a recipient, or of a message's busiest o
     STATE_DELETED = 16,           /* can be undone for a day */
 };
 
-/* Empty spans and zeroes match everything. Text is a glob (* ? [...]), no case. */
+/* Empty spans and zeroes match everything. Text is a glob (* ? [...]), no case. As `from`,
+ * "<>" and "MAILER-DAEMON" are the null sender. */
 struct queue_filter {
     uint64_t id;
     struct span from, to, domain, client, login, reason;

@@ -1,0 +1,254 @@
+/*
+ * filter - which messages do you mean?
+ *
+ * A row of `keys` says how a value is read and where it goes. Two conditions on
+ * one key are refused rather than joined, since people would differ on what
+ * that means; states are listed with commas.
+ */
+#include "relay/admin/filter.h"
+
+#include "policy/vocabulary/id.h"
+
+#include <stddef.h>
+
+enum { VALUE_MOST = 1024 };
+
+typedef bool read_fn(struct filter *f, void *field, struct span value,
+                     int64_t now_ms);
+
+static read_fn read_id, read_glob, read_states, read_moment, read_attempts;
+
+/* clang-format off */
+static const struct key {
+    const char *name;    read_fn *read;      size_t field;
+    const char *meant;
+} keys[] = {
+#define FIELD(name) offsetof(struct queue_filter, name)
+    { "id",       read_id,       FIELD(id),       "an id of 13 characters" },
+    { "from",     read_glob,     FIELD(from),     "a pattern" },
+    { "to",       read_glob,     FIELD(to),       "a pattern" },
+    { "domain",   read_glob,     FIELD(domain),   "a pattern" },
+    { "client",   read_glob,     FIELD(client),   "a pattern" },
+    { "login",    read_glob,     FIELD(login),    "a pattern" },
+    { "state",    read_states,   FIELD(states),   "active, ready, deferred, held or deleted" },
+    { "older",    read_moment,   FIELD(older_ms), "a duration such as 10min, 2h or 3d" },
+    { "newer",    read_moment,   FIELD(newer_ms), "a duration such as 10min, 2h or 3d" },
+    { "attempts", read_attempts, FIELD(attempts), "a number" },
+    { "reason",   read_glob,     FIELD(reason),   "a pattern" },
+#undef FIELD
+};
+
+static const struct { const char *name; enum queue_state state; } states[] = {
+    { "active", STATE_ACTIVE }, { "ready", STATE_READY },
+    { "deferred", STATE_DEFERRED }, { "held", STATE_HELD },
+    { "deleted", STATE_DELETED },
+};
+
+static const struct { const char *name; int64_t ms; } units[] = {
+    { "", 1000 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 },
+    { "d", 86400000 }, { "w", 604800000 },
+};
+/* clang-format on */
+
+enum {
+    KEY_COUNT = sizeof(keys) / sizeof(keys[0]),
+    STATE_COUNT = sizeof(states) / sizeof(states[0]),
+    UNIT_COUNT = sizeof(units) / sizeof(units[0]),
+};
+
+_Static_assert(KEY_COUNT <= 32, "filter.seen has a bit for each key");
+
+void filter_init(struct filter *f)
+{
+    *f = (struct filter){ 0 };
+}
+
+void filter_fini(struct filter *f)
+{
+    arena_reset(&f->arena);
+}
+
+static const struct key *find_key(struct span name)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (span_is(span_of(keys[i].name), name))
+            return &keys[i];
+    return NULL;
+}
+
+const char *filter_key(struct span name)
+{
+    const struct key *k = find_key(name);
+
+    return k ? k->name : NULL;
+}
+
+static bool read_id(struct filter *f, void *field, struct span value,
+                    int64_t now_ms)
+{
+    (void)f;
+    (void)now_ms;
+    /* 0 would mean every message. */
+    return id_parse(value, field) && *(uint64_t *)field != 0;
+}
+
+static bool read_glob(struct filter *f, void *field, struct span value,
+                      int64_t now_ms)
+{
+    (void)now_ms;
+    if (!value.len)
+        return false;
+    *(struct span *)field = arena_copy(&f->arena, value);
+    return true;
+}
+
+static bool read_states(struct filter *f, void *field, struct span value,
+                        int64_t now_ms)
+{
+    unsigned all = 0;
+
+    (void)f;
+    (void)now_ms;
+    do {
+        struct span name = span_trim(span_split(value, ',', &value));
+        unsigned one = 0;
+
+        for (size_t i = 0; i < STATE_COUNT; i++)
+            if (span_is(span_of(states[i].name), name))
+                one = states[i].state;
+        if (!one)
+            return false;
+        all |= one;
+    } while (value.at);
+    *(unsigned *)field = all;
+    return true;
+}
+
+static bool read_moment(struct filter *f, void *field, struct span value,
+                        int64_t now_ms)
+{
+    int64_t ms;
+
+    (void)f;
+    if (!filter_duration(value, &ms))
+        return false;
+    /* 0 would mean any time. */
+    *(int64_t *)field = ms < now_ms ? now_ms - ms : 1;
+    return true;
+}
+
+static bool read_attempts(struct filter *f, void *field, struct span value,
+                          int64_t now_ms)
+{
+    uint64_t n;
+
+    (void)f;
+    (void)now_ms;
+    if (!span_number(value, &n) || n > UINT32_MAX)
+        return false;
+    *(uint32_t *)field = (uint32_t)n;
+    return true;
+}
+
+bool filter_duration(struct span s, int64_t *out_ms)
+{
+    size_t digits = 0;
+    uint64_t n;
+    int64_t ms;
+
+    while (digits < s.len && s.at[digits] >= '0' && s.at[digits] <= '9')
+        digits++;
+    if (!span_number(span_first(s, digits), &n) || n > INT64_MAX)
+        return false;
+    for (size_t i = 0; i < UNIT_COUNT; i++) {
+        if (!span_is(span_skip(s, digits), span_of(units[i].name)))
+            continue;
+        if (__builtin_mul_overflow((int64_t)n, units[i].ms, &ms))
+            return false;
+        *out_ms = ms;
+        return true;
+    }
+    return false;
+}
+
+bool filter_add(struct filter *f, struct span key, struct span value,
+                int64_t now_ms, struct buffer *out_why)
+{
+    const struct key *k = find_key(key);
+    unsigned bit = k ? 1U << (unsigned)(k - keys) : 0;
+
+    if (!k) {
+        buffer_put_string(out_why, "there is no filter \"");
+        buffer_put_escaped(out_why, span_first(key, VALUE_MOST));
+        buffer_put_byte(out_why, '"');
+        return false;
+    }
+    if (f->seen & bit) {
+        buffer_printf(out_why, "%s is given twice", k->name);
+        return false;
+    }
+    if (value.len > VALUE_MOST ||
+        !k->read(f, (char *)&f->queue + k->field, value, now_ms)) {
+        buffer_printf(out_why, "%s should be %s, not \"", k->name, k->meant);
+        buffer_put_escaped(out_why, span_first(value, VALUE_MOST));
+        buffer_put_byte(out_why, '"');
+        return false;
+    }
+    f->seen |= bit;
+    return true;
+}
+
+static bool is_in(const char *name, const char *const *list)
+{
+    for (; list && *list; list++)
+        if (span_is(span_of(name), span_of(*list)))
+            return true;
+    return false;
+}
+
+bool filter_add_json(struct filter *f, const json_t *object,
+                     const char *const *except, int64_t now_ms,
+                     struct buffer *out_why)
+{
+    struct buffer number = { 0 };
+    bool is_good = true;
+    const char *name;
+    json_t *value;
+
+    /* Reading only, but jansson has no const iteration. */
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        struct span text;
+
+        if (is_in(name, except))
+            continue;
+        if (json_is_string(value)) {
+            text =
+                span_make(json_string_value(value), json_string_length(value));
+        } else if (json_is_integer(value)) {
+            buffer_clear(&number);
+            buffer_printf(&number, "%" JSON_INTEGER_FORMAT,
+                          json_integer_value(value));
+            text = buffer_span(&number);
+        } else {
+            buffer_printf(out_why, "the filter \"");
+            buffer_put_escaped(out_why, span_first(span_of(name), VALUE_MOST));
+            buffer_put_string(out_why, "\" should be text or a number");
+            is_good = false;
+            break;
+        }
+        is_good = filter_add(f, span_of(name), text, now_ms, out_why);
+        if (!is_good)
+            break;
+    }
+    buffer_fini(&number);
+    return is_good;
+}
+
+const char *filter_state_name(enum queue_state state)
+{
+    for (size_t i = 0; i < STATE_COUNT; i++)
+        if (states[i].state == state)
+            return states[i].name;
+    return "unknown";
+}

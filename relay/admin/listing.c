@@ -1,0 +1,286 @@
+/*
+ * listing - waiting mail as programs and people read it.
+ */
+#include "relay/admin/listing.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/id.h"
+#include "policy/vocabulary/utf8.h"
+#include "relay/admin/filter.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { COLUMN_STATE = 8, MINUTE = 60, HOUR = 3600, DAY = 86400 };
+
+/* ------------------------------------------------------- for programs ---- */
+
+json_t *listing_text(struct span s)
+{
+    struct buffer b = { 0 };
+    json_t *text = NULL;
+
+    /* jansson wants an address even for no bytes. */
+    if (utf8_is_valid(s))
+        text = json_stringn(s.len ? s.at : "", s.len);
+    if (text)
+        return text;
+    buffer_put_escaped(&b, s);
+    text = json_stringn(buffer_string(&b), b.len);
+    buffer_fini(&b);
+    ASSERT(text);
+    return text;
+}
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+    ASSERT(value && json_object_set_new(object, key, value) == 0);
+}
+
+static json_t *recipient_json(const struct queue_row_recipient *r)
+{
+    json_t *o = json_object();
+
+    put(o, "address", listing_text(r->address));
+    put(o, "state", json_string(filter_state_name(r->state)));
+    put(o, "attempts", json_integer(r->attempts));
+    put(o, "due", json_integer(r->due_ms / 1000));
+    if (r->reason.len)
+        put(o, "delay_reason", listing_text(r->reason));
+    return o;
+}
+
+void listing_put_json(struct buffer *b, const struct queue_row *row,
+                      bool in_full)
+{
+    struct span sender = row->sender.len ? row->sender : SPAN("MAILER-DAEMON");
+    json_t *o = json_object(), *recipients = json_array();
+    char *text;
+
+    put(o, "queue_id", json_string(id_print(row->id).at));
+    put(o, "arrival_time", json_integer(row->received_ms / 1000));
+    put(o, "message_size", json_integer((json_int_t)row->size_bytes));
+    put(o, "sender", listing_text(sender));
+    put(o, "state", json_string(filter_state_name(row->state)));
+    if (in_full) {
+        put(o, "client", listing_text(row->client));
+        put(o, "helo", listing_text(row->helo));
+        put(o, "login", listing_text(row->login));
+        if (row->expire_ms > 0 && row->expire_ms < INT64_MAX)
+            put(o, "expire_time", json_integer(row->expire_ms / 1000));
+    }
+    for (size_t i = 0; i < row->count; i++)
+        ASSERT(json_array_append_new(recipients,
+                                     recipient_json(&row->recipients[i])) == 0);
+    put(o, "recipients", recipients);
+    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    ASSERT(text);
+    buffer_put_string(b, text);
+    buffer_put_byte(b, '\n');
+    free(text);
+    json_decref(o);
+}
+
+/* --------------------------------------------------------- for people ---- */
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+
+    return json_is_string(v)
+               ? span_make(json_string_value(v), json_string_length(v))
+               : SPAN("");
+}
+
+static int64_t number_of(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static void put_size(struct buffer *b, int64_t bytes)
+{
+    static const char letters[] = "KMGT";
+    double n = (double)bytes;
+    size_t i = 0;
+
+    if (bytes < 1000) {
+        buffer_printf(b, "%lld", (long long)bytes);
+        return;
+    }
+    for (n /= 1024; n >= 1000 && i < sizeof(letters) - 2; i++)
+        n /= 1024;
+    buffer_printf(b, "%.*f%c", n < 10 ? 1 : 0, n, letters[i]);
+}
+
+static void put_duration(struct buffer *b, int64_t s)
+{
+    s = s < 0 ? 0 : s;
+    if (s < 2 * MINUTE)
+        buffer_printf(b, "%llds", (long long)s);
+    else if (s < 2 * HOUR)
+        buffer_printf(b, "%lldmin", (long long)(s / MINUTE));
+    else if (s < 2 * DAY)
+        buffer_printf(b, "%lldh", (long long)(s / HOUR));
+    else
+        buffer_printf(b, "%lldd", (long long)(s / DAY));
+}
+
+static void put_moment(struct buffer *b, int64_t s)
+{
+    time_t t = (time_t)s;
+    struct tm tm;
+    char text[64];
+
+    if (localtime_r(&t, &tm) &&
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm))
+        buffer_put_string(b, text);
+}
+
+/* Right-aligned in so many columns. */
+static void put_right(struct buffer *b, struct buffer *cell, int columns)
+{
+    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
+    buffer_clear(cell);
+}
+
+void listing_put_head(struct buffer *b)
+{
+    buffer_printf(b, "%-13s  %6s  %6s  %-8s  %s\n", "ID", "AGE", "SIZE",
+                  "STATE", "SENDER -> RECIPIENTS (WHAT THE LAST ATTEMPT MET)");
+}
+
+static void put_recipients(struct buffer *b, const json_t *recipients)
+{
+    const json_t *r;
+    size_t i;
+
+    json_array_foreach(recipients, i, r)
+    {
+        struct span reason = text_of(r, "delay_reason");
+
+        if (i)
+            buffer_put_string(b, ", ");
+        buffer_put_escaped(b, text_of(r, "address"));
+        if (!reason.len)
+            continue;
+        buffer_put_string(b, " (");
+        buffer_put_escaped(b, reason);
+        buffer_put_byte(b, ')');
+    }
+}
+
+/* Cuts what was put since `from` to so many characters. */
+static void cut(struct buffer *b, size_t from, size_t width)
+{
+    struct span line = span_skip(buffer_span(b), from);
+    size_t kept = 0, dots = 3, seen = 0;
+
+    while (line.len) {
+        size_t n = utf8_length(line);
+
+        if (seen + dots == width)
+            kept = b->len - line.len;
+        if (seen++ == width) {
+            b->len = kept;
+            buffer_put_string(b, "...");
+            return;
+        }
+        line = span_skip(line, n ? n : 1);
+    }
+}
+
+void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
+                      size_t width)
+{
+    size_t from = b->len;
+    struct buffer cell = { 0 };
+
+    buffer_put_escaped(b, text_of(message, "queue_id"));
+    buffer_put_string(b, "  ");
+    put_duration(&cell, now_s - number_of(message, "arrival_time"));
+    put_right(b, &cell, 6);
+    put_size(&cell, number_of(message, "message_size"));
+    put_right(b, &cell, 6);
+    buffer_put_escaped(&cell, text_of(message, "state"));
+    buffer_printf(b, "%-*s  ", COLUMN_STATE, buffer_string(&cell));
+    buffer_put_escaped(b, text_of(message, "sender"));
+    buffer_put_string(b, " -> ");
+    put_recipients(b, json_object_get(message, "recipients"));
+    if (width > 3)
+        cut(b, from, width);
+    buffer_put_byte(b, '\n');
+    buffer_fini(&cell);
+}
+
+static void put_fact(struct buffer *b, const char *name, struct span value)
+{
+    if (!value.len)
+        return;
+    buffer_printf(b, "%-9s ", name);
+    buffer_put_escaped(b, value);
+    buffer_put_byte(b, '\n');
+}
+
+static void put_recipient_story(struct buffer *b, const json_t *r,
+                                int64_t now_s)
+{
+    struct span reason = text_of(r, "delay_reason");
+    int64_t due = number_of(r, "due");
+
+    buffer_put_string(b, "  ");
+    buffer_put_escaped(b, text_of(r, "address"));
+    buffer_put_string(b, "\n    ");
+    buffer_put_escaped(b, text_of(r, "state"));
+    buffer_printf(b, ", %lld attempt%s", (long long)number_of(r, "attempts"),
+                  number_of(r, "attempts") == 1 ? "" : "s");
+    if (span_is(text_of(r, "state"), SPAN("deferred")) && due > now_s) {
+        buffer_put_string(b, ", next in ");
+        put_duration(b, due - now_s);
+    }
+    buffer_put_byte(b, '\n');
+    if (!reason.len)
+        return;
+    buffer_put_string(b, "    ");
+    buffer_put_escaped(b, reason);
+    buffer_put_byte(b, '\n');
+}
+
+void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s)
+{
+    int64_t arrived = number_of(message, "arrival_time");
+    int64_t expires = number_of(message, "expire_time");
+    const json_t *r;
+    size_t i;
+
+    put_fact(b, "message", text_of(message, "queue_id"));
+    put_fact(b, "state", text_of(message, "state"));
+    put_fact(b, "from", text_of(message, "sender"));
+    buffer_printf(b, "%-9s %lld bytes\n%-9s ", "size",
+                  (long long)number_of(message, "message_size"), "arrived");
+    put_moment(b, arrived);
+    buffer_put_string(b, ", ");
+    put_duration(b, now_s - arrived);
+    buffer_put_string(b, " ago\n");
+    if (expires) {
+        buffer_printf(b, "%-9s ", "expires");
+        put_moment(b, expires);
+        buffer_put_byte(b, '\n');
+    }
+    put_fact(b, "client", text_of(message, "client"));
+    put_fact(b, "greeting", text_of(message, "helo"));
+    put_fact(b, "login", text_of(message, "login"));
+    buffer_put_string(b, "to\n");
+    json_array_foreach(json_object_get(message, "recipients"), i, r)
+        put_recipient_story(b, r, now_s);
+}
+
+void listing_put_count(struct buffer *b, const json_t *count)
+{
+    long long messages = (long long)number_of(count, "messages");
+    long long recipients = (long long)number_of(count, "recipients");
+
+    buffer_printf(b, "%lld message%s, %lld recipient%s, ", messages,
+                  messages == 1 ? "" : "s", recipients,
+                  recipients == 1 ? "" : "s");
+    put_size(b, number_of(count, "bytes"));
+}

@@ -1,0 +1,41 @@
+/*
+ * listing - waiting mail as programs and people read it.
+ *
+ * The server turns a queue's row into a JSON object of one line, with the keys
+ * of `postqueue -j` and a few more; the command line turns that object into
+ * text. Text of strangers is JSON-escaped in the one (pure ASCII) and escaped
+ * for terminals in the other.
+ */
+#ifndef WAYPOST_LISTING_H
+#define WAYPOST_LISTING_H
+
+#include "policy/vocabulary/buffer.h"
+#include "queue/queue.h"
+
+#include <jansson.h>
+
+/*
+ * {"queue_id", "arrival_time", "message_size", "sender", "state", "recipients":
+ * [{"address", "state", "attempts", "due", "delay_reason"}]}, times in seconds,
+ * and a line end. The null sender is MAILER-DAEMON, as Postfix has it.
+ * delay_reason stands only where an attempt has failed. in_full adds client,
+ * helo, login and expire_time.
+ */
+void listing_put_json(struct buffer *b, const struct queue_row *row,
+                      bool in_full);
+
+/* A JSON string of any bytes: exact where they are UTF-8, else with \xHH in the
+ * place of what is not showable. */
+json_t *listing_text(struct span s);
+
+/* The columns' names. */
+void listing_put_head(struct buffer *b);
+/* One line of at most `width` characters (0: uncut), with its line end. */
+void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
+                      size_t width);
+/* All about one message, on many lines. */
+void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s);
+/* "12 messages, 13 recipients, 34.5K" */
+void listing_put_count(struct buffer *b, const json_t *count);
+
+#endif

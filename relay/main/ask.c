@@ -1,0 +1,207 @@
+/*
+ * ask - a question to the running relay, over its admin socket.
+ *
+ * HTTP by libcurl. Lines of the answer are handed out while it arrives, so that
+ * a long list needs no memory here and, since a slow reader slows the relay's
+ * side down, none there.
+ *
+ * A list that was cut off midway (the relay went down) ends with an error,
+ * never as if it were whole.
+ */
+#include "relay/main/ask.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/memory.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+enum { LINE_MOST = 64 * 1024 * 1024, HTTP_ERRORS = 400 };
+
+struct ask {
+    CURL *curl;
+    char *socket;
+    struct buffer query;
+    struct buffer line;  /* what has come of the next object */
+    struct buffer error; /* what the relay said was wrong */
+    ask_fn *each;
+    void *user;
+    bool is_ended; /* `each` has had enough */
+};
+
+struct ask *ask_new(struct span socket)
+{
+    struct ask *a = NEW(struct ask);
+
+    ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    a->curl = curl_easy_init();
+    ASSERT(a->curl);
+    a->socket = span_dup(socket);
+    a->line.cap = LINE_MOST;
+    return a;
+}
+
+void ask_free(struct ask *a)
+{
+    if (!a)
+        return;
+    curl_easy_cleanup(a->curl);
+    curl_global_cleanup();
+    free(a->socket);
+    buffer_fini(&a->query);
+    buffer_fini(&a->line);
+    buffer_fini(&a->error);
+    free(a);
+}
+
+void ask_add(struct ask *a, const char *key, const char *value)
+{
+    char *text = curl_easy_escape(a->curl, value, 0);
+
+    ASSERT(text);
+    buffer_printf(&a->query, "%c%s=%s", a->query.len ? '&' : '?', key, text);
+    curl_free(text);
+}
+
+/* One object. false: stop. */
+static bool take_object(struct ask *a)
+{
+    json_error_t why;
+    json_t *o = json_loadb(a->line.at, a->line.len, 0, &why);
+    json_t *error = json_object_get(o, "error");
+    bool goes_on = true;
+
+    buffer_clear(&a->line);
+    if (!o) {
+        buffer_printf(&a->error, "the relay's answer makes no sense: %s",
+                      why.text);
+        return false;
+    }
+    if (json_is_string(error)) {
+        buffer_clear(&a->error);
+        buffer_put_escaped(&a->error, span_of(json_string_value(error)));
+    } else {
+        goes_on = a->each(a->user, o);
+        a->is_ended = !goes_on;
+    }
+    json_decref(o);
+    return goes_on;
+}
+
+static size_t on_bytes(char *at, size_t size, size_t count, void *user)
+{
+    struct ask *a = user;
+    struct span in = { at, size * count }, rest;
+
+    while (in.len) {
+        struct span line = span_split(in, '\n', &rest);
+
+        buffer_put(&a->line, line);
+        if (a->line.overflow)
+            return 0;
+        if (rest.at && a->line.len && !take_object(a))
+            return 0;
+        in = rest;
+    }
+    return size * count;
+}
+
+static int complain(struct ask *a, CURLcode rc)
+{
+    long code = 0;
+
+    curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (a->is_ended)
+        return EX_OK;
+    if (a->error.len) {
+        (void)fprintf(stderr, "waypost: %s\n", buffer_string(&a->error));
+        return code == 404                 ? EX_NOINPUT
+               : code >= 500 || code < 400 ? EX_TEMPFAIL
+                                           : EX_USAGE;
+    }
+    if (rc == CURLE_COULDNT_CONNECT) {
+        (void)fprintf(stderr,
+                      "waypost: no relay answers on %s; start it with "
+                      "waypost run\n",
+                      a->socket);
+        return EX_UNAVAILABLE;
+    }
+    if (rc != CURLE_OK) {
+        (void)fprintf(stderr,
+                      "waypost: the answer of the relay broke off: "
+                      "%s\n",
+                      curl_easy_strerror(rc));
+        return EX_TEMPFAIL;
+    }
+    if (code >= HTTP_ERRORS) {
+        (void)fprintf(stderr, "waypost: the relay answered %ld\n", code);
+        return code >= 500 ? EX_TEMPFAIL : EX_USAGE;
+    }
+    return EX_OK;
+}
+
+int ask_stream(struct ask *a, const char *path, const json_t *body,
+               ask_fn *each, void *user)
+{
+    struct curl_slist *headers = NULL;
+    struct buffer url = { 0 };
+    char *text = NULL;
+    CURLcode rc;
+
+    a->each = each;
+    a->user = user;
+    a->is_ended = false;
+    buffer_clear(&a->line);
+    buffer_clear(&a->error);
+    buffer_printf(&url, "http://waypost/api/v1%s%s", path,
+                  buffer_string(&a->query));
+    curl_easy_reset(a->curl);
+    curl_easy_setopt(a->curl, CURLOPT_URL, buffer_string(&url));
+    curl_easy_setopt(a->curl, CURLOPT_UNIX_SOCKET_PATH, a->socket);
+    curl_easy_setopt(a->curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
+    if (body) {
+        text = json_dumps(body, JSON_COMPACT);
+        ASSERT(text);
+        headers = curl_slist_append(NULL, "Content-Type: application/json");
+        curl_easy_setopt(a->curl, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, text);
+    }
+    rc = curl_easy_perform(a->curl);
+    if (rc == CURLE_OK && a->line.len && !take_object(a))
+        rc = a->is_ended ? CURLE_OK : CURLE_WRITE_ERROR;
+    curl_slist_free_all(headers);
+    free(text);
+    buffer_fini(&url);
+    buffer_clear(&a->query);
+    return complain(a, rc);
+}
+
+static bool keep(void *user, const json_t *object)
+{
+    json_t **out = user;
+
+    if (!*out)
+        *out = json_deep_copy(object);
+    return true;
+}
+
+int ask_one(struct ask *a, const char *path, const json_t *body,
+            json_t **out_answer)
+{
+    json_t *answer = NULL;
+    int rc = ask_stream(a, path, body, keep, &answer);
+
+    if (rc == EX_OK && !answer) {
+        (void)fputs("waypost: the relay said nothing\n", stderr);
+        rc = EX_TEMPFAIL;
+    }
+    if (rc == EX_OK)
+        *out_answer = answer;
+    else
+        json_decref(answer);
+    return rc;
+}

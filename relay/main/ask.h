@@ -1,0 +1,37 @@
+/*
+ * ask - a question to the running relay, over its admin socket.
+ */
+#ifndef WAYPOST_ASK_H
+#define WAYPOST_ASK_H
+
+#include "policy/vocabulary/buffer.h"
+
+#include <jansson.h>
+
+struct ask;
+
+/* One JSON object of a streamed answer; false: enough. */
+typedef bool ask_fn(void *user, const json_t *object);
+
+/* socket: path of the relay's admin socket. */
+struct ask *ask_new(struct span socket);
+void ask_free(struct ask *a);
+
+/* Adds ?key=value to the next question. */
+void ask_add(struct ask *a, const char *key, const char *value);
+
+/*
+ * Asks and hands out each object of the answer as it arrives. body NULL: GET,
+ * else POST. Answers an exit code: 0; EX_UNAVAILABLE with no relay there,
+ * EX_TEMPFAIL, EX_USAGE for a refused question, EX_NOINPUT for what is not
+ * there; one sentence has then been printed on standard error. The question's
+ * parameters are forgotten.
+ */
+int ask_stream(struct ask *a, const char *path, const json_t *body,
+               ask_fn *each, void *user);
+
+/* The same for an answer of one object, which the caller lets go of. */
+int ask_one(struct ask *a, const char *path, const json_t *body,
+            json_t **out_answer);
+
+#endif

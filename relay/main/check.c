@@ -1,0 +1,35 @@
+/*
+ * check - is this configuration good?
+ *
+ * Every fault and warning of one run on standard error; exit 78 when there was
+ * a fault.
+ */
+#include "relay/main/configuration.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+int check_verb(const struct verb_call *call)
+{
+    struct buffer faults = { 0 }, warnings = { 0 };
+    struct settings *s;
+
+    if (call->argc)
+        return verbs_usage(call, "check takes no argument \"%s\"",
+                           call->argv[0]);
+    s = configuration_read(call, &faults, &warnings);
+    (void)fputs(buffer_string(&faults), stderr);
+    (void)fputs(buffer_string(&warnings), stderr);
+    if (s)
+        (void)printf("%s: good: %zu listener%s, %zu rule%s, %zu route%s\n",
+                     call->config ? call->config : "built-in configuration",
+                     s->listener_count, s->listener_count == 1 ? "" : "s",
+                     s->rule_count, s->rule_count == 1 ? "" : "s",
+                     s->route_count, s->route_count == 1 ? "" : "s");
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+    if (!s)
+        return EX_CONFIG;
+    settings_release(s);
+    return EX_OK;
+}

@@ -1,0 +1,124 @@
+/*
+ * configuration - the settings that a call of the program is about.
+ *
+ * The parser does no I/O; the file, the machine's name and the place where
+ * state lives by default ($XDG_STATE_HOME/waypost, ~/.local/state/waypost) come
+ * from here.
+ */
+#include "relay/main/configuration.h"
+
+#include "policy/vocabulary/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 16 * 1024 * 1024, NAME_MOST = 256, READ_AT_ONCE = 65536 };
+
+static int read_file(void *user, const char *path, struct buffer *out)
+{
+    size_t before = out->len;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = 0;
+    ssize_t n;
+
+    (void)user;
+    if (fd < 0)
+        return -errno;
+    for (;;) {
+        char *room = buffer_room(out, READ_AT_ONCE);
+
+        if (!room || out->len - before > FILE_MOST) {
+            rc = ERROR_TOO_BIG;
+            break;
+        }
+        n = read(fd, room, READ_AT_ONCE);
+        if (n < 0)
+            rc = -errno;
+        if (n <= 0)
+            break;
+        buffer_grew(out, (size_t)n);
+    }
+    (void)close(fd);
+    return rc;
+}
+
+/* As Postfix: a name without a domain becomes NAME.localdomain. */
+static void put_machine_name(struct buffer *b)
+{
+    char name[NAME_MOST] = "";
+
+    if (gethostname(name, sizeof(name) - 1) < 0 || !*name)
+        (void)snprintf(name, sizeof(name), "localhost");
+    buffer_put_string(b, name);
+    if (!strchr(name, '.'))
+        buffer_put_string(b, ".localdomain");
+}
+
+static void put_state_folder(struct buffer *b)
+{
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+
+    if (state && *state == '/') {
+        buffer_printf(b, "%s/waypost", state);
+        return;
+    }
+    if (!home || *home != '/') {
+        const struct passwd *p = getpwuid(geteuid());
+
+        home = p ? p->pw_dir : "/";
+    }
+    buffer_printf(b, "%s/.local/state/waypost", home);
+}
+
+struct settings *configuration_read(const struct verb_call *call,
+                                    struct buffer *out_faults,
+                                    struct buffer *out_warnings)
+{
+    struct buffer name = { 0 }, folder = { 0 };
+    struct settings *s;
+
+    put_machine_name(&name);
+    put_state_folder(&folder);
+    s = settings_read(
+        &(struct settings_source){ .path = call->config,
+                                   .machine_name = buffer_string(&name),
+                                   .state_folder = buffer_string(&folder),
+                                   .read_file = read_file },
+        out_faults, out_warnings);
+    buffer_fini(&name);
+    buffer_fini(&folder);
+    return s;
+}
+
+struct settings *configuration_load(const struct verb_call *call)
+{
+    struct buffer faults = { 0 }, warnings = { 0 };
+    struct settings *s = configuration_read(call, &faults, &warnings);
+
+    if (!s)
+        (void)fputs(buffer_string(&faults), stderr);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+    return s;
+}
+
+int configuration_make_folder(struct span path)
+{
+    char *copy = span_dup(path);
+    int rc = 0;
+
+    for (char *p = copy; rc == 0 && (p = strchr(p + 1, '/')) != NULL;) {
+        *p = '\0';
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+            rc = -errno;
+        *p = '/';
+    }
+    free(copy);
+    return rc;
+}

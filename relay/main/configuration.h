@@ -1,0 +1,26 @@
+/*
+ * configuration - the settings that a call of the program is about.
+ */
+#ifndef WAYPOST_CONFIGURATION_H
+#define WAYPOST_CONFIGURATION_H
+
+#include "policy/settings.h"
+#include "relay/main/verbs.h"
+
+/*
+ * Reads the call's file, or the built-in default where it has none. Faults and
+ * warnings are lines for people. NULL when there was any fault; else held once.
+ */
+struct settings *configuration_read(const struct verb_call *call,
+                                    struct buffer *out_faults,
+                                    struct buffer *out_warnings);
+
+/* The same for a verb: prints the faults on standard error. NULL: answer
+ * EX_CONFIG. */
+struct settings *configuration_load(const struct verb_call *call);
+
+/* Makes the folder of a file, and those above it, readable by the owner alone
+ * where they are missing. */
+MUST int configuration_make_folder(struct span path);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * verbs - finding what the user asked for.
+ *
+ * waypost [-c FILE] VERB [-c FILE] [arguments]. The last -c wins over earlier
+ * ones and over WAYPOST_CONFIG. `--version` and `--help` are verbs too.
+ */
+#include "relay/main/verbs.h"
+
+#include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/span.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+static verb_fn help_verb, version_verb;
+
+#define FILTERS_HELP                                                           \
+    "Filters (globs; all that are given must match):\n"                        \
+    "  --id ID            one message\n"                                       \
+    "  --from PATTERN     sender; '<>' is the null sender\n"                   \
+    "  --to PATTERN       a recipient\n"                                       \
+    "  --domain PATTERN   a recipient's domain\n"                              \
+    "  --client PATTERN   address it came from\n"                              \
+    "  --login PATTERN    who sent it\n"                                       \
+    "  --state STATE      active, ready, deferred, held, deleted; with "       \
+    "commas\n"                                                                 \
+    "  --older, --newer DURATION   received before or after: 10min, 2h, 3d\n"  \
+    "  --attempts N       tried at least so often\n"                           \
+    "  --reason PATTERN   what the last attempt met\n"
+
+/* clang-format off */
+static const struct verb verbs[] = {
+    { "check", "", check_verb,
+      "read the configuration and print every fault as FILE:LINE:COLUMN: text",
+      NULL },
+    { "queue", "list|show|count|retry|hold|release|delete|undelete [filters] [--json] [--yes]",
+      queue_verb,
+      "look at waiting mail and change it",
+      "  list               one line for each message (--json: one object a line)\n"
+      "  show ID            all about one message\n"
+      "  count              how many messages, recipients and bytes\n"
+      "  retry              due now, and their destinations need not rest\n"
+      "  hold, release      keep without trying; try again\n"
+      "  delete, undelete   can be undone for a day\n"
+      "What would change more than one message is only announced without --yes.\n"
+      "\n" FILTERS_HELP },
+    { "help", "[VERB]", help_verb, "print this, or more of one verb", NULL },
+    { "--help", "[VERB]", help_verb, NULL, NULL },
+    { "--version", "", version_verb, "print the version", NULL },
+};
+/* clang-format on */
+
+enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static void print_usage(FILE *to, const struct verb *v)
+{
+    (void)fprintf(to, "waypost %s [-c FILE]%s%s\n", v->name,
+                  *v->arguments ? " " : "", v->arguments);
+}
+
+static void print_overview(FILE *to)
+{
+    (void)fputs("Waypost, an SMTP relay. Usage: waypost VERB [-c FILE] ...\n\n",
+                to);
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (verbs[i].help)
+            (void)fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+    (void)fputs("\nWithout -c FILE the environment's WAYPOST_CONFIG names the "
+                "configuration;\nwithout that either, built-in defaults "
+                "serve.\n",
+                to);
+}
+
+static int help_verb(const struct verb_call *call)
+{
+    const struct verb *v;
+
+    if (call->argc == 0) {
+        print_overview(stdout);
+        return EX_OK;
+    }
+    v = find_verb(call->argv[0]);
+    if (!v)
+        return verbs_usage(call, "there is no verb \"%s\"", call->argv[0]);
+    print_usage(stdout, v);
+    if (v->help)
+        (void)printf("%s\n", v->help);
+    if (v->more)
+        (void)printf("\n%s", v->more);
+    return EX_OK;
+}
+
+static int version_verb(const struct verb_call *call)
+{
+    (void)call;
+    (void)puts("waypost " WAYPOST_VERSION);
+    return EX_OK;
+}
+
+int verbs_usage(const struct verb_call *call, const char *format, ...)
+{
+    va_list args;
+
+    (void)fputs("waypost: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputs("\nUsage: ", stderr);
+    print_usage(stderr, call->verb);
+    return EX_USAGE;
+}
+
+/* Moves the arguments that are not -c FILE together; false: -c has no FILE. */
+static bool take_config(int *argc, char **argv, const char **config)
+{
+    int kept = 0;
+
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "-c") != 0) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (++i == *argc)
+            return false;
+        *config = argv[i];
+    }
+    *argc = kept;
+    return true;
+}
+
+int verbs_main(int argc, char **argv)
+{
+    struct verb_call call = { .config = getenv("WAYPOST_CONFIG") };
+
+    if (call.config && !*call.config)
+        call.config = NULL;
+    argc = argc ? argc - 1 : 0;
+    argv++;
+    if (!take_config(&argc, argv, &call.config)) {
+        (void)fputs("waypost: -c needs a file\n", stderr);
+        return EX_USAGE;
+    }
+    if (argc == 0) {
+        print_overview(stderr);
+        return EX_USAGE;
+    }
+    call.verb = find_verb(argv[0]);
+    if (!call.verb) {
+        (void)fprintf(stderr,
+                      "waypost: there is no verb \"%s\"; see waypost help\n",
+                      argv[0]);
+        return EX_USAGE;
+    }
+    call.argc = argc - 1;
+    call.argv = argv + 1;
+    if (call.argc && strcmp(call.argv[0], "--help") == 0) {
+        struct verb_call help = { call.verb, NULL, 1, argv };
+
+        return help_verb(&help);
+    }
+    return call.verb->run(&call);
+}
