@@ -1,0 +1,689 @@
+"""What the tests with real peers share: a relay, a client and a next hop.
+
+Relay   a `waypost run` of its own in a temporary folder, with a generated
+        configuration on free loopback ports.
+Client  sends exact bytes and reads whole replies.
+Sink    an SMTP server that records every message byte for byte and answers any
+        stage as it is told, also with silence, a FIN, a RST or a closed window.
+
+Plain Python 3.11; nothing here knows pytest.
+"""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LONG = os.environ.get("WAYPOST_LONG") == "1"
+
+
+def program():
+    """The relay under test."""
+    named = os.environ.get("WAYPOST_EXE")
+    if named:
+        return pathlib.Path(named).resolve()
+    for place in ("build/relay/main/waypost", "build/waypost"):
+        if (ROOT / place).exists():
+            return ROOT / place
+    raise RuntimeError("no waypost program: build it, or set WAYPOST_EXE")
+
+
+def tool(name):
+    """One of the C programs of tests/fault: built by meson, else by cc here."""
+    source = {"ledger_generator": "generator.c", "ledger_sink": "sink.c",
+              "libfaults.so": "shim.c"}[name]
+    try:
+        exe = program()
+    except RuntimeError:
+        exe = None
+    if exe:
+        for up in exe.parents[:4]:
+            if (up / "tests/fault" / name).exists():
+                return up / "tests/fault" / name
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "/tmp"))
+    cache = cache / f"waypost-tests-{os.getuid()}"
+    cache.mkdir(parents=True, exist_ok=True)
+    path, made = ROOT / "tests/fault" / source, cache / name
+    newest = max(p.stat().st_mtime for p in path.parent.glob("*.[ch]"))
+    if not made.exists() or made.stat().st_mtime < newest:
+        shared = ["-shared", "-fPIC"] if name.endswith(".so") else []
+        fresh = cache / f"{name}.{os.getpid()}"
+        subprocess.run(["cc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", *shared,
+                        "-o", fresh, path, "-ldl", "-lpthread"], check=True)
+        os.replace(fresh, made)
+    return made
+
+
+_given = set()
+
+
+def free_port(family=socket.AF_INET, host="127.0.0.1"):
+    """A port nobody listens on, and that was not given before. From below the
+    range of ports that outgoing connections take, so that it stays free."""
+    for port in range(11000 + os.getpid() * 7 % 9000, 31000):
+        if port in _given:
+            continue
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            try:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind((host, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise RuntimeError("no free port")
+
+
+def wait_for(question, seconds=10.0, what="it"):
+    """Asks until the answer is true; answers it."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not happen within {seconds} s")
+        time.sleep(0.01)
+
+
+def wait_for_port(port, process=None, seconds=15.0, host="127.0.0.1"):
+    def is_there():
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"ended with {process.returncode}")
+        try:
+            socket.create_connection((host, port), 1).close()
+            return True
+        except OSError:
+            return False
+    wait_for(is_there, seconds, f"a server on port {port}")
+
+
+def end(process, seconds=15):
+    """SIGTERM, then, if it does not obey, SIGKILL."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return process.returncode
+
+
+# ------------------------------------------------------------------ relay ----
+
+def block(name, values):
+    """One section of a configuration."""
+    if not values:
+        return ""
+    lines = "".join(f"    {k} = {v}\n" for k, v in values.items())
+    return f"{name} {{\n{lines}}}\n"
+
+
+class Relay:
+    """A waypost in a folder of its own.
+
+    routes: {pattern: next hop or list of them}; rules: text, or None for the one
+    that lets loopback relay; limits, retry, queue: {key: value as written};
+    extra: further configuration text.
+    """
+
+    def __init__(self, folder, routes=None, rules=None, limits=None,
+                 retry=None, queue=None, extra="", hostname="relay.test",
+                 address="127.0.0.1", env=None, listener="", open_files=None,
+                 top=""):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.address, self.port = address, free_port()
+        self.config = self.folder / "waypost.conf"
+        self.log_path = self.folder / "waypost.log"
+        self.queue_path = self.folder / "queue.db"
+        self.process, self.env, self.open_files = None, env, open_files
+        self.routes = routes or {}
+        self.rules = rules if rules is not None else (
+            'rule "loopback" { client = {"127.0.0.0/8"}  action = relay }\n')
+        # a unit test's patience: nothing here waits for minutes
+        self.retry = {"first": '"1s"', "most": '"2s"', **(retry or {})}
+        self.limits = {"sessions-per-client": 1000, **(limits or {})}
+        self.queue = {"reserve": '"1MB"', **(queue or {})}
+        self.extra, self.hostname, self.listener = extra, hostname, listener
+        self.top = top
+        self.write_config()
+
+    def write_config(self):
+        text = f'hostname = "{self.hostname}"\n{self.top}\n'
+        text += block("queue", {"path": f'"{self.queue_path}"', **self.queue})
+        text += (f'listener "test" {{ address = "{self.address}:{self.port}" '
+                 f'{self.listener} }}\n')
+        text += f'admin {{ socket = "{self.folder}/admin.sock" }}\n'
+        text += block("limits", self.limits) + block("retry", self.retry)
+        text += self.rules + "\n"
+        for pattern, hops in self.routes.items():
+            hops = [hops] if isinstance(hops, str) else hops
+            via = ", ".join(f'"{h}"' for h in hops)
+            text += f'route "{pattern}" {{ via = {{{via}}} }}\n'
+        self.config.write_text(text + self.extra + "\n")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        self.stop()
+        if kind is not None:
+            print(self.log()[-6000:])
+
+    def start(self, wait=True):
+        def more_files():
+            if self.open_files:
+                hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+                resource.setrlimit(resource.RLIMIT_NOFILE,
+                                   (min(self.open_files, hard), hard))
+        environment = {**os.environ, **(self.env or {})}
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [program(), "run", "-c", self.config], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=environment, cwd=self.folder,
+                preexec_fn=more_files)
+        if wait:
+            try:
+                wait_for_port(self.port, self.process, 30, self.address)
+            except (RuntimeError, TimeoutError):
+                print(self.log()[-6000:])
+                end(self.process)
+                raise
+        return self
+
+    def stop(self):
+        return end(self.process, 30) if self.process else None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    @property
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def log(self):
+        return self.log_path.read_text(errors="surrogateescape") \
+            if self.log_path.exists() else ""
+
+    def wait_log(self, pattern, seconds=15):
+        return wait_for(lambda: re.search(pattern, self.log()), seconds,
+                        f"/{pattern}/ in the log")
+
+    def verb(self, *words, check=True):
+        """Runs one of the program's verbs against this relay."""
+        done = subprocess.run([program(), *words, "-c", self.config],
+                              capture_output=True, timeout=60)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{words}: {done.returncode} "
+                               f"{done.stderr.decode(errors='replace')}")
+        return done
+
+    def queue_list(self, *filters):
+        out = self.verb("queue", "list", "--json", *filters).stdout
+        return [json.loads(line) for line in out.splitlines() if line]
+
+    def wait_empty(self, seconds=30):
+        wait_for(lambda: not self.queue_list(), seconds, "an empty queue")
+
+    def retry_now(self):
+        self.verb("queue", "retry", "--yes")
+
+    def client(self, **kw):
+        return Client(self.port, host=self.address, **kw)
+
+    def status(self, key):
+        """A number of /proc/PID/status, in its own unit (kB for VmRSS)."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{key}:\s+(\d+)", text, re.M)[1])
+
+    def cpu_seconds(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = text.rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+# ----------------------------------------------------------------- client ----
+
+class Reply:
+    def __init__(self, code, lines):
+        self.code, self.lines = code, lines
+        self.text = b"\n".join(lines).decode("utf-8", "surrogateescape")
+
+    def __repr__(self):
+        return f"<{self.code} {self.text!r}>"
+
+
+class Closed(Exception):
+    """The server closed, or reset, the connection instead of replying."""
+
+
+class Client:
+    """Exact bytes out, whole replies in."""
+
+    def __init__(self, port, host="127.0.0.1", timeout=15.0, greet=True,
+                 helo="client.test", source=None):
+        self.socket = socket.create_connection(
+            (host, port), timeout,
+            source_address=(source, 0) if source else None)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+        if greet:
+            assert self.reply().code == 220
+            if helo:
+                assert self.command(f"EHLO {helo}").code == 250
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def line(self):
+        while b"\n" not in self.rest:
+            try:
+                more = self.socket.recv(65536)
+            except ConnectionError as e:
+                raise Closed(str(e)) from None
+            if not more:
+                raise Closed("end of stream")
+            self.rest += more
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line + b"\n"
+
+    def reply(self, timeout=None):
+        if timeout is not None:
+            self.socket.settimeout(timeout)
+        lines = []
+        while True:
+            line = self.line()
+            assert re.fullmatch(rb"[2-5]\d\d[ -][^\r\n]*\r\n", line), line
+            lines.append(line[4:-2])
+            if line[3:4] == b" ":
+                return Reply(int(line[:3]), lines)
+
+    def command(self, text):
+        data = text.encode("utf-8", "surrogateescape") \
+            if isinstance(text, str) else text
+        self.send(data + b"\r\n")
+        return self.reply()
+
+    def codes(self, *commands):
+        return [self.command(c).code for c in commands]
+
+    def envelope(self, sender="s@from.test", to=("r@to.test",)):
+        assert self.command(f"MAIL FROM:<{sender}>").code == 250
+        for r in to:
+            assert self.command(f"RCPT TO:<{r}>").code == 250
+        assert self.command("DATA").code == 354
+
+    def mail(self, content, sender="s@from.test", to=("r@to.test",)):
+        """A whole message, content unstuffed; answers the reply to the dot."""
+        self.envelope(sender, to)
+        self.send(stuff(content) + b".\r\n")
+        return self.reply()
+
+    def is_closed(self, timeout=5.0):
+        """Has the server closed, or does it within the time? Drops the rest."""
+        self.socket.settimeout(timeout)
+        try:
+            while self.socket.recv(65536):
+                pass
+            return True
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            return False
+
+    def all_replies(self, timeout=5.0):
+        """All replies until the server closes or is silent for so long."""
+        got = []
+        self.socket.settimeout(timeout)
+        try:
+            while True:
+                got.append(self.reply())
+        except (Closed, TimeoutError):
+            return got
+
+    def shut(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.socket.close()
+
+    def reset(self):
+        reset(self.socket)
+
+
+def stuff(content):
+    """Content as it is sent after DATA, without the final dot."""
+    if content and not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    content = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + content if content.startswith(b".") else content
+
+
+def reset(s):
+    """Closes with RST instead of FIN."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+# ------------------------------------------------------------------- sink ----
+
+class Message:
+    def __init__(self, mail, recipients, wire, connection):
+        self.mail, self.rcpts, self.wire = mail, recipients, wire
+        self.connection, self.time = connection, time.monotonic()
+
+    @property
+    def sender(self):
+        return re.match(rb"[^<]*<(.*)>", self.mail)[1].decode(
+            "utf-8", "surrogateescape")
+
+    @property
+    def parameters(self):
+        return self.mail.rsplit(b">", 1)[1].decode()
+
+    @property
+    def recipients(self):
+        return [re.match(rb"[^<]*<(.*)>", r)[1].decode(
+            "utf-8", "surrogateescape") for r in self.rcpts]
+
+    @property
+    def content(self):
+        """Unstuffed."""
+        wire = self.wire[1:] if self.wire.startswith(b".") else self.wire
+        return wire.replace(b"\r\n.", b"\r\n")
+
+    @property
+    def body_as_sent(self):
+        """What the client sent: content without our own Received: line."""
+        return without_received(self.content)
+
+    @property
+    def has_stray_line_end(self):
+        return re.search(rb"\r(?!\n)|(?<!\r)\n", self.wire) is not None
+
+
+def without_received(content):
+    """Content without its first field, which must be a Received: line."""
+    assert content.lower().startswith(b"received:"), content[:200]
+    end = re.compile(rb"\r\n(?![ \t])").search(content).end()
+    return content[end:]
+
+
+# What a script may answer besides bytes.
+HANG, FIN, RST, ZERO_WINDOW = "hang", "fin", "rst", "zero window"
+STAGES = ("banner", "ehlo", "helo", "mail", "rcpt", "data", "body", "dot",
+          "rset", "noop", "quit")
+
+
+class Sink:
+    """A scriptable SMTP server, a thread for each connection.
+
+    script(connection, stage, argument) answers None (as usual), bytes, one of
+    HANG FIN RST ZERO_WINDOW, or a list of these with numbers (seconds to wait).
+    A dictionary {stage: answer} does as well. Stage "body" is asked when the 354
+    is out, "connect" as soon as a connection is made.
+    """
+
+    extensions = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8",
+                  "ENHANCEDSTATUSCODES")
+
+    def __init__(self, script=None, port=0, host="127.0.0.1", extensions=None,
+                 name="sink.test"):
+        self.script, self.name, self.host = script, name, host
+        if extensions is not None:
+            self.extensions = extensions
+        self.messages, self.connections, self.stages = [], 0, []
+        self.lock, self.stopped = threading.Lock(), threading.Event()
+        self.open = set()
+        self.port = port or free_port(
+            socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        self.listener = None
+        self.listen()
+
+    @property
+    def hop(self):
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"smtp://{host}:{self.port}"
+
+    def listen(self):
+        """Begins to accept (again)."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        s = socket.socket(family, socket.SOCK_STREAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((self.host, self.port))
+        s.listen(1024)
+        self.listener = s
+        threading.Thread(target=self._accept, args=(s,), daemon=True).start()
+
+    def refuse(self):
+        """From now on connections are refused."""
+        listener, self.listener = self.listener, None
+        if listener:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    def drop(self):
+        """Cuts the connections there are."""
+        with self.lock:
+            for s in list(self.open):
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.stopped.set()
+        self.refuse()
+        self.drop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def wait(self, count, seconds=20):
+        """Until so many messages have arrived; answers them."""
+        try:
+            wait_for(lambda: len(self.messages) >= count, seconds)
+        except TimeoutError:
+            raise AssertionError(f"{len(self.messages)} messages of {count} "
+                                 f"arrived in {seconds} s") from None
+        return list(self.messages)
+
+    def count(self, stage):
+        with self.lock:
+            return sum(1 for s in self.stages if s[1] == stage)
+
+    def _accept(self, listener):
+        while True:
+            try:
+                s, _ = listener.accept()
+            except OSError:
+                return
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.connections += 1
+                number = self.connections
+                self.open.add(s)
+            threading.Thread(target=self._serve, args=(s, number),
+                             daemon=True).start()
+
+    def _serve(self, s, number):
+        try:
+            _SinkSession(self, s, number).run()
+        except (OSError, _Over):
+            pass
+        finally:
+            with self.lock:
+                self.open.discard(s)
+            try:
+                s.close()
+            except OSError:
+                pass
+
+
+class _Over(Exception):
+    pass
+
+
+class _SinkSession:
+    def __init__(self, sink, s, number):
+        self.sink, self.socket, self.number = sink, s, number
+        self.data = bytearray()
+        self.mail, self.rcpts = b"", []
+
+    def ask(self, stage, argument=b""):
+        sink = self.sink
+        with sink.lock:
+            sink.stages.append((time.monotonic(), stage, self.number, argument))
+        script = sink.script
+        if script is None:
+            return None
+        if callable(script):
+            return script(self.number, stage, argument)
+        return script.get(stage)
+
+    def act(self, answer, usual):
+        """Carries an answer out; the bytes that were said."""
+        answer = usual if answer is None else answer
+        said = b""
+        for step in answer if isinstance(answer, list) else [answer]:
+            if isinstance(step, bytes):
+                if step:
+                    self.socket.sendall(step)
+                said += step
+            elif isinstance(step, (int, float)):
+                time.sleep(step)
+            elif step == HANG:
+                self.sink.stopped.wait(600)
+                raise _Over
+            elif step == ZERO_WINDOW:
+                # nobody reads any more: the window closes by itself
+                self.sink.stopped.wait(600)
+                raise _Over
+            elif step == RST:
+                reset(self.socket)
+                raise _Over
+            elif step == FIN:
+                raise _Over
+        return said
+
+    def read_more(self):
+        more = self.socket.recv(1 << 18)
+        if not more:
+            raise _Over
+        self.data += more
+
+    def read_line(self):
+        while (at := self.data.find(b"\n")) < 0:
+            self.read_more()
+        line = bytes(self.data[:at]).rstrip(b"\r")
+        del self.data[:at + 1]
+        return line
+
+    def read_content(self):
+        """Up to the final CRLF.CRLF, dots still stuffed."""
+        start = 0
+        while True:
+            if self.data.startswith(b".\r\n"):
+                del self.data[:3]
+                return b""
+            at = self.data.find(b"\r\n.\r\n", start)
+            if at >= 0:
+                content = bytes(self.data[:at + 2])
+                del self.data[:at + 5]
+                return content
+            start = max(0, len(self.data) - 4)
+            self.read_more()
+
+    def run(self):
+        name = self.sink.name.encode()
+        self.act(self.ask("connect"), b"")
+        self.act(self.ask("banner"), b"220 " + name + b" ESMTP\r\n")
+        while True:
+            line = self.read_line()
+            verb = line.split(b" ")[0].split(b":")[0].lower().decode(
+                "ascii", "replace")
+            handler = getattr(self, "do_" + verb, None)
+            if handler is None:
+                self.act(self.ask(verb, line), b"500 5.5.2 what?\r\n")
+            else:
+                handler(line)
+
+    def do_ehlo(self, line):
+        words = [self.sink.name, *self.sink.extensions]
+        usual = "".join(f"250{'-' if i < len(words) - 1 else ' '}{w}\r\n"
+                        for i, w in enumerate(words)).encode()
+        self.act(self.ask("ehlo", line), usual)
+
+    def do_helo(self, line):
+        self.act(self.ask("helo", line), b"250 sink.test\r\n")
+
+    def do_mail(self, line):
+        said = self.act(self.ask("mail", line), b"250 2.1.0 Ok\r\n")
+        if said.startswith(b"2"):
+            self.mail, self.rcpts = line, []
+
+    def do_rcpt(self, line):
+        said = self.act(self.ask("rcpt", line), b"250 2.1.5 Ok\r\n")
+        if said.startswith(b"2"):
+            self.rcpts.append(line)
+
+    def do_data(self, line):
+        usual = b"354 go on\r\n" if self.rcpts else b"554 5.5.1 nobody\r\n"
+        said = self.act(self.ask("data", line), usual)
+        if not said.startswith(b"354"):
+            return
+        self.act(self.ask("body"), b"")
+        content = self.read_content()
+        message = Message(self.mail, self.rcpts, content, self.number)
+        said = self.act(self.ask("dot", message), b"250 2.0.0 taken\r\n")
+        if said.startswith(b"250"):
+            with self.sink.lock:
+                self.sink.messages.append(message)
+        self.mail, self.rcpts = b"", []
+
+    def do_rset(self, line):
+        self.mail, self.rcpts = b"", []
+        self.act(self.ask("rset", line), b"250 2.0.0 Ok\r\n")
+
+    def do_noop(self, line):
+        self.act(self.ask("noop", line), b"250 2.0.0 Ok\r\n")
+
+    def do_quit(self, line):
+        self.act(self.ask("quit", line), b"221 2.0.0 Bye\r\n")
+        raise _Over
+
+
+def find(name):
+    """A program in PATH or in the places of a server's programs."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin"
+    found = shutil.which(name, path=path)
+    if not found:
+        raise RuntimeError(f"{name} is not installed")
+    return found
