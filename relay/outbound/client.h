@@ -100,7 +100,8 @@ void client_timeout(struct client *c, int64_t now_ms);
 bool client_is_greeted(const struct client *c);
 /* Past the final dot, waiting for its reply: must not be cut when going down. */
 bool client_is_past_dot(const struct client *c);
-/* Why it wants to close before it was greeted (as an outcome), or why it closed. */
+/* Why it wants to close before it was greeted (as an outcome), or why it closed. A status
+ * of class 0: there was no trouble. Valid as long as the client. */
 const struct client_outcome *client_trouble(const struct client *c);
 uint32_t client_recipients_most(const struct client *c);
 uint32_t client_messages(const struct client *c);

@@ -21,7 +21,11 @@ enum diagnosis diagnose(enum client_stage stage, const struct reply *reply,
 /* The enhanced status code of a reply, made up from the code where it has none or one
  * of another class. */
 struct status diagnose_status(enum client_stage stage, const struct reply *reply);
+/* What trouble that is no reply means at this stage: lost, timed out, nonsense said. */
+enum diagnosis diagnose_trouble(enum client_stage stage);
 /* "(in reply to RCPT TO command)" and the like. */
 const char *stage_words(enum client_stage stage);
+/* What we were at: "sending RCPT TO", for "lost connection with peer while ...". */
+const char *stage_doing(enum client_stage stage);
 
 #endif
