@@ -30,7 +30,12 @@ struct draft_recipient {
     const struct rule *rule;      /* that granted or discarded */
 };
 
-/* A transaction. All spans live in its arena until the next MAIL, RSET or EHLO. */
+/*
+ * A transaction. All spans live in its arena until session_stored or the end of the
+ * session. Recipients are unique: an address given twice was accepted twice and stands
+ * here once. Discarded ones are here too, marked; when all are, the draft is still to be
+ * "stored" (the caller drops what is discarded) and its client hears a 250 with an id.
+ */
 struct draft {
     uint64_t id;                  /* given when DATA begins */
     struct envelope envelope;
@@ -38,8 +43,9 @@ struct draft {
     struct draft_recipient *recipients;
     size_t count;
     struct buffer content;        /* what of the content has not been taken away yet;
-                                     begins with our Received: line */
-    uint64_t taken_bytes;         /* content that session_take_content took */
+                                     begins with our Received: line. The caller may take
+                                     the malloc'ed memory, leaving an empty buffer */
+    uint64_t taken_bytes;         /* content that the caller took away before its end */
 };
 
 /* A refusal or another event worth a log line. */
@@ -71,8 +77,10 @@ struct session_world {
 struct session;
 
 /*
- * settings and listener are held until session_free; world is borrowed. client_name: "unknown"
- * where not looked up. The greeting is in the output at once.
+ * settings are held (by count) until session_free, listener is one of theirs; world is
+ * borrowed, client_name copied: "unknown" where not looked up. The greeting is in the
+ * output at once. tell hears SESSION_CONNECTED from within session_new and
+ * SESSION_DISCONNECTED from within session_free; nothing else is told without a call.
  */
 struct session *session_new(struct settings *settings,
                             const struct listener_settings *listener,
@@ -88,25 +96,33 @@ void session_free(struct session *s);
  */
 size_t session_feed(struct session *s, struct span in, int64_t now_ms);
 enum session_wants session_wants(const struct session *s);
-/* Bytes to be sent; the caller clears what it took. */
+/* Bytes to be sent; the caller clears what it took (buffer_fini when that was all, so
+ * that an idle session holds no memory). */
 struct buffer *session_output(struct session *s);
 
-/* The client has shut its writing side. Before the final dot nothing is kept. */
+/* The client has shut its writing side. To be called when all that was read has been
+ * fed. Before the final dot nothing is kept; while STORING the answer still comes, and
+ * the session closes behind it. */
 void session_end_of_input(struct session *s, int64_t now_ms);
-/* When session_timeout must be called if nothing was fed until then (silence, or the
- * data rate); INT64_MAX: never (while it waits for us). */
+/* When session_timeout must be called (it does nothing when called early); INT64_MAX:
+ * never (while it waits for us, and when it closes). A command must be whole within
+ * limits.silence_ms; content has a purse of at most silence_ms, filled by each byte with
+ * what it may take at limits.data_rate. */
 int64_t session_deadline_ms(const struct session *s);
 void session_timeout(struct session *s, int64_t now_ms);
 /* We are going down: 421 4.3.2 as soon as it would read a command; at once when idle or
  * in the middle of DATA. */
 void session_shut_down(struct session *s, int64_t now_ms);
 
-/* The message that is being received or wants to be stored; NULL outside DATA. */
+/* The message that is being received or wants to be stored; NULL outside DATA. When it is
+ * gone, or has another id, without SESSION_STORES, the former one was refused or cut off:
+ * what was taken of its content is to be thrown away. */
 struct draft *session_draft(struct session *s);
 /* Is it in the middle of content? Then the caller may move draft->content away when it
  * grows over CONTENT_SMALL, counting it in taken_bytes. */
 bool session_in_content(const struct session *s);
-/* The answer to SESSION_STORES: 0, or an error from the queue. */
+/* The answer to SESSION_STORES: 0, or an error from the queue. Then what was not consumed
+ * is to be fed again. */
 void session_stored(struct session *s, int rc, int64_t now_ms);
 /* Takes new settings for the next transaction (a reload). The old ones are released. */
 void session_reload(struct session *s, struct settings *settings,

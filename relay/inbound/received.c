@@ -1,0 +1,66 @@
+/*
+ * received - the trace line in front of every message. RFC 5321 4.4.
+ *
+ * What the client calls itself is a stranger's text in a header: bytes that a
+ * domain or an address literal does not have become "?".
+ */
+#include "relay/inbound/received.h"
+
+#include "policy/vocabulary/id.h"
+
+#include <time.h>
+
+static bool is_name_byte(char c)
+{
+    char l = ascii_lower(c);
+
+    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+}
+
+static void put_name(struct buffer *b, struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        buffer_put_byte(b, is_name_byte(name.at[i]) ? name.at[i] : '?');
+}
+
+/* Not strftime's names: those follow the locale. */
+void received_date(struct buffer *b, int64_t now_ms)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm t = { 0 };
+
+    (void)gmtime_r(&now, &t);
+    buffer_printf(b, "%.3s, %d %.3s %d %02d:%02d:%02d +0000",
+                  days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon,
+                  t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+void received_write(struct buffer *b, const struct received *r)
+{
+    struct id_text id = id_print(r->id);
+
+    buffer_put(b, SPAN("Received: from "));
+    put_name(b, r->helo.len ? r->helo : SPAN("unknown"));
+    buffer_put(b, SPAN(" ("));
+    put_name(b, r->client_name);
+    buffer_put(b, SPAN(" ["));
+    host_literal_print(b, r->client);
+    buffer_put(b, SPAN("])\r\n\tby "));
+    buffer_put(b, r->hostname);
+    buffer_put(b, SPAN(" (Waypost) with "));
+    buffer_put(b, r->protocol);
+    buffer_put(b, SPAN(" id "));
+    buffer_put(b, span_make(id.at, ID_LENGTH));
+    if (r->recipient.len) {
+        buffer_put(b, SPAN("\r\n\tfor <"));
+        buffer_put(b, r->recipient);
+        buffer_put(b, SPAN(">; "));
+    } else {
+        buffer_put(b, SPAN(";\r\n\t"));
+    }
+    received_date(b, r->now_ms);
+    buffer_put(b, SPAN("\r\n"));
+}

@@ -1,0 +1,30 @@
+/*
+ * received - the trace line in front of every message. RFC 5321 4.4.
+ *
+ *   Received: from HELO (NAME [IP])
+ *           by HOST (Waypost) with ESMTP id ID
+ *           for <rcpt>; date
+ */
+#ifndef WAYPOST_RECEIVED_H
+#define WAYPOST_RECEIVED_H
+
+#include "policy/vocabulary/buffer.h"
+#include "policy/vocabulary/network.h"
+
+struct received {
+    struct span helo;        /* as said; made harmless here */
+    struct span client_name; /* or "unknown" */
+    const struct host_address *client;
+    struct span hostname; /* ours */
+    struct span protocol; /* SMTP, ESMTP, UTF8SMTP */
+    uint64_t id;
+    struct span recipient; /* checked grammar; empty: not told */
+    int64_t now_ms;
+};
+
+void received_write(struct buffer *b, const struct received *r);
+
+/* "Sat, 22 Nov 2025 00:49:00 +0000". RFC 5322 3.3. */
+void received_date(struct buffer *b, int64_t now_ms);
+
+#endif

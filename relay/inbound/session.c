@@ -1,0 +1,311 @@
+/*
+ * session - one client's SMTP dialogue, as an engine: life, input, time.
+ *
+ * Happy path: the greeting is in the output at once; session_feed cuts the
+ * input into command lines (session_line.c) that the verb table runs
+ * (session_verbs.c), or gives it to the content reader (session_data.c); after
+ * the final dot nothing is consumed until session_stored.
+ *
+ * Failures: a refusal is a reply and an event; the client's silence, flood, and
+ * nonsense end in CLOSING, where input is thrown away.
+ *
+ * Owns everything that hangs off struct session; an idle one has no buffer but
+ * what its output still holds.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+
+/* clang-format off */
+static const unsigned successors[] = {
+    [AT_GREETING] = IN(READY) | IN(CLOSING),
+    [AT_READY]    = IN(READY) | IN(MAIL) | IN(CLOSING),
+    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(CLOSING),
+    [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(CLOSING),
+    [AT_CONTENT]  = IN(READY) | IN(STORING) | IN(CLOSING),
+    [AT_STORING]  = IN(READY) | IN(CLOSING),
+    [AT_CLOSING]  = IN(CLOSING),
+};
+/* clang-format on */
+
+_Static_assert(sizeof(struct session) <= 1024, "idle sessions are small");
+
+void session_move(struct session *s, enum session_state next)
+{
+    ASSERT(successors[s->state] & (1u << next));
+    s->state = next;
+}
+
+static void tell(struct session *s, enum session_event_kind kind,
+                 const struct reply *reply)
+{
+    struct session_event e = { .kind = kind, .stage = s->stage };
+
+    if (reply)
+        e.reply = *reply;
+    e.sender = s->draft.sender.text;
+    s->world->tell(s->world->user, &e);
+}
+
+static struct span own_copy(struct span text)
+{
+    return span_make(span_dup(text), text.len);
+}
+
+static void greet(struct session *s)
+{
+    buffer_put(&s->output, SPAN("220 "));
+    buffer_put(&s->output, s->settings->hostname);
+    session_say(s, SPAN(" ESMTP Waypost"));
+}
+
+struct session *session_new(struct settings *settings,
+                            const struct listener_settings *listener,
+                            const struct host_address *client,
+                            struct span client_name,
+                            const struct session_world *world, int64_t now_ms)
+{
+    struct session *s = NEW(struct session);
+    struct buffer text = { 0 };
+
+    s->settings = settings_hold(settings);
+    s->listener = listener;
+    s->world = world;
+    s->client = *client;
+    host_address_print(&text, client);
+    s->client_text = own_copy(buffer_span(&text));
+    buffer_fini(&text);
+    s->client_name = own_copy(client_name);
+    s->stage = "CONNECT";
+    s->deadline_ms = now_ms + settings->limits.silence_ms;
+    tell(s, SESSION_CONNECTED, NULL);
+    greet(s);
+    return s;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    tell(s, SESSION_DISCONNECTED, NULL);
+    session_reset(s);
+    buffer_fini(&s->output);
+    buffer_fini(&s->line);
+    free((char *)s->client_text.at);
+    free((char *)s->client_name.at);
+    free((char *)s->helo.at);
+    settings_release(s->settings);
+    free(s);
+}
+
+void session_reset(struct session *s)
+{
+    free(s->content);
+    free(s->draft.recipients);
+    free(s->recipient_hashes);
+    buffer_fini(&s->draft.content);
+    arena_reset(&s->arena);
+    s->content = NULL;
+    s->draft = (struct draft){ 0 };
+    s->recipient_hashes = NULL;
+    s->recipient_room = 0;
+    s->refused_recipients = 0;
+    s->declared_bytes = 0;
+    if (s->next_settings) {
+        settings_release(s->settings);
+        s->settings = s->next_settings;
+        s->listener = s->next_listener;
+        s->next_settings = NULL;
+    }
+}
+
+/* ------------------------------------------------------------ saying ---- */
+
+void session_say(struct session *s, struct span line)
+{
+    buffer_put(&s->output, line);
+    buffer_put(&s->output, SPAN("\r\n"));
+}
+
+/* The line and the draft stay until session_free: whoever found a reason to
+ * close may still be looking at them. Only the content is let go. */
+static void close_now(struct session *s)
+{
+    session_move(s, AT_CLOSING);
+    buffer_fini(&s->draft.content);
+}
+
+void session_hang_up(struct session *s, const struct reply *reply)
+{
+    reply_write(&s->output, reply);
+    tell(s, SESSION_CUT, reply);
+    close_now(s);
+}
+
+void session_hang_up_as_host(struct session *s, struct reply reply)
+{
+    struct buffer text = { 0 };
+
+    buffer_put(&text, s->settings->hostname);
+    buffer_put_byte(&text, ' ');
+    buffer_put(&text, reply.text);
+    reply.text = buffer_span(&text);
+    session_hang_up(s, &reply);
+    buffer_fini(&text);
+}
+
+void session_count_error(struct session *s)
+{
+    if (s->state != AT_CLOSING && ++s->errors >= s->settings->limits.errors)
+        session_hang_up_as_host(s,
+                                REPLY(421, 4, 7, 0, "Error: too many errors"));
+}
+
+void session_refuse_for(struct session *s, enum session_event_kind kind,
+                        const struct reply *reply, struct span sender,
+                        struct span recipient, const struct rule *rule)
+{
+    struct session_event e = {
+        .kind = kind,
+        .stage = s->stage,
+        .reply = *reply,
+        .sender = sender,
+        .recipient = recipient,
+        .rule = rule,
+    };
+
+    reply_write(&s->output, reply);
+    s->world->tell(s->world->user, &e);
+    session_count_error(s);
+}
+
+void session_refuse(struct session *s, enum session_event_kind kind,
+                    const struct reply *reply)
+{
+    session_refuse_for(s, kind, reply, s->draft.sender.text, SPAN(""), NULL);
+}
+
+/* ------------------------------------------------------------- input ---- */
+
+static size_t feed_commands(struct session *s, struct span in, int64_t now_ms)
+{
+    struct span line;
+    bool has_line = false;
+    size_t n = session_line_take(s, in, &line, &has_line);
+
+    if (has_line) {
+        session_verbs_run(s, line, n < in.len, now_ms);
+        session_line_done(s);
+    }
+    /* Only whole commands buy more time, so that drops of bytes do not. */
+    if (in.at[n - 1] == '\n')
+        s->deadline_ms = now_ms + s->settings->limits.silence_ms;
+    return n;
+}
+
+size_t session_feed(struct session *s, struct span in, int64_t now_ms)
+{
+    struct span rest = in;
+
+    while (rest.len && session_wants(s) == SESSION_READS) {
+        size_t n = s->state == AT_CONTENT ? session_data_feed(s, rest, now_ms)
+                                          : feed_commands(s, rest, now_ms);
+
+        rest = span_skip(rest, n);
+    }
+    return s->state == AT_CLOSING ? in.len : in.len - rest.len;
+}
+
+enum session_wants session_wants(const struct session *s)
+{
+    if (s->state == AT_STORING)
+        return SESSION_STORES;
+    return s->state == AT_CLOSING ? SESSION_CLOSES : SESSION_READS;
+}
+
+struct buffer *session_output(struct session *s)
+{
+    return &s->output;
+}
+
+void session_end_of_input(struct session *s, int64_t now_ms)
+{
+    (void)now_ms;
+    if (s->state == AT_STORING) {
+        s->input_ended = true;
+        return;
+    }
+    if (s->state == AT_CLOSING)
+        return;
+    tell(s, SESSION_CUT, NULL);
+    close_now(s);
+}
+
+/* -------------------------------------------------------------- time ---- */
+
+int64_t session_deadline_ms(const struct session *s)
+{
+    return session_wants(s) == SESSION_READS ? s->deadline_ms : INT64_MAX;
+}
+
+void session_timeout(struct session *s, int64_t now_ms)
+{
+    if (now_ms >= session_deadline_ms(s))
+        session_hang_up_as_host(s,
+                                REPLY(421, 4, 4, 2, "Error: timeout exceeded"));
+}
+
+void session_shut_down(struct session *s, int64_t now_ms)
+{
+    (void)now_ms;
+    if (s->state == AT_STORING)
+        s->going_down = true;
+    else if (s->state != AT_CLOSING)
+        session_hang_up_as_host(s,
+                                REPLY(421, 4, 3, 2, "Service shutting down"));
+}
+
+void session_reload(struct session *s, struct settings *settings,
+                    const struct listener_settings *listener)
+{
+    if (s->next_settings)
+        settings_release(s->next_settings);
+    s->next_settings = settings_hold(settings);
+    s->next_listener = listener;
+    if (s->state == AT_GREETING || s->state == AT_READY)
+        session_reset(s);
+}
+
+/* ------------------------------------------------------------ looking --- */
+
+struct draft *session_draft(struct session *s)
+{
+    return s->state == AT_CONTENT || s->state == AT_STORING ? &s->draft : NULL;
+}
+
+bool session_in_content(const struct session *s)
+{
+    return s->state == AT_CONTENT;
+}
+
+const char *session_stage(const struct session *s)
+{
+    return s->stage;
+}
+
+uint32_t session_messages(const struct session *s)
+{
+    return s->messages;
+}
+
+const struct host_address *session_client(const struct session *s)
+{
+    return &s->client;
+}
+
+struct span session_helo(const struct session *s)
+{
+    return s->helo;
+}

@@ -1,0 +1,193 @@
+/*
+ * session_data - DATA: the content, and the answer once it is stored.
+ *
+ * Happy path: 354; the Received: line and then the content go into the draft;
+ * at the final dot the session waits (STORING) for session_stored, and only
+ * then says 250. Whatever is wrong with the content is said once, after its
+ * real end; until then the rest is read and thrown away.
+ *
+ * Time: a purse of at most `silence`, which runs out at the pace of the clock
+ * and is filled by each byte with what it may take at the least data rate.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "policy/vocabulary/id.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/inbound/received.h"
+
+#include <stdlib.h>
+
+static void refuse_data(struct session *s, struct reply reply)
+{
+    session_refuse(s, SESSION_DATA_REFUSED, &reply);
+}
+
+/* The transaction ends with this refusal, whether or not the session does. */
+static void fail(struct session *s, struct reply reply)
+{
+    refuse_data(s, reply);
+    if (s->state == AT_CLOSING)
+        return;
+    session_reset(s);
+    session_move(s, AT_READY);
+}
+
+static void put_received(struct session *s, int64_t now_ms)
+{
+    const struct draft *d = &s->draft;
+    struct received r = {
+        .helo = s->helo,
+        .client_name = s->client_name,
+        .client = &s->client,
+        .hostname = s->settings->hostname,
+        .protocol = d->envelope.protocol,
+        .id = d->id,
+        .recipient = d->count == 1 ? d->recipients[0].address.text : SPAN(""),
+        .now_ms = now_ms,
+    };
+
+    received_write(&s->draft.content, &r);
+    s->draft.envelope.header_bytes = (uint32_t)d->content.len;
+}
+
+static void begin_content(struct session *s, int64_t now_ms)
+{
+    const struct limits *limits = &s->settings->limits;
+    struct content_options o = {
+        .normalize = s->listener->normalize,
+        .size_most = limits->message_bytes,
+        .line_most = LIMIT_LINE,
+        .header_most = limits->header_bytes,
+        .hops_most = limits->hops,
+    };
+
+    s->draft.id = s->world->new_id(s->world->user);
+    put_received(s, now_ms);
+    s->content = NEW(struct content);
+    content_init(s->content, &o);
+    session_move(s, AT_CONTENT);
+    session_say(s, SPAN("354 End data with <CR><LF>.<CR><LF>"));
+}
+
+void session_data_begin(struct session *s, const struct verb_call *call)
+{
+    if (s->draft.count == 0 && s->refused_recipients == 0)
+        refuse_data(s, REPLY(503, 5, 5, 1, "Error: need RCPT command"));
+    else if (s->draft.count == 0)
+        fail(s, REPLY(554, 5, 5, 1, "Error: no valid recipients"));
+    else if (!s->world->has_room(s->world->user, s->declared_bytes))
+        fail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"));
+    else
+        begin_content(s, call->now_ms);
+}
+
+/* ------------------------------------------------------------- content ---- */
+
+static struct reply fault_reply(enum content_fault fault)
+{
+    switch (fault) {
+    case CONTENT_TOO_LARGE:
+        return REPLY(552, 5, 3, 4, "Error: message too large");
+    case CONTENT_LINE_TOO_LONG:
+        return REPLY(554, 5, 6, 0, "Error: line too long in message");
+    case CONTENT_HEADER_TOO_LARGE:
+        return REPLY(552, 5, 3, 4, "Error: message header too large");
+    case CONTENT_LOOPS:
+        return REPLY(554, 5, 4, 6, "Error: too many hops");
+    case CONTENT_FINE:
+        break;
+    }
+    ASSERT(!"a fault");
+    return REPLY(451, 4, 3, 0, "Error: internal");
+}
+
+/* What was learnt of the content goes into the envelope. */
+static void finish_draft(struct session *s)
+{
+    struct draft *d = &s->draft;
+    struct content *c = s->content;
+
+    d->envelope.has_8bit = c->has_8bit;
+    d->envelope.header_bytes += (uint32_t)c->header.bytes;
+    d->envelope.size_bytes = d->taken_bytes + d->content.len;
+    d->envelope.message_id = arena_copy(&s->arena, header_scan_id(&c->header));
+    free(s->content);
+    s->content = NULL;
+    session_move(s, AT_STORING);
+}
+
+static void content_ended(struct session *s)
+{
+    const struct content *c = s->content;
+
+    s->stage = "END-OF-DATA";
+    if (c->is_bare && !s->listener->normalize)
+        session_hang_up(
+            s, &REPLY(550, 5, 5, 2, "Error: bare <CR> or <LF> in message"));
+    else if (c->fault != CONTENT_FINE)
+        fail(s, fault_reply(c->fault));
+    else
+        finish_draft(s);
+}
+
+static void extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
+{
+    const struct limits *limits = &s->settings->limits;
+    int64_t most = now_ms + limits->silence_ms;
+    int64_t earned = limits->data_rate
+                         ? (int64_t)bytes * 1000 / limits->data_rate
+                         : limits->silence_ms;
+
+    s->deadline_ms += earned;
+    if (s->deadline_ms > most || !limits->data_rate)
+        s->deadline_ms = most;
+}
+
+size_t session_data_feed(struct session *s, struct span in, int64_t now_ms)
+{
+    bool ended = false;
+    size_t n = content_feed(s->content, in, &s->draft.content, &ended);
+
+    extend_deadline(s, n, now_ms);
+    if (content_is_refused(s->content))
+        buffer_fini(&s->draft.content);
+    if (ended)
+        content_ended(s);
+    if (ended && s->state == AT_READY)
+        s->deadline_ms = now_ms + s->settings->limits.silence_ms;
+    return n;
+}
+
+/* -------------------------------------------------------------- answer ---- */
+
+static void answer(struct session *s, int rc)
+{
+    struct id_text id = id_print(s->draft.id);
+
+    if (rc == 0) {
+        s->messages++;
+        s->errors = 0;
+        s->junk = 0;
+        buffer_put(&s->output, SPAN("250 2.0.0 Ok: queued as "));
+        session_say(s, span_make(id.at, ID_LENGTH));
+        session_reset(s);
+        session_move(s, AT_READY);
+    } else if (rc == ERROR_FULL) {
+        fail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"));
+    } else {
+        fail(s, REPLY(451, 4, 3, 0, "Error: queue file write error"));
+    }
+}
+
+void session_stored(struct session *s, int rc, int64_t now_ms)
+{
+    ASSERT(s->state == AT_STORING);
+    answer(s, rc);
+    s->deadline_ms = now_ms + s->settings->limits.silence_ms;
+    if (s->state == AT_CLOSING)
+        return;
+    if (s->input_ended)
+        session_end_of_input(s, now_ms);
+    else if (s->going_down)
+        session_shut_down(s, now_ms);
+}

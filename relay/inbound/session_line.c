@@ -1,0 +1,90 @@
+/*
+ * session_line - command lines out of a stream of bytes.
+ *
+ * A line that lies whole in the input is not copied. One that is over the limit
+ * is answered once, at its end, and until then thrown away as it comes; one
+ * that does not end at all, or whose first byte begins a TLS handshake, ends
+ * the session. A bare LF ends a command only where the listener normalizes;
+ * elsewhere who sends it may not agree with us on where lines end, and goes.
+ */
+#include "relay/inbound/session_private.h"
+
+enum { TLS_HANDSHAKE = 0x16 };
+
+void session_line_done(struct session *s)
+{
+    buffer_fini(&s->line);
+}
+
+static void flooded(struct session *s)
+{
+    session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: line too long"));
+}
+
+/* What of a line has come without its end. */
+static void keep(struct session *s, struct span part)
+{
+    if (s->skipped) {
+        s->skipped += part.len;
+    } else if (s->line.len + part.len >= s->settings->limits.command_line) {
+        s->skipped = s->line.len + part.len;
+        buffer_fini(&s->line);
+    } else {
+        buffer_put(&s->line, part);
+    }
+    if (s->skipped > SESSION_LINE_FLOOD)
+        flooded(s);
+}
+
+static bool ends_in_crlf(const struct session *s, struct span last)
+{
+    if (last.len > 1)
+        return last.at[last.len - 2] == '\r';
+    /* While skipping the byte before is gone: let it pass. */
+    return s->skipped || (s->line.len && s->line.at[s->line.len - 1] == '\r');
+}
+
+/* The line is complete: all of it in *out_line, without its end. */
+static bool complete(struct session *s, struct span last, bool is_crlf,
+                     struct span *out_line)
+{
+    size_t len = s->skipped + s->line.len + last.len;
+
+    if (!is_crlf && !s->listener->normalize) {
+        session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: bare <LF> received"));
+        return false;
+    }
+    if (len > s->settings->limits.command_line) {
+        s->skipped = 0;
+        session_line_done(s);
+        session_refuse(s, SESSION_COMMAND_REFUSED,
+                       &REPLY(500, 5, 5, 2, "Error: line too long"));
+        return false;
+    }
+    if (s->line.len) {
+        buffer_put(&s->line, last);
+        last = buffer_span(&s->line);
+    }
+    *out_line = span_first(last, last.len - (is_crlf ? 2 : 1));
+    return true;
+}
+
+size_t session_line_take(struct session *s, struct span in,
+                         struct span *out_line, bool *out_has)
+{
+    size_t n = span_find(in, '\n');
+    struct span last;
+
+    if (!s->skipped && !s->line.len && in.at[0] == TLS_HANDSHAKE) {
+        session_hang_up(
+            s, &REPLY(500, 5, 5, 2, "Error: this port speaks SMTP, not TLS"));
+        return in.len;
+    }
+    if (n == in.len) {
+        keep(s, in);
+        return in.len;
+    }
+    last = span_first(in, n + 1);
+    *out_has = complete(s, last, ends_in_crlf(s, last), out_line);
+    return n + 1;
+}

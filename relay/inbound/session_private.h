@@ -1,0 +1,120 @@
+/*
+ * session_private - what the files of the inbound session share.
+ *
+ * session.c           life, input, deadlines, and the one function that moves
+ *                     the state
+ * session_line.c      command lines out of a stream of bytes
+ * session_verbs.c     the verb table, its dispatcher, verbs without a mail
+ * session_mail.c      MAIL and RCPT: the envelope
+ * session_data.c      DATA: the content, and the answer after the queue's
+ *
+ *   GREETING --EHLO--> READY --MAIL--> MAIL --RCPT--> RCPT --DATA--> CONTENT
+ *                      ^ ^ ^            |              |             |  |
+ *                      | | +-RSET, EHLO-+--------------+             |  | dot
+ *                      | +---------------- refused ------------------+  v
+ *                      +---------------- answered -----------------STORING
+ *
+ * and from each of them to CLOSING. GREETING: nothing is known of the client
+ * but its address. READY: it has a name, which proves nothing. MAIL, RCPT: the
+ * draft's sender (and recipients) were checked. CONTENT: there is an id.
+ * STORING: the draft is whole and belongs to the caller until session_stored.
+ */
+#ifndef WAYPOST_SESSION_PRIVATE_H
+#define WAYPOST_SESSION_PRIVATE_H
+
+#include "relay/inbound/content.h"
+#include "relay/inbound/session.h"
+
+enum session_state {
+    AT_GREETING,
+    AT_READY,
+    AT_MAIL,
+    AT_RCPT,
+    AT_CONTENT,
+    AT_STORING,
+    AT_CLOSING,
+};
+
+#define IN(state) (1u << AT_##state)
+
+enum {
+    SESSION_HELO_KEPT = 255,        /* of what a client calls itself */
+    SESSION_LINE_FLOOD = 64 * 1024, /* without a line end: no SMTP client */
+    SESSION_ECHO_MOST = 256,        /* of an argument, in a reply */
+};
+
+struct session {
+    enum session_state state; /* changed by session_move alone */
+    bool extended;            /* EHLO, not HELO */
+    bool input_ended;         /* while STORING: close after the answer */
+    bool going_down;          /* while STORING: 421 after the answer */
+
+    struct settings *settings; /* held */
+    const struct listener_settings *listener;
+    struct settings *next_settings; /* held; taken when no mail is under way */
+    const struct listener_settings *next_listener;
+    const struct session_world *world;
+
+    struct host_address client;
+    struct span client_text, client_name, helo; /* own heap copies */
+
+    struct buffer output;
+    struct buffer line; /* a command line that has not ended yet */
+    size_t skipped;     /* bytes of a line that is too long; 0: none */
+    int64_t deadline_ms;
+    const char *stage; /* verb at hand, a literal */
+
+    uint32_t errors; /* since the last accepted message */
+    uint32_t junk;   /* the same, of commands without a mail */
+    uint32_t messages;
+
+    struct arena arena; /* of the draft */
+    struct draft draft;
+    uint32_t *recipient_hashes; /* beside draft.recipients, same room */
+    size_t recipient_room;
+    uint32_t refused_recipients;
+    uint64_t declared_bytes; /* SIZE= */
+    struct content *content; /* only while in it */
+};
+
+/* session.c */
+void session_move(struct session *s, enum session_state next);
+/* A positive reply, whole lines with their ends left out of the last. */
+void session_say(struct session *s, struct span line);
+/* Says no, counts it, and tells the world; too many end the session. */
+void session_refuse(struct session *s, enum session_event_kind kind,
+                    const struct reply *reply);
+void session_refuse_for(struct session *s, enum session_event_kind kind,
+                        const struct reply *reply, struct span sender,
+                        struct span recipient, const struct rule *rule);
+/* Says why and closes; reply is 221, 4xx or 5xx. */
+void session_hang_up(struct session *s, const struct reply *reply);
+/* "HOST text" as our 421 lines have it. */
+void session_hang_up_as_host(struct session *s, struct reply reply);
+void session_count_error(struct session *s);
+/* The transaction is over, whatever came of it; new settings are taken. */
+void session_reset(struct session *s);
+
+/* session_line.c: consumes at least one byte. *out_has: a line is complete; it
+ * borrows from in or from s->line, until session_line_done. */
+size_t session_line_take(struct session *s, struct span in,
+                         struct span *out_line, bool *out_has);
+void session_line_done(struct session *s);
+
+/* session_verbs.c; behind: input was already read behind this line */
+void session_verbs_run(struct session *s, struct span line, bool behind,
+                       int64_t now_ms);
+
+/* What a verb is given. */
+struct verb_call {
+    struct span argument;
+    bool behind;
+    int64_t now_ms;
+};
+typedef void session_verb_fn(struct session *s, const struct verb_call *call);
+
+/* session_mail.c, session_data.c */
+session_verb_fn session_mail_from, session_mail_to, session_data_begin;
+size_t session_data_feed(struct session *s, struct span in, int64_t now_ms);
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * session_verbs - the verbs of SMTP, when they may be used, and who runs them.
+ *
+ * One table; the dispatcher holds a command against its row, so that the
+ * functions behind it never ask again whether it is their turn. HELP's list
+ * comes from the same rows. RFC 5321 4.1, RFC 2920.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "policy/vocabulary/utf8.h"
+#include "relay/inbound/command.h"
+
+#include <stdlib.h>
+
+#define ANYTIME (IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT))
+
+enum verb_flags {
+    JUNK = 1,           /* of no use but with a mail between */
+    TAKES_ARGUMENT = 2, /* else an argument is 501 */
+    HIDDEN = 4,         /* not in HELP */
+};
+
+static session_verb_fn helo, ehlo, rset, noop, vrfy, help, quit, not_built,
+    wrong_protocol;
+
+/* clang-format off */
+static const struct verb {
+    const char *name;
+    session_verb_fn *run;
+    unsigned in;                  /* states in which it may be used ... */
+    const char *otherwise;        /* ... and what is said elsewhere */
+    unsigned flags;
+} verbs[] = {
+    { "MAIL", session_mail_from, IN(READY), "Error: nested MAIL command",
+      TAKES_ARGUMENT },
+    { "RCPT", session_mail_to, IN(MAIL) | IN(RCPT), "Error: need MAIL command",
+      TAKES_ARGUMENT },
+    { "DATA", session_data_begin, IN(MAIL) | IN(RCPT),
+      "Error: need RCPT command", 0 },
+    { "EHLO", ehlo,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
+    { "HELO", helo,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
+    { "RSET", rset,      ANYTIME, "", JUNK },
+    { "NOOP", noop,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
+    { "VRFY", vrfy,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
+    { "HELP", help,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
+    { "QUIT", quit,      ANYTIME, "", 0 },
+
+    { "EXPN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "TURN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "ETRN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "ATRN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "STARTTLS", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "AUTH", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "BDAT", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+
+    { "GET",     wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "POST",    wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "HEAD",    wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "PUT",     wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "DELETE",  wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "OPTIONS", wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "CONNECT", wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+};
+
+/* What EHLO offers, in order; SIZE gets its number. */
+static const char *const extensions[] = {
+    "PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME",
+    "SMTPUTF8", "HELP",
+};
+/* clang-format on */
+
+enum {
+    VERBS = sizeof verbs / sizeof verbs[0],
+    EXTENSIONS = sizeof extensions / sizeof extensions[0],
+};
+
+static const struct verb *find_verb(struct span name)
+{
+    for (size_t i = 0; i < VERBS; i++)
+        if (span_is_nocase(name, span_of(verbs[i].name)))
+            return &verbs[i];
+    return NULL;
+}
+
+static void refuse(struct session *s, struct reply reply)
+{
+    session_refuse(s, SESSION_COMMAND_REFUSED, &reply);
+}
+
+/* A client that says much and sends nothing. */
+static void count_junk(struct session *s)
+{
+    if (s->state != AT_CLOSING && ++s->junk > LIMIT_JUNK)
+        session_count_error(s);
+}
+
+static void run_verb(struct session *s, const struct command *c, bool behind,
+                     int64_t now_ms)
+{
+    const struct verb *v = find_verb(c->verb);
+    struct verb_call call = { c->argument, behind, now_ms };
+
+    s->stage = v ? v->name : "UNKNOWN";
+    if (!v)
+        refuse(s, REPLY(500, 5, 5, 2, "Error: command not recognized"));
+    else if (s->state == AT_GREETING && !(v->in & IN(GREETING)))
+        refuse(s, REPLY(503, 5, 5, 1, "Error: send HELO/EHLO first"));
+    else if (!(v->in & (1u << s->state)))
+        refuse(s,
+               (struct reply){ 503, STATUS(5, 5, 1), span_of(v->otherwise) });
+    else if (c->argument.len && !(v->flags & TAKES_ARGUMENT))
+        refuse(s, REPLY(501, 5, 5, 4, "Error: no argument is taken"));
+    else
+        v->run(s, &call);
+    if (v && v->flags & JUNK)
+        count_junk(s);
+}
+
+static void drop_out_of_step(struct session *s)
+{
+    session_hang_up(
+        s, &REPLY(554, 5, 5, 0, "Error: SMTP protocol synchronization"));
+}
+
+static bool is_data(const struct command *c)
+{
+    return span_is_nocase(c->verb, SPAN("DATA"));
+}
+
+void session_verbs_run(struct session *s, struct span line, bool behind,
+                       int64_t now_ms)
+{
+    struct command c = { 0 };
+
+    switch (command_split(line, &c)) {
+    case COMMAND_VERB:
+        run_verb(s, &c, behind, now_ms);
+        /* What stands behind a DATA that was refused is content, sent by one
+         * who did not wait: never to be taken for commands. */
+        if (behind && is_data(&c) && s->state != AT_CONTENT &&
+            s->state != AT_CLOSING)
+            drop_out_of_step(s);
+        break;
+    case COMMAND_GARBAGE:
+        s->stage = "UNKNOWN";
+        refuse(s, REPLY(500, 5, 5, 2, "Error: bad syntax"));
+        break;
+    case COMMAND_CONTROL:
+        s->stage = "UNKNOWN";
+        refuse(s, REPLY(501, 5, 5, 2, "Error: control character in command"));
+        break;
+    case COMMAND_HEADER:
+        wrong_protocol(s, NULL);
+        break;
+    }
+}
+
+/* ------------------------------------------------- verbs without a mail ----
+ */
+
+static void wrong_protocol(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    s->stage = "UNKNOWN";
+    session_hang_up(s, &REPLY(221, 2, 7, 0,
+                              "This is a mail server, and you are no mail "
+                              "client. Goodbye."));
+}
+
+static void not_built(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    refuse(s, REPLY(502, 5, 5, 1, "Error: command not implemented"));
+}
+
+/* HELO and EHLO alike: the client has a name, and nothing is under way. */
+static bool hello(struct session *s, const struct verb_call *call,
+                  bool extended)
+{
+    if (!command_is_client_name(call->argument)) {
+        refuse(s, REPLY(501, 5, 5, 4, "Syntax: EHLO or HELO hostname"));
+        return false;
+    }
+    session_reset(s);
+    free((char *)s->helo.at);
+    s->helo = span_first(call->argument, SESSION_HELO_KEPT);
+    s->helo.at = span_dup(s->helo);
+    s->extended = extended;
+    session_move(s, AT_READY);
+    return true;
+}
+
+static void helo(struct session *s, const struct verb_call *call)
+{
+    if (!hello(s, call, false))
+        return;
+    buffer_put(&s->output, SPAN("250 "));
+    session_say(s, s->settings->hostname);
+}
+
+static void ehlo(struct session *s, const struct verb_call *call)
+{
+    if (!hello(s, call, true))
+        return;
+    buffer_put(&s->output, SPAN("250-"));
+    session_say(s, s->settings->hostname);
+    for (size_t i = 0; i < EXTENSIONS; i++) {
+        buffer_put_string(&s->output, i + 1 < EXTENSIONS ? "250-" : "250 ");
+        buffer_put_string(&s->output, extensions[i]);
+        if (strcmp(extensions[i], "SIZE") == 0)
+            buffer_printf(
+                &s->output, " %llu",
+                (unsigned long long)s->settings->limits.message_bytes);
+        session_say(s, SPAN(""));
+    }
+}
+
+static void rset(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    session_reset(s);
+    if (s->state != AT_GREETING)
+        session_move(s, AT_READY);
+    session_say(s, SPAN("250 2.0.0 Ok"));
+}
+
+static void noop(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    session_say(s, SPAN("250 2.0.0 Ok"));
+}
+
+/* Never tells whether there is such a mailbox. */
+static void vrfy(struct session *s, const struct verb_call *call)
+{
+    struct span asked = call->argument;
+    size_t last_word = span_find_last(asked, ' ');
+
+    if (last_word < asked.len &&
+        span_is_nocase(span_skip(asked, last_word + 1), SPAN("SMTPUTF8")))
+        asked = span_trim(span_first(asked, last_word)); /* RFC 6531 3.7.4.2 */
+    else if (utf8_has_high(asked)) {
+        refuse(s, REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"));
+        return;
+    }
+    if (asked.len == 0) {
+        refuse(s, REPLY(501, 5, 5, 4, "Syntax: VRFY address"));
+        return;
+    }
+    buffer_put(&s->output, SPAN("252 2.0.0 "));
+    buffer_put_escaped(&s->output, span_first(asked, SESSION_ECHO_MOST));
+    session_say(s, SPAN(""));
+}
+
+static void help(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    buffer_put(&s->output, SPAN("214 2.0.0 Commands:"));
+    for (size_t i = 0; i < VERBS; i++) {
+        if (verbs[i].flags & HIDDEN)
+            continue;
+        buffer_put_byte(&s->output, ' ');
+        buffer_put_string(&s->output, verbs[i].name);
+    }
+    session_say(s, SPAN(""));
+}
+
+static void quit(struct session *s, const struct verb_call *call)
+{
+    (void)call;
+    session_say(s, SPAN("221 2.0.0 Bye"));
+    session_move(s, AT_CLOSING);
+}
