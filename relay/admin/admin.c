@@ -1,0 +1,494 @@
+/*
+ * admin - HTTP for the people who run the relay, on the main loop.
+ *
+ * libmicrohttpd without threads: its epoll descriptor is in a uv_poll, its next
+ * timeout in a uv_timer, and every wait suspends the connection. Answers of the
+ * queue come by the port's wake -> uv_async -> queue_port_drain -> a callback
+ * in routes.c, which finds its request by token.
+ *
+ * A suspended connection is not watched, so a client that goes away is noticed
+ * when its answer is there. On closing, all waits are cut and their late
+ * answers find nobody.
+ *
+ * Caps: BODY_MOST for a body, MEMORY for the header, CONNECTIONS at once,
+ * SILENCE_S; a list may be read slowly by a person (LIST_SILENCE_S).
+ */
+#include "relay/admin/admin.h"
+
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/doorway.h"
+#include "relay/admin/listing.h"
+#include "relay/admin/routes.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    BODY_MOST = 64 * 1024,
+    BODY_READ_MOST = 1024 * 1024, /* thrown away before the 413, then cut */
+    MEMORY = 32 * 1024,
+    CONNECTIONS = 100,
+    SILENCE_S = 30,
+    LIST_SILENCE_S = 3600,
+    STREAM_BLOCK = 16 * 1024,
+};
+
+struct admin {
+    uv_loop_t *loop;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uv_async_t async;
+    unsigned open_handles;
+    struct doorway doorway;
+    struct MHD_Daemon *daemon;
+    struct queue *queue;
+    struct queue_port *port;
+    struct request *requests;
+    uint64_t last_token;
+    uint64_t started_ns;
+    bool is_closing;
+    void (*status)(void *user, struct admin_status *out);
+    void *user;
+    void (*closed)(void *user);
+    void *closed_user;
+};
+
+/* ---------------------------------------------------------- the loop ----- */
+
+static void on_timer(uv_timer_t *t);
+
+/* Lets libmicrohttpd do what it can, and finds out when it wants to again. */
+static void admin_turn(struct admin *a)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+
+    if (a->is_closing)
+        return;
+    (void)MHD_run(a->daemon);
+    if (MHD_get_timeout(a->daemon, &ms) == MHD_YES)
+        (void)uv_timer_start(&a->timer, on_timer, ms, 0);
+    else
+        (void)uv_timer_stop(&a->timer);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+    admin_turn(t->data);
+}
+
+static void on_ready(uv_poll_t *p, int status, int events)
+{
+    (void)status;
+    (void)events;
+    admin_turn(p->data);
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct admin *a = async->data;
+
+    if (a->is_closing)
+        return;
+    queue_port_drain(a->port);
+    admin_turn(a);
+}
+
+/* Any thread. */
+static void on_wake(void *user)
+{
+    struct admin *a = user;
+
+    (void)uv_async_send(&a->async);
+}
+
+static const struct queue_port_events port_events = { .wake = on_wake };
+
+/* ---------------------------------------------------------- requests ----- */
+
+static struct request *request_new(struct admin *a, struct MHD_Connection *c)
+{
+    struct request *r = NEW(struct request);
+
+    r->admin = a;
+    r->connection = c;
+    r->token = ++a->last_token;
+    r->body.cap = BODY_MOST;
+    filter_init(&r->filter);
+    r->next = a->requests;
+    a->requests = r;
+    return r;
+}
+
+static void request_free(struct request *r)
+{
+    struct request **at = &r->admin->requests;
+
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    filter_fini(&r->filter);
+    buffer_fini(&r->body);
+    buffer_fini(&r->answer);
+    free(r);
+}
+
+struct request *request_find(void *user, uint64_t token)
+{
+    struct admin *a = user;
+    struct request *r = a->requests;
+
+    while (r && r->token != token)
+        r = r->next;
+    return r;
+}
+
+struct queue *request_queue(const struct request *r)
+{
+    return r->admin->queue;
+}
+
+struct queue_port *request_port(const struct request *r)
+{
+    return r->admin->port;
+}
+
+int64_t request_now_ms(const struct request *r)
+{
+    struct timespec t;
+
+    (void)r;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+uint64_t request_uptime_s(const struct request *r)
+{
+    return (uv_hrtime() - r->admin->started_ns) / 1000000000U;
+}
+
+void request_ask_status(const struct request *r, struct admin_status *out)
+{
+    if (r->admin->status)
+        r->admin->status(r->admin->user, out);
+}
+
+void request_wait(struct request *r)
+{
+    ASSERT(r->state == REQUEST_THINKS || r->state == REQUEST_ANSWERS);
+    r->state = REQUEST_WAITS;
+    MHD_suspend_connection(r->connection);
+}
+
+/* The answer, or its next page, is there. */
+static void request_wake(struct request *r)
+{
+    if (r->state == REQUEST_WAITS)
+        MHD_resume_connection(r->connection);
+    r->state = REQUEST_ANSWERS;
+}
+
+void request_answer(struct request *r, int status)
+{
+    r->status = status;
+    request_wake(r);
+}
+
+void request_go_on(struct request *r)
+{
+    r->status = 200;
+    r->is_stream = true;
+    request_wake(r);
+}
+
+void request_refuse(struct request *r, int status, const char *format, ...)
+{
+    struct buffer why = { 0 };
+    json_t *o = json_object();
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    buffer_vprintf(&why, format, args);
+    va_end(args);
+    ASSERT(json_object_set_new(o, "error", listing_text(buffer_span(&why))) ==
+           0);
+    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    ASSERT(text);
+    buffer_clear(&r->answer);
+    buffer_put_string(&r->answer, text);
+    buffer_put_byte(&r->answer, '\n');
+    free(text);
+    json_decref(o);
+    buffer_fini(&why);
+    request_answer(r, status);
+}
+
+struct query {
+    struct request *request;
+    struct buffer why;
+};
+
+static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,
+                                     const char *key, size_t key_len,
+                                     const char *value, size_t value_len)
+{
+    struct query *q = user;
+
+    (void)kind;
+    return filter_add(&q->request->filter, span_make(key, key_len),
+                      span_make(value, value_len), request_now_ms(q->request),
+                      &q->why)
+               ? MHD_YES
+               : MHD_NO;
+}
+
+bool request_read_query(struct request *r)
+{
+    struct query q = { .request = r };
+    bool is_good;
+
+    (void)MHD_get_connection_values_n(r->connection, MHD_GET_ARGUMENT_KIND,
+                                      add_parameter, &q);
+    is_good = q.why.len == 0;
+    if (!is_good)
+        request_refuse(r, 400, "%s", buffer_string(&q.why));
+    buffer_fini(&q.why);
+    return is_good;
+}
+
+/* ----------------------------------------------------------- sending ----- */
+
+/* Hands the server what is there of a stream; at its end asks for more. */
+static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most)
+{
+    struct request *r = user;
+    struct span left = span_skip(buffer_span(&r->answer), r->sent);
+
+    (void)position;
+    if (left.len) {
+        left = span_first(left, most);
+        memcpy(to, left.at, left.len);
+        r->sent += left.len;
+        return (ssize_t)left.len;
+    }
+    if (!r->more || r->admin->is_closing)
+        return r->more ? MHD_CONTENT_READER_END_WITH_ERROR
+                       : MHD_CONTENT_READER_END_OF_STREAM;
+    buffer_clear(&r->answer);
+    r->sent = 0;
+    r->more(r);
+    return 0;
+}
+
+static enum MHD_Result send_answer(struct request *r)
+{
+    struct MHD_Response *response;
+    enum MHD_Result rc;
+
+    if (r->is_stream) {
+        response = MHD_create_response_from_callback(
+            MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, r, NULL);
+        (void)MHD_set_connection_option(r->connection,
+                                        MHD_CONNECTION_OPTION_TIMEOUT,
+                                        (unsigned)LIST_SILENCE_S);
+    } else {
+        response = MHD_create_response_from_buffer(r->answer.len, r->answer.at,
+                                                   MHD_RESPMEM_MUST_COPY);
+    }
+    ASSERT(response);
+    (void)MHD_add_response_header(response, "Content-Type",
+                                  r->is_stream ? "application/x-ndjson"
+                                               : "application/json");
+    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (r->is_stream)
+        (void)MHD_add_response_header(response, "Connection", "close");
+    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(response, "Allow", r->allow);
+    rc = MHD_queue_response(r->connection, (unsigned)r->status, response);
+    MHD_destroy_response(response);
+    return rc;
+}
+
+/* ---------------------------------------------------------- receiving ---- */
+
+static bool has_large_body(struct request *r)
+{
+    const char *length = MHD_lookup_connection_value(
+        r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t n;
+
+    return length && (!span_number(span_of(length), &n) || n > BODY_MOST);
+}
+
+/* The header is there. Answers at once where nothing more needs to be read. */
+static void request_begin(struct request *r, const char *method,
+                          const char *path)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    uid_t uid = 0;
+
+    if (!info || !doorway_lets_in(info->connect_fd, &uid))
+        request_refuse(r, 403, "only root and the relay's own user may ask");
+    else if (routes_find(r, method, path) && has_large_body(r))
+        request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
+    (void)snprintf(r->who, sizeof(r->who), "uid=%lu", (unsigned long)uid);
+}
+
+/* Called with the header, then with each part of the body, then at its end, and
+ * again after each wait. */
+static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
+                                 const char *path, const char *method,
+                                 const char *version, const char *upload,
+                                 size_t *upload_len, void **request)
+{
+    struct request *r = *request;
+
+    (void)version;
+    if (!r) {
+        *request = r = request_new(user, c);
+        request_begin(r, method, path);
+        return r->state == REQUEST_ANSWERS ? send_answer(r) : MHD_YES;
+    }
+    if (*upload_len) {
+        r->body_bytes += *upload_len;
+        buffer_put(&r->body, span_make(upload, *upload_len));
+        *upload_len = 0;
+        return r->body_bytes > BODY_READ_MOST ? MHD_NO : MHD_YES;
+    }
+    if (r->state == REQUEST_READS) {
+        r->state = REQUEST_THINKS;
+        if (r->body.overflow)
+            request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
+        else
+            routes_run(r);
+    }
+    return r->state == REQUEST_ANSWERS ? send_answer(r) : MHD_YES;
+}
+
+static void on_completed(void *user, struct MHD_Connection *c, void **request,
+                         enum MHD_RequestTerminationCode how)
+{
+    (void)user;
+    (void)c;
+    (void)how;
+    if (*request)
+        request_free(*request);
+    *request = NULL;
+}
+
+/* ------------------------------------------------------ open and close --- */
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    struct admin *a = h->data;
+
+    if (--a->open_handles)
+        return;
+    if (a->closed)
+        a->closed(a->closed_user);
+    free(a);
+}
+
+static int start_handles(struct admin *a, int epoll_fd)
+{
+    int rc = uv_poll_init(a->loop, &a->poll, epoll_fd);
+
+    if (rc < 0)
+        return rc;
+    a->poll.data = a;
+    a->open_handles++;
+    rc = uv_timer_init(a->loop, &a->timer);
+    ASSERT(rc == 0);
+    a->timer.data = a;
+    a->open_handles++;
+    rc = uv_async_init(a->loop, &a->async, on_async);
+    if (rc < 0)
+        return rc;
+    a->async.data = a;
+    a->open_handles++;
+    return uv_poll_start(&a->poll, UV_READABLE, on_ready);
+}
+
+static int start_server(struct admin *a)
+{
+    const union MHD_DaemonInfo *info;
+
+    /* clang-format off */
+    a->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, a,
+        MHD_OPTION_LISTEN_SOCKET, a->doorway.fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+        MHD_OPTION_END);
+    /* clang-format on */
+    if (!a->daemon)
+        return -ENOMEM;
+    a->doorway.fd = -1; /* the server closes it */
+    info = MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    ASSERT(info);
+    return start_handles(a, info->epoll_fd);
+}
+
+int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
+               const struct admin_options *o, struct buffer *out_why)
+{
+    struct admin *a = NEW(struct admin);
+    int rc;
+
+    a->loop = loop;
+    a->queue = q;
+    a->status = o->status;
+    a->user = o->user;
+    a->started_ns = uv_hrtime();
+    rc = doorway_open(&a->doorway, o->socket, out_why);
+    if (rc < 0) {
+        free(a);
+        return rc;
+    }
+    rc = start_server(a);
+    if (rc < 0) {
+        buffer_printf(out_why, "cannot start the admin server: %s",
+                      error_text(rc));
+        admin_close(a, NULL, NULL);
+        return rc;
+    }
+    a->port = queue_port_open(q, &port_events, a);
+    admin_turn(a);
+    *out_admin = a;
+    return 0;
+}
+
+void admin_close(struct admin *a, void (*closed)(void *user), void *user)
+{
+    uv_handle_t *handles[] = { (uv_handle_t *)&a->poll,
+                               (uv_handle_t *)&a->timer,
+                               (uv_handle_t *)&a->async };
+    unsigned open = a->open_handles;
+
+    a->is_closing = true;
+    a->closed = closed;
+    a->closed_user = user;
+    /* The port first: after it no wake comes for the handle that is closed
+     * below. */
+    if (a->port)
+        queue_port_close(a->port);
+    for (struct request *r = a->requests; r; r = r->next)
+        if (r->state == REQUEST_WAITS)
+            request_refuse(r, 503, "the relay is going down");
+    (void)uv_poll_stop(&a->poll);
+    if (a->daemon)
+        MHD_stop_daemon(a->daemon);
+    doorway_fini(&a->doorway);
+    for (unsigned i = 0; i < open; i++)
+        uv_close(handles[i], on_handle_closed);
+    if (!open) {
+        if (closed)
+            closed(user);
+        free(a);
+    }
+}

@@ -1,0 +1,42 @@
+/*
+ * admin - HTTP for the people who run the relay, on the main loop.
+ *
+ * A unix socket (mode 0600; only root and the relay's own user are let in) with
+ * the routes that stand in routes.c. It has a port of its own on the queue;
+ * nothing here blocks the loop. Errors are {"error": "..."} with 400, 403, 404,
+ * 405, 413 or 503.
+ */
+#ifndef WAYPOST_ADMIN_H
+#define WAYPOST_ADMIN_H
+
+#include "policy/vocabulary/buffer.h"
+#include "queue/queue.h"
+
+#include <uv.h>
+
+struct admin;
+
+/* What only the main loop knows, for GET /api/v1/status. */
+struct admin_status {
+    uint32_t workers;
+    uint64_t sessions; /* inbound, open now */
+    uint64_t epoch;    /* of the settings: 1 and one more at each reload */
+    bool is_stopping;
+};
+
+struct admin_options {
+    struct span socket;                                   /* path; copied */
+    void (*status)(void *user, struct admin_status *out); /* may be NULL */
+    void *user;
+};
+
+/* On failure one sentence for a person is put into out_why. */
+MUST int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
+                    const struct admin_options *o, struct buffer *out_why);
+
+/* Cuts off who is still connected, closes its port on the queue and removes the
+ * socket's file. closed (or NULL) is called once the loop has let go of the
+ * handles. */
+void admin_close(struct admin *take_a, void (*closed)(void *user), void *user);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * routes - what can be asked for over HTTP.
+ */
+#ifndef WAYPOST_ROUTES_H
+#define WAYPOST_ROUTES_H
+
+#include "relay/admin/request.h"
+
+/*
+ * Finds the route of a request and notes it in the request, or refuses with 404
+ * or 405. path is borrowed until the answer.
+ */
+bool routes_find(struct request *r, const char *method, const char *path);
+
+/* The body is complete: answers, or waits. */
+void routes_run(struct request *r);
+
+#endif

@@ -1,0 +1,522 @@
+/*
+ * test_admin - the HTTP interface, over its own socket, with a queue that is
+ * made up.
+ *
+ * The functions of queue.h that the interface calls are defined here, so that
+ * each test says what the queue answers, and when: answers wait until the loop
+ * drains the port.
+ */
+#include "policy/vocabulary/id.h"
+#include "relay/admin/admin.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+enum { TURNS = 200000 };
+
+/* --------------------------------------------------- a made-up queue ----- */
+
+struct queue_port {
+    const struct queue_port_events *events;
+    void *user;
+};
+
+static struct {
+    struct queue_port port;
+    uint64_t rows;  /* messages 1 .. rows are waiting */
+    int rc;         /* of the next answer */
+    bool is_silent; /* answers do not come */
+    /* the latest question */
+    enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE } asked;
+    struct queue_filter filter;
+    uint64_t after_id;
+    uint32_t limit;
+    enum queue_change change;
+    char who[32];
+    queue_page_fn *page;
+    queue_count_fn *count;
+    uint64_t token;
+    unsigned lists;
+} fake;
+
+struct queue_port *queue_port_open(struct queue *q,
+                                   const struct queue_port_events *events,
+                                   void *user)
+{
+    (void)q;
+    fake.port = (struct queue_port){ events, user };
+    return &fake.port;
+}
+
+void queue_port_close(struct queue_port *p)
+{
+    p->events = NULL;
+}
+
+static void ask(int asked, const struct queue_filter *f, uint64_t token)
+{
+    fake.asked = asked;
+    fake.filter = *f;
+    fake.token = token;
+    fake.port.events->wake(fake.port.user);
+}
+
+void queue_list(struct queue_port *p, const struct queue_filter *f,
+                uint64_t after_id, uint32_t limit, queue_page_fn *done,
+                uint64_t token)
+{
+    (void)p;
+    fake.after_id = after_id;
+    fake.limit = limit;
+    fake.page = done;
+    fake.lists++;
+    ask(ASKED_LIST, f, token);
+}
+
+void queue_count(struct queue_port *p, const struct queue_filter *f,
+                 queue_count_fn *done, uint64_t token)
+{
+    (void)p;
+    fake.count = done;
+    ask(ASKED_COUNT, f, token);
+}
+
+void queue_change(struct queue_port *p, const struct queue_filter *f,
+                  enum queue_change change, struct span who,
+                  queue_count_fn *done, uint64_t token)
+{
+    (void)p;
+    fake.change = change;
+    (void)snprintf(fake.who, sizeof(fake.who), "%.*s", SPAN_FMT(who));
+    fake.count = done;
+    ask(ASKED_CHANGE, f, token);
+}
+
+void queue_stats(struct queue *q, struct queue_stats *out)
+{
+    (void)q;
+    *out = (struct queue_stats){ .puts = 7 };
+}
+
+static void answer_list(void)
+{
+    static const struct queue_row_recipient to = {
+        SPAN_INIT("c@d"), { NULL, 0 }, STATE_READY, 0, 0
+    };
+    struct queue_row rows[256];
+    uint64_t id = fake.after_id;
+    size_t n = 0;
+
+    assert_in_range(fake.limit, 1, 200);
+    while (n < fake.limit && id < fake.rows)
+        rows[n++] = (struct queue_row){ .id = ++id,
+                                        .sender = SPAN("a@b"),
+                                        .state = STATE_READY,
+                                        .recipients = &to,
+                                        .count = 1 };
+    fake.page(fake.port.user, fake.token, fake.rc, rows, n,
+              id < fake.rows ? id : 0);
+}
+
+void queue_port_drain(struct queue_port *p)
+{
+    static const struct queue_count three = { 3, 4, 5000 };
+    int asked = fake.asked;
+
+    assert_ptr_equal(p, &fake.port);
+    if (fake.is_silent)
+        return;
+    fake.asked = ASKED_NOTHING;
+    if (asked == ASKED_LIST)
+        answer_list();
+    else if (asked != ASKED_NOTHING)
+        fake.count(p->user, fake.token, fake.rc, &three);
+}
+
+/* ----------------------------------------------------- a made-up client -- */
+
+struct room {
+    char folder[64], path[96];
+    uv_loop_t loop;
+    struct admin *admin;
+    struct buffer in; /* the latest answer, headers and body */
+};
+
+static void fill_status(void *user, struct admin_status *out)
+{
+    (void)user;
+    *out = (struct admin_status){ .workers = 2, .sessions = 5, .epoch = 1 };
+}
+
+static int room_open(void **state)
+{
+    struct room *r = calloc(1, sizeof(*r));
+    struct buffer why = { 0 };
+    struct admin_options o = { .status = fill_status };
+
+    memset(&fake, 0, sizeof(fake));
+    (void)snprintf(r->folder, sizeof(r->folder), "/tmp/waypost-admin-XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    (void)snprintf(r->path, sizeof(r->path), "%s/socket", r->folder);
+    o.socket = span_of(r->path);
+    assert_int_equal(uv_loop_init(&r->loop), 0);
+    assert_int_equal(admin_open(&r->admin, &r->loop, NULL, &o, &why), 0);
+    assert_int_equal(why.len, 0);
+    *state = r;
+    return 0;
+}
+
+static int room_close(void **state)
+{
+    struct room *r = *state;
+
+    if (r->admin)
+        admin_close(r->admin, NULL, NULL);
+    assert_int_equal(uv_run(&r->loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&r->loop), 0);
+    assert_int_equal(access(r->path, F_OK), -1);
+    assert_int_equal(rmdir(r->folder), 0);
+    buffer_fini(&r->in);
+    free(r);
+    return 0;
+}
+
+static int dial(struct room *r)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    memcpy(at.sun_path, r->path, strlen(r->path));
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static void say(int fd, struct span text)
+{
+    assert_int_equal(send(fd, text.at, text.len, MSG_NOSIGNAL), text.len);
+}
+
+/* Turns the loop until the server has closed. */
+static void hear(struct room *r, int fd)
+{
+    char bytes[4096];
+
+    buffer_clear(&r->in);
+    for (int i = 0; i < TURNS; i++) {
+        ssize_t n = read(fd, bytes, sizeof(bytes));
+
+        if (n == 0)
+            break;
+        if (n > 0)
+            buffer_put(&r->in, span_make(bytes, (size_t)n));
+        else
+            uv_run(&r->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(close(fd), 0);
+}
+
+/* Asks and answers the status; the whole answer is in r->in. */
+static int request(struct room *r, const char *method, const char *path,
+                   const char *body)
+{
+    struct buffer out = { 0 };
+    int fd = dial(r);
+
+    buffer_printf(&out,
+                  "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                  "Content-Length: %zu\r\n\r\n%s",
+                  method, path, strlen(body), body);
+    say(fd, buffer_span(&out));
+    buffer_fini(&out);
+    hear(r, fd);
+    assert_true(r->in.len > 12);
+    return (int)strtol(buffer_string(&r->in) + 9, NULL, 10);
+}
+
+static bool heard(struct room *r, const char *text)
+{
+    return strstr(buffer_string(&r->in), text) != NULL;
+}
+
+/* ------------------------------------------------------------- tests ----- */
+
+static void admin_socket_is_for_its_owner_alone(void **state)
+{
+    struct room *r = *state;
+    struct stat st;
+
+    assert_int_equal(stat(r->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void admin_refuses_paths_and_methods_it_does_not_have(void **state)
+{
+    /* clang-format off */
+    static const struct { const char *method, *path; int status; } rows[] = {
+        { "GET",    "/healthz",                 200 },
+        { "HEAD",   "/healthz",                 200 },
+        { "POST",   "/healthz",                 405 },
+        { "GET",    "/",                        404 },
+        { "GET",    "/api/v1/nothing",          404 },
+        { "GET",    "/api/v1/queue/",           404 },
+        { "GET",    "/api/v1/queue/a/b",        404 },
+        { "GET",    "/api/v1/queue/nonsense",   404 },
+        { "POST",   "/api/v1/queue",            405 },
+        { "DELETE", "/api/v1/queue/01HF8M5XK3QZA", 405 },
+        { "GET",    "/api/v1/queue?sender=a",   400 },
+        { "GET",    "/api/v1/queue?older=x",    400 },
+        { "GET",    "/api/v1/queue/count?id=1", 400 },
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int status = request(*state, rows[i].method, rows[i].path, "");
+
+        assert_int_equal(status, rows[i].status);
+        if (status >= 400)
+            assert_true(heard(*state, "{\"error\":\""));
+        if (status == 405)
+            assert_true(heard(*state, "Allow: "));
+    }
+    assert_int_equal(fake.lists, 0);
+}
+
+static void admin_tells_its_status(void **state)
+{
+    assert_int_equal(request(*state, "GET", "/api/v1/status", ""), 200);
+    assert_true(heard(*state, "\"version\":\"" WAYPOST_VERSION "\""));
+    assert_true(heard(*state, "\"workers\":2,\"sessions\":5,\"reloads\":0"));
+    assert_true(heard(*state, "\"puts\":7"));
+}
+
+static void admin_lists_page_by_page_and_in_order(void **state)
+{
+    struct room *r = *state;
+    int fd = dial(r);
+    const char *at;
+
+    fake.rows = 1000;
+    /* Without HTTP/1.1 there are no chunks, which would cut ids in two. */
+    say(fd, SPAN("GET /api/v1/queue?from=*%40b&state=ready HTTP/1.0\r\n\r\n"));
+    hear(r, fd);
+    assert_true(heard(r, " 200 "));
+    assert_true(fake.lists > 5);
+    assert_int_equal(fake.filter.states, STATE_READY);
+    at = buffer_string(&r->in);
+    for (uint64_t id = 1; id <= fake.rows; id++) {
+        at = strstr(at, id_print(id).at);
+        assert_non_null(at);
+    }
+    assert_int_equal(request(r, "GET", "/api/v1/queue", ""), 200);
+    assert_true(heard(r, "\r\n0\r\n"));
+}
+
+static void admin_asks_for_no_page_that_nobody_reads(void **state)
+{
+    struct room *r = *state;
+    int fd = dial(r);
+
+    fake.rows = 1000000;
+    say(fd, SPAN("GET /api/v1/queue HTTP/1.1\r\nHost: x\r\n\r\n"));
+    for (int i = 0; i < 3000; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    /* What fits in the socket's buffers, and a page. */
+    assert_in_range(fake.lists, 1, 200);
+    assert_int_equal(close(fd), 0);
+}
+
+static void admin_says_so_when_the_queue_fails(void **state)
+{
+    fake.rc = ERROR_STORE;
+    assert_int_equal(request(*state, "GET", "/api/v1/queue", ""), 503);
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/count", ""), 503);
+    assert_int_equal(
+        request(*state, "POST", "/api/v1/queue/retry", "{\"yes\": true}"), 503);
+}
+
+static void admin_shows_one_message(void **state)
+{
+    fake.rows = 1;
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""),
+                     200);
+    assert_true(heard(*state, "\"client\":"));
+    assert_true(fake.filter.states & STATE_DELETED);
+    fake.rows = 0;
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""),
+                     404);
+}
+
+static void admin_changes_only_what_was_meant(void **state)
+{
+    enum { NO_CHANGE = ASKED_NOTHING };
+    /* clang-format off */
+    static const struct {
+        const char *path, *body; int status; int asked;
+        enum queue_change change; unsigned states;
+    } rows[] = {
+        { "retry", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_RETRY,
+          STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
+        { "delete", "{\"from\":\"a\",\"yes\":true}", 200, ASKED_CHANGE, CHANGE_DELETE, 0 },
+        { "delete", "{\"id\":\"01HF8M5XK3QZA\"}", 200, ASKED_CHANGE, CHANGE_DELETE, 0 },
+        { "undelete", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_UNDELETE, STATE_DELETED },
+        { "hold", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_HOLD,
+          STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
+        { "release", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_RELEASE, STATE_HELD },
+        { "delete", "{\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
+        { "delete", "{\"yes\":true,\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
+        { "delete", "{\"id\":\"01HF8M5XK3QZA\",\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
+        { "delete", "", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"yes\":false}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"yes\":\"true\"}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"id\":\"01HF8M5XK3QZA\",\"preview\":1}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"yes\":true,\"form\":\"a\"}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"yes\":true,\"from\":\"a\",\"from\":\"b\"}", 400, NO_CHANGE, 0, 0 },
+        { "delete", "[]", 400, NO_CHANGE, 0, 0 },
+        { "delete", "{\"yes\":true", 400, NO_CHANGE, 0, 0 },
+        { "delete", "\xff", 400, NO_CHANGE, 0, 0 },
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char path[64];
+
+        fake.count = NULL;
+        fake.filter = (struct queue_filter){ 0 };
+        fake.who[0] = '\0';
+        (void)snprintf(path, sizeof(path), "/api/v1/queue/%s", rows[i].path);
+        assert_int_equal(request(*state, "POST", path, rows[i].body),
+                         rows[i].status);
+        assert_int_equal(fake.count != NULL, rows[i].asked != NO_CHANGE);
+        if (rows[i].asked == ASKED_CHANGE) {
+            assert_int_equal(fake.change, rows[i].change);
+            assert_int_equal(fake.filter.states, rows[i].states);
+            assert_int_equal(strncmp(fake.who, "uid=", 4), 0);
+            assert_true(heard(*state, "\"messages\":3"));
+            assert_true(heard(*state, "\"changed\":true"));
+        } else if (rows[i].asked == ASKED_COUNT) {
+            assert_string_equal(fake.who, "");
+            assert_true(heard(*state, "\"preview\":true"));
+        }
+    }
+}
+
+static void admin_refuses_a_large_body(void **state)
+{
+    struct room *r = *state;
+    struct buffer out = { 0 };
+    char *large = calloc(1, 70001);
+    int fd;
+
+    memset(large, ' ', 70000);
+    assert_int_equal(request(r, "POST", "/api/v1/queue/delete", large), 413);
+    /* The same without a length in front. */
+    fd = dial(r);
+    buffer_printf(&out,
+                  "POST /api/v1/queue/delete HTTP/1.1\r\nHost: x\r\n"
+                  "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "%x\r\n%s\r\n0\r\n\r\n",
+                  70000U, large);
+    say(fd, buffer_span(&out));
+    hear(r, fd);
+    assert_true(heard(r, "HTTP/1.1 413 "));
+    assert_null(fake.count);
+    buffer_fini(&out);
+    free(large);
+}
+
+static void admin_survives_a_client_that_leaves_while_it_waits(void **state)
+{
+    struct room *r = *state;
+    int fd = dial(r);
+
+    fake.is_silent = true;
+    say(fd, SPAN("GET /api/v1/queue/count HTTP/1.1\r\nHost: x\r\n\r\n"));
+    for (int i = 0; i < 100; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_int_equal(fake.asked, ASKED_COUNT);
+    assert_int_equal(close(fd), 0);
+    fake.is_silent = false;
+    fake.port.events->wake(fake.port.user);
+    for (int i = 0; i < 100; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_int_equal(request(r, "GET", "/healthz", ""), 200);
+}
+
+static void admin_closes_while_a_client_waits(void **state)
+{
+    struct room *r = *state;
+    int fd = dial(r);
+
+    fake.is_silent = true;
+    say(fd, SPAN("GET /api/v1/queue HTTP/1.1\r\nHost: x\r\n\r\n"));
+    for (int i = 0; i < 100; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_int_equal(fake.asked, ASKED_LIST);
+    admin_close(r->admin, NULL, NULL);
+    r->admin = NULL;
+    hear(r, fd);
+}
+
+static void admin_replaces_a_dead_socket_and_nothing_else(void **state)
+{
+    struct room *r = *state;
+    struct admin_options o = { .socket = span_of(r->path) };
+    struct buffer why = { 0 };
+    struct admin *other;
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int fd;
+
+    /* One that answers. */
+    assert_int_equal(admin_open(&other, &r->loop, NULL, &o, &why), -EADDRINUSE);
+    assert_true(why.len > 0);
+    admin_close(r->admin, NULL, NULL);
+    r->admin = NULL;
+    /* A file of somebody's. */
+    fd = open(r->path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(admin_open(&other, &r->loop, NULL, &o, &why), -EEXIST);
+    assert_int_equal(unlink(r->path), 0);
+    /* A dead one. */
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    memcpy(at.sun_path, r->path, strlen(r->path));
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(admin_open(&r->admin, &r->loop, NULL, &o, &why), 0);
+    assert_int_equal(request(r, "GET", "/healthz", ""), 200);
+    buffer_fini(&why);
+}
+
+#define WITH_ROOM(test)                                                        \
+    cmocka_unit_test_setup_teardown(test, room_open, room_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_ROOM(admin_socket_is_for_its_owner_alone),
+        WITH_ROOM(admin_refuses_paths_and_methods_it_does_not_have),
+        WITH_ROOM(admin_tells_its_status),
+        WITH_ROOM(admin_lists_page_by_page_and_in_order),
+        WITH_ROOM(admin_asks_for_no_page_that_nobody_reads),
+        WITH_ROOM(admin_says_so_when_the_queue_fails),
+        WITH_ROOM(admin_shows_one_message),
+        WITH_ROOM(admin_changes_only_what_was_meant),
+        WITH_ROOM(admin_refuses_a_large_body),
+        WITH_ROOM(admin_survives_a_client_that_leaves_while_it_waits),
+        WITH_ROOM(admin_closes_while_a_client_waits),
+        WITH_ROOM(admin_replaces_a_dead_socket_and_nothing_else),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
