@@ -31,7 +31,8 @@ struct mx_host {
 };
 
 struct mx_answer {
-    enum resolver_kind kind;      /* of the look-up as a whole */
+    enum resolver_kind kind;      /* of the look-up as a whole; OK with one of the three
+                                     flags below: there is an answer, and it is no */
     bool is_null_mx;              /* RFC 7505: 5.1.10 */
     bool is_own;                  /* we are the best MX ourselves: 5.4.6 */
     bool is_unsafe;               /* only unsafe targets were left: 5.4.4 */
@@ -39,7 +40,7 @@ struct mx_answer {
     const struct mx_host *hosts;  /* sorted: preference, equal ones shuffled; at most
                                      LIMIT_MX_HOSTS */
     size_t count;
-    struct span why;              /* for people, when kind is not OK */
+    struct span why;              /* for people, when there is no host */
 };
 
 typedef void resolver_mx_fn(void *user, const struct mx_answer *a);
@@ -47,10 +48,13 @@ typedef void resolver_mx_fn(void *user, const struct mx_answer *a);
 struct resolver_options {
     const struct resolver_settings *settings;
     struct span hostname;         /* ours: cuts MX sets */
-    const struct host_address *own_addresses; /* ours, where we listen; cut MX sets */
+    const struct host_address *own_addresses; /* ours, where we listen; cut MX sets.
+                                     0.0.0.0 or :: stands for all of this host's */
     size_t own_count;
+    const char *hosts_path, *resolv_path; /* RESOLVER_SYSTEM; NULL: those in /etc */
 };
 
+/* Options are copied. out_why: what is wrong with the settings. */
 MUST int resolver_open(struct resolver **out_r, uv_loop_t *loop,
                        const struct resolver_options *o, struct buffer *out_why);
 /* Cancels everything; closed is called once the loop has let go of its handles. */
@@ -69,7 +73,8 @@ struct resolver_query *resolver_host(struct resolver *r, struct span host,
                                      resolver_mx_fn *done, void *user);
 void resolver_cancel(struct resolver_query *take_q);
 
-/* Answers are cached inside libunbound by their TTL; this drops them (SIGHUP). */
+/* Answers are cached inside libunbound by their TTL; this drops them (SIGHUP), reads
+ * the host's files again and gives a validator that was given up another chance. */
 void resolver_flush(struct resolver *r);
 
 #endif
