@@ -323,6 +323,8 @@ static void dns_on_answer(void *user, int failure, struct ub_result *result)
     q->is_open = false;
     if (failure == 0 && result)
         dns_judge(result, records, &reply);
+    else if (failure == UB_SYNTAX)
+        reply.kind = RESOLVER_NO_DOMAIN;
     else
         reply.why = span_of(ub_strerror(failure));
     q->done(q, &reply);
