@@ -28,7 +28,8 @@ enum log_event {
     LOG_DELIVERY,         /* smtp: ID: to=<b>, relay=host[ip]:25, conn_use=N, delay=1.2,
                              delays=a/b/c/d, dsn=2.0.0, status=sent (reply) */
     LOG_REMOVED,          /* qmgr: ID: removed */
-    LOG_REPORT,           /* bounce: ID: sender non-delivery notification: ID2 */
+    LOG_REPORT,           /* bounce: ID: sender non-delivery notification: ID2;
+                             status: non-delivery, delay, delivery status */
     LOG_CONNECT_FAILED,   /* smtp: connect to host[ip]:25: text */
     LOG_EVENTS
 };
@@ -64,7 +65,7 @@ void log_text(enum log_event event, const char *format, ...)
 /* Writes out what was gathered; each loop calls it once a turn, and before the end. */
 void log_flush(void);
 
-/* One line without time, for tests and for both forms. */
+/* One line without time, process and line end: "waypost/smtp: ID: to=<...". */
 void log_render(struct buffer *b, enum log_form form, struct span tag,
                 const struct log_line *line);
 

@@ -1,9 +1,9 @@
 /*
  * answer - a next hop's bytes, cut into replies.
  *
- * The common reply is one line that arrived in one read: it is taken from the input as
- * it lies, without a copy. Only what was cut by a read, or has several lines, is gathered
- * in a->line and a->text. RFC 5321 4.2, RFC 2034 4.
+ * The common reply is one line that arrived in one read: it is taken from the
+ * input as it lies, without a copy. Only what was cut by a read, or has several
+ * lines, is gathered in a->line and a->text. RFC 5321 4.2, RFC 2034 4.
  */
 #include "relay/outbound/answer.h"
 
@@ -27,7 +27,8 @@ static enum answer_said broken(struct answer *a, const char *what,
     return ANSWER_BROKEN;
 }
 
-/* Three digits from 200 to 599 and what separates them from the text; 0: not so. */
+/* Three digits from 200 to 599 and what separates them from the text; 0: not
+ * so. */
 static short read_code(struct span line, char *out_separator)
 {
     short code = 0;
@@ -43,8 +44,8 @@ static short read_code(struct span line, char *out_separator)
     return *out_separator == ' ' || *out_separator == '-' ? code : 0;
 }
 
-/* Strips an enhanced status code off the text of a line. The first line's is the reply's;
- * a later line's is stripped when it is the same. */
+/* Strips an enhanced status code off the text of a line. The first line's is
+ * the reply's; a later line's is stripped when it is the same. */
 static struct span strip_status(struct answer *a, struct span text)
 {
     struct status status;
@@ -92,8 +93,8 @@ static enum answer_said take_line(struct answer *a, struct span line,
     return ANSWER_REPLY;
 }
 
-/* The next line from the front of *in, without CRLF; at == NULL: not complete yet. One
- * that began in an earlier read is put together in a->line. */
+/* The next line from the front of *in, without CRLF; at == NULL: not complete
+ * yet. One that began in an earlier read is put together in a->line. */
 static struct span next_line(struct answer *a, struct span *in)
 {
     const char *end = in->len ? memchr(in->at, '\n', in->len) : NULL;

@@ -13,7 +13,7 @@ static value_fn read_size, read_limits;
 static const struct keyword {
     struct span name;
     enum capability bit;
-    value_fn *read;           /* NULL: any value, none is looked at */
+    value_fn *read; /* NULL: any value, none is looked at */
 } keywords[] = {
     /* clang-format off */
     { SPAN_INIT("PIPELINING"),          CAN_PIPELINING,   NULL },
@@ -38,8 +38,8 @@ static bool read_size(struct capabilities *c, bool again, struct span value)
     return true;
 }
 
-/* The larger of two limits, 0 meaning none was said so far. RFC 9422 3: each is one to
- * six digits, not zero. */
+/* The larger of two limits, 0 meaning none was said so far. RFC 9422 3: each is
+ * one to six digits, not zero. */
 static void keep_larger(uint32_t *limit, struct span value)
 {
     uint64_t n;

@@ -3,28 +3,30 @@
  *
  *   GREETING --220--> EHLO --2xx--> FREE <---------------------------+--------+
  *                       |            ^ |                             |        |
- *                      5xx          2xx| client_start                |       2xx
+ *                      5xx          2xx| client_start                | 2xx
  *                       +--> HELO ----+ |                            |        |
  *                                       v                            |        |
- *        +--------- MAIL --> RCPT (each) --> DATA --354--> CONTENT   |      RESET
- *        |           |         |              |    \         |       |        ^
- *        | nothing   | refused | all refused  |     \        v last  |        |
- *        | sent      |         |              |  VOID_DOT   DOT      |        |
- *        v           v         v              v      |       |       |        |
- *       DONE <-------+---------+--------------+------+-------+       |        |
+ *        +--------- MAIL --> RCPT (each) --> DATA --354--> CONTENT   | RESET |
+ * |         |              |    \         |       |        ^ | nothing   |
+ * refused | all refused  |     \        v last  |        | | sent      | | |
+ * VOID_DOT   DOT      |        | v           v         v              v      |
+ * |       |        | DONE <-------+---------+--------------+------+-------+ | |
  *        |  client_next: `after` says where to ----------------------+--------+
  *        v                                                           |
  *      CLOSED <---- 221 ---- QUIT <----------------------------------+
  *
- *   from anywhere: trouble before MAIL -> CLOSED, later -> DONE with after = CLOSED
+ *   from anywhere: trouble before MAIL -> CLOSED, later -> DONE with after =
+ * CLOSED
  *
- * Two tables are obeyed: states[] (what the host is told, which timer, which state may
- * follow; only move() changes the state) and steps[] (what an event does in a state). An
- * event is a reply by its class, or one of the three ways not to get one.
+ * Two tables are obeyed: states[] (what the host is told, which timer, which
+ * state may follow; only move() changes the state) and steps[] (what an event
+ * does in a state). An event is a reply by its class, or one of the three ways
+ * not to get one.
  *
- * A recipient is decided once: its outcome is written by the first reply that settles it
- * and stays, whatever the group's later replies say. All memory of a transaction is its
- * arena; a connection that is free holds no buffer. RFC 5321 4.1.4, 4.2, 4.5.3.2, RFC 2920.
+ * A recipient is decided once: its outcome is written by the first reply that
+ * settles it and stays, whatever the group's later replies say. All memory of a
+ * transaction is its arena; a connection that is free holds no buffer. RFC
+ * 5321 4.1.4, 4.2, 4.5.3.2, RFC 2920.
  */
 #include "relay/outbound/client.h"
 
@@ -40,50 +42,77 @@
 #include <stdlib.h>
 
 enum state {
-    GREETING, EHLO, HELO, FREE, MAIL, RCPT, DATA, CONTENT, DOT, VOID_DOT, DONE,
-    RESET, QUIT, CLOSED, STATES
+    GREETING,
+    EHLO,
+    HELO,
+    FREE,
+    MAIL,
+    RCPT,
+    DATA,
+    CONTENT,
+    DOT,
+    VOID_DOT,
+    DONE,
+    RESET,
+    QUIT,
+    CLOSED,
+    STATES
 };
 
 enum event_kind {
-    SAID_2XX, SAID_3XX, SAID_4XX, SAID_5XX, SAID_421, NONSENSE, LOST, TIMEOUT,
+    SAID_2XX,
+    SAID_3XX,
+    SAID_4XX,
+    SAID_5XX,
+    SAID_421,
+    NONSENSE,
+    LOST,
+    TIMEOUT,
     EVENTS
 };
 
 struct event {
     enum event_kind kind;
-    struct reply reply;       /* SAID_... */
-    struct span words;        /* NONSENSE: what was there; LOST: why */
+    struct reply reply; /* SAID_... */
+    struct span words;  /* NONSENSE: what was there; LOST: why */
 };
 
 struct client {
     enum state state;
-    enum state after;         /* DONE: where client_next goes */
+    enum state after; /* DONE: where client_next goes */
     int64_t now_ms, deadline_ms;
     struct client_timeouts timeouts;
     struct capabilities can;
     struct answer answer;
     struct buffer output;
     struct client_transaction t;
-    struct arena arena;       /* outcomes and their words */
+    struct arena arena;              /* outcomes and their words */
     struct client_outcome *outcomes; /* status.class 0: not decided yet */
-    size_t at;                /* the recipient whose reply is next */
+    size_t at;                       /* the recipient whose reply is next */
     size_t accepted;
     struct stuffing stuffing;
     struct client_outcome trouble;
     struct arena trouble_words; /* outlives the transaction */
     uint32_t messages;
-    bool has_asked;           /* a command was put out in this very feed: what
-                                 else it holds was said too early */
+    bool has_asked; /* a command was put out in this very feed: what
+                       else it holds was said too early */
     bool was_greeted;
     char hostname[];
 };
 
 const struct client_timeouts client_timeouts_default = {
-    .greeting = 300000, .helo = 300000, .mail = 300000, .rcpt = 300000,
-    .data = 120000, .block = 180000, .dot = 600000, .quit = 5000,
+    .greeting = 300000,
+    .helo = 300000,
+    .mail = 300000,
+    .rcpt = 300000,
+    .data = 120000,
+    .block = 180000,
+    .dot = 600000,
+    .quit = 5000,
 };
 
-/* ---- moving ---------------------------------------------------------------------- */
+/* ---- moving
+ * ---------------------------------------------------------------------- */
 
 #define TO(state)     (1u << (state))
 #define TIMER(member) offsetof(struct client_timeouts, member)
@@ -147,7 +176,8 @@ static void move(struct client *c, enum state to)
         buffer_fini(&c->output);
 }
 
-/* ---- speaking -------------------------------------------------------------------- */
+/* ---- speaking
+ * -------------------------------------------------------------------- */
 
 static void put_command(struct client *c, const char *verb, struct span word,
                         const char *end)
@@ -188,7 +218,8 @@ static void put_data(struct client *c)
     put_command(c, "DATA", SPAN(""), "\r\n");
 }
 
-/* ---- deciding -------------------------------------------------------------------- */
+/* ---- deciding
+ * -------------------------------------------------------------------- */
 
 static bool is_decided(const struct client_outcome *o)
 {
@@ -238,11 +269,13 @@ static void note_trouble(struct client *c, const struct event *e)
         c->trouble = outcome_of(c, &c->trouble_words, e);
 }
 
-/* ---- steps ----------------------------------------------------------------------- */
+/* ---- steps
+ * ----------------------------------------------------------------------- */
 
 typedef void step_fn(struct client *c, const struct event *e);
 
-/* Outside a transaction: the session ends, politely where the peer still listens. */
+/* Outside a transaction: the session ends, politely where the peer still
+ * listens. */
 static void end_session(struct client *c, const struct event *e)
 {
     note_trouble(c, e);
@@ -252,8 +285,9 @@ static void end_session(struct client *c, const struct event *e)
 }
 
 /*
- * Inside one, the session ends too. A connection kept from an earlier message that breaks
- * before MAIL was answered was only old: the message was not refused.
+ * Inside one, the session ends too. A connection kept from an earlier message
+ * that breaks before MAIL was answered was only old: the message was not
+ * refused.
  */
 static void end_transaction(struct client *c, const struct event *e)
 {
@@ -315,8 +349,9 @@ static void take_helo(struct client *c, const struct event *e)
     move(c, FREE);
 }
 
-/* MAIL or a RCPT was answered. In a pipelined group the next reply is already on its way;
- * else the next command is due, and DATA only where it makes sense. */
+/* MAIL or a RCPT was answered. In a pipelined group the next reply is already
+ * on its way; else the next command is due, and DATA only where it makes sense.
+ */
 static void go_on(struct client *c)
 {
     bool pipelined = can(c, CAN_PIPELINING);
@@ -464,10 +499,12 @@ static void step_trouble(struct client *c, enum event_kind kind,
     step(c, &e);
 }
 
-/* ---- what the host calls --------------------------------------------------------- */
+/* ---- what the host calls
+ * --------------------------------------------------------- */
 
 struct client *client_new(struct span hostname,
-                          const struct client_timeouts *timeouts, int64_t now_ms)
+                          const struct client_timeouts *timeouts,
+                          int64_t now_ms)
 {
     struct client *c = memory_zero(1, sizeof *c + hostname.len + 1);
 
@@ -537,7 +574,8 @@ static bool has_control(struct span s)
     return false;
 }
 
-/* What this peer cannot be asked; status of class 0: nothing stands against it. */
+/* What this peer cannot be asked; status of class 0: nothing stands against it.
+ */
 static struct client_outcome find_obstacle(const struct client *c)
 {
     const struct envelope *e = c->t.envelope;
@@ -601,8 +639,7 @@ void client_start(struct client *c, const struct client_transaction *t,
 static void give_up_content(struct client *c, struct span words,
                             struct status status)
 {
-    struct client_outcome o =
-        outcome_of_ours(DIAGNOSIS_LATER, status, words);
+    struct client_outcome o = outcome_of_ours(DIAGNOSIS_LATER, status, words);
 
     buffer_clear(&c->output);
     decide_rest(c, &o);
@@ -648,8 +685,7 @@ void client_next(struct client *c, int64_t now_ms)
     arena_reset(&c->arena);
     c->outcomes = NULL;
     c->t = (struct client_transaction){ 0 };
-    if (c->after != CLOSED && c->can.messages &&
-        c->messages >= c->can.messages)
+    if (c->after != CLOSED && c->can.messages && c->messages >= c->can.messages)
         c->after = QUIT;
     if (c->after == RESET)
         put_command(c, "RSET", SPAN(""), "\r\n");

@@ -1,10 +1,11 @@
 /*
  * diagnosis - what kind of trouble is this reply?
  *
- * One row for each stage. Before MAIL every no is the session's: nothing was said about
- * a message, so another host is asked, and a permanent greeting is no bounce (RFC 5321
- * 3.1). From MAIL on 4xx and 5xx mean what they say. After the final dot only a reply
- * settles it; anything else leaves us in doubt (RFC 1047).
+ * One row for each stage. Before MAIL every no is the session's: nothing was
+ * said about a message, so another host is asked, and a permanent greeting is
+ * no bounce (RFC 5321 3.1). From MAIL on 4xx and 5xx mean what they say. After
+ * the final dot only a reply settles it; anything else leaves us in doubt (RFC
+ * 1047).
  *
  * Owns nothing. RFC 5321 4.2.1, 4.5.3.1.10, RFC 3463.
  */
@@ -19,9 +20,9 @@
 #define IN_DOUBT   DIAGNOSIS_IN_DOUBT
 
 static const struct stage_row {
-    enum diagnosis positive;  /* 2xx, where it is an answer about the message */
+    enum diagnosis positive; /* 2xx, where it is an answer about the message */
     enum diagnosis transient, permanent, closing; /* 4xx, 5xx, 421 */
-    enum diagnosis trouble;   /* lost, timed out, a reply out of place */
+    enum diagnosis trouble; /* lost, timed out, a reply out of place */
     const char *words, *doing;
 } stages[] = {
     /* clang-format off */
@@ -52,9 +53,10 @@ static const struct stage_row {
 };
 
 /*
- * "Too many recipients" is no refusal: the rest goes in another transaction, at once. 552
- * was its code in RFC 821. A code about the mailbox itself (4.1.x, 4.2.x) is no such
- * thing, and without an accepted recipient the next transaction would fare no better.
+ * "Too many recipients" is no refusal: the rest goes in another transaction, at
+ * once. 552 was its code in RFC 821. A code about the mailbox itself
+ * (4.1.x, 4.2.x) is no such thing, and without an accepted recipient the next
+ * transaction would fare no better.
  */
 static bool is_too_many(const struct reply *r, size_t accepted_before)
 {
@@ -89,20 +91,22 @@ enum diagnosis diagnose_trouble(enum client_stage stage)
     return stages[stage].trouble;
 }
 
-/* Where the peer gave none: what the code alone tells. RFC 5321 4.2.3, RFC 3463. */
+/* Where the peer gave none: what the code alone tells. RFC 5321 4.2.3, RFC
+ * 3463. */
 static const struct made_up {
     short code;
     struct status status;
 } made_up[] = {
-    { 421, { 4, 3, 2 } }, { 450, { 4, 2, 0 } }, { 451, { 4, 3, 0 } },
-    { 452, { 4, 3, 1 } }, { 455, { 4, 5, 4 } }, { 500, { 5, 5, 2 } },
-    { 501, { 5, 5, 4 } }, { 502, { 5, 5, 1 } }, { 503, { 5, 5, 1 } },
-    { 504, { 5, 5, 4 } }, { 521, { 5, 3, 2 } }, { 530, { 5, 7, 0 } },
-    { 551, { 5, 1, 6 } }, { 552, { 5, 2, 2 } }, { 553, { 5, 1, 3 } },
+    { 421, { 4, 3, 2 } }, { 450, { 4, 2, 0 } },  { 451, { 4, 3, 0 } },
+    { 452, { 4, 3, 1 } }, { 455, { 4, 5, 4 } },  { 500, { 5, 5, 2 } },
+    { 501, { 5, 5, 4 } }, { 502, { 5, 5, 1 } },  { 503, { 5, 5, 1 } },
+    { 504, { 5, 5, 4 } }, { 521, { 5, 3, 2 } },  { 530, { 5, 7, 0 } },
+    { 551, { 5, 1, 6 } }, { 552, { 5, 2, 2 } },  { 553, { 5, 1, 3 } },
     { 555, { 5, 5, 4 } }, { 556, { 5, 1, 10 } },
 };
 
-struct status diagnose_status(enum client_stage stage, const struct reply *reply)
+struct status diagnose_status(enum client_stage stage,
+                              const struct reply *reply)
 {
     unsigned char class = (unsigned char)(reply->code / 100);
 

@@ -1,9 +1,9 @@
 /*
  * outcome - what became of a recipient, put in words.
  *
- * The words are read by people in logs, queue listings and reports, so a peer's bytes
- * pass buffer_put_escaped. A long reply loses its end, never the words that say to what
- * it was the reply.
+ * The words are read by people in logs, queue listings and reports, so a peer's
+ * bytes pass buffer_put_escaped. A long reply loses its end, never the words
+ * that say to what it was the reply.
  */
 #include "relay/outbound/outcome.h"
 
@@ -47,7 +47,8 @@ static struct client_outcome finish(struct arena *a, enum diagnosis diagnosis,
 {
     struct client_outcome o = { diagnosis, status, { NULL, 0 } };
 
-    /* what will be tried again is not final, whatever number the peer gave it */
+    /* what will be tried again is not final, whatever number the peer gave it
+     */
     if (diagnosis != DIAGNOSIS_FAILED && diagnosis != DIAGNOSIS_DELIVERED)
         o.status.class = 4;
     o.reply = arena_copy(a, span_first(buffer_span(words), LIMIT_REPLY_STORED));

@@ -1,8 +1,9 @@
 /*
  * outcome - what became of a recipient, put in words.
  *
- * Makes struct client_outcome from a reply, or from trouble that is no reply; the words
- * are cleaned, one line, at most LIMIT_REPLY_STORED, and live in the arena given. Pure.
+ * Makes struct client_outcome from a reply, or from trouble that is no reply;
+ * the words are cleaned, one line, at most LIMIT_REPLY_STORED, and live in the
+ * arena given. Pure.
  */
 #ifndef WAYPOST_OUTCOME_H
 #define WAYPOST_OUTCOME_H

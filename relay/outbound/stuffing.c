@@ -1,18 +1,20 @@
 /*
  * stuffing - content made fit for DATA.
  *
- * Lines are found with memchr and copied in runs: a run ends only where a dot must be
- * put in, so the common message is one copy.
+ * Lines are found with memchr and copied in runs: a run ends only where a dot
+ * must be put in, so the common message is one copy.
  */
 #include "relay/outbound/stuffing.h"
 
-/* Is the first CR of these bytes the one in front of their LF, which is the last? */
+/* Is the first CR of these bytes the one in front of their LF, which is the
+ * last? */
 static bool is_one_line(const char *line, size_t with_lf)
 {
     return with_lf > 1 && memchr(line, '\r', with_lf) == line + with_lf - 2;
 }
 
-/* The end of the content so far is not the end of a line: find out what it is. */
+/* The end of the content so far is not the end of a line: find out what it is.
+ */
 static bool end_in_line(struct stuffing *s, struct span tail)
 {
     const char *cr = memchr(tail.at, '\r', tail.len);

@@ -1,10 +1,10 @@
 /*
  * stuffing - content made fit for DATA.
  *
- * A dot in front of every line that begins with one, CRLF behind a last line that has
- * none, then the final dot. Content comes in pieces cut anywhere. Whatever else was
- * checked before, a bare CR or LF stops it here: none ever leaves. RFC 5321 4.5.2,
- * 2.3.8.
+ * A dot in front of every line that begins with one, CRLF behind a last line
+ * that has none, then the final dot. Content comes in pieces cut anywhere.
+ * Whatever else was checked before, a bare CR or LF stops it here: none ever
+ * leaves. RFC 5321 4.5.2, 2.3.8.
  */
 #ifndef WAYPOST_STUFFING_H
 #define WAYPOST_STUFFING_H
@@ -16,7 +16,8 @@ struct stuffing {
     enum { STUFFING_LINE_START, STUFFING_IN_LINE, STUFFING_AFTER_CR } at;
 };
 
-/* Appends the next bytes. False: a bare CR or LF; what stood before it may be in out. */
+/* Appends the next bytes. False: a bare CR or LF; what stood before it may be
+ * in out. */
 bool stuffing_put(struct stuffing *s, struct buffer *out, struct span in);
 /* Appends what ends the content. False as above. */
 bool stuffing_end(struct stuffing *s, struct buffer *out);

@@ -1,0 +1,238 @@
+/*
+ * log - what happened, one line each.
+ *
+ * What a line says is logline.c's; here is where it goes. Each thread gathers
+ * its lines in a block of its own and writes them with one write(2), so threads
+ * share nothing but the setup, which is replaced whole. Lines about ourselves
+ * are written at once.
+ *
+ * When standard error does not take the bytes they are lost: mail goes on
+ * without a log.
+ */
+#include "relay/net/log.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/net/logline.h"
+#include "relay/net/maillog.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LINE_MOST = 16 * 1024, /* what does not fit is left out of the line */
+    GATHERED_MOST = 32 * 1024,
+    IDENT_MOST = 128,
+};
+
+/* Never changed once it is in use, never freed: a reload that changes nothing
+ * here makes no new one. */
+struct setup {
+    struct setup *older;
+    enum log_form form;
+    bool to_syslog;
+    bool is_journal; /* standard error's reader adds time and host */
+    char hostname[256];
+    char tag[64];
+};
+
+static const struct setup fallback = {
+    .form = LOG_POSTFIX,
+    .hostname = "localhost",
+    .tag = "waypost",
+};
+static _Atomic(struct setup *) setup_now;
+
+/* This thread's lines, not written yet, and the time stamp of the last one. */
+static _Thread_local struct {
+    char bytes[GATHERED_MOST + LINE_MOST];
+    struct buffer lines; /* its memory is bytes[], its cap keeps it there */
+    time_t stamp_s;
+    char stamp[32];
+} mine;
+
+static const struct setup *setup(void)
+{
+    const struct setup *s = atomic_load(&setup_now);
+
+    return s ? s : &fallback;
+}
+
+/* systemd.exec(5): JOURNAL_STREAM names the device and inode of a stream that
+ * leads to the journal. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char here[64];
+    struct stat st;
+
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return false;
+    (void)snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)st.st_dev,
+                   (uintmax_t)st.st_ino);
+    return strcmp(stream, here) == 0;
+}
+
+void log_open(enum log_form form, struct span tag, bool to_syslog)
+{
+    const struct setup *old = setup();
+    struct setup *s = NEW(struct setup);
+
+    s->form = form;
+    s->to_syslog = to_syslog;
+    s->is_journal = stderr_is_journal();
+    (void)snprintf(s->tag, sizeof s->tag, "%.*s", SPAN_FMT(tag));
+    if (gethostname(s->hostname, sizeof s->hostname - 1) < 0)
+        (void)snprintf(s->hostname, sizeof s->hostname, "localhost");
+    if (old->form == form && old->to_syslog == to_syslog &&
+        strcmp(old->tag, s->tag) == 0 && old != &fallback) {
+        free(s);
+        return;
+    }
+    s->older = atomic_load(&setup_now);
+    atomic_store(&setup_now, s);
+}
+
+/* "Nov 22 00:32:48 host ", made once a second. */
+static void put_stamp(struct buffer *b, const struct setup *s)
+{
+    struct timespec now;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != mine.stamp_s || !mine.stamp[0]) {
+        localtime_r(&now.tv_sec, &tm);
+        strftime(mine.stamp, sizeof mine.stamp, "%b %e %H:%M:%S ", &tm);
+        mine.stamp_s = now.tv_sec;
+    }
+    buffer_put_string(b, mine.stamp);
+    buffer_put_string(b, s->hostname);
+    buffer_put_byte(b, ' ');
+}
+
+static void put_json_stamp(struct buffer *b)
+{
+    struct timespec now;
+    struct tm tm;
+    char text[32];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    buffer_printf(b, "\"time\":\"%s.%03ldZ\",", text, now.tv_nsec / 1000000);
+}
+
+static void put_json(struct buffer *b, struct span tag,
+                     const struct log_line *line, bool with_time)
+{
+    buffer_put_byte(b, '{');
+    if (with_time)
+        put_json_stamp(b);
+    buffer_put_string(b, "\"tag\":\"");
+    logline_put_json_string(b, tag);
+    buffer_put_string(b, "\",");
+    logline_put_json(b, line);
+    buffer_put_byte(b, '}');
+}
+
+static void put_line(struct buffer *b, const struct setup *s,
+                     const struct log_line *line)
+{
+    if (s->form == LOG_JSON) {
+        put_json(b, span_of(s->tag), line, !s->to_syslog);
+        return;
+    }
+    if (!s->to_syslog) {
+        if (!s->is_journal)
+            put_stamp(b, s);
+        buffer_printf(b, "%s/%s[%d]: ", s->tag, logline_daemon(line->event),
+                      (int)getpid());
+    }
+    logline_put_text(b, line);
+}
+
+static void put_to_syslog(const struct setup *s, const struct log_line *line)
+{
+    struct buffer text = { .cap = LINE_MOST };
+    char ident[IDENT_MOST];
+    enum maillog_severity severity = line->event == LOG_FATAL ? MAILLOG_FATAL
+                                     : line->event == LOG_WARNING
+                                         ? MAILLOG_WARNING
+                                         : MAILLOG_INFO;
+
+    (void)snprintf(ident, sizeof ident, "%s/%s", s->tag,
+                   logline_daemon(line->event));
+    put_line(&text, s, line);
+    maillog_put(ident, severity, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+void log_put(const struct log_line *line)
+{
+    const struct setup *s = setup();
+    struct buffer *b = &mine.lines;
+
+    ASSERT(line->event < LOG_EVENTS);
+    if (s->to_syslog) {
+        put_to_syslog(s, line);
+        return;
+    }
+    if (!b->at)
+        *b = (struct buffer){ .at = mine.bytes, .size = sizeof mine.bytes };
+    b->cap =
+        b->len + LINE_MOST - 2; /* leaves the line end and a NUL their room */
+    put_line(b, s, line);
+    b->cap++;
+    buffer_put_byte(b, '\n');
+    b->overflow = false;
+    if (b->len >= GATHERED_MOST || logline_is_urgent(line->event))
+        log_flush();
+}
+
+void log_text(enum log_event event, const char *format, ...)
+{
+    struct buffer text = { .cap = LINE_MOST };
+    struct log_line line = { .event = event };
+    va_list args;
+
+    va_start(args, format);
+    buffer_vprintf(&text, format, args);
+    va_end(args);
+    line.text = buffer_span(&text);
+    log_put(&line);
+    buffer_fini(&text);
+}
+
+void log_flush(void)
+{
+    size_t sent = 0;
+
+    while (sent < mine.lines.len) {
+        ssize_t n =
+            write(STDERR_FILENO, mine.bytes + sent, mine.lines.len - sent);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    mine.lines.len = 0;
+}
+
+void log_render(struct buffer *b, enum log_form form, struct span tag,
+                const struct log_line *line)
+{
+    if (form == LOG_JSON) {
+        put_json(b, tag, line, false);
+        return;
+    }
+    buffer_put(b, tag);
+    buffer_printf(b, "/%s: ", logline_daemon(line->event));
+    logline_put_text(b, line);
+}

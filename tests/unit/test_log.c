@@ -1,0 +1,264 @@
+/*
+ * test_log - lines as people's tools expect them, and nothing a stranger can
+ * break.
+ */
+#include "policy/vocabulary/id.h"
+#include "relay/net/log.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ID "0000000000010"
+
+/* clang-format off */
+static const struct row {
+    struct log_line line;
+    const char *text, *json;
+} rows[] = {
+    { { .event = LOG_STARTED, .text = SPAN_INIT("listening on [::]:25") },
+      "waypost/qmgr: started, listening on [::]:25",
+      "{\"tag\":\"waypost\",\"daemon\":\"qmgr\",\"event\":\"started\","
+      "\"text\":\"listening on [::]:25\"}" },
+    { { .event = LOG_STOPPED }, "waypost/qmgr: stopped", NULL },
+    { { .event = LOG_WARNING, .text = SPAN_INIT("queue is on tmpfs") },
+      "waypost/qmgr: warning: queue is on tmpfs", NULL },
+    { { .event = LOG_FATAL, .text = SPAN_INIT("no") },
+      "waypost/qmgr: fatal: no", NULL },
+    { { .event = LOG_CONNECT, .address = SPAN_INIT("192.0.2.1") },
+      "waypost/smtpd: connect from unknown[192.0.2.1]", NULL },
+    { { .event = LOG_DISCONNECT, .host = SPAN_INIT("a.example"),
+        .address = SPAN_INIT("192.0.2.1"), .commands = 7, .count = 1 },
+      "waypost/smtpd: disconnect from a.example[192.0.2.1] commands=7 messages=1",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtpd\",\"event\":\"disconnect\","
+      "\"client\":\"a.example[192.0.2.1]\",\"commands\":7,\"count\":1}" },
+    { { .event = LOG_LOST, .stage = SPAN_INIT("DATA"),
+        .address = SPAN_INIT("2001:db8::1") },
+      "waypost/smtpd: lost connection after DATA from unknown[2001:db8::1]", NULL },
+    { { .event = LOG_LOST, .stage = SPAN_INIT("DATA"),
+        .address = SPAN_INIT("2001:db8::1"), .text = SPAN_INIT("bare LF") },
+      "waypost/smtpd: lost connection after DATA from unknown[2001:db8::1] (bare LF)",
+      NULL },
+    { { .event = LOG_CLIENT, .id = 32, .address = SPAN_INIT("::1"),
+        .host = SPAN_INIT("localhost"), .listener = SPAN_INIT("edge"),
+        .login = SPAN_INIT("ann") },
+      "waypost/smtpd: " ID ": client=localhost[::1], listener=edge, login=ann", NULL },
+    { { .event = LOG_CLIENT, .id = 32, .address = SPAN_INIT("::1"),
+        .listener = SPAN_INIT("edge") },
+      "waypost/smtpd: " ID ": client=unknown[::1], listener=edge", NULL },
+    { { .event = LOG_MESSAGE_ID, .id = 32, .message_id = SPAN_INIT("<1@a>") },
+      "waypost/smtpd: " ID ": message-id=<1@a>", NULL },
+    { { .event = LOG_MESSAGE_ID, .id = 32 },
+      "waypost/smtpd: " ID ": message-id=<>", NULL },
+    { { .event = LOG_QUEUED, .id = 32, .sender = SPAN_INIT("a@b"), .size = 4096,
+        .count = 2 },
+      "waypost/qmgr: " ID ": from=<a@b>, size=4096, nrcpt=2 (queue active)", NULL },
+    { { .event = LOG_REFUSED, .stage = SPAN_INIT("RCPT"),
+        .address = SPAN_INIT("192.0.2.1"), .recipient = SPAN_INIT("x@y"),
+        .text = SPAN_INIT("554 5.7.1 <x@y>: Relay access denied"),
+        .protocol = SPAN_INIT("ESMTP"), .helo = SPAN_INIT("h"),
+        .rule = SPAN_INIT("strangers"), .place = { "/etc/w.conf", 12, 1 } },
+      "waypost/smtpd: NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 554 5.7.1 "
+      "<x@y>: Relay access denied; from=<> to=<x@y> proto=ESMTP helo=<h> "
+      "rule=\"strangers\" /etc/w.conf:12",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtpd\",\"event\":\"refused\","
+      "\"stage\":\"RCPT\",\"client\":\"unknown[192.0.2.1]\","
+      "\"text\":\"554 5.7.1 <x@y>: Relay access denied\",\"from\":\"\","
+      "\"to\":\"x@y\",\"proto\":\"ESMTP\",\"helo\":\"h\","
+      "\"rule\":\"strangers\",\"place\":\"/etc/w.conf:12\"}" },
+    { { .event = LOG_DELIVERY, .id = 32, .recipient = SPAN_INIT("b@c"),
+        .relay = SPAN_INIT("mx[192.0.2.2]:25"), .conn_use = 3,
+        .delay_ms = { 5, 120, 0, 1234 }, .dsn = { 2, 0, 0 },
+        .status = SPAN_INIT("sent"), .text = SPAN_INIT("250 2.0.0 Ok") },
+      "waypost/smtp: " ID ": to=<b@c>, relay=mx[192.0.2.2]:25, conn_use=3, "
+      "delay=1.4, delays=0.01/0.12/0/1.2, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtp\",\"event\":\"delivery\","
+      "\"queue_id\":\"" ID "\",\"to\":\"b@c\","
+      "\"relay\":\"mx[192.0.2.2]:25\",\"conn_use\":3,\"delay\":1.359,"
+      "\"delays\":[0.005,0.120,0.000,1.234],\"dsn\":\"2.0.0\","
+      "\"status\":\"sent\",\"text\":\"250 2.0.0 Ok\"}" },
+    { { .event = LOG_DELIVERY, .id = 32, .recipient = SPAN_INIT("b@c"),
+        .relay = SPAN_INIT("none"), .conn_use = 1, .dsn = { 4, 4, 1 },
+        .status = SPAN_INIT("deferred"), .text = SPAN_INIT("Connection refused") },
+      "waypost/smtp: " ID ": to=<b@c>, relay=none, delay=0, delays=0/0/0/0, "
+      "dsn=4.4.1, status=deferred (Connection refused)", NULL },
+    { { .event = LOG_REMOVED, .id = 32 }, "waypost/qmgr: " ID ": removed", NULL },
+    { { .event = LOG_REPORT, .id = 32, .other_id = 32,
+        .status = SPAN_INIT("non-delivery") },
+      "waypost/bounce: " ID ": sender non-delivery notification: " ID, NULL },
+    { { .event = LOG_CONNECT_FAILED, .host = SPAN_INIT("mx"),
+        .address = SPAN_INIT("192.0.2.2"), .port = 25,
+        .text = SPAN_INIT("Connection refused") },
+      "waypost/smtp: connect to mx[192.0.2.2]:25: Connection refused", NULL },
+    /* a line break, an escape sequence, a quote and half a character of UTF-8 */
+    { { .event = LOG_CLIENT, .id = 32, .host = SPAN_INIT("a\nb\x1b[31m"),
+        .address = SPAN_INIT("::1"), .listener = SPAN_INIT("\"\\"),
+        .login = SPAN_INIT("\xc3\xa4\xc3") },
+      "waypost/smtpd: " ID ": client=a\\x0Ab\\x1B[31m[::1], listener=\"\\x5C, "
+      "login=\xc3\xa4\\xC3",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtpd\",\"event\":\"client\","
+      "\"queue_id\":\"" ID "\",\"client\":\"a\\\\x0Ab\\\\x1B[31m[::1]\","
+      "\"listener\":\"\\\"\\\\x5C\",\"login\":\"\xc3\xa4\\\\xC3\"}" },
+};
+/* clang-format on */
+
+static void a_line_has_its_shape_in_both_forms(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer b = { 0 };
+
+        log_render(&b, LOG_POSTFIX, SPAN("waypost"), &rows[i].line);
+        assert_string_equal(buffer_string(&b), rows[i].text);
+        buffer_clear(&b);
+        log_render(&b, LOG_JSON, SPAN("waypost"), &rows[i].line);
+        if (rows[i].json)
+            assert_string_equal(buffer_string(&b), rows[i].json);
+        buffer_fini(&b);
+    }
+}
+
+static void every_event_has_a_row(void **state)
+{
+    (void)state;
+    for (int event = 0; event < LOG_EVENTS; event++) {
+        struct log_line line = { .event = (enum log_event)event };
+        struct buffer b = { 0 };
+
+        log_render(&b, LOG_JSON, SPAN("w"), &line);
+        assert_null(strstr(buffer_string(&b), "(null)"));
+        assert_int_equal(b.at[b.len - 1], '}');
+        buffer_fini(&b);
+    }
+}
+
+static void delays_have_two_significant_digits(void **state)
+{
+    /* clang-format off */
+    static const struct { int64_t ms; const char *text; } delays[] = {
+        { -5, "0" }, { 0, "0" }, { 4, "0" }, { 5, "0.01" }, { 96, "0.1" },
+        { 120, "0.12" }, { 994, "0.99" }, { 995, "1" }, { 1000, "1" },
+        { 1049, "1" }, { 1050, "1.1" }, { 9949, "9.9" }, { 9950, "10" },
+        { 34400, "34" }, { 123456789, "123457" },
+    };
+    /* clang-format on */
+
+    (void)state;
+    for (size_t i = 0; i < sizeof delays / sizeof delays[0]; i++) {
+        struct log_line line = { .event = LOG_DELIVERY,
+                                 .delay_ms = { delays[i].ms } };
+        struct buffer b = { 0 }, wanted = { 0 };
+
+        buffer_printf(&wanted, " delay=%s, delays=%s/0/0/0,", delays[i].text,
+                      delays[i].text);
+        log_render(&b, LOG_POSTFIX, SPAN("w"), &line);
+        assert_non_null(strstr(buffer_string(&b), buffer_string(&wanted)));
+        buffer_fini(&b);
+        buffer_fini(&wanted);
+    }
+}
+
+/* Standard error, for a while, is a pipe. */
+static int pipe_begin(int *out_saved)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    *out_saved = dup(STDERR_FILENO);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    close(ends[1]);
+    return ends[0];
+}
+
+static void pipe_end(int end, int saved, struct buffer *out)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    while ((n = read(end, bytes, sizeof bytes)) > 0)
+        buffer_put(out, span_make(bytes, (size_t)n));
+    close(end);
+}
+
+static void lines_wait_for_a_flush_but_urgent_ones_do_not(void **state)
+{
+    struct log_line line = { .event = LOG_REMOVED, .id = 32 };
+    struct buffer before = { 0 }, after = { 0 };
+    int saved, end = pipe_begin(&saved);
+
+    (void)state;
+    log_open(LOG_JSON, SPAN("waypost"), false);
+    log_put(&line);
+    pipe_end(end, saved, &before);
+    end = pipe_begin(&saved);
+    log_text(LOG_FATAL, "%s", "disk");
+    pipe_end(end, saved, &after);
+
+    assert_int_equal(before.len, 0);
+    assert_non_null(strstr(buffer_string(&after), "\"event\":\"removed\""));
+    assert_non_null(strstr(buffer_string(&after), "\"text\":\"disk\"}\n"));
+    buffer_fini(&after);
+}
+
+static void a_postfix_line_has_time_host_and_process_in_front(void **state)
+{
+    struct log_line line = { .event = LOG_REMOVED, .id = 32 };
+    struct buffer got = { 0 }, wanted = { 0 };
+    int saved, end = pipe_begin(&saved);
+    char host[256] = "";
+
+    (void)state;
+    log_open(LOG_POSTFIX, SPAN("wp"), false);
+    log_put(&line);
+    log_flush();
+    pipe_end(end, saved, &got);
+
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    buffer_printf(&wanted, " %s wp/qmgr[%d]: " ID ": removed\n", host,
+                  (int)getpid());
+    assert_string_equal(buffer_string(&got) + 15, buffer_string(&wanted));
+    assert_int_equal(got.at[3], ' ');
+    assert_int_equal(got.at[9], ':');
+    buffer_fini(&got);
+    buffer_fini(&wanted);
+}
+
+static void an_endless_text_costs_its_line_and_no_other(void **state)
+{
+    struct buffer text = { 0 }, got = { 0 };
+    int saved, end = pipe_begin(&saved);
+
+    (void)state;
+    for (size_t i = 0; i < 100000; i++)
+        buffer_put_byte(&text, '\x1b');
+    log_open(LOG_POSTFIX, SPAN("wp"), false);
+    log_put(&(struct log_line){ .event = LOG_CONNECT_FAILED,
+                                .text = buffer_span(&text) });
+    log_put(&(struct log_line){ .event = LOG_REMOVED, .id = 32 });
+    log_flush();
+    pipe_end(end, saved, &got);
+
+    assert_true(got.len < 20000);
+    assert_non_null(strstr(buffer_string(&got), ID ": removed\n"));
+    buffer_fini(&text);
+    buffer_fini(&got);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_has_its_shape_in_both_forms),
+        cmocka_unit_test(every_event_has_a_row),
+        cmocka_unit_test(delays_have_two_significant_digits),
+        cmocka_unit_test(lines_wait_for_a_flush_but_urgent_ones_do_not),
+        cmocka_unit_test(a_postfix_line_has_time_host_and_process_in_front),
+        cmocka_unit_test(an_endless_text_costs_its_line_and_no_other),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
