@@ -122,8 +122,8 @@ struct settings {
     struct route *routes;         /* in file order */
     size_t route_count;
     struct route_index *route_index; /* see policy/route.h; made by settings_read */
-    struct span *own_domains;     /* exact folded domains named in "to" of relay
-                                     rules, for check's warnings */
+    struct span *own_domains;     /* exact folded domains of which anybody may
+                                     send: "to" of relay rules without client */
     size_t own_domain_count;
 };
 

@@ -1,0 +1,49 @@
+/*
+ * condition - one line of a rule: a key and its values.
+ *
+ * Owns nothing.
+ */
+#include "policy/condition.h"
+
+void question_init(struct question *q, const struct facts *facts)
+{
+    q->facts = facts;
+    subject_of_address(&q->sender, facts->sender);
+    subject_of_address(&q->recipient, facts->recipient);
+    subject_of_name(&q->helo, facts->helo);
+}
+
+static enum answer ask(const struct condition *c, struct question *q)
+{
+    switch (c->fact) {
+    case FACT_CLIENT:
+        return networks_have(&c->networks, &q->facts->client);
+    case FACT_FROM:
+        return patterns_match(&c->patterns, &q->sender);
+    case FACT_TO:
+        return patterns_match(&c->patterns, &q->recipient);
+    case FACT_HELO:
+        return patterns_match(&c->patterns, &q->helo);
+    }
+    return ANSWER_UNKNOWN;
+}
+
+enum answer condition_holds(const struct condition *c, struct question *q)
+{
+    enum answer answer = ask(c, q);
+
+    if (!c->is_negated || answer == ANSWER_UNKNOWN)
+        return answer;
+    return answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+}
+
+bool condition_names_clients(const struct condition *c)
+{
+    return c->fact == FACT_CLIENT && !c->is_negated;
+}
+
+bool condition_names_domains(const struct condition *c)
+{
+    return c->fact == FACT_TO && !c->is_negated &&
+           c->patterns.first[PATTERN_EXPRESSION] == c->patterns.count;
+}

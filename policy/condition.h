@@ -1,0 +1,39 @@
+/*
+ * condition - one line of a rule: a key and its values.
+ *
+ * Holds when the fact it asks about matches one of the values, or with `not-` in
+ * front of the key, none of them.
+ */
+#ifndef WAYPOST_CONDITION_H
+#define WAYPOST_CONDITION_H
+
+#include "policy/judge.h"
+#include "policy/networks.h"
+#include "policy/pattern.h"
+
+enum condition_fact { FACT_CLIENT, FACT_FROM, FACT_TO, FACT_HELO };
+
+struct condition {
+    enum condition_fact fact;
+    bool is_negated;
+    uint64_t identity;        /* the same for the same key and values */
+    struct networks networks; /* of FACT_CLIENT */
+    struct patterns patterns; /* of the others */
+};
+
+/* Facts with what was derived from them; one for each judgement. */
+struct question {
+    const struct facts *facts;
+    struct subject sender, recipient, helo;
+};
+
+void question_init(struct question *q, const struct facts *facts);
+
+enum answer condition_holds(const struct condition *c, struct question *q);
+
+/* A `client` that is not negated, or a `to` that is not and names nothing but
+ * domains (and addresses in them): what may grant. */
+bool condition_names_clients(const struct condition *c);
+bool condition_names_domains(const struct condition *c);
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * doubts - what may be written, but is seldom meant.
+ *
+ * One function for each doubt; each only warns.
+ */
+#include "policy/config/doubts.h"
+
+#include "policy/condition.h"
+#include "policy/route.h"
+
+/* Rules compared with each other; of more only neighbours would be found. */
+enum { RULES_COMPARED = 2000 };
+
+static const char *quote(struct reading *r, struct span text)
+{
+    return faults_quote(&r->faults, text);
+}
+
+static void doubt_nothing_there(struct reading *r)
+{
+    const struct settings *s = r->settings;
+    struct place place = { r->file, 1, 1 };
+
+    if (s->listener_count == 0)
+        faults_warn(&r->faults, place, "no listener: no mail can come in");
+    if (s->route_count == 0)
+        faults_warn(&r->faults, place,
+                    "no route: all mail would wait with 451 4.3.5");
+}
+
+static void doubt_nobody_may(struct reading *r)
+{
+    const struct settings *s = r->settings;
+
+    for (size_t i = 0; i < s->rule_count; i++)
+        if (s->rules[i].action == ACTION_RELAY)
+            return;
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (!host_address_is_loopback(&s->listeners[i].host))
+            faults_warn(&r->faults, s->listeners[i].place,
+                        "listener %s refuses all mail: no rule has action = "
+                        "relay",
+                        quote(r, s->listeners[i].title));
+}
+
+/* --- mail of our own that would be looked up in the DNS --------------------
+ */
+
+static bool is_below(const struct pattern *p)
+{
+    return p->kind == PATTERN_BELOW;
+}
+
+/* The route that mail for this pattern takes, whoever sends it. */
+static const struct route *route_of_pattern(const struct settings *s,
+                                            const struct pattern *p)
+{
+    struct buffer key = { 0 };
+    const struct route *route;
+    size_t at =
+        p->kind == PATTERN_ADDRESS ? span_find_last(p->text, '@') + 1 : 0;
+
+    /* any name below will do, but one that a route names itself */
+    buffer_put_string(&key, is_below(p) ? "*." : "");
+    buffer_put(&key, span_skip(p->text, at));
+    route = route_of_lane(s, buffer_span(&key));
+    buffer_fini(&key);
+    return route;
+}
+
+static bool goes_by_mx(const struct route *route)
+{
+    return route && route->via_count && route->via[0].kind == HOP_MX;
+}
+
+static void doubt_own_by_mx(struct reading *r, const struct rule *rule,
+                            const struct patterns *to)
+{
+    const struct pattern *first = NULL;
+    const struct route *route = NULL;
+    size_t more = 0;
+
+    for (size_t i = 0; i < to->count; i++) {
+        const struct route *hit = route_of_pattern(r->settings, &to->all[i]);
+
+        if (!goes_by_mx(hit))
+            continue;
+        more += first != NULL;
+        route = first ? route : hit;
+        first = first ? first : &to->all[i];
+    }
+    if (!first)
+        return;
+    faults_warn(&r->faults, rule->place,
+                "rule %s takes mail for %s%s from anybody, and route %s at %s "
+                "sends it by MX, which may lead back here (%zu more like it)",
+                quote(r, rule->title), is_below(first) ? "*." : "",
+                /* folded: plain ASCII */
+                arena_string(r->arena, first->text), quote(r, route->title),
+                faults_place(&r->faults, route->place), more);
+}
+
+static bool has_client(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->condition_count; i++)
+        if (condition_names_clients(&rule->conditions[i]))
+            return true;
+    return false;
+}
+
+static void doubt_own_domains(struct reading *r)
+{
+    const struct settings *s = r->settings;
+
+    for (size_t i = 0; i < s->rule_count; i++) {
+        const struct rule *rule = &s->rules[i];
+
+        if (rule->action != ACTION_RELAY || has_client(rule))
+            continue;
+        for (size_t c = 0; c < rule->condition_count; c++)
+            if (condition_names_domains(&rule->conditions[c]))
+                doubt_own_by_mx(r, rule, &rule->conditions[c].patterns);
+    }
+}
+
+/* --- rules that nothing reaches ---------------------------------------------
+ */
+
+static bool has_condition(const struct rule *rule, uint64_t identity)
+{
+    for (size_t i = 0; i < rule->condition_count; i++)
+        if (rule->conditions[i].identity == identity)
+            return true;
+    return false;
+}
+
+/* Does `first` decide whenever `later` would hold? */
+static bool covers(const struct rule *first, const struct rule *later)
+{
+    if (first->action == ACTION_HOLD)
+        return false;
+    /* what is granted by domain alone leaves routed local parts to others */
+    if (first->action == ACTION_RELAY && !has_client(first) &&
+        later->action != ACTION_RELAY)
+        return false;
+    for (size_t i = 0; i < first->condition_count; i++)
+        if (!has_condition(later, first->conditions[i].identity))
+            return false;
+    return true;
+}
+
+static void doubt_unreachable(struct reading *r)
+{
+    const struct settings *s = r->settings;
+
+    for (size_t i = 1; i < s->rule_count && i < RULES_COMPARED; i++) {
+        const struct rule *later = &s->rules[i];
+        size_t k = 0;
+
+        while (k < i && !covers(&s->rules[k], later))
+            k++;
+        if (k < i)
+            faults_warn(&r->faults, later->place,
+                        "rule %s is never reached: rule %s at %s decides "
+                        "before it",
+                        quote(r, later->title), quote(r, s->rules[k].title),
+                        faults_place(&r->faults, s->rules[k].place));
+    }
+}
+
+void doubts_find(struct reading *r)
+{
+    doubt_nothing_there(r);
+    doubt_nobody_may(r);
+    doubt_own_domains(r);
+    doubt_unreachable(r);
+}

@@ -1,0 +1,12 @@
+/*
+ * listeners - where clients may connect.
+ */
+#ifndef WAYPOST_LISTENERS_H
+#define WAYPOST_LISTENERS_H
+
+#include "policy/config/keys.h"
+
+void listeners_read(struct reading *r, const struct syntax_entry *const *all,
+                    size_t count);
+
+#endif

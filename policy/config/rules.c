@@ -1,0 +1,283 @@
+/*
+ * rules - what a rule section says, and that it does not open the relay.
+ *
+ * A condition is a row of rule_keys; its twin with not- is made from the same
+ * row by the flag in `high`. What `relay` needs is in check_relay.
+ */
+#include "policy/config/rules.h"
+
+#include "policy/condition.h"
+#include "policy/config/titles.h"
+#include "policy/vocabulary/utf8.h"
+
+enum { REPLY_TEXT_MOST = 400 };
+
+static const char *const actions[] = {
+    [ACTION_RELAY] = "relay", [ACTION_REJECT] = "reject",
+    [ACTION_DEFER] = "defer", [ACTION_DISCARD] = "discard",
+    [ACTION_HOLD] = "hold",   NULL,
+};
+
+/* A rule while its keys are read. */
+struct draft {
+    struct rule *rule;
+    unsigned action;
+};
+
+/* FNV-1a over the texts, order and all: equal texts, equal identity. */
+static uint64_t identity_of(const struct syntax_entry *e)
+{
+    uint64_t hash = 14695981039346656037u;
+
+    for (size_t i = 0; i <= e->value_count; i++) {
+        struct span s = i ? e->values[i - 1].text : e->key;
+
+        for (size_t n = 0; n <= s.len; n++)
+            hash = (hash ^ (n < s.len ? (unsigned char)s.at[n] : 0)) *
+                   1099511628211u;
+    }
+    return hash;
+}
+
+static void read_networks(struct reading *r, const struct syntax_entry *e,
+                          struct condition *c)
+{
+    struct network *all = arena_take(r->arena, e->value_count * sizeof *all);
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        if (network_parse(e->values[i].text, &all[count]))
+            count++;
+        else
+            faults_add(&r->faults, e->values[i].place,
+                       "%s is not a network such as 10.0.0.0/8, 192.0.2.1 or "
+                       "2001:db8::/32 (no bits set below its length)",
+                       faults_quote(&r->faults, e->values[i].text));
+    }
+    networks_init(&c->networks, r->arena, all, count);
+}
+
+static void read_patterns(struct reading *r, const struct syntax_entry *e,
+                          struct condition *c)
+{
+    enum pattern_use use =
+        c->fact == FACT_HELO ? PATTERN_OF_NAME : PATTERN_OF_MAILBOX;
+    struct pattern *all = arena_take(r->arena, e->value_count * sizeof *all);
+    struct buffer why = { 0 };
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        buffer_clear(&why);
+        if (pattern_parse(r->arena, e->values[i].text, use, &all[count], &why))
+            count++;
+        else
+            faults_add(&r->faults, e->values[i].place, "%s %s",
+                       faults_quote(&r->faults, e->values[i].text),
+                       buffer_string(&why));
+    }
+    buffer_fini(&why);
+    patterns_init(&c->patterns, all, count);
+}
+
+static void read_condition(struct reading *r, const struct key *key,
+                           const struct syntax_entry *e, void *object)
+{
+    struct rule *rule = ((struct draft *)object)->rule;
+    struct condition *c = &rule->conditions[rule->condition_count++];
+
+    c->fact = (enum condition_fact)key->low;
+    c->is_negated = key->high;
+    c->identity = identity_of(e);
+    if (c->fact == FACT_CLIENT)
+        read_networks(r, e, c);
+    else
+        read_patterns(r, e, c);
+}
+
+/* Every %{name} in it must be one that verdict_text knows. */
+static void check_names(struct reading *r, const struct syntax_text *t)
+{
+    static const char *const names[] = { "recipient", "sender", "client",
+                                         "helo",      "rule",   "login" };
+    struct span rest = t->text;
+
+    while ((rest = span_skip(rest, span_find(rest, '%'))).len) {
+        struct span after, name = span_split(span_skip(rest, 2), '}', &after);
+        size_t i = 0;
+
+        if (rest.len < 2 || rest.at[1] != '{') {
+            rest = span_skip(rest, 1);
+            continue;
+        }
+        while (i < sizeof names / sizeof names[0] &&
+               !span_is(name, span_of(names[i])))
+            i++;
+        if (!after.at || i == sizeof names / sizeof names[0])
+            faults_add(&r->faults, t->place,
+                       "%%{%s is not one of %%{recipient}, %%{sender}, "
+                       "%%{client}, %%{helo}, %%{rule}, %%{login}",
+                       faults_quote(&r->faults, name));
+        rest = after;
+    }
+}
+
+static void read_reply(struct reading *r, const struct key *key,
+                       const struct syntax_entry *e, void *object)
+{
+    struct rule *rule = ((struct draft *)object)->rule;
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    (void)key;
+    if (!t)
+        return;
+    if (t->text.len > REPLY_TEXT_MOST || utf8_has_high(t->text))
+        faults_add(&r->faults, t->place,
+                   "a reply is plain ASCII of at most %d characters",
+                   REPLY_TEXT_MOST);
+    else if (!reply_parse(arena_copy(r->arena, t->text), &rule->reply))
+        faults_add(&r->faults, t->place,
+                   "%s is not a reply such as \"554 5.7.1 Not here\"",
+                   faults_quote(&r->faults, t->text));
+    else
+        check_names(r, t);
+}
+
+/* clang-format off */
+static const struct key rule_keys[] = {
+    { "client",     KEY_OWN,  .low = FACT_CLIENT, .read = read_condition },
+    { "from",       KEY_OWN,  .low = FACT_FROM,   .read = read_condition },
+    { "to",         KEY_OWN,  .low = FACT_TO,     .read = read_condition },
+    { "helo",       KEY_OWN,  .low = FACT_HELO,   .read = read_condition },
+    { "not-client", KEY_OWN,  .low = FACT_CLIENT, .high = true, .read = read_condition },
+    { "not-from",   KEY_OWN,  .low = FACT_FROM,   .high = true, .read = read_condition },
+    { "not-to",     KEY_OWN,  .low = FACT_TO,     .high = true, .read = read_condition },
+    { "not-helo",   KEY_OWN,  .low = FACT_HELO,   .high = true, .read = read_condition },
+    { "action",     KEY_WORD, offsetof(struct draft, action), .words = actions },
+    { "reply",      KEY_OWN,  .read = read_reply },
+};
+/* clang-format on */
+
+static const struct key_table table = KEY_TABLE("a rule", rule_keys);
+
+/* relay must say who may send, or whose mail this is. */
+static void check_relay(struct reading *r, const struct rule *rule,
+                        const struct syntax_entry *section)
+{
+    bool names_domains = false, names_clients = false, is_everybody = false;
+
+    for (size_t i = 0; i < rule->condition_count; i++) {
+        const struct condition *c = &rule->conditions[i];
+
+        names_domains = names_domains || condition_names_domains(c);
+        if (!condition_names_clients(c))
+            continue;
+        if (networks_are_everything(&c->networks))
+            is_everybody = true;
+        else
+            names_clients = true;
+    }
+    if (names_domains || names_clients)
+        return;
+    faults_add(&r->faults,
+               is_everybody ? keys_place(section, "client")
+                            : keys_place(section, "action"),
+               is_everybody
+                   ? "this opens the relay: these networks hold everybody"
+                   : "this opens the relay: say who may send (client = "
+                     "{\"10.0.0.0/8\"}) or whose mail it is (to = "
+                     "{\"example.org\"}; * and expressions name no domain)");
+}
+
+static void check_reply(struct reading *r, const struct rule *rule,
+                        const struct syntax_entry *section)
+{
+    int class = rule->reply.code / 100;
+
+    if (class == 0)
+        return;
+    if (rule->action != ACTION_REJECT && rule->action != ACTION_DEFER)
+        faults_add(&r->faults, keys_place(section, "reply"),
+                   "%s gives no reply; reject and defer do",
+                   actions[rule->action]);
+    else if (class != (rule->action == ACTION_REJECT ? 5 : 4))
+        faults_add(&r->faults, keys_place(section, "reply"),
+                   "the reply of %s begins with %s", actions[rule->action],
+                   rule->action == ACTION_REJECT ? "5" : "4");
+}
+
+static void read_rule(struct reading *r, const struct syntax_entry *section,
+                      struct rule *rule)
+{
+    size_t faults_before = r->faults.fault_count;
+    struct draft draft = { .rule = rule };
+
+    rule->place = section->place;
+    rule->conditions =
+        arena_take(r->arena, table.count * sizeof *rule->conditions);
+    keys_read(r, &table, section->entries, &draft);
+    rule->action = (enum rule_action)draft.action;
+    if (!keys_find(section->entries, "action"))
+        faults_add(&r->faults, section->place, "a rule needs an action");
+    /* with a condition misread, what it would open is not known */
+    if (r->faults.fault_count > faults_before)
+        return;
+    if (rule->action == ACTION_RELAY)
+        check_relay(r, rule, section);
+    check_reply(r, rule, section);
+}
+
+static bool is_for_anybody(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->condition_count; i++)
+        if (condition_names_clients(&rule->conditions[i]))
+            return false;
+    return rule->action == ACTION_RELAY;
+}
+
+/* Exact domains of which anybody may send: counted, and stored where out is. */
+static size_t own_domains(const struct rule *rule, struct span *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < rule->condition_count; i++) {
+        const struct patterns *p = &rule->conditions[i].patterns;
+
+        if (!condition_names_domains(&rule->conditions[i]))
+            continue;
+        for (size_t n = p->first[PATTERN_DOMAIN];
+             n < p->first[PATTERN_DOMAIN + 1]; n++, count++)
+            if (out)
+                out[count] = p->all[n].text;
+    }
+    return count;
+}
+
+static void gather_own_domains(struct settings *s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->rule_count; i++)
+        if (is_for_anybody(&s->rules[i]))
+            count += own_domains(&s->rules[i], NULL);
+    s->own_domains = arena_take(&s->arena, count * sizeof *s->own_domains);
+    for (size_t i = 0; i < s->rule_count; i++)
+        if (is_for_anybody(&s->rules[i]))
+            s->own_domain_count +=
+                own_domains(&s->rules[i], s->own_domains + s->own_domain_count);
+}
+
+void rules_read(struct reading *r, const struct syntax_entry *const *all,
+                size_t count)
+{
+    struct rule *rules = arena_take(r->arena, count * sizeof *rules);
+    struct titles titles = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        rules[i].title = titles_take(&titles, r, "rule", all[i]);
+        read_rule(r, all[i], &rules[i]);
+    }
+    titles_fini(&titles);
+    r->settings->rules = rules;
+    r->settings->rule_count = count;
+    gather_own_domains(r->settings);
+}

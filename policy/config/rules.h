@@ -1,0 +1,12 @@
+/*
+ * rules - what a rule section says, and that it does not open the relay.
+ */
+#ifndef WAYPOST_RULES_H
+#define WAYPOST_RULES_H
+
+#include "policy/config/keys.h"
+
+void rules_read(struct reading *r, const struct syntax_entry *const *all,
+                size_t count);
+
+#endif

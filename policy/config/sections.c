@@ -1,0 +1,327 @@
+/*
+ * sections - the table of sections, and the keys of the simple ones.
+ *
+ * Sections are read in the order of the table, not of the file: a route takes
+ * the retry times of the retry section wherever that stands.
+ */
+#include "policy/config/sections.h"
+
+#include "policy/config/listeners.h"
+#include "policy/config/routes.h"
+#include "policy/config/rules.h"
+#include "policy/config/value.h"
+#include "policy/vocabulary/address.h"
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+
+/* --- checks of single values --------------------------------------------- */
+
+bool sections_check_domain(struct reading *r, const struct syntax_text *t,
+                           struct span *value)
+{
+    struct buffer folded = { 0 };
+    bool ok = domain_fold(t->text, &folded) == 0;
+
+    if (ok)
+        *value = arena_copy(r->arena, buffer_span(&folded));
+    else
+        faults_add(&r->faults, t->place, "%s is not a domain",
+                   faults_quote(&r->faults, t->text));
+    buffer_fini(&folded);
+    return ok;
+}
+
+/* What is said in banner, EHLO and Received: as written, but plain ASCII. */
+static bool check_hostname(struct reading *r, const struct syntax_text *t,
+                           struct span *value)
+{
+    struct host_address ignored;
+
+    if (t->text.len && t->text.at[0] == '[' &&
+        host_literal_parse(t->text, &ignored))
+        return true;
+    return sections_check_domain(r, t, value);
+}
+
+static bool check_address(struct reading *r, const struct syntax_text *t,
+                          struct span *value)
+{
+    struct address ignored;
+
+    (void)value;
+    if (address_parse(t->text, &ignored) == ADDRESS_OK)
+        return true;
+    faults_add(&r->faults, t->place, "%s is not an address",
+               faults_quote(&r->faults, t->text));
+    return false;
+}
+
+static bool check_path(struct reading *r, const struct syntax_text *t,
+                       struct span *value)
+{
+    (void)value;
+    if (t->text.len)
+        return true;
+    faults_add(&r->faults, t->place, "the name of a file is empty");
+    return false;
+}
+
+static bool check_tag(struct reading *r, const struct syntax_text *t,
+                      struct span *value)
+{
+    (void)value;
+    for (size_t i = 0; i < t->text.len; i++) {
+        if (strchr(" :[]", t->text.at[i]) || t->text.at[i] & 0x80) {
+            faults_add(&r->faults, t->place,
+                       "a syslog tag has no spaces, colons or brackets");
+            return false;
+        }
+    }
+    return check_path(r, t, value);
+}
+
+/* "127.0.0.1@5301", "2001:db8::53" */
+static bool check_server(struct reading *r, const struct syntax_text *t,
+                         struct span *value)
+{
+    struct span port_text, host = span_split(t->text, '@', &port_text);
+    struct host_address ignored;
+    uint16_t port;
+
+    (void)value;
+    if (host_address_parse(host, &ignored) &&
+        (!port_text.at || value_port(port_text, &port)))
+        return true;
+    faults_add(&r->faults, t->place,
+               "%s is not an address of a name server, such as 192.0.2.53 or "
+               "127.0.0.1@5301",
+               faults_quote(&r->faults, t->text));
+    return false;
+}
+
+/* --- the keys ------------------------------------------------------------- */
+
+#define IN(field) offsetof(struct settings, field)
+
+/* clang-format off */
+static const struct key top_keys[] = {
+    { "hostname",   KEY_TEXT,     IN(hostname),   .check = check_hostname },
+    { "origin",     KEY_TEXT,     IN(origin),     .check = sections_check_domain },
+    { "postmaster", KEY_TEXT,     IN(postmaster), .check = check_address },
+    { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
+    { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
+      .high = 3600 * 1000 },
+};
+
+static const struct key queue_keys[] = {
+    { "path",    KEY_TEXT,     IN(queue.path), .check = check_path },
+    { "reserve", KEY_SIZE,     IN(queue.reserve_bytes), .normal = "0" },
+    { "history", KEY_DURATION, IN(queue.history_ms), .normal = "30d",
+      .high = DURATION_MOST },
+};
+
+static const struct key admin_keys[] = {
+    { "socket", KEY_TEXT, IN(admin.socket), .check = check_path },
+};
+
+/* the numbers are those of limits.h; a test holds them against each other */
+static const struct key limits_keys[] = {
+    { "message",      KEY_SIZE,     IN(limits.message_bytes), .normal = "50MB",
+      .low = 1024, .high = 1ull << 40 },
+    { "header",       KEY_SIZE,     IN(limits.header_bytes), .normal = "256KB",
+      .low = 1024, .high = 64ull << 20 },
+    { "command-line", KEY_NUMBER,   IN(limits.command_line), .normal = "2048",
+      .low = 512, .high = 65536 },
+    { "recipients",   KEY_NUMBER,   IN(limits.recipients), .normal = "1000",
+      .low = 1, .high = 100000 },
+    { "hops",         KEY_NUMBER,   IN(limits.hops), .normal = "100",
+      .low = 1, .high = 1000 },
+    { "sessions-per-client", KEY_NUMBER, IN(limits.sessions_per_client),
+      .normal = "50", .low = 1, .high = 1000000 },
+    { "errors",       KEY_NUMBER,   IN(limits.errors), .normal = "20",
+      .low = 1, .high = 1000000 },
+    { "silence",      KEY_DURATION, IN(limits.silence_ms), .normal = "5min",
+      .low = 1000, .high = 24 * 3600 * 1000 },
+    { "data-rate",    KEY_NUMBER,   IN(limits.data_rate), .normal = "500",
+      .high = 1u << 30 },
+};
+
+static const struct key retry_keys[] = {
+    SECTIONS_RETRY_KEYS(IN(retry), "60s", "1h", "5d", "2d", "4h"),
+};
+
+static const char *const resolver_modes[] = { "system", "recurse", "forward",
+                                              NULL };
+
+static const struct key resolver_keys[] = {
+    { "mode",         KEY_WORD, IN(resolver.mode), .normal = "system",
+      .words = resolver_modes },
+    { "server",       KEY_LIST, IN(resolver.servers),
+      IN(resolver.server_count), .check = check_server },
+    { "insecure",     KEY_LIST, IN(resolver.insecure),
+      IN(resolver.insecure_count), .check = sections_check_domain },
+    { "root-hints",   KEY_TEXT, IN(resolver.root_hints), .check = check_path },
+    { "trust-anchor", KEY_TEXT, IN(resolver.trust_anchor), .check = check_path },
+};
+
+static const char *const log_forms[] = { "postfix", "json", NULL };
+
+static const struct key log_keys[] = {
+    { "form",   KEY_WORD,    IN(log.form), .normal = "postfix",
+      .words = log_forms },
+    { "tag",    KEY_TEXT,    IN(log.tag), .normal = "waypost",
+      .check = check_tag },
+    { "syslog", KEY_BOOLEAN, IN(log.syslog), .normal = "false" },
+};
+/* clang-format on */
+
+/* --- checks of whole sections -------------------------------------------- */
+
+void sections_check_retry(struct reading *r, const struct retry_settings *retry,
+                          const struct syntax_entry *section)
+{
+    if (retry->first_ms > retry->most_ms &&
+        (keys_find(section->entries, "first") ||
+         keys_find(section->entries, "most")))
+        faults_add(&r->faults,
+                   keys_place(section, keys_find(section->entries, "first")
+                                           ? "first"
+                                           : "most"),
+                   "the first wait is longer than the longest");
+}
+
+static void check_retry(struct reading *r, const struct syntax_entry *section)
+{
+    sections_check_retry(r, &r->settings->retry, section);
+}
+
+static void check_resolver(struct reading *r,
+                           const struct syntax_entry *section)
+{
+    const struct resolver_settings *s = &r->settings->resolver;
+
+    if (s->mode == RESOLVER_FORWARD && !keys_find(section->entries, "server"))
+        faults_add(&r->faults, keys_place(section, "mode"),
+                   "mode forward needs a server to forward to");
+    if (s->mode != RESOLVER_FORWARD && keys_find(section->entries, "server"))
+        faults_add(&r->faults, keys_place(section, "server"),
+                   "a server is asked only with mode = forward");
+    if (s->mode != RESOLVER_RECURSE &&
+        keys_find(section->entries, "root-hints"))
+        faults_add(&r->faults, keys_place(section, "root-hints"),
+                   "root hints are used only with mode = recurse");
+}
+
+/* --- the sections ----------------------------------------------------------
+ */
+
+typedef void section_check_fn(struct reading *r,
+                              const struct syntax_entry *section);
+/* Sections that may stand many times, in file order. */
+typedef void section_many_fn(struct reading *r,
+                             const struct syntax_entry *const *all,
+                             size_t count);
+
+/* clang-format off */
+static const struct section {
+    const char *name;
+    struct key_table table;       /* of those that stand once */
+    section_check_fn *check;
+    section_many_fn *many;
+} sections[] = {
+    { "queue",    KEY_TABLE("queue", queue_keys),       NULL,           NULL },
+    { "admin",    KEY_TABLE("admin", admin_keys),       NULL,           NULL },
+    { "limits",   KEY_TABLE("limits", limits_keys),     NULL,           NULL },
+    { "retry",    KEY_TABLE("retry", retry_keys),       check_retry,    NULL },
+    { "resolver", KEY_TABLE("resolver", resolver_keys), check_resolver, NULL },
+    { "log",      KEY_TABLE("log", log_keys),           NULL,           NULL },
+    { "listener", { 0 },                     NULL, listeners_read },
+    { "rule",     { 0 },                     NULL, rules_read },
+    { "route",    { 0 },                     NULL, routes_read },
+};
+/* clang-format on */
+
+enum { SECTIONS = sizeof sections / sizeof sections[0] };
+
+static const struct key_table top_table = KEY_TABLE("the top level", top_keys);
+
+/* Entries by section, with what stands between them left out. */
+struct sorted {
+    const struct syntax_entry **entries;
+    size_t count, room;
+};
+
+static void read_once(struct reading *r, const struct section *s,
+                      const struct sorted *found)
+{
+    for (size_t i = 1; i < found->count; i++)
+        faults_add(&r->faults, found->entries[i]->place,
+                   "%s stands a second time, first at %s", s->name,
+                   faults_place(&r->faults, found->entries[0]->place));
+    for (size_t i = 0; i < found->count; i++)
+        if (found->entries[i]->title.text.at)
+            faults_add(&r->faults, found->entries[i]->title.place,
+                       "%s has no title", s->name);
+    if (found->count) {
+        keys_read(r, &s->table, found->entries[0]->entries, r->settings);
+        if (s->check)
+            s->check(r, found->entries[0]);
+    }
+}
+
+static void unknown_section(struct reading *r, const struct syntax_entry *e)
+{
+    const char *near =
+        faults_nearest(e->key, &sections[0].name, SECTIONS, sizeof sections[0]);
+
+    faults_add(&r->faults, e->place,
+               "there is no section %s that this version knows%s%s%s",
+               faults_quote(&r->faults, e->key), near ? "; \"" : "",
+               near ? near : "", near ? "\" was meant?" : "");
+}
+
+static void sort(struct reading *r, const struct syntax_entry *tree,
+                 struct sorted *sorted)
+{
+    for (const struct syntax_entry *e = tree; e; e = e->next) {
+        size_t i = 0;
+
+        if (!e->is_section)
+            continue;
+        while (i < SECTIONS && !span_is(e->key, span_of(sections[i].name)))
+            i++;
+        if (i == SECTIONS) {
+            unknown_section(r, e);
+            continue;
+        }
+        if (sorted[i].count == sorted[i].room) {
+            sorted[i].room = sorted[i].room ? sorted[i].room * 2 : 8;
+            sorted[i].entries = memory_grow(
+                sorted[i].entries, sorted[i].room * sizeof *sorted[i].entries);
+        }
+        sorted[i].entries[sorted[i].count++] = e;
+    }
+}
+
+void sections_set_defaults(struct reading *r)
+{
+    keys_set_defaults(r, &top_table, r->settings);
+    for (size_t i = 0; i < SECTIONS; i++)
+        keys_set_defaults(r, &sections[i].table, r->settings);
+}
+
+void sections_read(struct reading *r, const struct syntax_entry *tree)
+{
+    struct sorted sorted[SECTIONS] = { 0 };
+
+    keys_read(r, &top_table, tree, r->settings);
+    sort(r, tree, sorted);
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (sections[i].many)
+            sections[i].many(r, sorted[i].entries, sorted[i].count);
+        else
+            read_once(r, &sections[i], &sorted[i]);
+        free(sorted[i].entries);
+    }
+}

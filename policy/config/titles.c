@@ -1,0 +1,52 @@
+/*
+ * titles - no two sections of a kind may have the same one.
+ *
+ * Owns its hash; titles and places are borrowed from the tree.
+ */
+#include "policy/config/titles.h"
+
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+#include <uthash.h>
+
+struct title {
+    UT_hash_handle hh;
+    const struct syntax_entry *section;
+};
+
+struct span titles_take(struct titles *t, struct reading *r, const char *what,
+                        const struct syntax_entry *section)
+{
+    struct span text = section->title.text;
+    struct title *title;
+
+    if (text.len == 0) {
+        faults_add(&r->faults, section->place,
+                   "a %s needs a title: %s \"NAME\" { ... }", what, what);
+        return text;
+    }
+    HASH_FIND(hh, t->all, text.at, text.len, title);
+    if (title) {
+        faults_add(&r->faults, section->title.place,
+                   "there is a %s %s already, at %s", what,
+                   faults_quote(&r->faults, text),
+                   faults_place(&r->faults, title->section->place));
+    } else {
+        title = NEW(struct title);
+        title->section = section;
+        HASH_ADD_KEYPTR(hh, t->all, text.at, text.len, title);
+    }
+    return arena_copy(r->arena, text);
+}
+
+void titles_fini(struct titles *t)
+{
+    struct title *title, *next;
+
+    HASH_ITER(hh, t->all, title, next)
+    {
+        HASH_DEL(t->all, title);
+        free(title);
+    }
+}

@@ -1,0 +1,368 @@
+/*
+ * pattern - does this mailbox, or this name, match one of these?
+ *
+ * Patterns of a kind are sorted by a hash that runs from a name's end to its
+ * start; so one pass over a domain gives the hash of each of its parent
+ * domains, and a thousand patterns cost as many steps as there are labels,
+ * times ten. Nothing is allocated to match but what PCRE2 needs.
+ */
+#include "policy/pattern.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/utf8.h"
+
+#include <stdlib.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 1000, HEAP_LIMIT_KB = 1024 };
+
+struct expression {
+    pcre2_code *code;
+    pcre2_match_context *limits;
+};
+
+/* FNV-1a, from the last byte to the first. */
+enum { HASH_START = 2166136261u };
+
+static uint32_t hash_step(uint32_t hash, char c)
+{
+    return (hash ^ (unsigned char)c) * 16777619u;
+}
+
+static uint32_t hash_of(struct span s)
+{
+    uint32_t hash = HASH_START;
+
+    while (s.len)
+        hash = hash_step(hash, s.at[--s.len]);
+    return hash;
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+/* PCRE2's memory is the arena's too, so nothing must be freed by hand. */
+static void *arena_malloc(size_t size, void *arena)
+{
+    return arena_take(arena, size);
+}
+
+static void arena_free(void *p, void *arena)
+{
+    (void)p;
+    (void)arena;
+}
+
+static bool parse_expression(struct arena *a, struct span text,
+                             struct pattern *out, struct buffer *why)
+{
+    pcre2_general_context *memory =
+        pcre2_general_context_create(arena_malloc, arena_free, a);
+    pcre2_compile_context *how = pcre2_compile_context_create(memory);
+    struct expression *e = arena_take(a, sizeof *e);
+    PCRE2_SIZE offset;
+    char message[128];
+    int rc;
+
+    e->code =
+        pcre2_compile((PCRE2_SPTR)text.at, text.len,
+                      PCRE2_CASELESS | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF |
+                          PCRE2_NEVER_BACKSLASH_C,
+                      &rc, &offset, how);
+    if (!e->code) {
+        (void)pcre2_get_error_message(rc, (PCRE2_UCHAR *)message,
+                                      sizeof message);
+        buffer_printf(why, "is not an expression: %s, at character %zu",
+                      message, offset + 1);
+        return false;
+    }
+    e->limits = pcre2_match_context_create(memory);
+    (void)pcre2_set_match_limit(e->limits, MATCH_LIMIT);
+    (void)pcre2_set_depth_limit(e->limits, DEPTH_LIMIT);
+    (void)pcre2_set_heap_limit(e->limits, HEAP_LIMIT_KB);
+    *out = (struct pattern){ .kind = PATTERN_EXPRESSION,
+                             .text = arena_copy(a, text),
+                             .hash = hash_of(text),
+                             .expression = e };
+    return true;
+}
+
+/* A domain as it is compared; of a name in HELO any printable one. */
+static bool fold(struct span domain, enum pattern_use use, struct buffer *out)
+{
+    struct host_address ignored;
+
+    if (domain.len && domain.at[0] == '[' &&
+        !host_literal_parse(domain, &ignored))
+        return false;
+    if (domain_fold(domain, out) == 0)
+        return true;
+    if (use != PATTERN_OF_NAME || domain.len == 0 || domain.len > LIMIT_DOMAIN)
+        return false;
+    for (size_t i = 0; i < domain.len; i++) {
+        if (strchr("*@<>/\" ", domain.at[i]))
+            return false;
+        buffer_put_byte(out, ascii_lower(domain.at[i]));
+    }
+    return true;
+}
+
+static bool parse_domain(struct arena *a, struct span text,
+                         enum pattern_use use, struct pattern *out,
+                         struct buffer *why)
+{
+    struct buffer folded = { 0 };
+    bool is_below = span_starts_nocase(text, SPAN("*."));
+    bool ok = fold(span_skip(text, is_below ? 2 : 0), use, &folded);
+
+    if (ok)
+        *out =
+            (struct pattern){ .kind = is_below ? PATTERN_BELOW : PATTERN_DOMAIN,
+                              .text = arena_copy(a, buffer_span(&folded)),
+                              .hash = hash_of(buffer_span(&folded)) };
+    else if (text.len && (text.at[0] == '.' || text.at[0] == '@'))
+        buffer_put_string(why, text.at[0] == '.'
+                                   ? "is not a domain; *.domain is what is "
+                                     "below one"
+                                   : "is not a domain: write it without @");
+    else
+        buffer_put_string(why, use == PATTERN_OF_NAME
+                                   ? "is not a host's name, *.name, * or "
+                                     "'/expression/'"
+                                   : "is not a domain, *.domain, address, *, "
+                                     "<> or '/expression/'");
+    buffer_fini(&folded);
+    return ok;
+}
+
+static bool parse_address(struct arena *a, struct span text,
+                          struct pattern *out, struct buffer *why)
+{
+    struct address address;
+    struct subject s;
+
+    if (address_parse(text, &address) != ADDRESS_OK) {
+        buffer_put_string(why, "is not an address");
+        return false;
+    }
+    subject_of_address(&s, &address);
+    subject_fold(&s);
+    *out = (struct pattern){ .kind = PATTERN_ADDRESS,
+                             .text = arena_copy(a, s.mailbox),
+                             .hash = s.mailbox_hash };
+    return true;
+}
+
+bool pattern_parse(struct arena *a, struct span text, enum pattern_use use,
+                   struct pattern *out_pattern, struct buffer *out_why)
+{
+    bool of_mailbox = use == PATTERN_OF_MAILBOX;
+
+    if (span_is(text, SPAN("*")) || (of_mailbox && span_is(text, SPAN("<>")))) {
+        *out_pattern = (struct pattern){ .kind = text.len == 1 ? PATTERN_ANY
+                                                               : PATTERN_NULL,
+                                         .text = arena_copy(a, text),
+                                         .hash = hash_of(text) };
+        return true;
+    }
+    if (span_starts_nocase(text, SPAN("table:"))) {
+        buffer_put_string(out_why, "names a table, which this version does "
+                                   "not know");
+        return false;
+    }
+    if (text.len > 2 && text.at[0] == '/' && text.at[text.len - 1] == '/')
+        return parse_expression(a, span_make(text.at + 1, text.len - 2),
+                                out_pattern, out_why);
+    if (of_mailbox && text.len && text.at[0] != '@' &&
+        span_find(text, '@') < text.len)
+        return parse_address(a, text, out_pattern, out_why);
+    return parse_domain(a, text, use, out_pattern, out_why);
+}
+
+static int by_kind_and_hash(const void *left, const void *right)
+{
+    const struct pattern *a = left, *b = right;
+
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+void patterns_init(struct patterns *p, struct pattern *all, size_t count)
+{
+    size_t i = 0;
+
+    *p = (struct patterns){ .all = all, .count = count };
+    if (count)
+        qsort(all, count, sizeof *all, by_kind_and_hash);
+    for (unsigned kind = 0; kind <= PATTERN_KINDS; kind++) {
+        while (i < count && all[i].kind < kind)
+            i++;
+        p->first[kind] = i;
+    }
+}
+
+/* --- who is asked about -------------------------------------------------- */
+
+void subject_of_address(struct subject *s, const struct address *a)
+{
+    s->address = a;
+    s->name = span_make(NULL, 0);
+    s->is_folded = false;
+}
+
+void subject_of_name(struct subject *s, struct span name)
+{
+    s->address = NULL;
+    s->name = name;
+    s->is_folded = false;
+}
+
+/* "a"@b is a@b, for whom a rule speaks. Returns the length written. */
+static size_t fold_local(struct span local, char *out)
+{
+    bool is_quoted = local.len >= 2 && local.at[0] == '"';
+    size_t n = 0;
+
+    if (is_quoted)
+        local = span_make(local.at + 1, local.len - 2);
+    for (size_t i = 0; i < local.len && n < LIMIT_LOCAL_PART; i++) {
+        if (is_quoted && local.at[i] == '\\' && i + 1 < local.len)
+            i++;
+        out[n++] = ascii_lower(local.at[i]);
+    }
+    return n;
+}
+
+/* The domain in lower case and A-labels; 0: it cannot be compared. */
+static size_t fold_domain(struct span domain, char *out)
+{
+    struct buffer folded = { .cap = LIMIT_DOMAIN };
+    size_t n = 0;
+
+    if (domain.len > LIMIT_DOMAIN)
+        return 0;
+    if (!utf8_has_high(domain)) {
+        for (; n < domain.len; n++)
+            out[n] = ascii_lower(domain.at[n]);
+        return n;
+    }
+    if (domain_fold(domain, &folded) == 0) {
+        n = folded.len;
+        memcpy(out, folded.at, n);
+    }
+    buffer_fini(&folded);
+    return n;
+}
+
+static void hash_ends(struct subject *s)
+{
+    uint32_t hash = HASH_START;
+
+    s->label_count = 0;
+    for (size_t i = s->domain.len; i-- > 0;) {
+        hash = hash_step(hash, s->domain.at[i]);
+        if ((i == 0 || s->domain.at[i - 1] == '.') &&
+            s->label_count < SUBJECT_LABELS) {
+            s->ends[s->label_count].at = (unsigned char)i;
+            s->ends[s->label_count++].hash = hash;
+        }
+    }
+}
+
+void subject_fold(struct subject *s)
+{
+    struct span domain = s->address ? s->address->domain : s->name;
+    size_t n = 0;
+
+    if (s->is_folded)
+        return;
+    s->is_folded = true;
+    if (s->address && s->address->text.len) {
+        n = fold_local(s->address->local, s->text);
+        s->text[n++] = '@';
+    }
+    s->domain = span_make(s->text + n, fold_domain(domain, s->text + n));
+    s->mailbox = span_make(s->text, n + s->domain.len);
+    s->mailbox_hash = s->address ? hash_of(s->mailbox) : 0;
+    hash_ends(s);
+}
+
+/* --- matching ------------------------------------------------------------ */
+
+static bool has(const struct patterns *p, enum pattern_kind kind, uint32_t hash,
+                struct span text)
+{
+    size_t low = p->first[kind], end = p->first[kind + 1], high = end;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (p->all[middle].hash < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < end && p->all[low].hash == hash; low++)
+        if (span_is(p->all[low].text, text))
+            return true;
+    return false;
+}
+
+static bool has_domain(const struct patterns *p, const struct subject *s)
+{
+    unsigned last = s->label_count - 1;
+
+    if (s->label_count == 0)
+        return false;
+    if (s->ends[last].at == 0 &&
+        has(p, PATTERN_DOMAIN, s->ends[last].hash, s->domain))
+        return true;
+    if (p->first[PATTERN_BELOW] == p->first[PATTERN_BELOW + 1])
+        return false;
+    for (unsigned i = 0; i < last; i++)
+        if (has(p, PATTERN_BELOW, s->ends[i].hash,
+                span_skip(s->domain, s->ends[i].at)))
+            return true;
+    return false;
+}
+
+static enum answer run(const struct expression *e, struct span text)
+{
+    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+    int rc;
+
+    ASSERT(data);
+    rc = pcre2_match(e->code, (PCRE2_SPTR)text.at, text.len, 0, 0, data,
+                     e->limits);
+    pcre2_match_data_free(data);
+    if (rc >= 0)
+        return ANSWER_YES;
+    return rc == PCRE2_ERROR_NOMATCH ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+enum answer patterns_match(const struct patterns *p, struct subject *s)
+{
+    enum answer answer = ANSWER_NO;
+
+    if (s->address && s->address->text.len == 0)
+        return p->first[PATTERN_NULL] < p->first[PATTERN_NULL + 1];
+    if (p->first[PATTERN_ANY] < p->first[PATTERN_ANY + 1])
+        return ANSWER_YES;
+    subject_fold(s);
+    if (has_domain(p, s) ||
+        (s->address && has(p, PATTERN_ADDRESS, s->mailbox_hash, s->mailbox)))
+        return ANSWER_YES;
+    for (size_t i = p->first[PATTERN_EXPRESSION];
+         i < p->first[PATTERN_EXPRESSION + 1]; i++) {
+        enum answer one =
+            run(p->all[i].expression, s->address ? s->mailbox : s->name);
+
+        if (one == ANSWER_YES)
+            return one;
+        if (one == ANSWER_UNKNOWN)
+            answer = one;
+    }
+    return answer;
+}
