@@ -1,0 +1,260 @@
+/*
+ * history - what became of mail, also after it left.
+ *
+ * A database of its own beside the queue's, so that the queue's stays as small
+ * as the live mail. Events are copied in batches and removed from the queue by
+ * its writer afterwards; a copy that is repeated after a crash is ignored by
+ * the event's id, so nothing is lost and nothing is there twice. Only this
+ * connection writes; whoever looks things up opens the file read-only.
+ *
+ * The view v_history is for people and stays as it is:
+ *   at, at_ms, what (delivered, failed, expired, discarded, deleted, changed,
+ * refused), queue_id, message, sender, recipient, status, reply, host,
+ * received, received_ms, size, client, client_name, helo, login, listener,
+ * protocol, message_id, attempts, in_doubt, delay_before_ms, delay_queue_ms,
+ * delay_connect_ms, delay_send_ms, trail (earlier attempts, a line
+ * time|host|status|reply each), rule
+ */
+#include "queue/store_private.h"
+
+#include "policy/vocabulary/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { HISTORY_VERSION = 1, EVENT_COLUMNS = 26 };
+
+struct history {
+    struct database db;
+    int64_t last_event; /* the last one copied by this process */
+};
+
+#define ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ',(" ms ")/1000.0,'unixepoch')"
+
+/* clang-format off */
+#define DIGIT(n) "substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ',((message>>" #n ")&31)+1,1)"
+#define QUEUE_ID                                                               \
+    "CASE message WHEN 0 THEN '' ELSE " DIGIT(60) "||" DIGIT(55) "||" DIGIT(50) \
+    "||" DIGIT(45) "||" DIGIT(40) "||" DIGIT(35) "||" DIGIT(30) "||" DIGIT(25) \
+    "||" DIGIT(20) "||" DIGIT(15) "||" DIGIT(10) "||" DIGIT(5) "||" DIGIT(0) " END"
+
+static const char step_1[] =
+    /* id is that of the event */
+    "CREATE TABLE history(id INTEGER PRIMARY KEY, at_ms INTEGER, kind INTEGER,"
+    " message INTEGER, number INTEGER, received_ms INTEGER, size INTEGER,"
+    " sender TEXT, recipient TEXT, client TEXT, client_name TEXT, helo TEXT,"
+    " login TEXT, listener TEXT, protocol TEXT, message_id TEXT, status INTEGER,"
+    " reply TEXT, host TEXT, delay_before INTEGER, delay_queue INTEGER,"
+    " delay_connect INTEGER, delay_send INTEGER, attempts INTEGER,"
+    " in_doubt INTEGER, trail TEXT);"
+    "CREATE INDEX history_at ON history(at_ms);"
+    "CREATE INDEX history_message ON history(message);"
+    "CREATE INDEX history_recipient ON history(recipient,at_ms);"
+    "CREATE INDEX history_sender ON history(sender,at_ms);"
+    "CREATE TABLE refusal(id INTEGER PRIMARY KEY, at_ms INTEGER, client TEXT,"
+    " helo TEXT, login TEXT, sender TEXT, recipient TEXT, reply TEXT, rule TEXT);"
+    "CREATE INDEX refusal_at ON refusal(at_ms);"
+    "CREATE INDEX refusal_recipient ON refusal(recipient,at_ms);"
+    "CREATE INDEX refusal_sender ON refusal(sender,at_ms);"
+
+    "CREATE VIEW v_history AS SELECT " ISO("at_ms") " AS at, at_ms,"
+    " CASE kind WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'expired'"
+    "  WHEN 4 THEN 'discarded' WHEN 5 THEN 'deleted' WHEN 6 THEN 'changed'"
+    "  ELSE 'unknown' END AS what,"
+    " " QUEUE_ID " AS queue_id, message, sender, recipient,"
+    " CASE status WHEN 0 THEN '' ELSE (status/1000000)||'.'||(status/1000%1000)"
+    "  ||'.'||(status%1000) END AS status,"
+    " reply, host, " ISO("received_ms") " AS received, received_ms, size, client,"
+    " client_name, helo, login, listener, protocol, message_id, attempts, in_doubt,"
+    " delay_before AS delay_before_ms, delay_queue AS delay_queue_ms,"
+    " delay_connect AS delay_connect_ms, delay_send AS delay_send_ms, trail,"
+    " '' AS rule FROM history"
+    " UNION ALL SELECT " ISO("at_ms") ", at_ms, 'refused', '', 0, sender, recipient,"
+    " '', reply, '', NULL, NULL, 0, client, '', helo, login, '', '', '', 0, 0,"
+    " 0, 0, 0, 0, '', rule FROM refusal;";
+/* clang-format on */
+
+static const char *const steps[] = { step_1 };
+
+/* "queue.db" at the end becomes "history.db". */
+static void history_path(const char *queue_path, struct buffer *out)
+{
+    static const struct span usual = SPAN_INIT("queue.db");
+    struct span path = span_of(queue_path);
+
+    if (span_ends_nocase(path, usual)) {
+        buffer_put(out, span_first(path, path.len - usual.len));
+        buffer_put_string(out, "history.db");
+    } else {
+        buffer_put(out, path);
+        buffer_put_string(out, ".history");
+    }
+}
+
+static int bring_schema(struct history *h, const char *path)
+{
+    int64_t application, version, objects;
+    int rc;
+
+    if ((rc = database_number(&h->db, "PRAGMA application_id", &application)) <
+            0 ||
+        (rc = database_number(&h->db, "PRAGMA user_version", &version)) < 0 ||
+        (rc = database_number(&h->db, "SELECT count(*) FROM sqlite_schema",
+                              &objects)) < 0)
+        return rc;
+    if (application != HISTORY_APPLICATION_ID &&
+        (application != 0 || version != 0 || objects != 0))
+        return ERROR_FOREIGN;
+    if (version > HISTORY_VERSION)
+        return ERROR_NEWER;
+    if (version == 0) {
+        rc = database_exec(&h->db, "PRAGMA page_size=8192;"
+                                   "PRAGMA auto_vacuum=INCREMENTAL");
+        if (rc < 0)
+            return rc;
+        if (chmod(path, 0600) < 0)
+            return -errno;
+    }
+    if ((rc = database_exec(&h->db, "PRAGMA journal_mode=WAL;"
+                                    "PRAGMA journal_size_limit=67108864")) < 0)
+        return rc;
+    return version == HISTORY_VERSION
+               ? 0
+               : store_schema_upgrade(&h->db, steps, (int)version,
+                                      HISTORY_VERSION, HISTORY_APPLICATION_ID);
+}
+
+int history_open(struct history **out_h, const char *queue_path)
+{
+    struct history *h = NEW(struct history);
+    struct buffer path = { 0 };
+    int rc;
+
+    history_path(queue_path, &path);
+    if ((rc = database_open(&h->db, buffer_string(&path), DATABASE_HISTORY)) <
+            0 ||
+        (rc = bring_schema(h, buffer_string(&path))) < 0 ||
+        (rc = database_prepare(&h->db)) < 0) {
+        history_close(h);
+        h = NULL;
+    }
+    buffer_fini(&path);
+    if (h)
+        *out_h = h;
+    return rc;
+}
+
+void history_close(struct history *h)
+{
+    if (!h)
+        return;
+    database_close(&h->db);
+    free(h);
+}
+
+static int history_end(struct history *h, int rc)
+{
+    if (rc == 0)
+        rc = database_run(&h->db, HISTORY_COMMIT);
+    if (rc < 0 && !sqlite3_get_autocommit(h->db.db) &&
+        database_run(&h->db, HISTORY_ROLLBACK) < 0)
+        return rc;
+    return rc;
+}
+
+/* The row is borrowed from the one statement while the other runs. */
+static int copy_event(struct history *h, sqlite3_stmt *from)
+{
+    sqlite3_stmt *to = database_statement(&h->db, HISTORY_PUT);
+
+    for (int i = 0; i < EVENT_COLUMNS; i++) {
+        if (sqlite3_column_type(from, i) == SQLITE_INTEGER)
+            bind_number(to, i + 1, column_number(from, i));
+        else
+            bind_span(to, i + 1, column_span(from, i));
+    }
+    return database_run(&h->db, HISTORY_PUT);
+}
+
+int history_drain(struct history *h, struct store_reader *r, uint32_t limit,
+                  int64_t *out_last)
+{
+    sqlite3_stmt *from = database_statement(&r->db, READ_EVENTS);
+    int64_t last = 0;
+    int rc, read;
+
+    bind_number(from, 1, h->last_event);
+    bind_number(from, 2, limit);
+    read = database_step(&r->db, READ_EVENTS);
+    if (read <= 0) {
+        if (read == 0)
+            *out_last = 0;
+        return read;
+    }
+    if ((rc = database_run(&h->db, HISTORY_BEGIN)) < 0) {
+        database_reset(&r->db, READ_EVENTS);
+        return rc;
+    }
+    while (read == 1 && rc == 0) {
+        last = column_number(from, 0);
+        rc = copy_event(h, from);
+        if (rc == 0)
+            read = database_step(&r->db, READ_EVENTS);
+    }
+    if (read == 1)
+        database_reset(&r->db, READ_EVENTS);
+    if (read < 0)
+        rc = read;
+    if ((rc = history_end(h, rc)) < 0)
+        return rc;
+    h->last_event = last;
+    *out_last = last;
+    return 0;
+}
+
+static int put_refusal(struct history *h, const struct queue_refusal *r)
+{
+    sqlite3_stmt *st = database_statement(&h->db, HISTORY_REFUSAL);
+
+    bind_number(st, 1, r->at_ms);
+    bind_span(st, 2, r->client);
+    bind_span(st, 3, r->helo);
+    bind_span(st, 4, r->login);
+    bind_span(st, 5, r->sender);
+    bind_span(st, 6, r->recipient);
+    bind_span(st, 7, r->reply);
+    bind_span(st, 8, r->rule);
+    return database_run(&h->db, HISTORY_REFUSAL);
+}
+
+int history_refusals(struct history *h, const struct queue_refusal *rows,
+                     size_t count)
+{
+    int rc = count ? database_run(&h->db, HISTORY_BEGIN) : 0;
+
+    if (rc < 0 || count == 0)
+        return rc;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = put_refusal(h, &rows[i]);
+    return history_end(h, rc);
+}
+
+int history_prune(struct history *h, int64_t before_ms, uint32_t limit)
+{
+    static const enum statement both[] = { HISTORY_PRUNE,
+                                           HISTORY_PRUNE_REFUSALS };
+    int rc = database_run(&h->db, HISTORY_BEGIN);
+
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        sqlite3_stmt *st = database_statement(&h->db, both[i]);
+
+        bind_number(st, 1, before_ms);
+        bind_number(st, 2, limit);
+        rc = database_run(&h->db, both[i]);
+    }
+    return history_end(h, rc);
+}

@@ -1,0 +1,194 @@
+/*
+ * statement - every SQL statement that runs while mail flows, in one table.
+ *
+ * W: the writer's connection, R: a reader's, H: the history's. Times are milliseconds
+ * since the epoch; 9223372036854775807 is "never". Columns of rows that are read by
+ * shared code (an envelope, a recipient) are named once, above the table.
+ */
+#include "queue/database.h"
+
+#define W DATABASE_WRITER
+#define R DATABASE_READER
+#define H DATABASE_HISTORY
+
+/* read by read_envelope (store_read.c), from its first column on */
+#define ENVELOPE                                                               \
+    "m.sender,m.received_ms,m.size,m.header_bytes,m.body,m.smtputf8,"          \
+    "m.has_8bit,m.ret,m.envid,m.client,m.client_name,m.helo,m.login,"          \
+    "m.listener,m.protocol,m.message_id"
+
+/* read by read_recipient (store_read.c), from column 0 on */
+#define RECIPIENT                                                              \
+    "r.due_ms,r.message,r.number,r.address,r.orcpt,r.notify,l.key,r.state,"    \
+    "r.attempts,r.expire_ms,r.warn_ms,r.reply"
+
+#define EVENT                                                                  \
+    "id,at_ms,kind,message,number,received_ms,size,sender,recipient,client,"   \
+    "client_name,helo,login,listener,protocol,message_id,status,reply,host,"   \
+    "delay_before,delay_queue,delay_connect,delay_send,attempts,in_doubt,"     \
+    "trail"
+
+#define EVENT_VALUES                                                           \
+    "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,"      \
+    "?20,?21,?22,?23,?24,?25,?26"
+
+/* clang-format off */
+const struct statement_text statement_texts[STATEMENTS] = {
+    /* ------------------------------------------------ the writer's batch ---- */
+    [BEGIN_WRITE]      = { W, "BEGIN IMMEDIATE" },
+    [COMMIT_BATCH]     = { W, "COMMIT" },
+    [ROLLBACK_BATCH]   = { W, "ROLLBACK" },
+    [JOB_OPEN]         = { W, "SAVEPOINT job" },
+    [JOB_RELEASE]      = { W, "RELEASE job" },
+    [JOB_UNDO]         = { W, "ROLLBACK TO job" },
+
+    [FIND_LANE]        = { W, "SELECT id FROM lane WHERE key=?1" },
+    [PUT_LANE]         = { W, "INSERT INTO lane(key) VALUES(?1)" },
+
+    [PUT_MESSAGE]      = { W,
+        "INSERT INTO message(id,sender,received_ms,size,header_bytes,body,smtputf8,"
+        "has_8bit,ret,envid,client,client_name,helo,login,listener,protocol,"
+        "message_id,checksum,has_file,alarm_ms) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,"
+        "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)" },
+    [PUT_CONTENT]      = { W, "INSERT INTO content(message,bytes) VALUES(?1,?2)" },
+    [PUT_RECIPIENT]    = { W,
+        "INSERT INTO recipient(message,number,address,orcpt,notify,lane,state,due_ms,"
+        "attempts,expire_ms,warn_ms,since_ms,reply,trail) VALUES(?1,?2,?3,?4,?5,?6,"
+        "?7,?8,?9,?10,?11,?12,?13,'')" },
+    [PUT_EVENT]        = { W,
+        "INSERT INTO event(" EVENT ") VALUES(" EVENT_VALUES ")" },
+
+    [REMOVE_RECIPIENT] = { W, "DELETE FROM recipient WHERE message=?1 AND number=?2" },
+    [REMOVE_MESSAGE]   = { W,
+        "DELETE FROM message WHERE id=?1"
+        " AND NOT EXISTS(SELECT 1 FROM recipient WHERE message=?1)" },
+    [REMOVE_CONTENT]   = { W, "DELETE FROM content WHERE message=?1" },
+
+    [FIND_TRAIL]       = { W,
+        "SELECT trail FROM recipient WHERE message=?1 AND number=?2" },
+    /* a person may have held or deleted it since it was read: then it is not due */
+    [DEFER_RECIPIENT]  = { W,
+        "UPDATE recipient SET due_ms=CASE state WHEN 0 THEN ?3 ELSE due_ms END,"
+        "expire_ms=?4,warn_ms=?5,attempts=?6,reply=?7,trail=?8"
+        " WHERE message=?1 AND number=?2" },
+    [HOLD_RECIPIENT]   = { W,
+        "UPDATE recipient SET state=state|1,due_ms=9223372036854775807,since_ms=?3,"
+        "attempts=?4,reply=?5,trail=?6 WHERE message=?1 AND number=?2" },
+    [WARN_RECIPIENT]   = { W,
+        "UPDATE recipient SET expire_ms=?3,warn_ms=?4 WHERE message=?1 AND number=?2" },
+    [FIND_ALARM]       = { W,
+        "SELECT alarm_ms,(SELECT nullif(min(min(warn_ms,expire_ms)),"
+        "9223372036854775807) FROM recipient WHERE message=?1 AND state=0)"
+        " FROM message WHERE id=?1" },
+    [SET_ALARM]        = { W, "UPDATE message SET alarm_ms=?2 WHERE id=?1" },
+
+    [PUT_DESTINATION]  = { W,
+        "INSERT OR REPLACE INTO destination(name,due_ms,downs,window,last_good_ms,"
+        "last_error,at_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)" },
+    [PUT_NOTE]         = { W,
+        "INSERT OR REPLACE INTO note(kind,key,value,expire_ms) VALUES(?1,?2,?3,?4)" },
+    [PURGE_NOTES]      = { W,
+        "DELETE FROM note WHERE (kind,key) IN"
+        " (SELECT kind,key FROM note WHERE expire_ms<=?1 LIMIT ?2)" },
+
+    /* ---------------------------------------------------- people's orders ---- */
+    [CHANGE_RECIPIENT] = { W,
+        "UPDATE recipient SET state=?3,due_ms=?4,since_ms=?5,expire_ms=?6,warn_ms=?7"
+        " WHERE message=?1 AND number=?2" },
+    [SET_PURGE]        = { W, "UPDATE message SET purge_ms=?2 WHERE id=?1" },
+    [CLEAR_PURGE]      = { W,
+        "UPDATE message SET purge_ms=NULL WHERE id=?1 AND NOT EXISTS"
+        "(SELECT 1 FROM recipient WHERE message=?1 AND state&2)" },
+    [FIND_PURGE]       = { W,
+        "SELECT id FROM message INDEXED BY message_purge WHERE purge_ms<=?1"
+        " ORDER BY purge_ms LIMIT 1" },
+    /* numbered upwards from ?1 */
+    [PURGE_EVENTS]     = { W,
+        "INSERT INTO event(id,at_ms,kind,message,number,received_ms,size,sender,"
+        "recipient,client,client_name,helo,login,listener,protocol,message_id,status,"
+        "reply,host,delay_before,delay_queue,delay_connect,delay_send,attempts,"
+        "in_doubt,trail)"
+        " SELECT ?1+row_number() OVER ()-1,?2,?3,m.id,r.number,m.received_ms,m.size,"
+        "m.sender,r.address,m.client,m.client_name,m.helo,m.login,m.listener,"
+        "m.protocol,m.message_id,0,r.reply,'',0,?2-m.received_ms,0,0,r.attempts,0,"
+        "r.trail FROM message m JOIN recipient r ON r.message=m.id"
+        " WHERE m.id=?4 AND r.state&2" },
+    [PURGE_RECIPIENTS] = { W, "DELETE FROM recipient WHERE message=?1 AND state&2" },
+
+    [EVENTS_DONE]      = { W, "DELETE FROM event WHERE id<=?1" },
+    [PUT_STATE]        = { W,
+        "UPDATE state SET last_message=?1,last_event=?2 WHERE id=1" },
+
+    /* ------------------------------------------------------------ reading ---- */
+    [BEGIN_READ]       = { R, "BEGIN" },
+    [COMMIT_READ]      = { R, "COMMIT" },
+    [READ_LANES]       = { R,
+        "SELECT id,key,(SELECT due_ms FROM recipient INDEXED BY recipient_due"
+        " WHERE lane=lane.id ORDER BY due_ms LIMIT 1)"
+        " FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
+    [READ_DESTINATIONS] = { R,
+        "SELECT name,due_ms,downs,window,last_good_ms,last_error,at_ms"
+        " FROM destination" },
+    [READ_DUE]         = { R,
+        "SELECT " RECIPIENT " FROM recipient r INDEXED BY recipient_due"
+        " CROSS JOIN lane l ON l.id=?1 WHERE r.lane=?1 AND r.due_ms<=?2"
+        " AND (r.due_ms,r.message,r.number)>(?3,?4,?5)"
+        " ORDER BY r.due_ms,r.message,r.number LIMIT ?6" },
+    [READ_NEXT_DUE]    = { R,
+        "SELECT due_ms FROM recipient INDEXED BY recipient_due"
+        " WHERE lane=?1 AND due_ms>?2 ORDER BY due_ms LIMIT 1" },
+    /* few alarms among many messages: the index, then the first few by id */
+    [READ_ALARMS]      = { R,
+        "SELECT id FROM message INDEXED BY message_alarm"
+        " WHERE alarm_ms<=?1 AND id>?2 ORDER BY id LIMIT ?3" },
+    [READ_ALARM_RECIPIENTS] = { R,
+        "SELECT " RECIPIENT " FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
+        " WHERE r.message=?1 AND r.state=0 ORDER BY r.number" },
+    [READ_MESSAGE]     = { R,
+        "SELECT m.checksum,m.has_file," ENVELOPE " FROM message m WHERE m.id=?1" },
+    [READ_CONTENT]     = { R, "SELECT bytes FROM content WHERE message=?1" },
+    [READ_NOTES]       = { R,
+        "SELECT key,value FROM note WHERE kind=?1 AND expire_ms>?2" },
+    [READ_FILES]       = { R,
+        "SELECT id FROM message INDEXED BY message_file WHERE has_file=1 AND id>?1"
+        " ORDER BY id LIMIT ?2" },
+    /* the id at which a slice of ?2 messages ends */
+    [SCAN_BOUND]       = { R | W,
+        "SELECT id FROM message WHERE id>?1 ORDER BY id LIMIT 1 OFFSET ?2" },
+    /* empty patterns are bound as NULL; states are judged in store_scan.c */
+    [SCAN]             = { R | W,
+        "SELECT m.id,m.received_ms,m.size,m.sender,m.client,m.login,m.helo,"
+        "r.number,r.address,r.state,r.due_ms,r.attempts,r.expire_ms,r.warn_ms,"
+        "r.since_ms,r.reply"
+        " FROM message m CROSS JOIN recipient r ON r.message=m.id"
+        " WHERE m.id>?1 AND m.id<=?2"
+        " AND (?3 IS NULL OR lower(m.sender) GLOB ?3)"
+        " AND (?4 IS NULL OR lower(m.client) GLOB ?4"
+        "  OR lower(m.client_name) GLOB ?4)"
+        " AND (?5 IS NULL OR lower(m.login) GLOB ?5)"
+        " AND m.received_ms<?6 AND m.received_ms>?7"
+        " AND (?8 IS NULL OR lower(r.address) GLOB ?8)"
+        " AND (?9 IS NULL OR lower(r.address) GLOB ?9)"
+        " AND (?10 IS NULL OR lower(r.reply) GLOB ?10)"
+        " AND r.attempts>=?11"
+        " ORDER BY m.id,r.number" },
+    [READ_EVENTS]      = { R,
+        "SELECT " EVENT " FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
+
+    /* ------------------------------------------------------------ history ---- */
+    [HISTORY_BEGIN]    = { H, "BEGIN IMMEDIATE" },
+    [HISTORY_COMMIT]   = { H, "COMMIT" },
+    [HISTORY_ROLLBACK] = { H, "ROLLBACK" },
+    [HISTORY_PUT]      = { H,
+        "INSERT OR IGNORE INTO history(" EVENT ") VALUES(" EVENT_VALUES ")" },
+    [HISTORY_REFUSAL]  = { H,
+        "INSERT INTO refusal(at_ms,client,helo,login,sender,recipient,reply,rule)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)" },
+    [HISTORY_PRUNE]    = { H,
+        "DELETE FROM history WHERE id IN"
+        " (SELECT id FROM history WHERE at_ms<?1 ORDER BY at_ms LIMIT ?2)" },
+    [HISTORY_PRUNE_REFUSALS] = { H,
+        "DELETE FROM refusal WHERE id IN"
+        " (SELECT id FROM refusal WHERE at_ms<?1 ORDER BY at_ms LIMIT ?2)" },
+};
+/* clang-format on */

@@ -1,0 +1,134 @@
+/*
+ * store_list - the queue as a person sees it: rows, and how many.
+ *
+ * A row is a message with those of its recipients that the filter means. Its
+ * state is that of the busiest of them, in the order of enum queue_state.
+ */
+#include "queue/store_private.h"
+
+#include "policy/vocabulary/arena.h"
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+
+enum {
+    ALL_BUT_DELETED = STATE_ACTIVE | STATE_READY | STATE_DEFERRED | STATE_HELD,
+};
+
+struct listing {
+    struct queue_row row; /* of the message being gathered */
+    struct queue_row_recipient *recipients;
+    size_t size;
+    struct arena arena; /* its texts */
+    void (*each)(void *user, const struct queue_row *row);
+    void *user;
+};
+
+static void give_row(struct listing *l)
+{
+    if (l->row.count) {
+        l->row.recipients = l->recipients;
+        l->each(l->user, &l->row);
+    }
+    l->row = (struct queue_row){ 0 };
+    arena_reset(&l->arena);
+}
+
+static void begin_row(struct listing *l, const struct scan_row *r)
+{
+    l->row = (struct queue_row){
+        .id = r->message,
+        .received_ms = r->received_ms,
+        .expire_ms = NEVER_MS,
+        .size_bytes = r->size_bytes,
+        .sender = arena_copy(&l->arena, r->sender),
+        .client = arena_copy(&l->arena, r->client),
+        .login = arena_copy(&l->arena, r->login),
+        .helo = arena_copy(&l->arena, r->helo),
+        .state = r->state,
+    };
+}
+
+static void list_each(void *user, const struct scan_row *r)
+{
+    struct listing *l = user;
+
+    if (r->is_first) {
+        give_row(l);
+        begin_row(l, r);
+    }
+    if (l->row.count == l->size) {
+        l->size = l->size ? l->size * 2 : 16;
+        l->recipients =
+            memory_grow(l->recipients, l->size * sizeof *l->recipients);
+    }
+    l->recipients[l->row.count++] = (struct queue_row_recipient){
+        .address = arena_copy(&l->arena, r->address),
+        .reason = arena_copy(&l->arena, r->reason),
+        .state = r->state,
+        .attempts = r->attempts,
+        .due_ms = r->due_ms,
+    };
+    if (r->state < l->row.state)
+        l->row.state = r->state;
+    if (r->expire_ms < l->row.expire_ms)
+        l->row.expire_ms = r->expire_ms;
+}
+
+int store_list(struct store_reader *r, const struct queue_filter *f,
+               uint64_t after_id, uint32_t limit, int64_t now_ms,
+               store_active_fn *is_active, void *user,
+               void (*each)(void *user, const struct queue_row *row),
+               uint64_t *out_next)
+{
+    struct listing l = { .each = each, .user = user };
+    struct scan scan = {
+        .filter = f,
+        .states = ALL_BUT_DELETED,
+        .now_ms = now_ms,
+        .is_active = is_active,
+        .active_user = user,
+        .after_id = after_id,
+        .limit = limit,
+        .each = list_each,
+        .user = &l,
+    };
+    int rc = store_scan(&r->db, &scan, out_next);
+
+    if (rc == 0)
+        give_row(&l);
+    arena_reset(&l.arena);
+    free(l.recipients);
+    return rc;
+}
+
+static void count_each(void *user, const struct scan_row *r)
+{
+    struct queue_count *count = user;
+
+    count->recipients++;
+    if (r->is_first) {
+        count->messages++;
+        count->bytes += r->size_bytes;
+    }
+}
+
+int store_count(struct store_reader *r, const struct queue_filter *f,
+                int64_t now_ms, store_active_fn *is_active, void *user,
+                uint64_t after_id, uint32_t limit, struct queue_count *count,
+                uint64_t *out_next)
+{
+    struct scan scan = {
+        .filter = f,
+        .states = ALL_BUT_DELETED,
+        .now_ms = now_ms,
+        .is_active = is_active,
+        .active_user = user,
+        .after_id = after_id,
+        .limit = limit,
+        .each = count_each,
+        .user = count,
+    };
+
+    return store_scan(&r->db, &scan, out_next);
+}

@@ -1,0 +1,137 @@
+/*
+ * store_private - what the parts of the store share, and nobody else includes.
+ */
+#ifndef WAYPOST_STORE_PRIVATE_H
+#define WAYPOST_STORE_PRIVATE_H
+
+#include "queue/database.h"
+#include "queue/store.h"
+
+#include "policy/vocabulary/limits.h"
+
+enum {
+    STORE_APPLICATION_ID = 0x57617970,   /* "Wayp" */
+    HISTORY_APPLICATION_ID = 0x57617968, /* "Wayh" */
+    STORE_PAGE = 8192,
+    STORE_FRAME = STORE_PAGE + 24, /* in the WAL */
+    STORE_TRAIL = 8 * 1024,        /* bytes of attempts kept */
+    STORE_LANES_CACHED = 50 * 1000,
+    STORE_DAY_MS = 24 * 60 * 60 * 1000,
+};
+
+#define NEVER_MS INT64_MAX
+
+/* What is stored in recipient.state: bits. */
+enum stored_state { STORED_WAITING = 0, STORED_HELD = 1, STORED_DELETED = 2 };
+
+/* What is stored in event.kind and history.kind; numbers never change. */
+enum event_kind {
+    EVENT_DELIVERED = 1,
+    EVENT_FAILED = 2,
+    EVENT_EXPIRED = 3,
+    EVENT_DISCARDED = 4,
+    EVENT_DELETED = 5, /* its day as deleted is over */
+    EVENT_CHANGED = 6, /* a person's order: who in login, what in reply */
+};
+
+struct lane_entry;
+
+/* Messages whose alarm_ms may no longer be the least of their recipients'. */
+struct alarm_list {
+    uint64_t *ids;
+    size_t count, size;
+};
+
+struct store {
+    struct database db;
+    int lock_fd;
+    struct lane_entry *lanes; /* key -> id, bounded, oldest out first */
+    bool has_new_lanes;       /* made in this batch */
+    uint64_t last_message;    /* the largest id ever put */
+    int64_t last_event;       /* the largest id ever given */
+    uint64_t wal_frames;      /* in the WAL */
+    uint64_t wal_copied;      /* of them in the database too */
+    struct alarm_list alarms;
+    struct buffer trail, reply, text;
+    char why[600];
+};
+
+struct store_reader {
+    struct database db;
+};
+
+/* store_schema.c */
+int store_schema_version(void);
+/* Steps from..to in one transaction, with the numbers that say so. */
+MUST int store_schema_upgrade(struct database *d, const char *const *some_steps,
+                              int from, int to, int application_id);
+MUST int store_schema_bring(struct database *d, int from);
+
+/* store_check.c: is this file ours, whole, and of our time? *out_version is 0
+ * for a file that is new or empty. */
+MUST int store_check(struct database *d, const char *path, int *out_version,
+                     struct buffer *out_why);
+/* What can be told without opening it. */
+MUST int store_check_before(const char *path, struct buffer *out_why);
+/* The sentence for a failure; answers rc. */
+MUST int store_check_refuse(struct database *d, int rc, const char *path,
+                            struct buffer *out_why);
+/* Which file system holds the path? A line for each thing to worry about. */
+void store_check_folder(const char *path, struct buffer *out_notices);
+
+/* store_batch.c */
+/* Keeps the sentence of a failure; answers rc. */
+MUST int store_note_failure(struct store *s, int rc, const char *doing);
+void store_alarm_changed(struct store *s, uint64_t message);
+void store_lanes_forget(struct store *s);
+
+/* store_wal.c */
+void store_wal_watch(struct store *s);
+
+/* store_event.c: one row of the outbox; the id is given here. */
+struct store_event {
+    enum event_kind kind;
+    int64_t at_ms;
+    uint64_t message;
+    const struct envelope *envelope;
+    const struct queue_recipient *recipient;
+    const struct queue_result *result;
+    struct span trail;
+};
+MUST int store_event_put(struct store *s, const struct store_event *e);
+
+/* store_read.c */
+/* The 16 columns of an envelope, borrowed from the statement. */
+void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out);
+
+/* store_scan.c: rows that a filter means, in the order of ids. */
+struct scan_row {
+    uint64_t message;
+    int64_t received_ms;
+    uint64_t size_bytes;
+    struct span sender, client, login, helo;
+    uint32_t number;
+    struct span address, reason;
+    unsigned stored; /* of enum stored_state */
+    enum queue_state state;
+    uint32_t attempts;
+    int64_t due_ms, expire_ms, warn_ms, since_ms;
+    bool is_first; /* of its message */
+};
+struct scan {
+    const struct queue_filter *filter;
+    unsigned states; /* when the filter names none */
+    int64_t now_ms;
+    store_active_fn *is_active;
+    void *active_user;
+    uint64_t after_id;
+    uint32_t limit; /* messages that match */
+    void (*each)(void *user, const struct scan_row *row);
+    void *user;
+};
+/* Also ends, with *out_next, after so many messages that only had to be looked
+ * at that the read transaction would grow long. 0: there is no more. */
+MUST int store_scan(struct database *d, const struct scan *scan,
+                    uint64_t *out_next);
+
+#endif
