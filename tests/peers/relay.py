@@ -383,6 +383,33 @@ def stuff(content):
     return b"." + content if content.startswith(b".") else content
 
 
+_NO_LINE_ENDS = bytes(b if b not in b"\r\n" else 0x2e for b in range(256))
+
+
+def content_of(size, chance, line=900, eight_bit=True):
+    """Random content of exactly so many bytes, whole lines of at most `line`,
+    some of which begin with dots. No single byte can be a line: 1 becomes 2."""
+    if size == 0:
+        return b""
+    size = max(size, 2)
+    data = bytearray(chance.randbytes(size).translate(_NO_LINE_ENDS))
+    if not eight_bit:
+        data = bytearray(bytes(data).translate(bytes(
+            b if 32 <= b < 127 else 97 + b % 26 for b in range(256))))
+    at = 0
+    while size - at > line:
+        at += chance.randrange(2, line) + 2
+        if size - at < 2:
+            at = size - 2
+        data[at - 2:at] = b"\r\n"
+        if chance.random() < 0.3:
+            data[at:at + 1] = b"."
+    data[-2:] = b"\r\n"
+    if size > 2 and data[-3:-2] == b"\r":
+        data[-3:-2] = b"x"
+    return bytes(data)
+
+
 def reset(s):
     """Closes with RST instead of FIN."""
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
