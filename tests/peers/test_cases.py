@@ -34,7 +34,7 @@ def shared(tmp_path_factory):
         def start(name, **options):
             return stack.enter_context(Relay(tmp_path_factory.mktemp(name),
                                              {"*": sink.hop}, **options))
-        yield Shared(start("plain"), start("normal", listener="normalize = true"),
+        yield Shared(start("plain"), start("normal", listener="line-ends = normalize"),
                      start("edge", rules=EDGE, hostname="mx.ok.test"), sink)
 
 
