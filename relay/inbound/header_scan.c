@@ -22,6 +22,7 @@ static bool is_name_byte(char c)
 static void over(struct header_scan *h)
 {
     h->place = HEADER_OVER;
+    h->line_bytes = 0;
 }
 
 static bool name_is(const struct header_scan *h, struct span name)
