@@ -4,7 +4,7 @@
  * libmicrohttpd without threads: its epoll descriptor is in a uv_poll, its next
  * timeout in a uv_timer, and every wait suspends the connection. Answers of the
  * queue come by the port's wake -> uv_async -> queue_port_drain -> a callback
- * in routes.c, which finds its request by token.
+ * in endpoints.c, which finds its request by token.
  *
  * A suspended connection is not watched, so a client that goes away is noticed
  * when its answer is there. On closing, all waits are cut and their late
@@ -18,7 +18,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/doorway.h"
 #include "relay/admin/listing.h"
-#include "relay/admin/routes.h"
+#include "relay/admin/endpoints.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
@@ -332,7 +332,7 @@ static void request_begin(struct request *r, const char *method,
 
     if (!info || !doorway_lets_in(info->connect_fd, &uid))
         request_refuse(r, 403, "only root and the relay's own user may ask");
-    else if (routes_find(r, method, path) && has_large_body(r))
+    else if (endpoints_find(r, method, path) && has_large_body(r))
         request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
     (void)snprintf(r->who, sizeof(r->who), "uid=%lu", (unsigned long)uid);
 }
@@ -363,7 +363,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
         if (r->body.overflow)
             request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
         else
-            routes_run(r);
+            endpoints_run(r);
     }
     return r->state == REQUEST_ANSWERS ? send_answer(r) : MHD_YES;
 }

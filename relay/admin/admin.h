@@ -2,9 +2,9 @@
  * admin - HTTP for the people who run the relay, on the main loop.
  *
  * A unix socket (mode 0600; only root and the relay's own user are let in) with
- * the routes that stand in routes.c. It has a port of its own on the queue;
- * nothing here blocks the loop. Errors are {"error": "..."} with 400, 403, 404,
- * 405, 413 or 503.
+ * the endpoints that stand in endpoints.c. It has a port of its own on the
+ * queue; nothing here blocks the loop. Errors are {"error": "..."} with 400,
+ * 403, 404, 405, 413 or 503.
  */
 #ifndef WAYPOST_ADMIN_H
 #define WAYPOST_ADMIN_H

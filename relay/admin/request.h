@@ -1,18 +1,18 @@
 /*
- * request - one HTTP request, between the server (admin.c) and its routes
- * (routes.c).
+ * request - one HTTP request, between the server (admin.c) and its endpoints
+ * (endpoints.c).
  *
  *   READS --whole body--> THINKS --answer--> ANSWERS
  *                           |  ^
- *                request_wait  request_answer, request_go_on (a queue's
- * callback) v  | WAITS (the connection is suspended)
+ *              request_wait |  | request_answer, request_go_on
+ *                           v  | (from a callback of the queue)
+ *                          WAITS
+ *                     (the connection is suspended)
  *
- * A streamed answer goes to and fro between ANSWERS and WAITS, a page at a
- * time: the next page is asked for only when the one before has left for the
- * client.
+ * A streamed answer goes to and fro between ANSWERS and WAITS, a page at a time:
+ * the next page is asked for only when the one before has left for the client.
  *
- * Waits are known by token: a late answer for a request that is gone finds
- * none.
+ * Waits are known by token: a late answer for a request that is gone finds none.
  */
 #ifndef WAYPOST_REQUEST_H
 #define WAYPOST_REQUEST_H
@@ -27,7 +27,7 @@ enum request_state {
     REQUEST_ANSWERS,
 };
 
-struct route_row;
+struct endpoint;
 struct request;
 
 /* Asks for the next page of a streamed answer, then waits. */
@@ -39,7 +39,7 @@ struct request {
     struct request *next;
     uint64_t token;
     enum request_state state;
-    const struct route_row *route;
+    const struct endpoint *endpoint;
     struct span name; /* what stood for the last part of the path */
     struct buffer body;
     uint64_t body_bytes; /* that came, also of what was thrown away */
@@ -56,7 +56,7 @@ struct request {
     uint32_t page_rows;
 };
 
-/* What a route may do. */
+/* What an endpoint may do. */
 struct queue *request_queue(const struct request *r);
 struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);

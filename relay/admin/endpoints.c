@@ -1,18 +1,19 @@
 /*
- * routes - what can be asked for over HTTP.
+ * endpoints - what can be asked for over HTTP.
  *
- *   GET  /healthz                 is it there?
- *   GET  /api/v1/status           version, process, figures of the queue
- *   GET  /api/v1/queue            one JSON object a line; filters as query
- * parameters GET  /api/v1/queue/count      {"messages", "recipients", "bytes"}
- *   GET  /api/v1/queue/ID         all about one message
- *   POST /api/v1/queue/retry ...  a JSON object of filters and "yes": true or
- * "preview": true; one "id" alone is changed at once
+ *   GET  /healthz               is it there?
+ *   GET  /api/v1/status         version, process, figures of the queue
+ *   GET  /api/v1/queue          one JSON object a line; filters as parameters
+ *   GET  /api/v1/queue/count    {"messages", "recipients", "bytes"}
+ *   GET  /api/v1/queue/ID       all about one message
+ *   POST /api/v1/queue/retry    a JSON object of filters and "yes": true, or
+ *        .../hold .../release   "preview": true for the count alone; one "id"
+ *        .../delete .../undelete  is changed at once
  *
- * The table is obeyed: methods, 404 and 405 come from it. Nothing is ever
- * changed by a request that names neither an id, nor yes.
+ * The table is obeyed: methods, 404 and 405 come from it. Nothing is ever changed
+ * by a request that names neither an id, nor yes.
  */
-#include "relay/admin/routes.h"
+#include "relay/admin/endpoints.h"
 
 #include "policy/vocabulary/id.h"
 #include "relay/admin/listing.h"
@@ -27,19 +28,19 @@ enum {
     PAGE_BYTES = 256 * 1024,
 };
 
-typedef void route_fn(struct request *r);
+typedef void endpoint_fn(struct request *r);
 
-static route_fn get_health, get_status, list, count, show, change;
+static endpoint_fn get_health, get_status, list, count, show, change;
 
 enum { EVERY_STATE_BUT_DELETED = 0 };
 
 /* clang-format off */
-static const struct route_row {
+static const struct endpoint {
     const char *method, *path;      /* a last part of "*" stands for any name */
-    route_fn *run;
+    endpoint_fn *run;
     enum queue_change change;
     unsigned states;                /* that a change means when none are named */
-} routes[] = {
+} endpoints[] = {
     { "GET",  "/healthz",               get_health, 0, 0 },
     { "GET",  "/api/v1/status",         get_status, 0, 0 },
     { "GET",  "/api/v1/queue",          list,       0, 0 },
@@ -56,12 +57,12 @@ static const struct route_row {
 };
 /* clang-format on */
 
-enum { ROUTES = sizeof(routes) / sizeof(routes[0]) };
+enum { ENDPOINTS = sizeof(endpoints) / sizeof(endpoints[0]) };
 
 /* ------------------------------------------------------------ finding ---- */
 
 /* Does the row's path match? Then out_name is what stood for "*", or empty. */
-static bool path_is(const struct route_row *row, struct span path,
+static bool path_is(const struct endpoint *row, struct span path,
                     struct span *out_name)
 {
     struct span want = span_of(row->path);
@@ -76,23 +77,23 @@ static bool path_is(const struct route_row *row, struct span path,
     return out_name->len && span_find(*out_name, '/') == out_name->len;
 }
 
-bool routes_find(struct request *r, const char *method, const char *path)
+bool endpoints_find(struct request *r, const char *method, const char *path)
 {
     /* The answer to HEAD is GET's without its body; the server leaves that out.
      */
     const char *want = strcmp(method, "HEAD") == 0 ? "GET" : method;
     struct span name;
 
-    for (size_t i = 0; i < ROUTES; i++) {
-        if (!path_is(&routes[i], span_of(path), &name))
+    for (size_t i = 0; i < ENDPOINTS; i++) {
+        if (!path_is(&endpoints[i], span_of(path), &name))
             continue;
-        if (strcmp(routes[i].method, want) == 0) {
-            r->route = &routes[i];
+        if (strcmp(endpoints[i].method, want) == 0) {
+            r->endpoint = &endpoints[i];
             r->name = name;
             return true;
         }
         if (!r->allow)
-            r->allow = routes[i].method;
+            r->allow = endpoints[i].method;
     }
     if (r->allow)
         request_refuse(r, 405, "only %s is possible here", r->allow);
@@ -101,9 +102,9 @@ bool routes_find(struct request *r, const char *method, const char *path)
     return false;
 }
 
-void routes_run(struct request *r)
+void endpoints_run(struct request *r)
 {
-    r->route->run(r);
+    r->endpoint->run(r);
 }
 
 /* ------------------------------------------------------------- answers --- */
@@ -278,7 +279,7 @@ static void on_count(void *user, uint64_t token, int rc,
     if (r && rc < 0)
         refuse_queue(r, rc);
     else if (r)
-        answer_count(r, n, r->route->run == change ? "preview" : NULL);
+        answer_count(r, n, r->endpoint->run == change ? "preview" : NULL);
 }
 
 static void count(struct request *r)
@@ -348,11 +349,11 @@ static void change(struct request *r)
     if (!read_change(r, &is_preview))
         return;
     if (!r->filter.queue.states)
-        r->filter.queue.states = r->route->states;
+        r->filter.queue.states = r->endpoint->states;
     if (is_preview)
         queue_count(request_port(r), &r->filter.queue, on_count, r->token);
     else
-        queue_change(request_port(r), &r->filter.queue, r->route->change,
+        queue_change(request_port(r), &r->filter.queue, r->endpoint->change,
                      span_of(r->who), on_changed, r->token);
     request_wait(r);
 }
