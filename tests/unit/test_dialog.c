@@ -535,8 +535,10 @@ int main(int argc, char **argv)
         if (asprintf(&path, "%s/%s", folder, names[i]->d_name) < 0)
             return 1;
         tests[i] =
-            (struct CMUnitTest){ names[i]->d_name, a_dialog_goes_as_written,
-                                 NULL, NULL, path };
+            (struct CMUnitTest){ strrchr(path, '/') + 1,
+                                 a_dialog_goes_as_written, NULL, NULL, path };
+        free(names[i]);
     }
+    free(names);
     return _cmocka_run_group_tests("dialogs", tests, (size_t)n, NULL, NULL);
 }

@@ -1,0 +1,89 @@
+/*
+ * fuzz_session - a whole inbound session on bytes of anybody's making.
+ *
+ * The first byte chooses how large the pieces are in which the rest arrives,
+ * the second how the queue answers. Whatever comes: replies are whole lines
+ * with a code, content that is stored has only whole line ends and begins with
+ * our trace line, and a session that wants nothing but input takes all of it.
+ */
+#include "tests/unit/fake_world.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void check_replies(const struct fake_world *w)
+{
+    struct span rest = buffer_span(&w->output);
+
+    while (rest.len) {
+        struct span line = span_split(rest, '\n', &rest);
+
+        ASSERT(rest.at && line.len >= 4 && line.at[line.len - 1] == '\r');
+        ASSERT(is_digit(line.at[0]) && is_digit(line.at[1]) &&
+               is_digit(line.at[2]));
+        ASSERT(line.at[3] == ' ' || line.at[3] == '-');
+        ASSERT(span_find(line, '\r') == line.len - 1);
+        ASSERT(span_find(line, '\0') == line.len);
+    }
+}
+
+static void check_stored(const struct fake_world *w)
+{
+    const struct buffer *c = &w->content;
+
+    if (w->stored == 0)
+        return;
+    ASSERT(span_starts_nocase(buffer_span(c), SPAN("Received: from ")));
+    ASSERT(w->envelope.size_bytes == c->len);
+    ASSERT(w->envelope.header_bytes <= c->len);
+    for (size_t i = 0; i < c->len; i++) {
+        if (c->at[i] == '\n')
+            ASSERT(i > 0 && c->at[i - 1] == '\r');
+        if (c->at[i] == '\r')
+            ASSERT(i + 1 < c->len && c->at[i + 1] == '\n');
+    }
+}
+
+static void play(struct fake_world *w, struct span in, size_t piece)
+{
+    while (in.len) {
+        fake_feed(w, span_first(in, piece));
+        ASSERT(w->waiting.len == 0 || (w->mood & FAKE_LATER));
+        check_stored(w);
+        in = span_skip(in, piece);
+        if (session_wants(w->session) == SESSION_STORES)
+            fake_answer(w, 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct settings *settings;
+    struct host_address client = { { 0 } };
+    struct fake_world w = { .now_ms = fake_start_ms };
+
+    if (size < 2)
+        return 0;
+    if (!settings)
+        settings = fake_settings(fake_configuration);
+    w.settings = settings_hold(settings);
+    w.mood = data[1] & (FAKE_FULL | FAKE_BROKEN | FAKE_LATER);
+    w.world = (struct session_world){ fake_new_id, fake_has_room,
+                                      fake_has_route, fake_tell, &w };
+    settings->listeners[0].normalize = data[1] & 8;
+    w.session = session_new(settings, &settings->listeners[0], &client,
+                            SPAN("unknown"), &w.world, w.now_ms);
+    play(&w, span_make((const char *)data + 2, size - 2),
+         data[0] ? data[0] : size);
+    check_replies(&w);
+    if (data[1] & 16)
+        session_end_of_input(w.session, w.now_ms);
+    if (data[1] & 32)
+        session_shut_down(w.session, w.now_ms);
+    fake_close(&w);
+    return 0;
+}
