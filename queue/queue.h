@@ -285,7 +285,7 @@ enum queue_state {                /* of a recipient, or of a message's busiest o
 };
 
 /* Empty spans and zeroes match everything. Text is a glob (* ? [...]), no case. As `from`,
- * "<>" and "MAILER-DAEMON" are the null sender. */
+ * "<>" is the null sender. */
 struct queue_filter {
     uint64_t id;
     struct span from, to, domain, client, login, reason;

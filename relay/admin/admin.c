@@ -267,7 +267,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most)
     struct span left = span_skip(buffer_span(&r->answer), r->sent);
 
     (void)position;
-    if (left.len) {
+    if (left.len && left.at) {
         left = span_first(left, most);
         memcpy(to, left.at, left.len);
         r->sent += left.len;
@@ -468,23 +468,24 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     uv_handle_t *handles[] = { (uv_handle_t *)&a->poll,
                                (uv_handle_t *)&a->timer,
                                (uv_handle_t *)&a->async };
+    const unsigned most = sizeof(handles) / sizeof(handles[0]);
     unsigned open = a->open_handles;
 
     a->is_closing = true;
     a->closed = closed;
     a->closed_user = user;
-    /* The port first: after it no wake comes for the handle that is closed
-     * below. */
+    /* The port first: after it no wake comes for a handle that is closed. */
     if (a->port)
         queue_port_close(a->port);
     for (struct request *r = a->requests; r; r = r->next)
         if (r->state == REQUEST_WAITS)
             request_refuse(r, 503, "the relay is going down");
-    (void)uv_poll_stop(&a->poll);
+    if (open)
+        (void)uv_poll_stop(&a->poll);
     if (a->daemon)
         MHD_stop_daemon(a->daemon);
     doorway_fini(&a->doorway);
-    for (unsigned i = 0; i < open; i++)
+    for (unsigned i = 0; i < open && i < most; i++)
         uv_close(handles[i], on_handle_closed);
     if (!open) {
         if (closed)

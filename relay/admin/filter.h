@@ -40,7 +40,7 @@ bool filter_add(struct filter *f, struct span key, struct span value,
 
 /* Adds every member of a JSON object whose value is a string or an integer; the
  * members named in `except` (ended by NULL) are somebody else's. */
-bool filter_add_json(struct filter *f, const json_t *object,
+bool filter_add_json(struct filter *f, json_t *object,
                      const char *const *except, int64_t now_ms,
                      struct buffer *out_why);
 

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COLUMN_STATE = 8, MINUTE = 60, HOUR = 3600, DAY = 86400 };
+enum { COLUMN_STATE = 8 };
+
+static const int64_t minute = 60, hour = 3600, day = 86400;
 
 /* ------------------------------------------------------- for programs ---- */
 
@@ -115,14 +117,14 @@ static void put_size(struct buffer *b, int64_t bytes)
 static void put_duration(struct buffer *b, int64_t s)
 {
     s = s < 0 ? 0 : s;
-    if (s < 2 * MINUTE)
+    if (s < 2 * minute)
         buffer_printf(b, "%llds", (long long)s);
-    else if (s < 2 * HOUR)
-        buffer_printf(b, "%lldmin", (long long)(s / MINUTE));
-    else if (s < 2 * DAY)
-        buffer_printf(b, "%lldh", (long long)(s / HOUR));
+    else if (s < 2 * hour)
+        buffer_printf(b, "%lldmin", (long long)(s / minute));
+    else if (s < 2 * day)
+        buffer_printf(b, "%lldh", (long long)(s / hour));
     else
-        buffer_printf(b, "%lldd", (long long)(s / DAY));
+        buffer_printf(b, "%lldd", (long long)(s / day));
 }
 
 static void put_moment(struct buffer *b, int64_t s)

@@ -6,8 +6,7 @@
  */
 #include "relay/main/verbs.h"
 
-#include "policy/vocabulary/memory.h"
-#include "policy/vocabulary/span.h"
+#include "policy/vocabulary/buffer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,14 +109,15 @@ static int version_verb(const struct verb_call *call)
 
 int verbs_usage(const struct verb_call *call, const char *format, ...)
 {
+    struct buffer b = { 0 };
     va_list args;
 
-    (void)fputs("waypost: ", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    buffer_vprintf(&b, format, args);
     va_end(args);
-    (void)fputs("\nUsage: ", stderr);
+    (void)fprintf(stderr, "waypost: %s\nUsage: ", buffer_string(&b));
     print_usage(stderr, call->verb);
+    buffer_fini(&b);
     return EX_USAGE;
 }
 

@@ -100,6 +100,17 @@ static void filter_refuses_what_it_does_not_understand(void **state)
     }
 }
 
+static void filter_knows_the_null_sender_by_both_names(void **state)
+{
+    struct filter f;
+
+    (void)state;
+    filter_init(&f);
+    assert_true(add(&f, "from", "mailer-daemon"));
+    assert_true(span_is(f.queue.from, SPAN("<>")));
+    filter_fini(&f);
+}
+
 static void filter_refuses_a_key_given_twice(void **state)
 {
     struct filter f;
@@ -164,6 +175,7 @@ int main(void)
         cmocka_unit_test(filter_reads_durations_and_nothing_else),
         cmocka_unit_test(filter_puts_each_key_in_its_place),
         cmocka_unit_test(filter_refuses_what_it_does_not_understand),
+        cmocka_unit_test(filter_knows_the_null_sender_by_both_names),
         cmocka_unit_test(filter_refuses_a_key_given_twice),
         cmocka_unit_test(filter_reads_a_json_object_and_outlives_it),
         cmocka_unit_test(filter_refuses_json_of_other_shapes),
