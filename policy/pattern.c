@@ -91,11 +91,6 @@ static bool parse_expression(struct arena *a, struct span text,
 /* A domain as it is compared; of a name in HELO any printable one. */
 static bool fold(struct span domain, enum pattern_use use, struct buffer *out)
 {
-    struct host_address ignored;
-
-    if (domain.len && domain.at[0] == '[' &&
-        !host_literal_parse(domain, &ignored))
-        return false;
     if (domain_fold(domain, out) == 0)
         return true;
     if (use != PATTERN_OF_NAME || domain.len == 0 || domain.len > LIMIT_DOMAIN)

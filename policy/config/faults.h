@@ -13,14 +13,15 @@
 struct fault;
 
 struct faults {
-    struct arena *arena;      /* texts live here */
+    struct arena *arena; /* texts live here */
     struct fault *faults;
     size_t fault_count, fault_room;
     struct fault *warnings;
     size_t warning_count, warning_room;
 };
 
-/* %s and friends must be harmless; show what the file says with faults_quote. */
+/* %s and friends must be harmless; show what the file says with faults_quote.
+ */
 void faults_add(struct faults *f, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void faults_warn(struct faults *f, struct place place, const char *format, ...)

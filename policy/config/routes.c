@@ -59,7 +59,8 @@ static bool check_from(struct reading *r, const struct syntax_text *t,
 /* --- next hops -------------------------------------------------------------
  */
 
-/* A name that a look-up may be made for; names inside a site may have _. */
+/* A name that a look-up may be made for, folded; inside a site it may have _.
+ */
 static bool is_host_name(struct span s)
 {
     size_t last = span_find_last(s, '.');
@@ -69,7 +70,7 @@ static bool is_host_name(struct span s)
     if (s.len == 0 || s.len > LIMIT_DOMAIN || span_number(end, &ignored))
         return false;
     for (size_t i = 0; i < s.len; i++) {
-        char c = ascii_lower(s.at[i]);
+        char c = s.at[i];
 
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
               c == '_' || (c == '.' && i && s.at[i - 1] != '.')))
@@ -78,16 +79,37 @@ static bool is_host_name(struct span s)
     return s.at[s.len - 1] != '.';
 }
 
+/* An address, or a name in lower case and A-labels. */
+static bool fold_host(struct span host, bool in_brackets, struct hop *hop,
+                      struct buffer *out)
+{
+    struct host_address address;
+
+    hop->is_literal = host_address_parse(host, &address);
+    if (hop->is_literal) {
+        host_address_print(out, &address);
+        return true;
+    }
+    if (in_brackets)
+        return false;
+    if (domain_fold(host, out) < 0)
+        for (size_t i = 0; i < host.len; i++)
+            buffer_put_byte(out, ascii_lower(host.at[i]));
+    return is_host_name(buffer_span(out));
+}
+
 /* host, host:25, [::1], [::1]:25, 192.0.2.1:25 into host and port. */
 static bool split_hop(struct reading *r, struct span s, struct hop *hop)
 {
     bool in_brackets = s.len && s.at[0] == '[';
-    size_t end = in_brackets ? span_find(s, ']') : span_find(s, ':');
+    size_t end = span_find(s, in_brackets ? ']' : ':');
     struct span host = span_first(s, end), rest = span_skip(s, end);
-    struct host_address address;
-    struct buffer b = { 0 };
+    struct buffer folded = { 0 };
+    bool ok;
 
     if (in_brackets) {
+        if (end == s.len)
+            return false;
         host = span_skip(host, 1);
         rest = span_skip(rest, 1);
     }
@@ -95,22 +117,11 @@ static bool split_hop(struct reading *r, struct span s, struct hop *hop)
     if (rest.len &&
         (rest.at[0] != ':' || !value_port(span_skip(rest, 1), &hop->port)))
         return false;
-    hop->is_literal = host_address_parse(host, &address);
-    if (hop->is_literal) {
-        host_address_print(&b, &address);
-    } else if (in_brackets ||
-               (domain_fold(host, &b) < 0 && !is_host_name(host))) {
-        return false;
-    } else if (b.len == 0) {
-        buffer_put(&b, host);
-    }
-    if (!hop->is_literal && !is_host_name(buffer_span(&b))) {
-        buffer_fini(&b);
-        return false;
-    }
-    hop->host = arena_copy(r->arena, buffer_span(&b));
-    buffer_fini(&b);
-    return true;
+    ok = fold_host(host, in_brackets, hop, &folded);
+    if (ok)
+        hop->host = arena_copy(r->arena, buffer_span(&folded));
+    buffer_fini(&folded);
+    return ok;
 }
 
 static bool read_hop(struct reading *r, const struct syntax_text *t,

@@ -91,9 +91,13 @@ static bool parse_list(struct parser *p, struct syntax_entry *e,
     struct faults *f = p->x->faults;
     size_t room = 0;
 
-    while (is_text(&p->ahead)) {
+    while (is_text(&p->ahead) || p->ahead.kind == TOKEN_COMMA) {
         struct token t = take(p);
 
+        if (t.kind == TOKEN_COMMA) {
+            faults_add(f, t.place, "nothing stands before this comma");
+            continue;
+        }
         add_value(p->x, e, &room, &t);
         if (p->ahead.kind == TOKEN_COMMA)
             (void)take(p);
@@ -110,6 +114,7 @@ static bool parse_list(struct parser *p, struct syntax_entry *e,
     } else {
         faults_add(f, open, "this list is not closed before %s",
                    faults_quote(f, p->ahead.text));
+        recover(p, p->ahead.place.line);
     }
     return false;
 }

@@ -25,7 +25,7 @@ struct syntax_entry {
     struct span key;
     struct place place;
     struct syntax_entry *next;
-    struct syntax_text *values;   /* of key = value; at least one */
+    struct syntax_text *values; /* of key = value; at least one */
     size_t value_count;
     bool is_section;
     struct syntax_text title;     /* at == NULL: none */
@@ -33,8 +33,8 @@ struct syntax_entry {
 };
 
 struct syntax {
-    struct arena arena;           /* the tree's; gone with syntax_fini */
-    struct arena *names;          /* file names, which outlive the tree */
+    struct arena arena;  /* the tree's; gone with syntax_fini */
+    struct arena *names; /* file names, which outlive the tree */
     struct faults *faults;
     settings_file_fn *read_file;
     void *user;

@@ -306,6 +306,7 @@ static int fold_unicode(struct span domain, struct buffer *out_folded)
 
 int domain_fold(struct span domain, struct buffer *out_folded)
 {
+    struct host_address ignored;
     char *room;
 
     if (domain.len > 1 && domain.at[domain.len - 1] == '.')
@@ -314,7 +315,8 @@ int domain_fold(struct span domain, struct buffer *out_folded)
         return ERROR_SYNTAX;
     if (utf8_has_high(domain))
         return fold_unicode(domain, out_folded);
-    if (domain.at[0] != '[' && !domain_is_valid(domain, false))
+    if (domain.at[0] == '[' ? !host_literal_parse(domain, &ignored)
+                            : !domain_is_valid(domain, false))
         return ERROR_SYNTAX;
     room = buffer_room(out_folded, domain.len);
     if (!room)

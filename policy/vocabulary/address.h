@@ -50,7 +50,7 @@ bool domain_is_valid(struct span domain, bool allow_utf8);
 /*
  * The form in which domains are compared and stored as keys: lower case,
  * A-labels, no trailing dot. At most 255 octets. ERROR_SYNTAX when libidn2
- * refuses it. A literal is kept as written but for case.
+ * refuses it or it is no domain. A literal is kept as written but for case.
  */
 int domain_fold(struct span domain, struct buffer *out_folded)
     __attribute__((warn_unused_result));
