@@ -110,7 +110,7 @@ static void put_field(struct buffer *b, const struct plan *p, const char *name,
     buffer_put_string(&clean, prefix);
     mimetext_clean(&clean, p->charset, value);
     buffer_printf(b, "%s: ", name);
-    mimetext_fold(b, buffer_span(&clean), strlen(name) + 2, "    ");
+    mimetext_fold(b, buffer_span(&clean), strlen(name) + 2, " ");
     buffer_put_string(b, "\r\n");
     buffer_fini(&clean);
 }

@@ -538,6 +538,25 @@ static void only_a_well_formed_220_is_a_greeting(void **state)
     }
 }
 
+/* What stands in the same read as the reply that lets us speak answers nothing. */
+static void a_reply_before_its_command_is_no_reply(void **state)
+{
+    struct client *c = client_new(SPAN("us"), &client_timeouts_default, 0);
+
+    (void)state;
+    client_feed(c, SPAN("220 mx\r\n250 mx\r\n"), 0);
+    assert_int_equal(client_wants(c), CLIENT_CLOSES);
+    client_free(c);
+
+    c = client_new(SPAN("us"), &client_timeouts_default, 0);
+    client_feed(c, SPAN("220 mx\r\n"), 0);
+    client_feed(c, SPAN("250 mx\r\n"), 0);
+    client_start(c, &transactions[0], 0);
+    client_feed(c, SPAN("250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n"), 0);
+    assert_int_equal(client_outcomes(c)[0].diagnosis, DIAGNOSIS_LATER);
+    client_free(c);
+}
+
 /* R03, R04, R22 */
 static void an_endless_reply_is_cut_off(void **state)
 {
@@ -642,6 +661,7 @@ int main(void)
         cmocka_unit_test(scripts_play_as_written),
         cmocka_unit_test(every_trouble_at_every_stage_has_one_outcome),
         cmocka_unit_test(only_a_well_formed_220_is_a_greeting),
+        cmocka_unit_test(a_reply_before_its_command_is_no_reply),
         cmocka_unit_test(an_endless_reply_is_cut_off),
         cmocka_unit_test(recipients_of_one_transaction_obey_the_peers_limit),
         cmocka_unit_test(each_stage_has_its_time),

@@ -134,7 +134,7 @@ static const struct report_case {
       { "    boundary=\"=_000000000000G.0\"\r\nContent-Transfer-Encoding: 8bit\r\n",
         "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n",
         "\r\n\r\n\xe4\r\n\r\n--", "charset=us-ascii",
-        "Diagnostic-Code: smtp; 550 \\x1B[31m\\xC3\\xA4\\xFF\\x0D\\x0AEvil:\r\n    3" },
+        "Diagnostic-Code: smtp; 550 \\x1B[31m\\xC3\\xA4\\xFF\\x0D\\x0AEvil:\r\n 3" },
       { "\nEvil", "\n--x", "\n    Evil: 1" } },
     { "a message-id that is none is not repeated",
       { .kind = REPORT_FAILED, .envelope = &bad_id, .recipients = failed, .count = 1,
