@@ -32,6 +32,10 @@ int database_fail(struct database *d, int code)
                    d->db ? sqlite3_errmsg(d->db) : sqlite3_errstr(code),
                    d->db ? sqlite3_extended_errcode(d->db) : code,
                    system ? ": " : "", system ? strerror(system) : "");
+    /* SQLite knows one full disk only: a quota, and the shared memory file. */
+    if ((code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE) &&
+        (system == ENOSPC || system == EDQUOT))
+        return ERROR_FULL;
     switch (code & 0xff) {
     case SQLITE_FULL:
         return ERROR_FULL;

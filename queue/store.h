@@ -44,8 +44,8 @@ MUST int store_commit(struct store *s);
 void store_rollback(struct store *s);
 /* A job that fails alone: savepoint, then release (ok) or roll back (!ok). It costs about
  * 6 us of CPU (pages are copied aside), a third of a put and its settle: a batch may run
- * without, and only when one of its jobs fails be rolled back and run again with. A failed
- * job_end(ok) has undone the job. */
+ * without, and only when one of its jobs fails be rolled back and run again with. When
+ * job_end fails the batch must be rolled back. */
 MUST int store_job_begin(struct store *s);
 MUST int store_job_end(struct store *s, bool ok);
 

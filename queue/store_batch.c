@@ -98,7 +98,6 @@ void store_rollback(struct store *s)
     s->alarms.count = 0;
     if (s->has_new_lanes)
         store_lanes_forget(s);
-    s->has_new_lanes = false;
     /* SQLite may have rolled back by itself (full disk, I/O error). A failure
      * here leaves nothing that could be committed. */
     if (!sqlite3_get_autocommit(s->db.db) &&
@@ -123,6 +122,7 @@ int store_job_end(struct store *s, bool ok)
         rc = database_run(&s->db, JOB_RELEASE);
         return rc < 0 ? store_note_failure(s, rc, "ending a savepoint") : 0;
     }
+    /* Lanes of the batch's other jobs stay uncommitted: has_new_lanes stays. */
     if (s->has_new_lanes)
         store_lanes_forget(s);
     if (rc < 0)

@@ -75,8 +75,10 @@ static int check_pages(struct database *d)
 
 static int check_length(struct database *d, const char *path)
 {
-    int64_t pages, page, wal;
-    struct stat st;
+    struct buffer wal = { 0 };
+    int64_t pages, page;
+    struct stat st, wal_st;
+    bool has_wal;
     int rc;
 
     if ((rc = database_number(d, "PRAGMA page_count", &pages)) < 0 ||
@@ -86,13 +88,16 @@ static int check_length(struct database *d, const char *path)
         return -errno;
     if (st.st_size <= WHOLE_CHECK_BYTES)
         return check_pages(d);
-    /* With a WAL the file may still be shorter than what it stands for. */
-    rc = database_number(d, "PRAGMA schema_version", &wal);
-    if (rc == 0 && st.st_size % page != 0) {
-        (void)snprintf(d->why, sizeof d->why, "its last page is torn");
-        return ERROR_DAMAGED;
-    }
-    return rc;
+    buffer_printf(&wal, "%s-wal", path);
+    has_wal = stat(buffer_string(&wal), &wal_st) == 0 && wal_st.st_size > 0;
+    buffer_fini(&wal);
+    /* With a WAL the file may be longer or shorter than what it stands for. */
+    if (st.st_size % page == 0 && (has_wal || st.st_size == pages * page))
+        return 0;
+    (void)snprintf(d->why, sizeof d->why,
+                   "it is %lld bytes long and should be %lld",
+                   (long long)st.st_size, (long long)(pages * page));
+    return ERROR_DAMAGED;
 }
 
 /* A queue without its database but with its WAL has been taken apart by

@@ -32,9 +32,9 @@
 static void read_owner(int fd, char *out, size_t size)
 {
     ssize_t n = pread(fd, out, size - 1, 0);
-    size_t len = n > 0 ? strspn(out, "0123456789") : 0;
 
-    out[len < size ? len : 0] = '\0';
+    out[n > 0 ? n : 0] = '\0';
+    out[strspn(out, "0123456789")] = '\0';
 }
 
 static int take_lock(struct store *s, const char *path, struct buffer *out_why)
@@ -142,10 +142,10 @@ static int empty_wal(struct store *s)
 }
 
 /* Lanes without mail and destinations without news are dropped here, where
- * nobody knows their ids yet. */
+ * nobody knows their ids yet. On a full disk they stay. */
 static int sweep(struct store *s)
 {
-    return database_exec(
+    int rc = database_exec(
         &s->db,
         "BEGIN IMMEDIATE;"
         "DELETE FROM lane WHERE id IN (SELECT id FROM lane WHERE NOT EXISTS"
@@ -153,6 +153,10 @@ static int sweep(struct store *s)
         "DELETE FROM destination WHERE"
         " max(at_ms,due_ms)<(julianday('now')-2440587.5-30)*86400000;"
         "COMMIT");
+
+    if (rc < 0 && !sqlite3_get_autocommit(s->db.db))
+        (void)sqlite3_exec(s->db.db, "ROLLBACK", NULL, NULL, NULL);
+    return rc == ERROR_FULL ? 0 : rc;
 }
 
 static int read_last_ids(struct store *s)
@@ -192,9 +196,9 @@ static int make_ready(struct store *s, const char *path, int version)
         ((rc = store_schema_bring(&s->db, version)) < 0 ||
          (rc = sync_folder(path)) < 0))
         return rc;
-    if ((rc = sweep(s)) < 0 || (rc = database_prepare(&s->db)) < 0)
+    if ((rc = sweep(s)) < 0 || (rc = database_prepare(&s->db)) < 0 ||
+        (rc = store_wal_watch(s)) < 0)
         return rc;
-    store_wal_watch(s);
     return read_last_ids(s);
 }
 
@@ -219,7 +223,7 @@ int store_open(struct store **out_s, const char *path, struct buffer *out_why,
     if ((rc = store_check(&s->db, path, &version, out_why)) < 0)
         goto fail;
     if ((rc = make_ready(s, path, version)) < 0) {
-        if (rc <= -1 && rc > ERROR_BASE && rc < ERROR_END)
+        if (rc > ERROR_BASE && rc < ERROR_END)
             rc = store_check_refuse(&s->db, rc, path, out_why);
         else
             buffer_printf(out_why, "%s: %s", path, error_text(rc));

@@ -13,8 +13,7 @@ enum {
     STORE_APPLICATION_ID = 0x57617970,   /* "Wayp" */
     HISTORY_APPLICATION_ID = 0x57617968, /* "Wayh" */
     STORE_PAGE = 8192,
-    STORE_FRAME = STORE_PAGE + 24, /* in the WAL */
-    STORE_TRAIL = 8 * 1024,        /* bytes of attempts kept */
+    STORE_TRAIL = 8 * 1024, /* bytes of attempts kept */
     STORE_LANES_CACHED = 50 * 1000,
     STORE_DAY_MS = 24 * 60 * 60 * 1000,
 };
@@ -46,9 +45,10 @@ struct store {
     struct database db;
     int lock_fd;
     struct lane_entry *lanes; /* key -> id, bounded, oldest out first */
-    bool has_new_lanes;       /* made in this batch */
+    bool has_new_lanes;       /* made in this batch; till its end */
     uint64_t last_message;    /* the largest id ever put */
     int64_t last_event;       /* the largest id ever given */
+    uint64_t frame_bytes;     /* of one page in the WAL */
     uint64_t wal_frames;      /* in the WAL */
     uint64_t wal_copied;      /* of them in the database too */
     struct alarm_list alarms;
@@ -86,7 +86,7 @@ void store_alarm_changed(struct store *s, uint64_t message);
 void store_lanes_forget(struct store *s);
 
 /* store_wal.c */
-void store_wal_watch(struct store *s);
+MUST int store_wal_watch(struct store *s);
 
 /* store_event.c: one row of the outbox; the id is given here. */
 struct store_event {

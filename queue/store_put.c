@@ -33,7 +33,6 @@ void store_lanes_forget(struct store *s)
         HASH_DEL(s->lanes, e);
         free(e);
     }
-    s->has_new_lanes = false;
 }
 
 static void lane_remember(struct store *s, struct span key, int64_t id)

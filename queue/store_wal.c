@@ -15,7 +15,8 @@ enum {
     RESET_PATIENCE_MS = 50,
     USUAL_PATIENCE_MS = 5000,
     /* A WAL this long is begun anew even when nobody asked for it. */
-    WAL_FRAMES_MOST = 64 * 1024 * 1024 / STORE_FRAME,
+    WAL_BYTES_MOST = 64 * 1024 * 1024,
+    FRAME_HEADER = 24,
 };
 
 static int on_commit(void *user, sqlite3 *db, const char *name, int frames)
@@ -30,14 +31,21 @@ static int on_commit(void *user, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-void store_wal_watch(struct store *s)
+int store_wal_watch(struct store *s)
 {
+    int64_t page;
+    int rc = database_number(&s->db, "PRAGMA page_size", &page);
+
+    if (rc < 0)
+        return rc;
+    s->frame_bytes = (uint64_t)page + FRAME_HEADER;
     (void)sqlite3_wal_hook(s->db.db, on_commit, s);
+    return 0;
 }
 
 uint64_t store_wal_bytes(const struct store *s)
 {
-    return (s->wal_frames - s->wal_copied) * STORE_FRAME;
+    return (s->wal_frames - s->wal_copied) * s->frame_bytes;
 }
 
 int store_checkpoint(struct store *s, bool reset)
@@ -45,7 +53,7 @@ int store_checkpoint(struct store *s, bool reset)
     int frames = 0, copied = 0;
     int rc;
 
-    if (s->wal_frames > WAL_FRAMES_MOST)
+    if (s->wal_frames * s->frame_bytes > WAL_BYTES_MOST)
         reset = true;
     (void)sqlite3_busy_timeout(s->db.db, RESET_PATIENCE_MS);
     rc = sqlite3_wal_checkpoint_v2(s->db.db, NULL,

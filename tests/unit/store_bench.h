@@ -23,8 +23,8 @@
 enum { T0 = 1000000, HOUR = 3600 * 1000, DAY = 24 * HOUR };
 
 struct bench {
-    char folder[64];
-    char path[96];
+    char folder[40];
+    char path[64];
     struct store *s;
     struct store_reader *r;
     struct buffer why, notices;

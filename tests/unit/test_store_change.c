@@ -1,0 +1,265 @@
+/*
+ * People's orders: retry, hold, release, delete, undelete; and the purge a day
+ * later.
+ */
+#include "tests/unit/store_bench.h"
+
+#include "queue/store_private.h"
+
+struct told {
+    uint64_t changed[16];
+    size_t count;
+    uint64_t skip_message;
+    uint32_t skip_number;
+};
+
+static bool skip_one(void *user, uint64_t message, uint32_t number)
+{
+    const struct told *t = user;
+
+    return t->skip_message == message && t->skip_number == number;
+}
+
+static void tell(void *user, uint64_t message)
+{
+    struct told *t = user;
+
+    assert_true(t->count < 16);
+    t->changed[t->count++] = message;
+}
+
+static struct queue_count change_as(struct bench *b, struct told *told,
+                                    enum queue_change change,
+                                    struct queue_filter f, int64_t now_ms)
+{
+    struct store_change c = {
+        .filter = &f,
+        .change = change,
+        .who = SPAN("ann"),
+        .now_ms = now_ms,
+        .skip = skip_one,
+        .each = tell,
+        .user = told,
+    };
+    struct queue_count count = { 0 };
+    uint64_t last = 0;
+
+    do {
+        assert_int_equal(store_begin(b->s), 0);
+        assert_int_equal(store_change(b->s, &c, last, 2, &count, &last), 0);
+        assert_int_equal(store_commit(b->s), 0);
+    } while (last);
+    return count;
+}
+
+static struct queue_count change(struct bench *b, enum queue_change what,
+                                 struct queue_filter f, int64_t now_ms)
+{
+    struct told told = { 0 };
+
+    return change_as(b, &told, what, f, now_ms);
+}
+
+static void put_three(struct bench *b)
+{
+    struct sample p;
+
+    for (uint64_t id = 1; id <= 3; id++)
+        put(b, sample_of(&p, id, 3));
+}
+
+static size_t due_count(struct bench *b, const char *lane, int64_t now_ms)
+{
+    struct works w = { 0 };
+    size_t count = 0;
+
+    read_due(b, lane, now_ms, &w);
+    for (size_t i = 0; i < w.count; i++)
+        count += w.at[i]->count;
+    works_free(&w);
+    return count;
+}
+
+static void retry_makes_what_waits_due_now(void **state)
+{
+    struct bench *b = *state;
+    struct told told = { 0 };
+    struct works w = { 0 };
+    struct queue_count c;
+
+    put_three(b);
+    read_due(b, "example.org", T0, &w);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    assert_int_equal(due_count(b, "example.org", T0 + 5), 5);
+    c = change_as(b, &told, CHANGE_RETRY, (struct queue_filter){ 0 }, T0 + 5);
+    assert_int_equal(c.messages, 3);
+    assert_int_equal(c.recipients, 9);
+    assert_int_equal(c.bytes, 3 * (sizeof sample_content - 1));
+    assert_int_equal(told.count, 3);
+    assert_int_equal(told.changed[2], 3);
+    assert_int_equal(due_count(b, "example.org", T0 + 5), 6);
+    works_free(&w);
+}
+
+static void an_order_means_the_recipients_of_its_filter_only(void **state)
+{
+    struct bench *b = *state;
+    struct queue_count c;
+
+    put_three(b);
+    c = change(b, CHANGE_HOLD,
+               (struct queue_filter){ .id = 2, .domain = SPAN("EXAMPLE.net") },
+               T0);
+    assert_int_equal(c.messages, 1);
+    assert_int_equal(c.recipients, 1);
+    assert_query(b->path, "SELECT message,number FROM recipient WHERE state=1",
+                 "2|2");
+}
+
+static void what_is_being_sent_is_left_alone(void **state)
+{
+    struct bench *b = *state;
+    struct told told = { .skip_message = 1, .skip_number = 0 };
+    struct queue_count c;
+
+    put_three(b);
+    c = change_as(b, &told, CHANGE_DELETE, (struct queue_filter){ .id = 1 },
+                  T0);
+    assert_int_equal(c.recipients, 2);
+    assert_query(b->path,
+                 "SELECT number FROM recipient WHERE state=0 AND "
+                 "message=1",
+                 "0");
+}
+
+static void holding_stops_the_clock(void **state)
+{
+    struct bench *b = *state;
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    change(b, CHANGE_HOLD, (struct queue_filter){ 0 }, T0 + HOUR);
+    assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
+    assert_int_equal(
+        store_read_alarms(b->r, INT64_MAX - 1, 0, 32, keep_work, &w), 0);
+    assert_int_equal(w.count, 0);
+    change(b, CHANGE_RELEASE, (struct queue_filter){ 0 }, T0 + 11 * HOUR);
+    assert_int_equal(due_count(b, "example.org", T0 + 11 * HOUR), 1);
+    assert_query(b->path,
+                 "SELECT expire_ms-1000000,warn_ms-1000000,alarm_ms-1000000 "
+                 "FROM recipient,message",
+                 "468000000|50400000|50400000");
+}
+
+static void a_deleted_message_can_be_brought_back_for_a_day(void **state)
+{
+    struct bench *b = *state;
+    struct queue_count c;
+
+    put_three(b);
+    change(b, CHANGE_DELETE, (struct queue_filter){ .id = 2 }, T0);
+    assert_int_equal(due_count(b, "example.org", T0), 4);
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_purge(b->s, T0 + DAY - 1, 10, NULL, NULL), 0);
+    assert_int_equal(store_commit(b->s), 0);
+    c = change(b, CHANGE_UNDELETE, (struct queue_filter){ 0 }, T0 + HOUR);
+    assert_int_equal(c.messages, 1);
+    assert_int_equal(c.recipients, 3);
+    assert_int_equal(due_count(b, "example.org", T0 + HOUR), 6);
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_purge(b->s, T0 + 9 * (int64_t)DAY, 10, NULL, NULL),
+                     0);
+    assert_int_equal(store_commit(b->s), 0);
+    assert_query(b->path, "SELECT count(*) FROM message", "3");
+}
+
+static void what_was_held_before_its_deletion_is_held_after(void **state)
+{
+    struct bench *b = *state;
+    struct sample p;
+
+    sample_of(&p, 1, 1);
+    p.recipients[0].held = true;
+    put(b, &p);
+    change(b, CHANGE_DELETE, (struct queue_filter){ 0 }, T0);
+    change(b, CHANGE_UNDELETE, (struct queue_filter){ 0 }, T0 + 1);
+    assert_query(b->path, "SELECT state FROM recipient", "1");
+    assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
+}
+
+static void note_file(void *user, uint64_t message)
+{
+    *(uint64_t *)user += message;
+}
+
+static void a_day_later_the_deleted_is_gone(void **state)
+{
+    struct bench *b = *state;
+    uint64_t files = 0;
+    struct sample p;
+
+    put_three(b);
+    sample_of(&p, 40, 1)->message.take_content = NULL;
+    put(b, &p);
+    change(b, CHANGE_DELETE, (struct queue_filter){ .to = SPAN("u0@*") }, T0);
+    change(b, CHANGE_DELETE, (struct queue_filter){ .id = 3 }, T0);
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_purge(b->s, T0 + DAY, 10, note_file, &files), 0);
+    assert_int_equal(store_commit(b->s), 0);
+    assert_int_equal(files, 40);
+    assert_query(b->path, "SELECT id,purge_ms IS NULL FROM message",
+                 "1|1\n2|1");
+    assert_query(b->path, "SELECT message FROM content", "1\n2");
+    assert_query(b->path,
+                 "SELECT kind,message,recipient,sender,login FROM event "
+                 "WHERE kind=5 ORDER BY id LIMIT 2",
+                 "5|1|u0@example.org|Sender@example.com|bob\n"
+                 "5|2|u0@example.org|Sender@example.com|bob");
+    assert_query(b->path, "SELECT count(*) FROM event WHERE kind=5", "6");
+}
+
+static void an_order_is_written_down_with_who_gave_it(void **state)
+{
+    struct bench *b = *state;
+
+    put_three(b);
+    change(b, CHANGE_DELETE,
+           (struct queue_filter){ .from = SPAN("*@example.com\n") }, T0);
+    assert_query(b->path, "SELECT kind,login,reply FROM event",
+                 "6|ann|delete from=*@example.com\\x0A");
+}
+
+static void a_deferral_does_not_wake_what_was_held_meanwhile(void **state)
+{
+    struct bench *b = *state;
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    read_due(b, "example.org", T0, &w);
+    change(b, CHANGE_HOLD, (struct queue_filter){ 0 }, T0);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
+    works_free(&w);
+}
+
+int main(void)
+{
+    /* clang-format off */
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
+        T(retry_makes_what_waits_due_now),
+        T(an_order_means_the_recipients_of_its_filter_only),
+        T(what_is_being_sent_is_left_alone),
+        T(holding_stops_the_clock),
+        T(a_deleted_message_can_be_brought_back_for_a_day),
+        T(what_was_held_before_its_deletion_is_held_after),
+        T(a_day_later_the_deleted_is_gone),
+        T(an_order_is_written_down_with_who_gave_it),
+        T(a_deferral_does_not_wake_what_was_held_meanwhile),
+    };
+    /* clang-format on */
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,233 @@
+/*
+ * Lists and counts: every filter, every state, pages, and the view for people.
+ */
+#include "tests/unit/store_bench.h"
+
+struct listed {
+    char text[400]; /* "id:recipients:state" of each row */
+    bool active;    /* everything is in memory */
+};
+
+static bool is_active(void *user, uint64_t message, uint32_t number)
+{
+    const struct listed *l = user;
+
+    (void)number;
+    return l->active && message == 1;
+}
+
+static void keep_row(void *user, const struct queue_row *row)
+{
+    struct listed *l = user;
+    size_t len = strlen(l->text);
+
+    (void)snprintf(l->text + len, sizeof l->text - len, "%s%llu:%zu:%u",
+                   len ? " " : "", (unsigned long long)row->id, row->count,
+                   row->state);
+}
+
+/* All pages of two rows, as text. */
+static void list(struct bench *b, struct listed *l, struct queue_filter f)
+{
+    uint64_t next = 0;
+
+    l->text[0] = '\0';
+    do {
+        assert_int_equal(
+            store_list(b->r, &f, next, 2, T0, is_active, l, keep_row, &next),
+            0);
+    } while (next);
+}
+
+static void fill(struct bench *b)
+{
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    put(b, sample_of(&p, 2, 3));
+    sample_of(&p, 3, 1);
+    p.recipients[0].held = true;
+    p.message.envelope.sender = SPAN("");
+    p.message.envelope.client = SPAN("2001:db8::1");
+    p.message.envelope.login = SPAN("");
+    p.message.envelope.received_ms = T0 - HOUR;
+    put(b, &p);
+    read_due(b, "example.net", T0, &w);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    works_free(&w);
+}
+
+static void every_filter_means_what_it_says(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { 0 };
+    /* clang-format off */
+    const struct { struct queue_filter filter; const char *rows; } cases[] = {
+        { { 0 }, "1:1:2 2:3:2 3:1:8" },
+        { { .id = 2 }, "2:3:2" },
+        { { .id = 9 }, "" },
+        { { .from = SPAN("sender@*") }, "1:1:2 2:3:2" },
+        { { .from = SPAN("SENDER@EXAMPLE.C?M") }, "1:1:2 2:3:2" },
+        { { .from = SPAN("<>") }, "3:1:8" },
+        { { .to = SPAN("u2@example.net") }, "2:1:4" },
+        { { .to = SPAN("u[12]@*") }, "2:2:2" },
+        { { .domain = SPAN("example.net") }, "2:1:4" },
+        { { .domain = SPAN("*.org") }, "1:1:2 2:2:2 3:1:8" },
+        { { .domain = SPAN("ample.org") }, "" },
+        { { .client = SPAN("192.0.2.*") }, "1:1:2 2:3:2" },
+        { { .client = SPAN("Client.example.com") }, "1:1:2 2:3:2 3:1:8" },
+        { { .client = SPAN("2001:DB8::*") }, "3:1:8" },
+        { { .login = SPAN("Bob") }, "1:1:2 2:3:2" },
+        { { .reason = SPAN("4.2.0*try*") }, "2:1:4" },
+        { { .attempts = 1 }, "2:1:4" },
+        { { .older_ms = T0 }, "3:1:8" },
+        { { .newer_ms = T0 - 1 }, "1:1:2 2:3:2" },
+        { { .states = STATE_HELD }, "3:1:8" },
+        { { .states = STATE_DEFERRED }, "2:1:4" },
+        { { .states = STATE_READY | STATE_HELD }, "1:1:2 2:2:2 3:1:8" },
+        { { .states = STATE_DELETED }, "" },
+    };
+    /* clang-format on */
+
+    fill(b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct queue_count c = { 0 };
+        uint64_t next = 0;
+        size_t rows;
+
+        list(b, &l, cases[i].filter);
+        if (strcmp(l.text, cases[i].rows) != 0)
+            fail_msg("case %zu: %s, expected %s", i, l.text, cases[i].rows);
+        rows = 0;
+        for (const char *at = l.text; *at; at++)
+            rows += *at == ' ' || at == l.text;
+        do {
+            assert_int_equal(store_count(b->r, &cases[i].filter, T0, is_active,
+                                         &l, next, 2, &c, &next),
+                             0);
+        } while (next);
+        assert_int_equal(c.messages, rows);
+    }
+}
+
+static void what_is_in_memory_is_active(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { .active = true };
+
+    fill(b);
+    list(b, &l, (struct queue_filter){ 0 });
+    assert_string_equal(l.text, "1:1:1 2:3:2 3:1:8");
+    list(b, &l, (struct queue_filter){ .states = STATE_ACTIVE });
+    assert_string_equal(l.text, "1:1:1");
+    list(b, &l, (struct queue_filter){ .states = STATE_READY });
+    assert_string_equal(l.text, "2:2:2");
+}
+
+static void check_row(void *user, const struct queue_row *row)
+{
+    (void)user;
+    assert_true(span_is(row->sender, SPAN("Sender@example.com")));
+    assert_true(span_is(row->client, SPAN("192.0.2.7")));
+    assert_true(span_is(row->login, SPAN("bob")));
+    assert_true(span_is(row->helo, SPAN("helo.example.com")));
+    assert_int_equal(row->received_ms, T0);
+    assert_int_equal(row->expire_ms, T0 + 5 * (int64_t)DAY);
+    assert_int_equal(row->size_bytes, sizeof sample_content - 1);
+    assert_true(span_is(row->recipients[2].address, SPAN("U2@Example.NET")));
+    assert_true(
+        span_is(row->recipients[2].reason, SPAN("4.2.0 450 try | later")));
+    assert_int_equal(row->recipients[2].attempts, 1);
+    assert_int_equal(row->recipients[2].due_ms, T0 + HOUR);
+    assert_int_equal(row->recipients[2].state, STATE_DEFERRED);
+}
+
+static void a_row_tells_all(void **state)
+{
+    struct bench *b = *state;
+    struct queue_filter f = { .id = 2 };
+    uint64_t next = 1;
+
+    fill(b);
+    assert_int_equal(
+        store_list(b->r, &f, 0, 10, T0, NULL, NULL, check_row, &next), 0);
+    assert_int_equal(next, 0);
+}
+
+static void an_overlong_pattern_is_refused(void **state)
+{
+    struct bench *b = *state;
+    static char pattern[1001];
+    struct queue_filter f = { .to = { pattern, sizeof pattern } };
+    uint64_t next = 1;
+
+    memset(pattern, '*', sizeof pattern);
+    assert_int_equal(
+        store_list(b->r, &f, 0, 10, T0, NULL, NULL, check_row, &next),
+        ERROR_TOO_BIG);
+    assert_int_equal(next, 1);
+}
+
+static void a_long_look_is_cut_into_slices(void **state)
+{
+    struct bench *b = *state;
+    struct queue_filter f = { .to = SPAN("rare@*") };
+    struct listed l = { 0 };
+    struct sample p;
+    uint64_t next = 0;
+    unsigned slices = 0;
+
+    assert_int_equal(store_begin(b->s), 0);
+    for (uint64_t id = 1; id <= 20001; id++) {
+        sample_of(&p, id, 1);
+        if (id == 20001)
+            p.recipients[0].address = SPAN("rare@example.org");
+        assert_int_equal(store_put(b->s, &p.message, p.checksum, false), 0);
+    }
+    assert_int_equal(store_commit(b->s), 0);
+    do {
+        assert_int_equal(
+            store_list(b->r, &f, next, 2, T0, NULL, &l, keep_row, &next), 0);
+        slices++;
+    } while (next);
+    assert_string_equal(l.text, "20001:1:2");
+    assert_int_equal(slices, 3);
+}
+
+static void the_view_of_the_queue_reads_like_a_list(void **state)
+{
+    struct bench *b = *state;
+
+    fill(b);
+    assert_query(b->path,
+                 "SELECT queue_id,sender,recipient,lane,state,received,due,"
+                 "expires_ms,attempts,reason FROM v_queue WHERE message=2 "
+                 "AND recipient LIKE 'u2%'",
+                 "0000000000002|Sender@example.com|U2@Example.NET|example.net|"
+                 "waiting|1970-01-01T00:16:40.000Z|1970-01-01T01:16:40.000Z|"
+                 "433000000|1|4.2.0 450 try | later");
+    assert_query(b->path,
+                 "SELECT state,due IS NULL FROM v_queue "
+                 "WHERE message=3",
+                 "held|1");
+    assert_query(b->path, "SELECT lane,waiting,held,next_due_ms FROM v_lanes",
+                 "example.org|3|1|1000000\nexample.net|1|0|4600000");
+}
+
+int main(void)
+{
+    /* clang-format off */
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
+        T(every_filter_means_what_it_says),
+        T(what_is_in_memory_is_active),
+        T(a_row_tells_all),
+        T(an_overlong_pattern_is_refused),
+        T(a_long_look_is_cut_into_slices),
+        T(the_view_of_the_queue_reads_like_a_list),
+    };
+    /* clang-format on */
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
