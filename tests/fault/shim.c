@@ -16,6 +16,8 @@
  * its end (from then on it is durable). Memory mappings are not seen: SQLite's
  * -shm, the only one, is worth nothing after a crash.
  */
+/* Both names of each call are defined here; the headers must not join them. */
+#undef _FILE_OFFSET_BITS
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
