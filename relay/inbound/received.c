@@ -27,15 +27,19 @@ static void put_name(struct buffer *b, struct span name)
 /* Not strftime's names: those follow the locale. */
 void received_date(struct buffer *b, int64_t now_ms)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed",
+                                    "Thu", "Fri", "Sat" };
+    static const char months[][4] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+    };
     time_t now = (time_t)(now_ms / 1000);
     struct tm t = { 0 };
 
     (void)gmtime_r(&now, &t);
-    buffer_printf(b, "%.3s, %d %.3s %d %02d:%02d:%02d +0000",
-                  days + 3 * t.tm_wday, t.tm_mday, months + 3 * t.tm_mon,
-                  t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    buffer_printf(b, "%s, %d %s %d %02d:%02d:%02d +0000", days[t.tm_wday],
+                  t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour,
+                  t.tm_min, t.tm_sec);
 }
 
 void received_write(struct buffer *b, const struct received *r)

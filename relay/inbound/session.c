@@ -193,15 +193,12 @@ static size_t feed_commands(struct session *s, struct span in, int64_t now_ms)
 {
     struct span line;
     bool has_line = false;
-    size_t n = session_line_take(s, in, &line, &has_line);
+    size_t n = session_line_take(s, in, now_ms, &line, &has_line);
 
     if (has_line) {
         session_verbs_run(s, line, n < in.len, now_ms);
         session_line_done(s);
     }
-    /* Only whole commands buy more time, so that drops of bytes do not. */
-    if (in.at[n - 1] == '\n')
-        s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     return n;
 }
 

@@ -69,7 +69,7 @@ static bool complete(struct session *s, struct span last, bool is_crlf,
     return true;
 }
 
-size_t session_line_take(struct session *s, struct span in,
+size_t session_line_take(struct session *s, struct span in, int64_t now_ms,
                          struct span *out_line, bool *out_has)
 {
     size_t n = span_find(in, '\n');
@@ -84,6 +84,8 @@ size_t session_line_take(struct session *s, struct span in,
         keep(s, in);
         return in.len;
     }
+    /* Only whole commands buy more time; drops of bytes do not. */
+    s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     last = span_first(in, n + 1);
     *out_has = complete(s, last, ends_in_crlf(s, last), out_line);
     return n + 1;

@@ -97,7 +97,7 @@ void session_reset(struct session *s);
 
 /* session_line.c: consumes at least one byte. *out_has: a line is complete; it
  * borrows from in or from s->line, until session_line_done. */
-size_t session_line_take(struct session *s, struct span in,
+size_t session_line_take(struct session *s, struct span in, int64_t now_ms,
                          struct span *out_line, bool *out_has);
 void session_line_done(struct session *s);
 

@@ -27,39 +27,39 @@ static session_verb_fn helo, ehlo, rset, noop, vrfy, help, quit, not_built,
 static const struct verb {
     const char *name;
     session_verb_fn *run;
-    unsigned in;                  /* states in which it may be used ... */
-    const char *otherwise;        /* ... and what is said elsewhere */
+    unsigned in;                  /* states in which it may be used */
     unsigned flags;
+    const char *otherwise;        /* what is said in the others, once greeted */
 } verbs[] = {
-    { "MAIL", session_mail_from, IN(READY), "Error: nested MAIL command",
-      TAKES_ARGUMENT },
-    { "RCPT", session_mail_to, IN(MAIL) | IN(RCPT), "Error: need MAIL command",
-      TAKES_ARGUMENT },
-    { "DATA", session_data_begin, IN(MAIL) | IN(RCPT),
-      "Error: need RCPT command", 0 },
-    { "EHLO", ehlo,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
-    { "HELO", helo,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
-    { "RSET", rset,      ANYTIME, "", JUNK },
-    { "NOOP", noop,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
-    { "VRFY", vrfy,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
-    { "HELP", help,      ANYTIME, "", TAKES_ARGUMENT | JUNK },
-    { "QUIT", quit,      ANYTIME, "", 0 },
+    { "MAIL",     session_mail_from,IN(READY), TAKES_ARGUMENT,
+      "Error: nested MAIL command" },
+    { "RCPT",     session_mail_to,IN(MAIL) | IN(RCPT), TAKES_ARGUMENT,
+      "Error: need MAIL command" },
+    { "DATA",     session_data_begin,IN(MAIL) | IN(RCPT), 0,
+      "Error: need RCPT command" },
+    { "EHLO",     ehlo,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "HELO",     helo,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "RSET",     rset,           ANYTIME, JUNK },
+    { "NOOP",     noop,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "HELP",     help,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "QUIT",     quit,           ANYTIME, 0 },
 
-    { "EXPN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "TURN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "ETRN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "ATRN", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "STARTTLS", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "AUTH", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "BDAT", not_built, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "ETRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "STARTTLS", not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "AUTH",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "BDAT",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
-    { "GET",     wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "POST",    wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "HEAD",    wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "PUT",     wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "DELETE",  wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "OPTIONS", wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
-    { "CONNECT", wrong_protocol, ANYTIME, "", TAKES_ARGUMENT | HIDDEN },
+    { "GET",      wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "POST",     wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "HEAD",     wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "PUT",      wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "DELETE",   wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "OPTIONS",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "CONNECT",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
 };
 
 /* What EHLO offers, in order; SIZE gets its number. */
