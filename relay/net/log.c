@@ -106,8 +106,8 @@ static void put_stamp(struct buffer *b, const struct setup *s)
 
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     if (now.tv_sec != mine.stamp_s || !mine.stamp[0]) {
-        localtime_r(&now.tv_sec, &tm);
-        strftime(mine.stamp, sizeof mine.stamp, "%b %e %H:%M:%S ", &tm);
+        (void)localtime_r(&now.tv_sec, &tm);
+        (void)strftime(mine.stamp, sizeof mine.stamp, "%b %e %H:%M:%S ", &tm);
         mine.stamp_s = now.tv_sec;
     }
     buffer_put_string(b, mine.stamp);
@@ -122,8 +122,8 @@ static void put_json_stamp(struct buffer *b)
     char text[32];
 
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    (void)gmtime_r(&now.tv_sec, &tm);
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
     buffer_printf(b, "\"time\":\"%s.%03ldZ\",", text, now.tv_nsec / 1000000);
 }
 

@@ -51,7 +51,7 @@ static struct span strip_status(struct answer *a, struct span text)
     struct status status;
     size_t n = status_parse(text, &status);
 
-    if (n == 0 || (n < text.len && text.at[n] != ' '))
+    if (n == 0 || span_find(span_skip(text, n), ' ') != 0)
         return text;
     if (a->lines == 0)
         a->status = status;

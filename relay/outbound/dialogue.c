@@ -363,9 +363,8 @@ static void take_reset(struct client *c, const struct event *e)
     dialogue_move(c, AT_FREE);
 }
 
-static step_fn
-    *const steps[CLIENT_STATES][CLIENT_EVENTS] = {
-        /* clang-format off */
+static step_fn *const steps[CLIENT_STATES][CLIENT_EVENTS] = {
+    /* clang-format off */
     /*                2xx              3xx              4xx              5xx
                       421              nonsense         lost             timed out */
     [AT_GREETING] = { take_greeting,   end_session,     end_session,     end_session,
@@ -396,8 +395,8 @@ static step_fn
                       hang_up,         hang_up,         hang_up,         hang_up },
     [AT_CLOSED]   = { ignore,          ignore,          ignore,          ignore,
                       ignore,          ignore,          ignore,          ignore },
-        /* clang-format on */
-    };
+    /* clang-format on */
+};
 
 void dialogue_hear(struct client *c, const struct reply *r)
 {

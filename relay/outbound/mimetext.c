@@ -38,8 +38,8 @@ void mimetext_clean(struct buffer *b, enum mimetext_charset charset,
         size_t n = utf8_is_showable(s);
 
         if (n == 0 || (n > 1 && charset == MIMETEXT_ASCII)) {
-            buffer_printf(b, "\\x%02X", (unsigned char)s.at[0]);
             n = 1;
+            buffer_put_escaped(b, span_first(s, n));
         } else {
             buffer_put(b, span_first(s, n));
         }

@@ -1,0 +1,164 @@
+/*
+ * fuzz_reply - an outbound client talking to a peer that says anything.
+ *
+ * The first byte chooses how large the pieces are in which the rest arrives, the
+ * second what is sent and how it ends. Whatever comes: what we say is whole lines, a
+ * recipient has one outcome with clean words, delivered is only what a 2xx was said to
+ * after the dot had left, and memory stays under what limits.h allows.
+ */
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/utf8.h"
+#include "relay/outbound/client.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    USE_LONG_CONTENT = 1,
+    USE_BARE_LF = 2,
+    USE_UTF8 = 4,
+    USE_8BIT = 8,
+    END_TIMEOUT = 16,
+    END_LOST = 32,
+    KEEP_DOT = 64, /* the last output is never taken */
+};
+
+static const struct client_recipient recipients[] = { { SPAN_INIT("a@b") },
+                                                      { SPAN_INIT("c@d") },
+                                                      { SPAN_INIT("e@f") } };
+
+struct host {
+    struct client *client;
+    struct envelope envelope;
+    unsigned mood;
+    int64_t now_ms;
+    bool is_dot_sent;
+    size_t count;
+};
+
+static void check_words(struct span words)
+{
+    ASSERT(words.len > 0 && words.len <= LIMIT_REPLY_STORED);
+    while (words.len) {
+        size_t n = utf8_is_showable(words);
+
+        /* a character may be cut at the very end */
+        ASSERT(n > 0 || words.len < 4);
+        words = span_skip(words, n ? n : words.len);
+    }
+}
+
+static void check_outcomes(const struct host *h)
+{
+    const struct client_outcome *o = client_outcomes(h->client);
+
+    for (size_t i = 0; i < h->count; i++) {
+        unsigned char wanted = o[i].diagnosis == DIAGNOSIS_DELIVERED ? 2
+                               : o[i].diagnosis == DIAGNOSIS_FAILED  ? 5
+                                                                     : 4;
+
+        check_words(o[i].reply);
+        ASSERT(o[i].status.class == wanted ||
+               (o[i].diagnosis == DIAGNOSIS_OTHER_HOST &&
+                o[i].status.subject == 6));
+        ASSERT(o[i].diagnosis != DIAGNOSIS_DELIVERED || h->is_dot_sent);
+        ASSERT(o[i].diagnosis != DIAGNOSIS_IN_DOUBT || h->is_dot_sent);
+    }
+}
+
+static void take_output(struct host *h)
+{
+    struct buffer *out = client_output(h->client);
+    struct span rest = buffer_span(out);
+
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.at[i] == '\n')
+            ASSERT(i > 0 && rest.at[i - 1] == '\r');
+    ASSERT(out->len == 0 || out->at[out->len - 1] == '\n');
+    ASSERT(out->len < LIMIT_REPLY_BYTES * 2);
+    if (!(h->mood & KEEP_DOT) || !client_is_past_dot(h->client))
+        buffer_clear(out);
+}
+
+static void send_content(struct host *h)
+{
+    struct span bytes = SPAN("Subject: x\r\n\r\n.dot\r\n..\r\n");
+
+    if (h->mood & USE_BARE_LF)
+        bytes = SPAN("a\r\n.\n");
+    for (int i = 0; (h->mood & USE_LONG_CONTENT) && i < 1000; i++) {
+        client_content(h->client, bytes, false, h->now_ms);
+        if (client_wants(h->client) != CLIENT_SENDS)
+            return;
+    }
+    client_content(h->client, bytes, true, h->now_ms);
+    h->is_dot_sent = client_is_past_dot(h->client);
+}
+
+/* Does what the client asks for until it only wants to read, or is through. */
+static void serve(struct host *h)
+{
+    for (;;) {
+        take_output(h);
+        switch (client_wants(h->client)) {
+        case CLIENT_FREE:
+            if (client_messages(h->client) == 3) {
+                client_quit(h->client, h->now_ms);
+                break;
+            }
+            h->count = client_recipients_most(h->client);
+            h->count = h->count < 3 ? h->count : 3;
+            h->is_dot_sent = false;
+            client_start(h->client,
+                         &(struct client_transaction){ &h->envelope, recipients,
+                                                       h->count },
+                         h->now_ms);
+            if (client_wants(h->client) == CLIENT_DONE) {
+                check_outcomes(h);
+                return; /* nothing this peer can be asked */
+            }
+            break;
+        case CLIENT_SENDS:
+            send_content(h);
+            break;
+        case CLIENT_DONE:
+            check_outcomes(h);
+            client_next(h->client, h->now_ms);
+            break;
+        case CLIENT_READS:
+        case CLIENT_CLOSES:
+            return;
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct host h = { .now_ms = 1 };
+    struct span in;
+    size_t piece;
+
+    if (size < 2)
+        return 0;
+    h.mood = data[1];
+    h.envelope = (struct envelope){ .sender = SPAN("s@x"),
+                                    .size_bytes = 1000,
+                                    .smtputf8 = h.mood & USE_UTF8,
+                                    .has_8bit = h.mood & USE_8BIT };
+    h.client = client_new(SPAN("us"), &client_timeouts_default, h.now_ms);
+    in = span_make((const char *)data + 2, size - 2);
+    piece = data[0] ? data[0] : size;
+    while (in.len && client_wants(h.client) == CLIENT_READS) {
+        client_feed(h.client, span_first(in, piece), h.now_ms++);
+        in = span_skip(in, piece);
+        serve(&h);
+    }
+    if (h.mood & END_TIMEOUT)
+        client_timeout(h.client, client_deadline_ms(h.client));
+    if (h.mood & END_LOST)
+        client_lost(h.client, SPAN("Connection reset by peer"), h.now_ms);
+    serve(&h);
+    if (client_trouble(h.client)->status.class)
+        check_words(client_trouble(h.client)->reply);
+    client_free(h.client);
+    return 0;
+}
