@@ -1,0 +1,331 @@
+"""What a person does with a relay: the verbs, the HTTP interface, README, quick start."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+import relay as peers
+from relay import ROOT, Relay, free_port, wait_for
+
+USAGE, NOINPUT, UNAVAILABLE, CONFIG = 64, 66, 69, 78
+
+
+def waypost(*words, **options):
+    return subprocess.run([peers.program(), *map(str, words)], capture_output=True,
+                          text=True, timeout=60, stdin=subprocess.DEVNULL, **options)
+
+
+def http(path_of_socket, method, path, body=None, timeout=15):
+    """(status, body) of one request, by hand."""
+    data = b"" if body is None else (
+        body if isinstance(body, bytes) else json.dumps(body).encode())
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    s.connect(str(path_of_socket))
+    s.sendall(f"{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {len(data)}"
+              "\r\n\r\n".encode() + data)
+    answer = b""
+    while part := s.recv(65536):
+        answer += part
+    s.close()
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), rest
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A relay whose next hop is not there, with three messages."""
+    with Relay(tmp_path / "relay", {"*": f"smtp://127.0.0.1:{free_port()}"},
+               retry={"first": '"10min"', "most": '"1h"'}) as r:
+        with r.client() as c:
+            c.mail(b"Subject: 1\r\n\r\n1\r\n", "a@one.test", ("x@to.test",))
+            c.mail(b"Subject: 2\r\n\r\n2\r\n", "b@two.test", ("x@to.test", "y@to.test"))
+            c.mail(b"Subject: 3\r\n\r\n3\r\n", "", ("z@other.test",))
+        r.socket = r.folder / "admin.sock"
+        wait_for(lambda: all(m["state"] == "deferred" for m in rows(r)), 20,
+                 "three deferrals")
+        yield r
+
+
+def verb(r, *words):
+    return waypost("queue", *words, "-c", r.config)
+
+
+def rows(r, *filters):
+    out = verb(r, "list", "--json", *filters)
+    assert out.returncode == 0, out.stderr
+    return [json.loads(line) for line in out.stdout.splitlines()]
+
+
+def senders(found):
+    return sorted(m["sender"] for m in found)
+
+
+# --------------------------------------------------------------- without -----
+
+def test_verbs_say_how_they_are_used():
+    assert waypost("--version").stdout.startswith("waypost ")
+    assert "queue" in waypost("help").stdout
+    assert "--older" in waypost("help", "queue").stdout
+    assert waypost("queue", "--help").returncode == 0
+    for wrong in ([], ["dance"], ["queue"], ["queue", "dance"], ["help", "dance"],
+                  ["check", "x"], ["queue", "list", "-x"], ["queue", "list", "--color"],
+                  ["queue", "list", "--older"], ["queue", "list", "--older", "soon"],
+                  ["queue", "show"], ["queue", "delete", "not-an-id"], ["check", "-c"]):
+        out = waypost(*wrong)
+        assert out.returncode == USAGE, wrong
+        assert out.stderr.strip() and not out.stdout, wrong
+
+
+def test_verbs_without_a_relay_exit_69_in_one_sentence(tmp_path):
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    env.pop("WAYPOST_CONFIG", None)
+    for words in (["list"], ["count"], ["retry", "--yes"], ["show", "01HF8M5XK3QZA"]):
+        out = waypost("queue", *words, env=env)
+        assert out.returncode == UNAVAILABLE
+        assert out.stderr.count("\n") == 1 and str(tmp_path) in out.stderr
+
+
+def test_check_prints_every_fault_with_its_place(tmp_path):
+    bad = tmp_path / "bad.conf"
+    bad.write_text('hostnam = "x"\nlistener { address = "nowhere" }\n'
+                   'rule "r" { action = relay }\n')
+    out = waypost("check", "-c", bad)
+    assert out.returncode == CONFIG
+    for line in (1, 2, 3):
+        assert re.search(rf"^{re.escape(str(bad))}:{line}:\d+: ", out.stderr, re.M)
+    out = waypost("check", env={**os.environ, "WAYPOST_CONFIG": str(bad)})
+    assert out.returncode == CONFIG
+    assert waypost("check", "-c", tmp_path / "missing").returncode == CONFIG
+    assert waypost("run", "-c", bad).returncode == CONFIG
+
+
+def test_configurations_in_the_readme_are_good(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    found = [b for b in re.findall(r"```\n(.*?)```", text, re.S)
+             if re.search(r"^(rule|route|listener)\b", b, re.M)]
+    assert len(found) >= 3
+    for n, block in enumerate(found):
+        if "listener" not in block:
+            block += 'listener { address = "127.0.0.1:2525" }\n'
+        if "route" not in block:
+            block += 'route "*" { via = {"smtp://next.example"} }\n'
+        path = tmp_path / f"{n}.conf"
+        path.write_text(block)
+        out = waypost("check", "-c", path)
+        assert out.returncode == 0 and not out.stderr, out.stderr
+
+
+# ------------------------------------------------------------- the queue -----
+
+def test_list_has_the_keys_of_postqueue_and_a_few_more(waiting):
+    found = rows(waiting)
+    assert senders(found) == ["MAILER-DAEMON", "a@one.test", "b@two.test"]
+    for m in found:
+        assert set(m) == {"queue_id", "arrival_time", "message_size", "sender",
+                          "state", "recipients"}
+        assert abs(m["arrival_time"] - time.time()) < 60
+        for r in m["recipients"]:
+            assert set(r) == {"address", "state", "attempts", "due", "delay_reason"}
+            assert r["state"] == "deferred" and r["due"] > time.time()
+
+
+def test_filters_choose(waiting):
+    for filters, expected in (
+            (["--from", "a@*"], ["a@one.test"]),
+            (["--from", "<>"], ["MAILER-DAEMON"]),
+            (["--to", "Y@to.test"], ["b@two.test"]),
+            (["--domain", "other.test"], ["MAILER-DAEMON"]),
+            (["--client", "127.*", "--from", "b*"], ["b@two.test"]),
+            (["--client", "192.*"], []),
+            (["--state", "held"], []),
+            (["--older", "1h"], []),
+            (["--newer", "1h", "--attempts", "1", "--to=x@*"], ["a@one.test", "b@two.test"]),
+            (["--attempts", "99"], []),
+            (["--reason", "*4.4.1*", "--from", "a*"], ["a@one.test"])):
+        assert senders(rows(waiting, *filters)) == expected, filters
+
+
+def test_list_for_people_is_one_line_each(waiting):
+    out = verb(waiting, "list")
+    assert out.returncode == 0 and len(out.stdout.splitlines()) == 3
+    assert "a@one.test -> x@to.test (4.4.1" in out.stdout
+
+
+def test_show_tells_all_about_one(waiting):
+    found = rows(waiting, "--from", "b@*")[0]
+    out = verb(waiting, "show", found["queue_id"])
+    assert out.returncode == 0
+    for word in (found["queue_id"], "b@two.test", "x@to.test", "y@to.test", "127.0.0.1"):
+        assert word in out.stdout
+    shown = json.loads(verb(waiting, "show", found["queue_id"], "--json").stdout)
+    assert shown["client"] == "127.0.0.1" and shown["queue_id"] == found["queue_id"]
+    assert verb(waiting, "show", "01HF8M5XK3QZA").returncode == NOINPUT
+
+
+def test_changes_are_announced_and_done_with_yes(waiting):
+    out = verb(waiting, "delete", "--domain", "to.test")
+    assert out.returncode == 0 and "2 messages" in out.stdout and "--yes" in out.stdout
+    assert len(rows(waiting)) == 3
+    out = verb(waiting, "delete", "--domain", "to.test", "--yes")
+    assert out.returncode == 0 and "2 messages" in out.stdout
+    assert senders(rows(waiting)) == ["MAILER-DAEMON"]
+    assert len(rows(waiting, "--state", "deleted")) == 2
+    assert verb(waiting, "undelete", "--yes").returncode == 0
+    assert len(rows(waiting)) == 3
+
+
+def test_one_message_is_changed_at_once(waiting):
+    name = rows(waiting, "--from", "a@*")[0]["queue_id"]
+    assert verb(waiting, "delete", "--id", name).returncode == 0
+    assert senders(rows(waiting)) == ["MAILER-DAEMON", "b@two.test"]
+    count = json.loads(verb(waiting, "count", "--json").stdout)
+    assert (count["messages"], count["recipients"]) == (2, 3)
+
+
+def test_held_mail_waits_until_it_is_released(waiting):
+    assert verb(waiting, "hold", "--yes").returncode == 0
+    assert all(m["state"] == "held" for m in rows(waiting))
+    assert len(rows(waiting, "--state", "held")) == 3
+    assert verb(waiting, "release", "--yes").returncode == 0
+    assert not rows(waiting, "--state", "held")
+
+
+def test_retry_delivers_what_waits_as_soon_as_the_host_is_there(tmp_path):
+    with peers.Sink() as sink:
+        sink.refuse()
+        with Relay(tmp_path / "relay", {"*": sink.hop},
+                   retry={"first": '"10min"', "most": '"1h"'}) as r:
+            with r.client() as c:
+                c.mail(b"Subject: x\r\n\r\nx\r\n")
+            wait_for(lambda: rows(r, "--state", "deferred"), 20, "a deferral")
+            sink.listen()
+            assert verb(r, "retry", "--yes").returncode == 0
+            assert sink.wait(1, 20)
+            wait_for(lambda: not rows(r), 10, "an empty queue")
+
+
+# ------------------------------------------------------------------ HTTP -----
+
+def test_http_socket_is_for_its_owner_alone(waiting):
+    assert stat.S_IMODE(waiting.socket.stat().st_mode) == 0o600
+
+
+def test_http_answers_as_its_table_says(waiting):
+    ask = lambda *a: http(waiting.socket, *a)
+    assert ask("GET", "/healthz")[0] == 200
+    status = json.loads(ask("GET", "/api/v1/status")[1])
+    assert status["pid"] == waiting.process.pid and status["queue"]["puts"] >= 3
+    code, lines = ask("GET", "/api/v1/queue?to=*%40to.test")
+    assert code == 200 and len(lines.splitlines()) == 2
+    assert ask("GET", "/api/v1/queue?color=red")[0] == 400
+    assert ask("GET", "/nothing")[0] == 404
+    assert ask("PUT", "/api/v1/queue")[0] == 405
+    assert ask("POST", "/api/v1/queue/delete", b"x" * 70000)[0] == 413
+    assert ask("POST", "/api/v1/queue/delete", {})[0] == 400
+    assert ask("POST", "/api/v1/queue/delete", {"form": "a", "yes": True})[0] == 400
+    assert ask("POST", "/api/v1/queue/delete", b"{")[0] == 400
+    assert len(rows(waiting)) == 3
+    code, body = ask("POST", "/api/v1/queue/delete", {"from": "a@*", "preview": True})
+    assert code == 200 and json.loads(body)["messages"] == 1 and len(rows(waiting)) == 3
+
+
+def test_http_survives_idle_and_leaving_clients(waiting):
+    idle = []
+    for n in range(60):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(str(waiting.socket))
+        if n % 2:
+            s.sendall(b"GET /api/v1/queue HTTP/1.1\r\nHost: x\r\n\r\n"[:5 + n % 40])
+        idle.append(s)
+    assert len(rows(waiting)) == 3
+    for s in idle:
+        s.close()
+    assert len(rows(waiting)) == 3
+
+
+def test_a_second_relay_leaves_the_first_its_socket(waiting, tmp_path):
+    text = waiting.config.read_text()
+    text = text.replace(str(waiting.queue_path), str(tmp_path / "other.db"))
+    text = re.sub(r"127\.0\.0\.1:\d+\" ", f'127.0.0.1:{free_port()}" ', text, 1)
+    other = tmp_path / "other.conf"
+    other.write_text(text)
+    out = waypost("run", "-c", other)
+    assert out.returncode in (75, 78), out.stderr
+    assert "admin socket" in out.stderr
+    assert len(rows(waiting)) == 3
+
+
+# ----------------------------------------------------------- quick start -----
+
+@pytest.fixture
+def quickstart(tmp_path):
+    """Starts relay/quickstart with the program under test; ends it by Ctrl-C."""
+    started = []
+
+    def start(*words):
+        env = {**os.environ, "WAYPOST_EXE": str(peers.program()),
+               "XDG_STATE_HOME": str(tmp_path / "state")}
+        env.pop("WAYPOST_CONFIG", None)
+        log = tmp_path / "quickstart.log"
+        with open(log, "wb") as out:
+            p = subprocess.Popen([ROOT / "relay/quickstart", *words], env=env,
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                 start_new_session=True)
+        started.append(p)
+        return p, log
+    yield start
+    for p in started:
+        try:
+            os.killpg(p.pid, signal.SIGINT)
+            p.wait(30)
+        except ProcessLookupError:
+            pass
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_quickstart_demo_tells_three_stories(quickstart, tmp_path):
+    port = free_port()
+    p, log = quickstart("--demo", "--port", str(port))
+    wait_for(lambda: "Ctrl-C ends everything" in log.read_text() or p.poll() is not None,
+             90, "the end of the stories")
+    text = log.read_text()
+    assert p.poll() is None, text
+    first, second, third = re.split(r"^[123]\. ", text, flags=re.M)[1:]
+    assert "DELIVERED" in first and "status=sent" in first
+    assert "status=deferred" in second and "status=sent" in second
+    assert "451" in second and "deferred" in second
+    assert "status=bounced" in third
+    assert "Subject: Undelivered Mail Returned to Sender" in third
+    assert "Status: 5.1.1" in third
+    os.killpg(p.pid, signal.SIGINT)
+    assert p.wait(30) == 0
+    assert not answers(port)
+
+
+def test_quickstart_via_delivers_to_the_smarthost(quickstart):
+    port = free_port()
+    with peers.Sink() as sink:
+        p, log = quickstart("--via", sink.hop, "--port", str(port))
+        wait_for(lambda: answers(port) or p.poll() is not None, 30, "a relay")
+        with peers.Client(port) as c:
+            c.mail(b"Subject: x\r\n\r\nx\r\n")
+        assert sink.wait(1, 20), log.read_text()
+        os.killpg(p.pid, signal.SIGINT)
+        p.wait(30)
+    assert not answers(port)
