@@ -12,6 +12,7 @@ Prints a line for each fault; exit 1 when there was one.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -171,13 +172,12 @@ def check_unit_tests():
 
 
 def check_top():
-    if (ROOT / ".git").exists():
+    out, names = None, set()
+    if (ROOT / ".git").exists() and shutil.which("git"):
         out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others",
                               "--exclude-standard"], cwd=ROOT,
                              capture_output=True, text=True)
         names = {n.split("/")[0] for n in out.stdout.split("\0") if n}
-    else:
-        out, names = None, None
     if out is None or out.returncode:
         names = {n for n in os.listdir(ROOT)
                  if not n.startswith("build") and n not in (".git", ".cache")}
