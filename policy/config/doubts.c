@@ -123,6 +123,39 @@ static void doubt_own_domains(struct reading *r)
     }
 }
 
+/* --- routes that nothing takes --------------------------------------------- */
+
+/* Who gets this pattern's mail, from a sender that no `from` matches. */
+static const struct route *route_taken(const struct settings *s, struct span to)
+{
+    struct address address;
+
+    if (address_parse(to, &address) == ADDRESS_OK)
+        return route_find(s, SPAN("nobody"), &address);
+    return route_of_lane(s, to);
+}
+
+static void doubt_shadowed_routes(struct reading *r)
+{
+    const struct settings *s = r->settings;
+
+    for (size_t i = 0; i < s->route_count; i++) {
+        const struct route *route = &s->routes[i];
+
+        for (size_t t = 0; t < route->to_count && !route->from_count; t++) {
+            const struct route *taken = route_taken(s, route->to[t]);
+
+            if (taken != route)
+                faults_warn(&r->faults, route->place,
+                            "route %s gets no mail for %s: route %s at %s "
+                            "stands before it",
+                            quote(r, route->title), quote(r, route->to[t]),
+                            quote(r, taken->title),
+                            faults_place(&r->faults, taken->place));
+        }
+    }
+}
+
 /* --- rules that nothing reaches ---------------------------------------------
  */
 
@@ -173,5 +206,6 @@ void doubts_find(struct reading *r)
     doubt_nothing_there(r);
     doubt_nobody_may(r);
     doubt_own_domains(r);
+    doubt_shadowed_routes(r);
     doubt_unreachable(r);
 }

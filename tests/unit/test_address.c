@@ -75,6 +75,8 @@ static void quoted_local_parts_keep_their_quotes(void **state)
         { "<\"a\\\x01\"@d>", ADDRESS_SYNTAX },
         { "<\"a\r\nDATA\r\n\"@b>", ADDRESS_SYNTAX },
         { "<\"a\"@b(c)>", ADDRESS_SYNTAX },
+        { "<\"a\\\x7f\"@d>", ADDRESS_SYNTAX },
+        { "<\"a\x7f\"@d>", ADDRESS_SYNTAX },
         { "<\"", ADDRESS_SYNTAX },
         { "<\"\\", ADDRESS_SYNTAX },
     };

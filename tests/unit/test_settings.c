@@ -719,6 +719,15 @@ static void what_is_seldom_meant_is_warned_of(void **state)
                    "rule \"f\" { to = {\"ok.test\"} from = {\"a.test\"} action "
                    "= relay }\n",
           { "rule \"f\" is never reached" } },
+        { LISTENER ROUTE "route \"x\" { to = {\"a.test\", \"*.a.test\","
+                         " \"u@a.test\"} via = \"smtp://a\" }\n"
+                         "route \"y\" { to = {\"b.test\", \"*.A.test\","
+                         " \"U@a.test\", \"*\"} via = \"smtp://b\" }\n"
+                         "route \"z\" { to = {\"a.test\"} from = {\"<>\"}"
+                         " via = \"smtp://c\" }\n",
+          { "w.conf:4:1: warning: route \"y\" gets no mail for \"*.a.test\": "
+            "route \"x\" at w.conf:3:1 stands before it",
+            "no mail for \"u@a.test\"", "no mail for \"*\": route \"*\"" } },
     };
 
     (void)state;
