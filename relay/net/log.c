@@ -39,12 +39,14 @@ struct setup {
     bool is_journal; /* standard error's reader adds time and host */
     char hostname[256];
     char tag[64];
+    char process[16]; /* "[123]: " */
 };
 
 static const struct setup fallback = {
     .form = LOG_POSTFIX,
     .hostname = "localhost",
     .tag = "waypost",
+    .process = ": ",
 };
 static _Atomic(struct setup *) setup_now;
 
@@ -87,6 +89,7 @@ void log_open(enum log_form form, struct span tag, bool to_syslog)
     s->to_syslog = to_syslog;
     s->is_journal = stderr_is_journal();
     (void)snprintf(s->tag, sizeof s->tag, "%.*s", SPAN_FMT(tag));
+    (void)snprintf(s->process, sizeof s->process, "[%d]: ", (int)getpid());
     if (gethostname(s->hostname, sizeof s->hostname - 1) < 0)
         (void)snprintf(s->hostname, sizeof s->hostname, "localhost");
     if (old->form == form && old->to_syslog == to_syslog &&
@@ -150,8 +153,10 @@ static void put_line(struct buffer *b, const struct setup *s,
     if (!s->to_syslog) {
         if (!s->is_journal)
             put_stamp(b, s);
-        buffer_printf(b, "%s/%s[%d]: ", s->tag, logline_daemon(line->event),
-                      (int)getpid());
+        buffer_put_string(b, s->tag);
+        buffer_put_byte(b, '/');
+        buffer_put_string(b, logline_daemon(line->event));
+        buffer_put_string(b, s->process);
     }
     logline_put_text(b, line);
 }

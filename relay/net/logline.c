@@ -171,24 +171,48 @@ static void put_clean(struct buffer *b, struct span s)
     buffer_put_escaped(b, span_skip(s, n));
 }
 
+/* What printf would do, in a tenth of its time; a line has a dozen numbers. */
+static void put_number(struct buffer *b, unsigned long long n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    buffer_put(b, span_make(digits + at, sizeof digits - at));
+}
+
+static void put_status(struct buffer *b, struct status s)
+{
+    put_number(b, s.class);
+    buffer_put_byte(b, '.');
+    put_number(b, s.subject);
+    buffer_put_byte(b, '.');
+    put_number(b, s.detail);
+}
+
 /* Two significant digits, at most two of them behind the point: 0.12, 1.2, 34.
  */
 static void put_delay(struct buffer *b, int64_t ms)
 {
-    long long left = ms > 0 ? ms : 0;
-    int digits = left < 995 ? 2 : left < 9950 ? 1 : 0;
-    long long unit = digits == 2 ? 10 : digits == 1 ? 100 : 1000;
-    long long scale = digits == 2 ? 100 : digits == 1 ? 10 : 1;
+    unsigned long long left = ms > 0 ? (unsigned long long)ms : 0;
+    unsigned long long scale = left < 995 ? 100 : left < 9950 ? 10 : 1;
+    unsigned long long unit = 1000 / scale;
 
     left = (left + unit / 2) / unit;
-    while (digits > 0 && left % 10 == 0) {
+    while (scale > 1 && left % 10 == 0) {
         left /= 10;
         scale /= 10;
-        digits--;
     }
-    buffer_printf(b, "%lld", left / scale);
-    if (digits)
-        buffer_printf(b, ".%0*lld", digits, left % scale);
+    put_number(b, left / scale);
+    if (scale == 1)
+        return;
+    buffer_put_byte(b, '.');
+    if (left % scale < scale / 10)
+        buffer_put_byte(b, '0');
+    put_number(b, left % scale);
 }
 
 static int64_t sum_of(const int64_t *delay_ms)
@@ -256,7 +280,7 @@ static void put_value(struct buffer *b, const struct log_line *line,
         buffer_printf(b, ":%u", place->line);
         break;
     case K_STATUS:
-        status_print(b, *(const struct status *)value);
+        put_status(b, *(const struct status *)value);
         break;
     case K_DELAY:
         put_delay(b, sum_of(delay));
@@ -269,10 +293,10 @@ static void put_value(struct buffer *b, const struct log_line *line,
         }
         break;
     case K_NUMBER:
-        buffer_printf(b, "%llu", (unsigned long long)*(const uint64_t *)value);
+        put_number(b, *(const uint64_t *)value);
         break;
     case K_USE:
-        buffer_printf(b, "%u", *(const uint32_t *)value);
+        put_number(b, *(const uint32_t *)value);
         break;
     }
 }

@@ -74,7 +74,7 @@ static void take_output(struct host *h)
         if (rest.at[i] == '\n')
             ASSERT(i > 0 && rest.at[i - 1] == '\r');
     ASSERT(out->len == 0 || out->at[out->len - 1] == '\n');
-    ASSERT(out->len < LIMIT_REPLY_BYTES * 2);
+    ASSERT(out->len < (size_t)2 * LIMIT_REPLY_BYTES);
     if (!(h->mood & KEEP_DOT) || !client_is_past_dot(h->client))
         buffer_clear(out);
 }

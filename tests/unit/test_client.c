@@ -9,7 +9,7 @@
  * lost:reason out:lines    the outcomes, one line for each recipient
  *   trouble:line the session's trouble
  */
-#include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/error.h"
 #include "relay/outbound/client.h"
 
 #include <setjmp.h>
@@ -65,6 +65,7 @@ static const struct client_transaction transactions[] = {
 #define GROUP     "start 1", "C:MAIL FROM:<s@x> SIZE=5\r\nRCPT TO:<a@b>\r\n" \
                   "RCPT TO:<c@b>\r\nRCPT TO:<d@b>\r\nDATA\r\n", "=READS"
 
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma): long lines are broken */
 static const struct script {
     const char *name;
     const char *lines[SCRIPT_LINES];
@@ -277,6 +278,7 @@ static const struct script {
         "out:FAILED 5.0.0 550 a\\x0Db\\x1B[31m \\xFF<script>\\x5C z (in reply to MAIL "
         "FROM command)\n" } },
 };
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
 /* clang-format on */
 
 static void put_outcome(struct buffer *b, const struct client_outcome *o)
@@ -334,6 +336,7 @@ static void check(struct play *p, const char *line, const char *wanted)
     if (line[0] == '=') {
         buffer_put_string(&got, wants_names[client_wants(p->client)]);
     } else if (line[0] == 'o') {
+        ASSERT(p->t);
         for (size_t i = 0; i < p->t->count; i++)
             put_outcome(&got, &client_outcomes(p->client)[i]);
     } else if (client_trouble(p->client)->status.class) {

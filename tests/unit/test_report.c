@@ -218,7 +218,7 @@ static void a_large_message_is_not_enclosed(void **state)
 
     (void)state;
     buffer_put_string(&content, MESSAGE);
-    while (content.len <= 50 * 1024)
+    while (content.len <= 51200)
         buffer_put_string(&content, "0123456789\r\n");
     r.content = buffer_span(&content);
     compose(&b, &r);
