@@ -1,0 +1,74 @@
+/*
+ * active - the recipients that are in memory.
+ *
+ * A bounded part of what is due: new mail straight from its commit, and what the
+ * reader fetched. What does not fit stays on disk and is found there later. All of
+ * this is under the queue's lock.
+ */
+#ifndef WAYPOST_ACTIVE_H
+#define WAYPOST_ACTIVE_H
+
+#include "queue/core.h"
+
+/*
+ * A put was committed: its recipients come in by destination, or stay on disk
+ * (no room, held, not yet due, their sender has older mail there). bytes: the
+ * content of a small message, owned from here on; NULL: in a file.
+ */
+void active_add_put(struct queue *q, struct bundle *take_b, char *take_bytes);
+
+enum active_refill {
+    REFILL_TAKEN,  /* or in memory already */
+    REFILL_PASSED, /* its sender holds its share; goes on with others */
+    REFILL_FULL,   /* the destination holds its share */
+};
+/* A work of lane l that the reader found; ownership moves in any case. */
+enum active_refill active_add_found(struct queue *q, struct lane *l,
+                                    struct bundle *take_b);
+
+/* For an alarm: what waits of the message leaves the lines, what is being sent is
+ * taken out of b. NULL (b is freed) when nothing is left. */
+struct bundle *active_add_alarm(struct queue *q, struct bundle *take_b);
+
+/* To an alarm's work; whatever the cache holds. */
+void active_give_content(struct queue *q, struct bundle *b, char *take_bytes,
+                         size_t len);
+
+/* The next in turn, out of its line and claimed, at most `most` recipients. */
+struct bundle *active_claim(struct queue *q, struct destination *d,
+                            uint32_t most);
+/* The first in turn stays where it is. */
+struct bundle *active_peek(const struct destination *d);
+/* A claimed work goes back to the head of its line. */
+void active_unclaim(struct queue *q, struct bundle *b);
+/* A claimed or settling work leaves memory. */
+void active_remove(struct queue *q, struct bundle *take_b);
+
+/* What waits of a message leaves memory; it is on disk. */
+void active_drop_waiting(struct queue *q, uint64_t message);
+/* The same for all whose lane leads elsewhere than where they wait. */
+void active_drop_rerouted(struct queue *q);
+/* Is this recipient with a slot or on its way through the writer? */
+bool active_is_claimed(struct queue *q, uint64_t message, uint32_t number);
+bool active_has(const struct queue *q, uint64_t message, uint32_t number);
+
+/* The reader's look at rows begins and ends; between, nothing settled is forgotten,
+ * so a row from before its settle is not taken for new. */
+void active_reading_begin(struct queue *q);
+void active_reading_end(struct queue *q);
+
+/* Waiting works of d that have no content in memory, in order of their turns: their
+ * messages and checksums. */
+struct active_cold {
+    uint64_t message, checksum;
+};
+size_t active_cold(const struct destination *d, struct active_cold *out,
+                   size_t most);
+/* Content of a message was loaded. */
+void active_warm(struct queue *q, uint64_t message, char *take_bytes,
+                 size_t len);
+/* Is there memory for more content? Resting destinations give theirs up. */
+bool active_has_cache(struct queue *q, size_t len);
+void active_fini(struct queue *q);
+
+#endif

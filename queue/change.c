@@ -1,0 +1,184 @@
+/*
+ * change - what a person wants of the mail that waits.
+ *
+ * Done in slices between other jobs. What is being sent is left alone; what waits in
+ * memory and is to be held or deleted is dropped before the slice looks at it and
+ * once more when the slice is committed, and pages the reader has in hand are void.
+ * Afterwards the lanes are walked again, since anything may be due now.
+ */
+#include "policy/vocabulary/memory.h"
+#include "queue/active.h"
+#include "queue/claim.h"
+#include "queue/criteria.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+
+enum { SLICE = 200 };
+
+struct change_job {
+    struct job job; /* first */
+    struct queue *queue;
+    struct arena arena;
+    struct queue_filter filter;
+    enum queue_change change;
+    struct span who;
+    uint64_t after_id, last;
+    struct queue_count total, slice;
+    uint64_t *changed; /* messages of this slice */
+    size_t changed_count, changed_size;
+    queue_count_fn *done;
+    uint64_t token;
+};
+
+static bool takes_away(enum queue_change change)
+{
+    return change == CHANGE_DELETE || change == CHANGE_HOLD;
+}
+
+static bool skip(void *user, uint64_t message, uint32_t number)
+{
+    struct change_job *c = user;
+    struct queue *q = c->queue;
+    bool is_claimed;
+
+    queue_lock(q);
+    is_claimed = active_is_claimed(q, message, number);
+    if (!is_claimed && takes_away(c->change) &&
+        active_has(q, message, number)) {
+        active_drop_waiting(q, message);
+        q->change_epoch++;
+    }
+    queue_unlock(q);
+    return is_claimed;
+}
+
+static void each(void *user, uint64_t message)
+{
+    struct change_job *c = user;
+
+    if (c->changed_count == c->changed_size) {
+        c->changed_size = c->changed_size ? c->changed_size * 2 : SLICE;
+        c->changed =
+            memory_grow(c->changed, c->changed_size * sizeof(*c->changed));
+    }
+    c->changed[c->changed_count++] = message;
+}
+
+static int run(struct queue *q, struct job *j)
+{
+    struct change_job *c = (struct change_job *)j;
+    struct store_change change = {
+        .filter = &c->filter,
+        .change = c->change,
+        .who = c->who,
+        .now_ms = queue_now_ms(q),
+        .skip = skip,
+        .each = each,
+        .user = c,
+    };
+
+    c->changed_count = 0;
+    c->slice = (struct queue_count){ 0 };
+    return store_change(q->writer.store, &change, c->after_id, SLICE, &c->slice,
+                        &c->last);
+}
+
+/* "domain\troute title": does the domain match? */
+static bool lane_matches(const struct lane *l, struct span glob)
+{
+    struct span rest;
+    struct span domain = span_split(lane_span(l), '\t', &rest);
+    char *pattern = span_dup(glob), *name = span_dup(domain);
+    bool is_match = fnmatch(pattern, name, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+
+    free(pattern);
+    free(name);
+    return is_match;
+}
+
+/* Where the filter tells the domain only its destinations need not rest; else all. */
+static void end_rests(struct queue *q, const struct queue_filter *f)
+{
+    size_t at = span_find_last(f->to, '@');
+    struct span glob = f->domain.len ? f->domain : span_skip(f->to, at + 1);
+    struct bucket_link **all = buckets_all(&q->lanes);
+    size_t n = glob.len ? q->lanes.count : 0;
+    struct destination *d;
+
+    for (size_t i = 0; i < n; i++) {
+        struct lane *l = OWNER(all[i], struct lane, by_key);
+
+        if (lane_matches(l, glob))
+            claim_end_rest(q, l->destination);
+    }
+    free(all);
+    if (glob.len)
+        return;
+    TAILQ_FOREACH(d, &q->all_destinations, all)
+    claim_end_rest(q, d);
+}
+
+static void committed(struct queue *q, struct job *j)
+{
+    struct change_job *c = (struct change_job *)j;
+
+    q->change_epoch++;
+    for (size_t i = 0; takes_away(c->change) && i < c->changed_count; i++)
+        active_drop_waiting(q, c->changed[i]);
+    if (c->change == CHANGE_RETRY && c->after_id == 0)
+        end_rests(q, &c->filter);
+    c->total.messages += c->slice.messages;
+    c->total.recipients += c->slice.recipients;
+    c->total.bytes += c->slice.bytes;
+    c->after_id = c->last;
+    if (c->last == 0 && !takes_away(c->change))
+        reader_walk(&q->reader);
+}
+
+static bool finish(struct queue *q, struct job *j)
+{
+    struct change_job *c = (struct change_job *)j;
+
+    if (j->rc < 0 || c->last == 0)
+        return true;
+    writer_submit(&q->writer, j);
+    return false;
+}
+
+static void open_letter(struct letter *take_l, bool is_dropped)
+{
+    struct change_job *c = (struct change_job *)take_l;
+
+    if (!is_dropped && c->done)
+        c->done(take_l->port->user, c->token, c->job.rc, &c->total);
+    arena_reset(&c->arena);
+    free(c->changed);
+    free(c);
+}
+
+static const struct job_kind change_kind = {
+    .name = "change",
+    .run = run,
+    .committed = committed,
+    .finish = finish,
+};
+
+void queue_change(struct queue_port *p, const struct queue_filter *f,
+                  enum queue_change change, struct span who,
+                  queue_count_fn *done, uint64_t token)
+{
+    struct change_job *c = NEW(struct change_job);
+
+    ASSERT(!p->queue->read_only);
+    c->job.letter.port = p;
+    c->job.letter.open = open_letter;
+    c->job.kind = &change_kind;
+    c->queue = p->queue;
+    c->filter = criteria_copy(&c->arena, f);
+    c->who = arena_copy(&c->arena, who);
+    c->change = change;
+    c->done = done;
+    c->token = token;
+    writer_submit(&p->queue->writer, &c->job);
+}

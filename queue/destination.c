@@ -1,0 +1,328 @@
+/*
+ * destination - next hops and the lanes that lead to them; senders are in sender.c.
+ *
+ * A lane with more on disk stands in its destination's `todo`, or in `skipped` when
+ * what is on disk belongs to senders that hold their share of memory. A destination
+ * with something to do and less than half of its share in memory is hungry: the
+ * reader fetches a page for each hungry one in turn.
+ */
+#include "queue/destination.h"
+
+#include "policy/vocabulary/memory.h"
+#include "queue/core.h"
+#include "queue/sender.h"
+#include "queue/slot.h"
+
+#include <stdlib.h>
+
+enum {
+    SHARE_LEAST = 32,    /* of a destination, whatever the cap */
+    SHARE_RESTING = 16,  /* enough for a probe */
+    MEMORY_MS = 3600000, /* of a destination that was down and has no mail */
+};
+
+uint32_t destination_share(const struct queue *q, const struct destination *d)
+{
+    uint32_t share = q->active_most / 4;
+
+    if (d->is_down)
+        return SHARE_RESTING;
+    return share < SHARE_LEAST ? SHARE_LEAST : share;
+}
+
+struct lane *lane_find(struct queue *q, struct span key)
+{
+    struct bucket_link *l = buckets_first(&q->lanes, buckets_hash(key));
+
+    for (; l; l = buckets_next(l)) {
+        struct lane *lane = OWNER(l, struct lane, by_key);
+
+        if (span_is(lane_span(lane), key))
+            return lane;
+    }
+    return NULL;
+}
+
+static void lane_resolve(struct queue *q, struct lane *l)
+{
+    struct queue_destination to = { 0 };
+    struct destination *d;
+
+    q->route(q->route_user, lane_span(l), &to);
+    d = destination_get(q, buffer_span(&to.name));
+    d->connections = to.connections ? to.connections : 1;
+    if (d->feedback.window == 0)
+        feedback_start(&d->feedback, d->connections);
+    else
+        feedback_limit(&d->feedback, d->connections);
+    d->lanes++;
+    l->destination = d;
+    buffer_fini(&to.name);
+}
+
+struct lane *lane_get(struct queue *q, struct span key, int64_t id)
+{
+    struct lane *l = lane_find(q, key);
+
+    if (!l) {
+        l = NEW(struct lane);
+        l->key = span_dup(key);
+        l->key_len = key.len;
+        l->timer.kind = TIMER_LANE;
+        l->due_meanwhile = TIMER_NEVER;
+        l->id = id;
+        buckets_put(&q->lanes, &l->by_key, buckets_hash(key));
+        lane_resolve(q, l);
+        /* What an earlier process left there has not been seen yet. */
+        if (!q->are_lanes_read) {
+            l->is_unread = true;
+            lane_has_more(q, l);
+        }
+    }
+    if (!l->id && id)
+        l->id = id;
+    return l;
+}
+
+static void lane_unlist(struct lane *l)
+{
+    struct destination *d = l->destination;
+
+    if (!l->has_more)
+        return;
+    if (l->is_skipped)
+        TAILQ_REMOVE(&d->skipped, l, todo_link);
+    else
+        TAILQ_REMOVE(&d->todo, l, todo_link);
+    l->has_more = l->is_skipped = false;
+}
+
+void lane_has_more(struct queue *q, struct lane *l)
+{
+    l->has_news = true;
+    if (l->has_more)
+        return;
+    l->has_more = true;
+    TAILQ_INSERT_TAIL(&l->destination->todo, l, todo_link);
+    destination_consider(q, l->destination);
+}
+
+void lane_restart(struct queue *q, struct lane *l)
+{
+    lane_unlist(l);
+    l->cursor = l->resume = (struct store_cursor){ 0 };
+    l->passed = 0;
+    l->pass++;
+    lane_has_more(q, l);
+}
+
+void lane_skip(struct queue *q, struct lane *l)
+{
+    (void)q;
+    if (!l->has_more || l->is_skipped)
+        return;
+    TAILQ_REMOVE(&l->destination->todo, l, todo_link);
+    TAILQ_INSERT_TAIL(&l->destination->skipped, l, todo_link);
+    l->is_skipped = true;
+}
+
+void lane_is_read(struct queue *q, struct lane *l)
+{
+    struct destination *d = l->destination;
+
+    lane_unlist(l);
+    l->is_unread = false;
+    l->cursor = l->resume = (struct store_cursor){ 0 };
+    l->passed = 0;
+    l->pass++;
+    if (TAILQ_EMPTY(&d->todo) && TAILQ_EMPTY(&d->skipped))
+        sender_all_read(q, d);
+}
+
+void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms)
+{
+    int64_t before = timers_next(&q->timers);
+
+    if (due_ms < l->due_meanwhile)
+        l->due_meanwhile = due_ms;
+    timers_advance(&q->timers, &l->timer, due_ms);
+    if (due_ms < before)
+        reader_poke(&q->reader);
+}
+
+static struct destination *destination_find(struct queue *q, struct span name)
+{
+    struct bucket_link *l = buckets_first(&q->destinations, buckets_hash(name));
+
+    for (; l; l = buckets_next(l)) {
+        struct destination *d = OWNER(l, struct destination, by_name);
+
+        if (span_is(destination_span(d), name))
+            return d;
+    }
+    return NULL;
+}
+
+struct destination *destination_get(struct queue *q, struct span name)
+{
+    struct destination *d = destination_find(q, name);
+
+    if (d)
+        return d;
+    d = NEW(struct destination);
+    d->name = span_dup(name);
+    d->name_len = name.len;
+    d->timer.kind = TIMER_DESTINATION;
+    TAILQ_INIT(&d->senders);
+    TAILQ_INIT(&d->turns);
+    TAILQ_INIT(&d->parked);
+    TAILQ_INIT(&d->todo);
+    TAILQ_INIT(&d->skipped);
+    buckets_put(&q->destinations, &d->by_name, buckets_hash(name));
+    TAILQ_INSERT_TAIL(&q->all_destinations, d, all);
+    return d;
+}
+
+void destination_remember(struct queue *q, const struct store_destination *s,
+                          int64_t now_ms)
+{
+    struct destination *d;
+
+    if (s->at_ms < now_ms - 24 * MEMORY_MS &&
+        (s->due_ms == 0 || s->due_ms < now_ms - 24 * MEMORY_MS))
+        return;
+    d = destination_get(q, s->name);
+    feedback_start(&d->feedback, FEEDBACK_START);
+    if (s->window)
+        d->feedback.window = s->window;
+    d->last_good_ms = s->last_good_ms;
+    d->downs = s->downs;
+    if (s->last_error.len)
+        d->last_error = span_dup(s->last_error);
+    if (s->due_ms == 0)
+        return;
+    d->is_down = true;
+    q->down++;
+    d->due_ms = s->due_ms;
+    timers_set(&q->timers, &d->timer, d->due_ms);
+}
+
+void destination_consider(struct queue *q, struct destination *d)
+{
+    if (d->is_hungry || TAILQ_EMPTY(&d->todo) ||
+        d->count > destination_share(q, d) / 2)
+        return;
+    d->is_hungry = true;
+    TAILQ_INSERT_TAIL(&q->hungry, d, hungry_link);
+    reader_poke(&q->reader);
+}
+
+void destination_unskip(struct queue *q, struct destination *d)
+{
+    struct lane *l;
+
+    while ((l = TAILQ_FIRST(&d->skipped))) {
+        TAILQ_REMOVE(&d->skipped, l, todo_link);
+        TAILQ_INSERT_TAIL(&d->todo, l, todo_link);
+        l->is_skipped = false;
+        l->cursor = l->resume;
+        l->passed = 0;
+        l->pass++;
+    }
+    destination_consider(q, d);
+}
+
+static void destination_free(struct queue *q, struct destination *d)
+{
+    if (d->is_hungry)
+        TAILQ_REMOVE(&q->hungry, d, hungry_link);
+    if (d->is_loading)
+        TAILQ_REMOVE(&q->loading, d, load_link);
+    if (d->is_queued)
+        TAILQ_REMOVE(&q->slotless, d, slot_link);
+    if (d->is_down)
+        q->down--;
+    timers_set(&q->timers, &d->timer, TIMER_NEVER);
+    buckets_remove(&q->destinations, &d->by_name);
+    TAILQ_REMOVE(&q->all_destinations, d, all);
+    free(d->name);
+    free(d->last_error);
+    free(d);
+}
+
+static void lane_free(struct queue *q, struct lane *l)
+{
+    lane_unlist(l);
+    timers_set(&q->timers, &l->timer, TIMER_NEVER);
+    buckets_remove(&q->lanes, &l->by_key);
+    l->destination->lanes--;
+    free(l->key);
+    free(l);
+}
+
+void destination_reroute(struct queue *q)
+{
+    struct bucket_link **all = buckets_all(&q->lanes);
+
+    for (size_t i = 0; i < q->lanes.count; i++) {
+        struct lane *l = OWNER(all[i], struct lane, by_key);
+        struct destination *was = l->destination;
+        bool had_more = l->has_more;
+
+        lane_unlist(l);
+        was->lanes--;
+        lane_resolve(q, l);
+        if (had_more || l->destination != was)
+            lane_restart(q, l);
+    }
+    free(all);
+}
+
+static bool destination_is_idle(const struct destination *d, int64_t now_ms)
+{
+    return d->lanes == 0 && d->slots == 0 && d->count == 0 &&
+           TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
+           (!d->is_down || d->due_ms + MEMORY_MS < now_ms);
+}
+
+void destination_sweep(struct queue *q, int64_t now_ms)
+{
+    struct bucket_link **all = buckets_all(&q->lanes);
+    size_t n = q->lanes.count;
+    struct destination *d, *next;
+
+    for (size_t i = 0; i < n; i++) {
+        struct lane *l = OWNER(all[i], struct lane, by_key);
+
+        if (l->count == 0 && !l->has_more &&
+            timer_due(&l->timer) == TIMER_NEVER)
+            lane_free(q, l);
+    }
+    free(all);
+    for (d = TAILQ_FIRST(&q->all_destinations); d; d = next) {
+        next = TAILQ_NEXT(d, all);
+        if (d->lanes == 0)
+            slot_end_parked(q, d);
+        if (destination_is_idle(d, now_ms))
+            destination_free(q, d);
+    }
+}
+
+void destination_fini(struct queue *q)
+{
+    struct bucket_link **all = buckets_all(&q->lanes);
+    size_t n = q->lanes.count;
+    struct destination *d;
+
+    for (size_t i = 0; i < n; i++)
+        lane_free(q, OWNER(all[i], struct lane, by_key));
+    free(all);
+    while ((d = TAILQ_FIRST(&q->all_destinations))) {
+        sender_all_read(q, d);
+        destination_free(q, d);
+    }
+    buckets_fini(&q->lanes);
+    buckets_fini(&q->destinations);
+    buckets_fini(&q->senders);
+    timers_fini(&q->timers);
+}

@@ -1,0 +1,209 @@
+/*
+ * historian - outcomes go from the queue into the history.
+ */
+#include "queue/historian.h"
+
+#include "policy/vocabulary/memory.h"
+#include "queue/core.h"
+
+#include <stdlib.h>
+
+enum {
+    PERIOD_MS = 1000,
+    EVENTS_PAGE = 1000,
+    RING = 4096,
+    REFUSALS_PAGE = 256,
+    REFUSAL_TEXT = 512, /* of each field */
+    PRUNE_MS = 60000,
+    PRUNE_PAGE = 5000,
+};
+
+static void historian_failed(struct historian *h, int rc)
+{
+    if (!h->has_warned)
+        queue_say(h->queue, QUEUE_WARNING, "the history pauses: %s",
+                  error_text(rc));
+    h->has_warned = true;
+}
+
+/* ----------------------------------------------------------- refusals ---- */
+
+static struct span refusal_text(char **text, struct span s)
+{
+    struct span copy = { *text, s.len < REFUSAL_TEXT ? s.len : REFUSAL_TEXT };
+
+    if (copy.len)
+        memcpy(*text, s.at, copy.len);
+    *text += copy.len;
+    return copy;
+}
+
+/* The block of all text is client.at. */
+static struct queue_refusal refusal_copy(const struct queue_refusal *r)
+{
+    char *text = memory_take(7 * REFUSAL_TEXT);
+
+    return (struct queue_refusal){
+        .at_ms = r->at_ms,
+        .client = refusal_text(&text, r->client),
+        .helo = refusal_text(&text, r->helo),
+        .login = refusal_text(&text, r->login),
+        .sender = refusal_text(&text, r->sender),
+        .recipient = refusal_text(&text, r->recipient),
+        .reply = refusal_text(&text, r->reply),
+        .rule = refusal_text(&text, r->rule),
+    };
+}
+
+static void refusal_free(struct queue_refusal *r)
+{
+    free((void *)(uintptr_t)r->client.at);
+}
+
+void queue_refuse(struct queue *q, const struct queue_refusal *r)
+{
+    struct historian *h = &q->historian;
+
+    if (!h->is_running)
+        return;
+    pthread_mutex_lock(&h->lock);
+    if (h->count < RING)
+        h->ring[(h->first + h->count++) % RING] = refusal_copy(r);
+    else
+        atomic_fetch_add(&h->dropped, 1);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static uint32_t refusals_take(struct historian *h, struct queue_refusal *out)
+{
+    uint32_t n = 0;
+
+    pthread_mutex_lock(&h->lock);
+    for (; n < REFUSALS_PAGE && h->count > 0; n++) {
+        out[n] = h->ring[h->first];
+        h->first = (h->first + 1) % RING;
+        h->count--;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return n;
+}
+
+static void refusals_write(struct historian *h)
+{
+    struct queue_refusal page[REFUSALS_PAGE];
+    uint32_t n;
+    int rc = 0;
+
+    while (rc >= 0 && (n = refusals_take(h, page)) > 0) {
+        rc = history_refusals(h->history, page, n);
+        if (rc < 0) {
+            historian_failed(h, rc);
+            atomic_fetch_add(&h->dropped, n);
+        }
+        for (uint32_t i = 0; i < n; i++)
+            refusal_free(&page[i]);
+    }
+}
+
+/* ------------------------------------------------------------- events ---- */
+
+static void events_copy(struct historian *h)
+{
+    uint64_t until = atomic_load(&h->queue->events);
+    int64_t last = 0;
+    int rc;
+
+    do {
+        rc = history_drain(h->history, h->db, EVENTS_PAGE, &last);
+        if (rc < 0)
+            historian_failed(h, rc);
+        else if (last)
+            writer_events_done(h->queue, last);
+    } while (rc >= 0 && last);
+    if (rc >= 0) {
+        atomic_store(&h->copied_until, until);
+        h->has_warned = false;
+    }
+}
+
+static void history_forget(struct historian *h)
+{
+    int64_t now = queue_monotonic_ms();
+    int rc;
+
+    if (now < h->pruned_ms + PRUNE_MS)
+        return;
+    h->pruned_ms = now;
+    rc = history_prune(
+        h->history, queue_now_ms(h->queue) - h->queue->history_ms, PRUNE_PAGE);
+    if (rc < 0)
+        historian_failed(h, rc);
+}
+
+static bool historian_wait(struct historian *h)
+{
+    bool goes_on;
+
+    pthread_mutex_lock(&h->lock);
+    if (!h->is_stopping)
+        queue_condition_wait(&h->wake, &h->lock, PERIOD_MS);
+    goes_on = !h->is_stopping;
+    pthread_mutex_unlock(&h->lock);
+    return goes_on;
+}
+
+static void *historian_main(void *user)
+{
+    struct historian *h = user;
+    bool goes_on;
+
+    do {
+        goes_on = historian_wait(h);
+        if (!disk_has_room(&h->queue->disk, 0))
+            continue;
+        events_copy(h);
+        refusals_write(h);
+        history_forget(h);
+    } while (goes_on);
+    return NULL;
+}
+
+int historian_start(struct historian *h, struct queue *q)
+{
+    int rc;
+
+    h->queue = q;
+    if ((rc = history_open(&h->history, q->path)) < 0 ||
+        (rc = store_reader_open(&h->db, q->path)) < 0)
+        return rc;
+    pthread_mutex_init(&h->lock, NULL);
+    queue_condition_init(&h->wake);
+    h->ring = NEW_ARRAY(struct queue_refusal, RING);
+    h->pruned_ms = queue_monotonic_ms();
+    h->is_running = pthread_create(&h->thread, NULL, historian_main, h) == 0;
+    ASSERT(h->is_running);
+    return 0;
+}
+
+void historian_stop(struct historian *h)
+{
+    if (h->is_running) {
+        pthread_mutex_lock(&h->lock);
+        h->is_stopping = true;
+        pthread_cond_signal(&h->wake);
+        pthread_mutex_unlock(&h->lock);
+        pthread_join(h->thread, NULL);
+        h->is_running = false;
+        for (; h->count > 0; h->count--, h->first++)
+            refusal_free(&h->ring[h->first % RING]);
+        pthread_cond_destroy(&h->wake);
+        pthread_mutex_destroy(&h->lock);
+    }
+    free(h->ring);
+    h->ring = NULL;
+    if (h->db)
+        store_reader_close(h->db);
+    history_close(h->history);
+    h->db = NULL;
+    h->history = NULL;
+}

@@ -1,0 +1,157 @@
+/*
+ * inquiry - lists and counts for people, a page at a time on the reader's thread.
+ *
+ * A list answers with one page, which the caller's limit caps; a count walks the whole
+ * queue in pages between which other readings have their turn.
+ */
+#include "policy/vocabulary/memory.h"
+#include "queue/active.h"
+#include "queue/criteria.h"
+
+#include <stdlib.h>
+
+enum { LIST_MOST = 1000, COUNT_PAGE = 2000 };
+
+struct list {
+    struct inquiry inquiry; /* first */
+    struct queue *queue;
+    struct arena arena;
+    struct queue_filter filter;
+    uint64_t after_id, next_id;
+    uint32_t limit;
+    struct queue_row *rows;
+    size_t count;
+    int rc;
+    queue_page_fn *done;
+    uint64_t token;
+};
+
+struct tally {
+    struct inquiry inquiry; /* first */
+    struct arena arena;
+    struct queue_filter filter;
+    uint64_t after_id;
+    struct queue_count count;
+    int rc;
+    queue_count_fn *done;
+    uint64_t token;
+};
+
+static bool is_active(void *user, uint64_t message, uint32_t number)
+{
+    struct queue *q = user;
+    bool is_it;
+
+    queue_lock(q);
+    is_it = active_is_claimed(q, message, number);
+    queue_unlock(q);
+    return is_it;
+}
+
+static bool is_row_active(void *user, uint64_t message, uint32_t number)
+{
+    return is_active(((struct list *)user)->queue, message, number);
+}
+
+static void each_row(void *user, const struct queue_row *row)
+{
+    struct list *l = user;
+    struct queue_row *copy;
+    struct queue_row_recipient *to;
+
+    if (l->count == l->limit)
+        return;
+    copy = &l->rows[l->count++];
+    *copy = *row;
+    copy->sender = arena_copy(&l->arena, row->sender);
+    copy->client = arena_copy(&l->arena, row->client);
+    copy->login = arena_copy(&l->arena, row->login);
+    copy->helo = arena_copy(&l->arena, row->helo);
+    to = arena_take(&l->arena, row->count * sizeof(*to));
+    for (size_t i = 0; i < row->count; i++) {
+        to[i] = row->recipients[i];
+        to[i].address = arena_copy(&l->arena, to[i].address);
+        to[i].reason = arena_copy(&l->arena, to[i].reason);
+    }
+    copy->recipients = to;
+}
+
+static bool step_list(struct reader *r, struct inquiry *i)
+{
+    struct list *l = (struct list *)i;
+
+    l->rc = store_list(r->db, &l->filter, l->after_id, l->limit,
+                       queue_now_ms(r->queue), is_row_active, l, each_row,
+                       &l->next_id);
+    /* A slice in which nothing matched is not the end. */
+    if (l->rc < 0 || l->count > 0 || l->next_id == 0)
+        return true;
+    l->after_id = l->next_id;
+    return false;
+}
+
+static void open_list(struct letter *take_l, bool is_dropped)
+{
+    struct list *l = (struct list *)take_l;
+
+    if (!is_dropped)
+        l->done(take_l->port->user, l->token, l->rc, l->rows, l->count,
+                l->next_id);
+    arena_reset(&l->arena);
+    free(l->rows);
+    free(l);
+}
+
+void queue_list(struct queue_port *p, const struct queue_filter *f,
+                uint64_t after_id, uint32_t limit, queue_page_fn *done,
+                uint64_t token)
+{
+    struct list *l = NEW(struct list);
+
+    l->inquiry.letter.port = p;
+    l->inquiry.letter.open = open_list;
+    l->inquiry.step = step_list;
+    l->queue = p->queue;
+    l->filter = criteria_copy(&l->arena, f);
+    l->after_id = after_id;
+    l->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
+    l->rows = NEW_ARRAY(struct queue_row, l->limit);
+    l->done = done;
+    l->token = token;
+    reader_inquire(&p->queue->reader, &l->inquiry);
+}
+
+static bool step_count(struct reader *r, struct inquiry *i)
+{
+    struct tally *t = (struct tally *)i;
+    uint64_t next = 0;
+
+    t->rc = store_count(r->db, &t->filter, queue_now_ms(r->queue), is_active,
+                        r->queue, t->after_id, COUNT_PAGE, &t->count, &next);
+    t->after_id = next;
+    return t->rc < 0 || next == 0;
+}
+
+static void open_count(struct letter *take_l, bool is_dropped)
+{
+    struct tally *t = (struct tally *)take_l;
+
+    if (!is_dropped)
+        t->done(take_l->port->user, t->token, t->rc, &t->count);
+    arena_reset(&t->arena);
+    free(t);
+}
+
+void queue_count(struct queue_port *p, const struct queue_filter *f,
+                 queue_count_fn *done, uint64_t token)
+{
+    struct tally *t = NEW(struct tally);
+
+    t->inquiry.letter.port = p;
+    t->inquiry.letter.open = open_count;
+    t->inquiry.step = step_count;
+    t->filter = criteria_copy(&t->arena, f);
+    t->done = done;
+    t->token = token;
+    reader_inquire(&p->queue->reader, &t->inquiry);
+}

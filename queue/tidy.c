@@ -1,0 +1,93 @@
+/*
+ * tidy - what the writer does besides.
+ */
+#include "queue/tidy.h"
+
+#include "queue/body.h"
+#include "queue/core.h"
+
+enum {
+    STEP_MS = 5000,       /* between steps, when idle */
+    BUSY_STEP_MS = 60000, /* when never idle */
+    PURGE_MOST = 200,     /* deleted messages in one step */
+    VACUUM_PAGES = 256,
+    WAL_IDLE = 8 * 1024 * 1024,
+    WAL_BUSY = 32 * 1024 * 1024,
+    WAL_RESET = 128 * 1024 * 1024, /* a reader is in the way: press harder */
+};
+
+int64_t tidy_wait_ms(const struct writer *w)
+{
+    int64_t next = w->tidied_ms + STEP_MS - queue_monotonic_ms();
+
+    return next > 0 ? next : 0;
+}
+
+/* Files go after the commit that forgets their messages. */
+struct purged {
+    uint64_t files[PURGE_MOST];
+    size_t count;
+};
+
+static void on_file(void *user, uint64_t message)
+{
+    struct purged *p = user;
+
+    if (p->count < PURGE_MOST)
+        p->files[p->count++] = message;
+}
+
+static int purge(struct writer *w)
+{
+    struct purged p = { .count = 0 };
+    int rc = store_begin(w->store);
+
+    if (rc < 0)
+        return rc;
+    rc = store_purge(w->store, queue_now_ms(w->queue), PURGE_MOST, on_file, &p);
+    if (rc < 0) {
+        store_rollback(w->store);
+        return rc;
+    }
+    if ((rc = store_commit(w->store)) < 0)
+        return rc;
+    for (size_t i = 0; i < p.count; i++)
+        body_unlink(w->queue, p.files[i]);
+    return 0;
+}
+
+void tidy_step(struct writer *w)
+{
+    struct queue *q = w->queue;
+    int rc = purge(w);
+
+    w->tidied_ms = queue_monotonic_ms();
+    if (rc >= 0)
+        rc = store_vacuum(w->store, VACUUM_PAGES);
+    if (rc < 0 && rc != ERROR_FULL)
+        queue_die(q, "the queue could not be written", store_why(w->store));
+    disk_load_ballast(&q->disk);
+}
+
+void tidy_after_commit(struct writer *w)
+{
+    uint64_t bytes = store_wal_bytes(w->store);
+    bool is_idle;
+    int rc;
+
+    if (queue_monotonic_ms() > w->tidied_ms + BUSY_STEP_MS)
+        tidy_step(w);
+    if (bytes < WAL_IDLE)
+        return;
+    pthread_mutex_lock(&w->lock);
+    is_idle = w->waiting == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!is_idle && bytes < WAL_BUSY)
+        return;
+    rc = store_checkpoint(w->store, bytes > WAL_RESET);
+    /* What is in the WAL is safe there; on a full disk it stays until there is room. */
+    if (rc < 0 && rc != ERROR_FULL && rc != ERROR_LOCKED)
+        queue_die(w->queue, "the queue could not be written",
+                  store_why(w->store));
+    atomic_store(&w->queue->wal_bytes, store_wal_bytes(w->store));
+}
