@@ -32,6 +32,9 @@ static verb_fn help_verb, version_verb;
 
 /* clang-format off */
 static const struct verb verbs[] = {
+    { "run", "", run_verb, "the relay, in the foreground",
+      "SIGTERM ends it and awaits deliveries that are past their final dot; SIGHUP\n"
+      "reads the configuration again without dropping a session.\n" },
     { "check", "", check_verb,
       "read the configuration and print every fault as FILE:LINE:COLUMN: text",
       NULL },

@@ -1,0 +1,37 @@
+/*
+ * intake - from accepted connection to queued message.
+ *
+ * Hosts the session engines of one worker: moves bytes between connection and engine,
+ * large content on to the queue in parts while it arrives, and a finished draft into the
+ * queue. The 250 leaves from the callback of the commit and from nowhere else (Q1). All
+ * functions run on the worker's thread.
+ *
+ *   connection --bytes--> session --draft--> queue_put --committed--> session --250-->
+ *
+ * Stops reading a client while its message is being stored, while two parts of its content
+ * are on their way to the disk, and while the queue is behind.
+ */
+#ifndef WAYPOST_INTAKE_H
+#define WAYPOST_INTAKE_H
+
+#include "policy/settings.h"
+#include "relay/net/worker.h"
+
+struct census;
+
+/* Sets w->intake. census is borrowed. */
+void intake_open(struct worker *w, struct census *census);
+/* Takes a connection that census has counted; settings are held for it. */
+void intake_accept(struct intake *i, int fd, struct settings *settings,
+                   size_t listener, const struct host_address *client);
+void intake_tick(struct intake *i);
+/* The queue is no longer behind. */
+void intake_eased(struct intake *i);
+/* The worker's settings have changed: sessions take them for their next transaction. */
+void intake_reload(struct intake *i);
+/* 421 4.3.2 to all; `empty` is called once, when the last session is gone. */
+void intake_shut_down(struct intake *i, void (*empty)(struct worker *w));
+/* No session may be left. */
+void intake_close(struct intake *i);
+
+#endif

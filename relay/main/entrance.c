@@ -1,0 +1,215 @@
+/*
+ * entrance - the listening sockets, and the way from them to a worker.
+ */
+#include "relay/main/entrance.h"
+
+#include "policy/vocabulary/memory.h"
+#include "relay/inbound/intake.h"
+#include "relay/net/listener.h"
+#include "relay/net/log.h"
+#include "relay/net/notify.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LISTENERS_MOST = 64 };
+
+struct entrance {
+    uv_loop_t *loop;
+    struct worker *const *workers;
+    unsigned worker_count, next_worker;
+    struct census *census;
+    struct settings *settings;
+    struct listener *listeners[LISTENERS_MOST];
+    size_t listener_count;
+    struct notify_socket passed[NOTIFY_SOCKETS_MOST]; /* fd -1: in use */
+    size_t passed_count;
+};
+
+/* One connection on its way to a worker. */
+struct arrival {
+    int fd;
+    struct settings *settings;
+    size_t listener;
+    struct host_address client;
+};
+
+struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
+                              unsigned worker_count, struct census *census)
+{
+    struct entrance *e = NEW(struct entrance);
+
+    e->loop = loop;
+    e->workers = workers;
+    e->worker_count = worker_count;
+    e->census = census;
+    e->passed_count =
+        notify_sockets(getenv("LISTEN_FDS"), getenv("LISTEN_FDNAMES"),
+                       getenv("LISTEN_PID"), getpid(), NOTIFY_FIRST_FD,
+                       e->passed, NOTIFY_SOCKETS_MOST);
+    return e;
+}
+
+static void task_accept(struct worker *w, void *arg)
+{
+    struct arrival *a = arg;
+
+    intake_accept(w->intake, a->fd, a->settings, a->listener, &a->client);
+    settings_release(a->settings);
+    free(a);
+}
+
+/* The fewest sessions; among equals, by turns. */
+static struct worker *least_busy(struct entrance *e)
+{
+    struct worker *best = NULL;
+
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        struct worker *w = e->workers[(e->next_worker + i) % e->worker_count];
+
+        if (!best || atomic_load(&w->sessions) < atomic_load(&best->sessions))
+            best = w;
+    }
+    e->next_worker++;
+    return best;
+}
+
+static void turn_away(int fd, const struct host_address *peer)
+{
+    static const char words[] = "421 4.7.0 Too many sessions from your address";
+    struct buffer address = { 0 };
+    struct buffer line = { 0 };
+
+    buffer_printf(&line, "%s\r\n", words);
+    (void)!send(fd, line.at, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)close(fd);
+    host_address_print(&address, peer);
+    log_put(&(struct log_line){
+        .event = LOG_REFUSED, .stage = SPAN("CONNECT"), .host = SPAN("unknown"),
+        .address = buffer_span(&address), .protocol = SPAN("SMTP"),
+        .text = span_of(words) });
+    buffer_fini(&address);
+    buffer_fini(&line);
+}
+
+static void on_accepted(void *user, const struct listener *l, int fd,
+                        const struct host_address *peer)
+{
+    struct entrance *e = user;
+    struct arrival *a;
+    struct worker *w;
+
+    if (!census_enter(e->census, peer, e->settings->limits.sessions_per_client)) {
+        turn_away(fd, peer);
+        return;
+    }
+    a = NEW(struct arrival);
+    *a = (struct arrival){ fd, settings_hold(e->settings), listener_index(l),
+                           *peer };
+    w = least_busy(e);
+    atomic_fetch_add(&w->sessions, 1);
+    worker_post(w, task_accept, a);
+}
+
+/* A socket of the service manager for this listener, or -1. */
+static int find_passed(struct entrance *e, const struct listener_settings *l)
+{
+    for (size_t i = 0; i < e->passed_count; i++) {
+        struct notify_socket *s = &e->passed[i];
+        struct sockaddr_storage address = { 0 };
+        socklen_t len = sizeof address;
+        struct host_address host;
+        uint16_t port;
+        int fd = s->fd;
+
+        if (fd < 0 || getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+            continue;
+        host_address_from_socket(&host, &port, &address);
+        if (!span_is(s->name, l->title) &&
+            !(port == l->port && host_address_is(&host, &l->host)))
+            continue;
+        s->fd = -1;
+        return fd;
+    }
+    return -1;
+}
+
+/* Out of those that are open, if its address is among them. */
+static struct listener *take_open(struct entrance *e,
+                                  const struct listener_settings *l)
+{
+    for (size_t k = 0; k < e->listener_count; k++) {
+        struct listener *open = e->listeners[k];
+
+        if (open && listener_is_at(open, &l->host, l->port)) {
+            e->listeners[k] = NULL;
+            return open;
+        }
+    }
+    return NULL;
+}
+
+static void close_rest(struct entrance *e)
+{
+    for (size_t k = 0; k < e->listener_count; k++)
+        if (e->listeners[k])
+            listener_close(e->listeners[k]);
+    e->listener_count = 0;
+}
+
+static void complain(struct buffer *out_why, const struct listener_settings *l,
+                     int rc)
+{
+    if (out_why->len)
+        return;
+    buffer_printf(out_why, "%s:%u:%u: cannot listen on %.*s: %s",
+                  l->place.file ? l->place.file : "built-in configuration",
+                  l->place.line, l->place.column, SPAN_FMT(l->address),
+                  error_text(rc));
+}
+
+int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why)
+{
+    struct listener *now[LISTENERS_MOST];
+    size_t count = 0;
+    int failed = 0, rc;
+
+    for (size_t i = 0; i < s->listener_count && count < LISTENERS_MOST; i++) {
+        const struct listener_settings *l = &s->listeners[i];
+        struct listener *open = take_open(e, l);
+
+        if (!open && (rc = listener_open(&open, e->loop, &l->host, l->port,
+                                         find_passed(e, l), on_accepted, e)) < 0) {
+            complain(out_why, l, rc);
+            failed = rc;
+            continue;
+        }
+        listener_set_index(open, i);
+        now[count++] = open;
+    }
+    close_rest(e);
+    memcpy(e->listeners, now, count * sizeof *now);
+    e->listener_count = count;
+    settings_hold(s);
+    settings_release(e->settings);
+    e->settings = s;
+    return failed;
+}
+
+void entrance_close(struct entrance *e)
+{
+    close_rest(e);
+}
+
+void entrance_free(struct entrance *e)
+{
+    if (!e)
+        return;
+    ASSERT(e->listener_count == 0);
+    for (size_t i = 0; i < e->passed_count; i++)
+        if (e->passed[i].fd >= 0)
+            (void)close(e->passed[i].fd);
+    settings_release(e->settings);
+    free(e);
+}

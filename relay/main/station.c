@@ -1,0 +1,460 @@
+/*
+ * station - the running relay: one queue, its workers, its listeners.
+ */
+#include "relay/main/station.h"
+
+#include "policy/route.h"
+#include "policy/vocabulary/memory.h"
+#include "queue/queue.h"
+#include "relay/admin/admin.h"
+#include "relay/inbound/intake.h"
+#include "relay/main/configuration.h"
+#include "relay/main/entrance.h"
+#include "relay/net/census.h"
+#include "relay/net/log.h"
+#include "relay/net/notify.h"
+#include "relay/net/resolver.h"
+#include "relay/net/worker.h"
+#include "relay/outbound/delivery.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { WORKERS_MOST = 64, OWN_ADDRESSES_MOST = 64 };
+
+struct station {
+    const struct verb_call *call;
+    struct settings *settings;
+    uv_loop_t loop;
+    uv_async_t wake;              /* a worker has ended */
+    uv_signal_t term, interrupt, hangup;
+    uv_timer_t watchdog;
+    uv_check_t turn;
+    struct queue *queue;
+    struct admin *admin;
+    struct census *census;
+    struct entrance *entrance;
+    struct notify notify;
+    struct worker *workers[WORKERS_MOST];
+    unsigned worker_count;
+    atomic_uint ended;            /* workers whose mail is all put away */
+    bool is_ending, is_over;
+    int exit_code;
+};
+
+/* ---------------------------------------------------- what the queue asks ---- */
+
+static void route_lane(void *user, struct span lane, struct queue_destination *out)
+{
+    const struct settings *s = user;
+    const struct route *r = route_of_lane(s, lane);
+
+    out->connections = r ? r->connections : 1;
+    if (r)
+        destination_name(r, lane, &out->name);
+    else
+        buffer_put_string(&out->name, "none");
+}
+
+static void notice(void *user, enum queue_notice kind, const char *text)
+{
+    static const enum log_event events[] = {
+        [QUEUE_INFO] = LOG_NOTE,
+        [QUEUE_WARNING] = LOG_WARNING,
+        [QUEUE_FATAL] = LOG_FATAL,
+    };
+
+    (void)user;
+    log_text(events[kind], "%s", text);
+    if (kind != QUEUE_FATAL)
+        return;
+    log_flush();
+    _exit(EX_TEMPFAIL); /* nothing more may be acknowledged */
+}
+
+/* ------------------------------------------------------------- workers ---- */
+
+static void worker_alarm(void *user, struct queue_work *work)
+{
+    delivery_alarm(user, work);
+}
+
+static void worker_eased(void *user)
+{
+    intake_eased(((struct worker *)user)->intake);
+}
+
+static const struct queue_port_events worker_events = {
+    .wake = worker_wake,
+    .slot_opened = delivery_slot_opened,
+    .slot_ready = delivery_slot_ready,
+    .slot_ended = delivery_slot_ended,
+    .alarm = worker_alarm,
+    .eased = worker_eased,
+};
+
+static void on_worker_tick(struct worker *w)
+{
+    intake_tick(w->intake);
+    delivery_tick(w->delivery);
+}
+
+/* The addresses we listen on; mail for them would come back to us. */
+static size_t own_addresses(const struct settings *s, struct host_address *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->listener_count && n < OWN_ADDRESSES_MOST; i++)
+        out[n++] = s->listeners[i].host;
+    return n;
+}
+
+static int give_resolver(struct worker *w, struct settings *s,
+                         struct buffer *out_why)
+{
+    struct host_address own[OWN_ADDRESSES_MOST];
+
+    return resolver_open(&w->resolver, &w->loop, &(struct resolver_options){
+        .settings = &s->resolver, .hostname = s->hostname,
+        .own_addresses = own, .own_count = own_addresses(s, own) }, out_why);
+}
+
+static int open_worker(struct station *st, unsigned index,
+                       struct buffer *out_why)
+{
+    struct worker *w = NEW(struct worker);
+    int rc = worker_init(w, index, st->queue, &worker_events, st->settings);
+
+    if (rc < 0) {
+        buffer_printf(out_why, "worker: %s", error_text(rc));
+        return rc;
+    }
+    intake_open(w, st->census);
+    delivery_open(w);
+    w->on_tick = on_worker_tick;
+    st->workers[index] = w;
+    if ((rc = give_resolver(w, st->settings, out_why)) < 0)
+        return rc;
+    return worker_start(w);
+}
+
+static int open_workers(struct station *st, struct buffer *out_why)
+{
+    unsigned wanted = st->settings->workers;
+    int rc;
+
+    if (wanted == 0)
+        wanted = uv_available_parallelism();
+    if (wanted > WORKERS_MOST)
+        wanted = WORKERS_MOST;
+    for (; st->worker_count < wanted; st->worker_count++)
+        if ((rc = open_worker(st, st->worker_count, out_why)) < 0)
+            return rc;
+    return 0;
+}
+
+/* The end of a worker, step by step on its own thread. */
+
+static void on_resolver_closed(void *user)
+{
+    struct worker *w = user;
+    struct station *st = w->owner;
+
+    intake_close(w->intake);
+    delivery_close(w->delivery);
+    worker_stop(w);
+    atomic_fetch_add(&st->ended, 1);
+    (void)uv_async_send(&st->wake);
+}
+
+static void on_side_empty(struct worker *w)
+{
+    if (++w->sides_empty == 2)
+        resolver_close(w->resolver, on_resolver_closed, w);
+}
+
+static void task_shut_down(struct worker *w, void *arg)
+{
+    struct station *st = arg;
+
+    w->owner = st;
+    intake_shut_down(w->intake, on_side_empty);
+    delivery_shut_down(w->delivery, st->settings->drain_ms, on_side_empty);
+}
+
+/* -------------------------------------------------------------- reload ---- */
+
+static void task_reload(struct worker *w, void *arg)
+{
+    struct settings *s = arg;
+
+    settings_release(w->settings);
+    w->settings = s;
+    resolver_flush(w->resolver);
+    intake_reload(w->intake);
+}
+
+static void log_lines(enum log_event event, struct buffer *lines)
+{
+    struct span rest = buffer_span(lines);
+
+    while (rest.len) {
+        struct span line = span_split(rest, '\n', &rest);
+
+        log_text(event, "%.*s", SPAN_FMT(line));
+    }
+}
+
+static void reload(struct station *st)
+{
+    struct buffer faults = { 0 }, warnings = { 0 }, why = { 0 };
+    struct settings *s = configuration_read(st->call, &faults, &warnings);
+
+    log_lines(LOG_WARNING, &warnings);
+    if (!s) {
+        log_lines(LOG_WARNING, &faults);
+        log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
+    } else {
+        s->epoch = st->settings->epoch + 1;
+        if (entrance_open(st->entrance, s, &why) < 0)
+            log_text(LOG_WARNING, "%s", buffer_string(&why));
+        queue_reroute(st->queue, route_lane, s);
+        for (unsigned i = 0; i < st->worker_count; i++)
+            worker_post(st->workers[i], task_reload, settings_hold(s));
+        log_open(s->log.form, s->log.tag, s->log.syslog);
+        settings_release(st->settings);
+        st->settings = s;
+        log_text(LOG_NOTE, "configuration reloaded");
+    }
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+    buffer_fini(&why);
+}
+
+/* ----------------------------------------------------------- main loop ---- */
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* All workers have put their mail away: the queue is last. */
+static void end_loop(struct station *st)
+{
+    st->is_over = true;
+    for (unsigned i = 0; i < st->worker_count; i++)
+        worker_join(st->workers[i]);
+    if (st->admin)
+        admin_close(st->admin, NULL, NULL);
+    st->admin = NULL;
+    uv_close((uv_handle_t *)&st->wake, NULL);
+    uv_close((uv_handle_t *)&st->term, NULL);
+    uv_close((uv_handle_t *)&st->interrupt, NULL);
+    uv_close((uv_handle_t *)&st->hangup, NULL);
+    uv_close((uv_handle_t *)&st->watchdog, NULL);
+    uv_close((uv_handle_t *)&st->turn, NULL);
+}
+
+static void shut_down(struct station *st)
+{
+    if (st->is_ending)
+        return;
+    st->is_ending = true;
+    notify_stopping(&st->notify);
+    log_text(LOG_STOPPED, "stopping: waiting at most %lld s for deliveries",
+             (long long)(st->settings->drain_ms / 1000));
+    if (st->entrance)
+        entrance_close(st->entrance);
+    queue_stop_claims(st->queue);
+    for (unsigned i = 0; i < st->worker_count; i++)
+        worker_post(st->workers[i], task_shut_down, st);
+    if (st->worker_count == 0)
+        end_loop(st);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct station *st = handle->data;
+
+    if (st->is_ending && !st->is_over &&
+        atomic_load(&st->ended) == st->worker_count)
+        end_loop(st);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct station *st = handle->data;
+
+    if (number != SIGHUP) {
+        shut_down(st);
+        return;
+    }
+    if (st->is_ending)
+        return;
+    notify_reloading(&st->notify, uv_hrtime() / 1000);
+    reload(st);
+    notify_ready(&st->notify);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    struct station *st = timer->data;
+
+    notify_watchdog(&st->notify);
+}
+
+static void on_turn(uv_check_t *handle)
+{
+    (void)handle;
+    log_flush();
+}
+
+static void open_loop(struct station *st)
+{
+    uint64_t watchdog_ms = (uint64_t)notify_watchdog_ms(
+        getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), getpid());
+
+    ASSERT(uv_loop_init(&st->loop) == 0);
+    ASSERT(uv_async_init(&st->loop, &st->wake, on_wake) == 0);
+    (void)uv_signal_init(&st->loop, &st->term);
+    (void)uv_signal_init(&st->loop, &st->interrupt);
+    (void)uv_signal_init(&st->loop, &st->hangup);
+    (void)uv_timer_init(&st->loop, &st->watchdog);
+    (void)uv_check_init(&st->loop, &st->turn);
+    st->wake.data = st->term.data = st->interrupt.data = st->hangup.data = st;
+    st->watchdog.data = st;
+    (void)uv_signal_start(&st->term, on_signal, SIGTERM);
+    (void)uv_signal_start(&st->interrupt, on_signal, SIGINT);
+    (void)uv_signal_start(&st->hangup, on_signal, SIGHUP);
+    if (watchdog_ms)
+        (void)uv_timer_start(&st->watchdog, on_watchdog, 0, watchdog_ms);
+    (void)uv_check_start(&st->turn, on_turn);
+}
+
+static void raise_limits(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int open_queue(struct station *st, struct buffer *out_why)
+{
+    const struct settings *s = st->settings;
+    char *path = span_dup(s->queue.path);
+    int rc = configuration_make_folder(s->queue.path);
+
+    if (rc < 0)
+        buffer_printf(out_why, "the folder of %s: %s", path, error_text(rc));
+    else
+        rc = queue_open(&st->queue, &(struct queue_options){
+            .path = path, .reserve_bytes = s->queue.reserve_bytes,
+            .history_ms = s->queue.history_ms, .route = route_lane,
+            .route_user = st->settings, .notice = notice }, out_why);
+    free(path);
+    return rc;
+}
+
+static void tell_status(void *user, struct admin_status *out)
+{
+    const struct station *st = user;
+
+    out->workers = st->worker_count;
+    out->sessions = 0;
+    for (unsigned i = 0; i < st->worker_count; i++)
+        out->sessions += atomic_load(&st->workers[i]->sessions);
+    out->epoch = st->settings->epoch;
+    out->is_stopping = st->is_ending;
+}
+
+static int open_admin(struct station *st, struct buffer *out_why)
+{
+    if (st->settings->admin.socket.len == 0)
+        return 0;
+    return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
+        .socket = st->settings->admin.socket, .status = tell_status,
+        .user = st }, out_why);
+}
+
+static int open_all(struct station *st, struct buffer *out_why)
+{
+    int rc;
+
+    if ((rc = open_queue(st, out_why)) < 0)
+        return rc;
+    if ((rc = open_workers(st, out_why)) < 0)
+        return rc;
+    st->entrance = entrance_new(&st->loop, st->workers, st->worker_count,
+                                st->census);
+    if ((rc = entrance_open(st->entrance, st->settings, out_why)) < 0)
+        return rc;
+    return open_admin(st, out_why);
+}
+
+static void announce(struct station *st)
+{
+    for (size_t i = 0; i < st->settings->listener_count; i++)
+        log_text(LOG_STARTED, "listening on %.*s",
+                 SPAN_FMT(st->settings->listeners[i].address));
+    log_text(LOG_STARTED,
+             "Waypost " WAYPOST_VERSION " is ready: %u workers, queue %.*s",
+             st->worker_count, SPAN_FMT(st->settings->queue.path));
+    notify_ready(&st->notify);
+}
+
+static void free_all(struct station *st)
+{
+    for (unsigned i = 0; i < st->worker_count; i++) {
+        worker_fini(st->workers[i]);
+        free(st->workers[i]);
+    }
+    if (st->queue)
+        queue_close(st->queue);
+    entrance_free(st->entrance);
+    census_free(st->census);
+    notify_fini(&st->notify);
+    settings_release(st->settings);
+    free(st);
+}
+
+int station_run(const struct verb_call *call, struct settings *take_settings)
+{
+    struct station *st = NEW(struct station);
+    struct buffer why = { 0 };
+    int code = EX_OK;
+
+    st->call = call;
+    st->settings = take_settings;
+    st->settings->epoch = 1;
+    st->census = census_new();
+    raise_limits();
+    if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
+        log_text(LOG_WARNING, "the service manager cannot be told how we are");
+    open_loop(st);
+    if (open_all(st, &why) < 0) {
+        log_text(LOG_FATAL, "%s", buffer_string(&why));
+        code = EX_TEMPFAIL;
+        if (st->queue)
+            shut_down(st);
+        else
+            uv_walk(&st->loop, close_handle, NULL);
+    } else {
+        announce(st);
+    }
+    (void)uv_run(&st->loop, UV_RUN_DEFAULT);
+    ASSERT(uv_loop_close(&st->loop) == 0);
+    buffer_fini(&why);
+    log_text(LOG_STOPPED, "stopped");
+    free_all(st);
+    log_flush();
+    return code;
+}

@@ -1,0 +1,60 @@
+/*
+ * conn - one TCP connection on a worker's loop.
+ *
+ * Input is shown to the owner as it comes, borrowed from the worker's read buffer; what
+ * the owner does not consume is kept and reading stops until conn_resume. Output is
+ * written at once as far as the socket takes it, the rest is kept. One way to die:
+ * conn_close, in any state and as often as one likes; `closed` comes once, later, and
+ * is the only place that may free the owner.
+ */
+#ifndef WAYPOST_CONN_H
+#define WAYPOST_CONN_H
+
+#include "policy/vocabulary/buffer.h"
+#include "relay/net/worker.h"
+
+#include <uv.h>
+
+struct conn;
+
+struct conn_events {
+    /* Answers how much was consumed. Less than all: reading stops until conn_resume. */
+    size_t (*input)(void *user, struct span in);
+    /* The peer has shut its writing side (rc 0), or the connection broke. */
+    void (*ended)(void *user, int rc);
+    /* Everything written so far has left. Only after a write that had to wait. */
+    void (*drained)(void *user);
+    void (*closed)(void *user);
+};
+
+struct conn {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    struct worker *worker;
+    const struct conn_events *events;
+    void *user;
+    struct buffer waiting;        /* input not consumed yet */
+    char *out;                    /* being written by libuv */
+    size_t out_len;
+    struct buffer next;           /* to be written after it */
+    bool is_reading, is_ended, is_lingering, is_closing;
+};
+
+/* Takes a connected, nonblocking fd; reading starts. On failure the fd is gone, and
+ * conn_close must be called all the same. */
+MUST int conn_open(struct conn *c, struct worker *w, int fd,
+                   const struct conn_events *events, void *user);
+/* Shows what waits again, then reads on. May call input before it returns. */
+void conn_resume(struct conn *c);
+void conn_pause(struct conn *c);
+/* Sends all of b and clears it; 0, or the connection is broken. */
+int conn_send(struct conn *c, struct buffer *b);
+/* Bytes not yet taken by the socket. */
+size_t conn_unsent(const struct conn *c);
+/* Closes after what is unsent has left: shuts our side and gives the peer a moment, so
+ * that a reset does not eat our last words. */
+void conn_finish(struct conn *c);
+void conn_close(struct conn *c);
+
+#endif

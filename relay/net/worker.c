@@ -1,0 +1,157 @@
+/*
+ * worker - one thread, one loop, and the mail that lives on it.
+ */
+#include "relay/net/worker.h"
+
+#include "policy/vocabulary/memory.h"
+#include "relay/net/log.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct worker_task {
+    struct worker_task *next;
+    worker_task_fn *fn;
+    void *arg;
+};
+
+int64_t wall_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t wall_ms(void)
+{
+    return wall_us() / 1000;
+}
+
+void worker_wake(void *worker)
+{
+    struct worker *w = worker;
+
+    (void)uv_async_send(&w->wake);
+}
+
+void worker_post(struct worker *w, worker_task_fn *fn, void *arg)
+{
+    struct worker_task *t = NEW(struct worker_task);
+
+    t->fn = fn;
+    t->arg = arg;
+    uv_mutex_lock(&w->lock);
+    *w->tasks_end = t;
+    w->tasks_end = &t->next;
+    uv_mutex_unlock(&w->lock);
+    worker_wake(w);
+}
+
+static void run_tasks(struct worker *w)
+{
+    struct worker_task *t;
+
+    uv_mutex_lock(&w->lock);
+    t = w->tasks;
+    w->tasks = NULL;
+    w->tasks_end = &w->tasks;
+    uv_mutex_unlock(&w->lock);
+    while (t) {
+        struct worker_task *next = t->next;
+
+        t->fn(w, t->arg);
+        free(t);
+        t = next;
+    }
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct worker *w = handle->data;
+
+    run_tasks(w);
+    if (w->port)
+        queue_port_drain(w->port);
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    struct worker *w = handle->data;
+
+    if (w->on_tick)
+        w->on_tick(w);
+}
+
+static void on_turn(uv_check_t *handle)
+{
+    (void)handle;
+    log_flush();
+}
+
+int worker_init(struct worker *w, unsigned index, struct queue *queue,
+                const struct queue_port_events *events,
+                struct settings *settings)
+{
+    int rc;
+
+    *w = (struct worker){ .index = index, .queue = queue };
+    if ((rc = uv_loop_init(&w->loop)) < 0)
+        return rc;
+    if ((rc = uv_mutex_init(&w->lock)) < 0)
+        return rc;
+    w->tasks_end = &w->tasks;
+    w->settings = settings_hold(settings);
+    if ((rc = uv_async_init(&w->loop, &w->wake, on_wake)) < 0)
+        return rc;
+    (void)uv_timer_init(&w->loop, &w->tick);
+    (void)uv_check_init(&w->loop, &w->turn);
+    w->wake.data = w->tick.data = w->turn.data = w;
+    (void)uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
+    (void)uv_check_start(&w->turn, on_turn);
+    w->port = queue_port_open(queue, events, w);
+    return 0;
+}
+
+static void thread_main(void *arg)
+{
+    struct worker *w = arg;
+
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    log_flush();
+}
+
+/* Signals belong to the main loop. */
+int worker_start(struct worker *w)
+{
+    sigset_t all, before;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = uv_thread_create(&w->thread, thread_main, w);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+void worker_stop(struct worker *w)
+{
+    queue_port_close(w->port);
+    w->port = NULL;
+    uv_close((uv_handle_t *)&w->wake, NULL);
+    uv_close((uv_handle_t *)&w->tick, NULL);
+    uv_close((uv_handle_t *)&w->turn, NULL);
+}
+
+void worker_join(struct worker *w)
+{
+    (void)uv_thread_join(&w->thread);
+}
+
+void worker_fini(struct worker *w)
+{
+    ASSERT(uv_loop_close(&w->loop) == 0);
+    uv_mutex_destroy(&w->lock);
+    settings_release(w->settings);
+}

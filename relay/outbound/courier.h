@@ -1,0 +1,34 @@
+/*
+ * courier - one slot, one connection at a time, one message after the other.
+ *
+ *   LOOKING --addresses--> RACING --connected--> TALKING <--work--> PARKED
+ *      |                     |  ^                  |                  |
+ *      |   no more hosts     |  +---- next host ---+                  |
+ *      v                     v                     v                  v
+ *   (verdict for all work) FAILED                ENDING <---- idle ---+
+ *
+ * LOOKING: names are being looked up. RACING: addresses of one host are tried.
+ * TALKING: a client engine has the connection. PARKED: greeted, nothing to send.
+ * ENDING: our last words are on their way; then the slot is given back.
+ * READING: the beginning of large content is fetched, for a report that may be owed.
+ *
+ * A name that can never work (no such domain, null MX) or a missing route is a verdict: the
+ * work of the slot is claimed and settled with it, no connection is made.
+ */
+#ifndef WAYPOST_COURIER_H
+#define WAYPOST_COURIER_H
+
+#include "relay/outbound/delivery.h"
+
+/* Begins with a slot; it ends by itself and gives the slot back. */
+void courier_open(struct delivery *d, struct queue_slot *slot);
+/* There may be work. */
+void courier_ready(struct courier *c);
+/* No more work, please: closes as soon as it is idle. */
+void courier_end(struct courier *c);
+/* Going down: cut unless it is past a final dot. */
+void courier_cut(struct courier *c, bool even_past_dot);
+void courier_tick(struct courier *c, int64_t now_ms);
+struct courier *courier_next(const struct courier *c);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * settlement - what becomes of each recipient of a work.
+ *
+ * Gathers outcomes, asks policy when the next attempt is due, composes the delivery report
+ * where one is owed, and hands all of it to the queue as one settle (Q2); then logs it.
+ * RFC 3464 reports go to every sender but <>.
+ */
+#ifndef WAYPOST_SETTLEMENT_H
+#define WAYPOST_SETTLEMENT_H
+
+#include "policy/settings.h"
+#include "policy/vocabulary/arena.h"
+#include "queue/queue.h"
+#include "relay/net/worker.h"
+#include "relay/outbound/client.h"
+
+struct settlement {
+    struct worker *worker;
+    struct settings *settings;
+    const struct route *route;    /* NULL: none; the global retry settings hold */
+    struct queue_work *work;
+    struct queue_result *results; /* one for each recipient, in texts */
+    bool *is_remote;              /* the reply was said by a peer */
+    struct arena texts;
+    struct span head;             /* the content or its beginning, for a report */
+    bool head_is_whole;
+    int64_t claimed_ms;
+    int64_t connect_ms;           /* how long connecting took, for the first message */
+    struct span relay;            /* "host[ip]:25", or empty */
+    uint32_t conn_use;
+};
+
+/* All recipients begin as freed. Owns the work from now on; settings are borrowed. */
+void settlement_begin(struct settlement *s, struct worker *w,
+                      struct settings *settings, const struct route *route,
+                      struct queue_work *take_work);
+/* Records what was said about recipient i; texts are copied. is_last: no other host will
+ * be tried in this attempt. */
+void settlement_note(struct settlement *s, size_t i,
+                     const struct client_outcome *outcome, struct span host,
+                     bool is_remote);
+/* Keeps recipient i, held, with a reason of ours. */
+void settlement_hold(struct settlement *s, size_t i, struct span reason);
+/* Alarm work: expiry or delay notice for those whose time has come. */
+void settlement_alarms(struct settlement *s);
+/* Settles, reports, logs; the work is gone. */
+void settlement_end(struct settlement *s);
+
+#endif
