@@ -29,7 +29,8 @@ struct visit {
     struct intake *intake;
     struct settings *settings;
     const struct listener_settings *listener; /* in settings */
-    struct queue_body *body;      /* content that left memory already */
+    struct queue_body *body;      /* content that left memory already ... */
+    uint64_t body_id;             /* ... of this message */
     struct host_address client;
     uint64_t token;
     int64_t cut_ms;               /* when a lingering connection is closed */
@@ -183,8 +184,10 @@ static void move_content(struct visit *v, struct draft *d)
 
     if (c->len == 0)
         return;
-    if (!v->body)
+    if (!v->body) {
         v->body = queue_body_open(v->intake->worker->port, d->id);
+        v->body_id = d->id;
+    }
     d->taken_bytes += c->len;
     v->appends++;
     queue_body_append(v->body, c->at, c->len, on_appended, v->token);
@@ -327,11 +330,10 @@ static void attend(struct visit *v)
 {
     struct draft *d = session_draft(v->session);
 
+    if (v->body && (!d || d->id != v->body_id))
+        forget_body(v); /* refused at its end, or cut */
     if (d && session_in_content(v->session) && d->content.len > CONTENT_SMALL)
         move_content(v, d);
-    else if (v->body && (!d || !session_in_content(v->session)) &&
-             session_wants(v->session) != SESSION_STORES)
-        forget_body(v); /* refused at its end, or cut */
     if (session_wants(v->session) == SESSION_STORES && !v->is_storing)
         store(v);
     if (conn_send(&v->conn, session_output(v->session)) < 0)
