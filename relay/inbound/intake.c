@@ -36,6 +36,7 @@ struct visit {
     int64_t cut_ms;               /* when a lingering connection is closed */
     unsigned appends;             /* parts under way */
     bool is_storing;              /* a put is under way */
+    bool is_counted;              /* by the census */
     bool is_pumping;
     struct visit *next, **here;
 };
@@ -135,6 +136,14 @@ static void forget_body(struct visit *v)
     v->body = NULL;
 }
 
+/* Before the last words are sent: who has read them may come again at once. */
+static void uncount(struct visit *v)
+{
+    if (v->is_counted)
+        census_leave(v->intake->census, &v->client);
+    v->is_counted = false;
+}
+
 static void visit_closed(void *user)
 {
     struct visit *v = user;
@@ -144,7 +153,7 @@ static void visit_closed(void *user)
     if (v->next)
         v->next->here = v->here;
     forget_body(v);
-    census_leave(i->census, &v->client);
+    uncount(v);
     registry_drop(&i->registry, v->token);
     session_free(v->session);
     settings_release(v->settings);
@@ -336,6 +345,8 @@ static void attend(struct visit *v)
         move_content(v, d);
     if (session_wants(v->session) == SESSION_STORES && !v->is_storing)
         store(v);
+    if (session_wants(v->session) == SESSION_CLOSES)
+        uncount(v);
     if (conn_send(&v->conn, session_output(v->session)) < 0)
         conn_close(&v->conn);
     else
@@ -436,6 +447,7 @@ void intake_accept(struct intake *i, int fd, struct settings *settings,
 
     v->intake = i;
     v->client = *client;
+    v->is_counted = true;
     v->settings = settings_hold(settings);
     v->listener = &v->settings->listeners[listener];
     v->world = (struct session_world){ world_new_id, world_has_room,

@@ -266,7 +266,7 @@ static void shut_down(struct station *st)
         return;
     st->is_ending = true;
     notify_stopping(&st->notify);
-    log_text(LOG_STOPPED, "stopping: waiting at most %lld s for deliveries",
+    log_text(LOG_NOTE, "stopping: waiting at most %lld s for deliveries",
              (long long)(st->settings->drain_ms / 1000));
     if (st->entrance)
         entrance_close(st->entrance);
@@ -453,7 +453,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
     (void)uv_run(&st->loop, UV_RUN_DEFAULT);
     ASSERT(uv_loop_close(&st->loop) == 0);
     buffer_fini(&why);
-    log_text(LOG_STOPPED, "stopped");
+    log_text(LOG_STOPPED, "all mail is put away");
     free_all(st);
     log_flush();
     return code;
