@@ -461,7 +461,7 @@ static void visit_closed(void *user)
     c->is_connected = false;
     if (c->phase == PHASE_READING)
         return; /* the work in hand goes on: see on_head */
-    client_lost(c->client, SPAN("connection lost"), wall_ms());
+    client_lost(c->client, SPAN(""), wall_ms());
     if (c->has_work && client_wants(c->client) == CLIENT_DONE)
         outcomes_ready(c);
     session_over(c);
@@ -783,7 +783,7 @@ static void visit_ended(void *user, int rc)
 {
     struct courier *c = user;
 
-    client_lost(c->client, span_of(rc ? uv_strerror(rc) : "connection closed"),
+    client_lost(c->client, span_of(rc ? uv_strerror(rc) : ""),
                 wall_ms());
     if (c->phase == PHASE_READING)
         return; /* the work in hand goes on: see on_head */
