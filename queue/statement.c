@@ -137,7 +137,14 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_NEXT_DUE]    = { R,
         "SELECT due_ms FROM recipient INDEXED BY recipient_due"
         " WHERE lane=?1 AND due_ms>?2 ORDER BY due_ms LIMIT 1" },
-    /* few alarms among many messages: the index, then the first few by id */
+    /* few alarms among many messages: the index, then the first few by id; many: along
+     * the ids, where the next is never far */
+    [COUNT_ALARMS]     = { R,
+        "SELECT count(*) FROM (SELECT 1 FROM message INDEXED BY message_alarm"
+        " WHERE alarm_ms<=?1 LIMIT ?2)" },
+    [READ_MANY_ALARMS] = { R,
+        "SELECT id FROM message NOT INDEXED"
+        " WHERE alarm_ms<=?1 AND id>?2 ORDER BY id LIMIT ?3" },
     [READ_ALARMS]      = { R,
         "SELECT id FROM message INDEXED BY message_alarm"
         " WHERE alarm_ms<=?1 AND id>?2 ORDER BY id LIMIT ?3" },

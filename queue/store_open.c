@@ -210,7 +210,7 @@ int store_open(struct store **out_s, const char *path, struct buffer *out_why,
     int rc;
 
     s->lock_fd = -1;
-    s->trail.cap = STORE_TRAIL * 2;
+    s->trail.cap = (size_t)STORE_TRAIL * 2;
     if ((rc = take_lock(s, path, out_why)) < 0)
         goto fail;
     store_check_folder(path, out_notices);

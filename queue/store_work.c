@@ -15,6 +15,9 @@
 
 #include <stdlib.h>
 
+/* From so many on, alarms are looked for along the ids. */
+enum { MANY_ALARMS = 5000 };
+
 struct page_row {
     struct queue_recipient recipient; /* spans in the page's arena */
     uint64_t message;
@@ -95,6 +98,8 @@ static void page_gather(struct page *page)
 {
     struct page_row *rows = page->rows;
 
+    if (page->count == 0)
+        return;
     qsort(rows, page->count, sizeof *rows, by_message);
     for (size_t i = 0; i < page->count; i++)
         rows[i].lead = i && rows[i].message == rows[i - 1].message
@@ -294,22 +299,45 @@ static int read_alarm(struct store_reader *r, uint64_t message,
     return rc;
 }
 
+/* The next ids whose alarm has come. */
+static int find_alarms(struct store_reader *r, int64_t now_ms,
+                       uint64_t after_message, uint32_t limit, uint64_t *ids,
+                       uint32_t *out_count)
+{
+    sqlite3_stmt *count = database_statement(&r->db, COUNT_ALARMS);
+    enum statement which;
+    uint32_t found = 0;
+    sqlite3_stmt *st;
+    int rc;
+
+    bind_number(count, 1, now_ms);
+    bind_number(count, 2, MANY_ALARMS);
+    if ((rc = database_step(&r->db, COUNT_ALARMS)) <= 0)
+        return rc;
+    which =
+        column_number(count, 0) == MANY_ALARMS ? READ_MANY_ALARMS : READ_ALARMS;
+    database_reset(&r->db, COUNT_ALARMS);
+    st = database_statement(&r->db, which);
+    bind_number(st, 1, now_ms);
+    bind_number(st, 2, (int64_t)after_message);
+    bind_number(st, 3, limit);
+    while ((rc = database_step(&r->db, which)) == 1)
+        ids[found++] = (uint64_t)column_number(st, 0);
+    *out_count = found;
+    return rc;
+}
+
 int store_read_alarms(struct store_reader *r, int64_t now_ms,
                       uint64_t after_message, uint32_t limit,
                       store_work_fn *each, void *user)
 {
-    sqlite3_stmt *st = database_statement(&r->db, READ_ALARMS);
     uint64_t *ids = NEW_ARRAY(uint64_t, limit);
     uint32_t count = 0;
     int rc, end;
 
     if ((rc = database_run(&r->db, BEGIN_READ)) < 0)
         goto out;
-    bind_number(st, 1, now_ms);
-    bind_number(st, 2, (int64_t)after_message);
-    bind_number(st, 3, limit);
-    while ((rc = database_step(&r->db, READ_ALARMS)) == 1)
-        ids[count++] = (uint64_t)column_number(st, 0);
+    rc = find_alarms(r, now_ms, after_message, limit, ids, &count);
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = read_alarm(r, ids[i], each, user);
     end = database_run(&r->db, COMMIT_READ);

@@ -120,6 +120,47 @@ static void due_recipients_come_in_pages_gathered_by_message(void **state)
     works_free(&w);
 }
 
+static void pages_lose_nothing_among_equal_due_times(void **state)
+{
+    struct bench *b = *state;
+    struct store_cursor cursor = { 0 };
+    struct works w = { 0 };
+    bool has_more = true;
+    struct sample p;
+    int64_t lane;
+
+    for (uint64_t id = 1; id <= 3; id++)
+        put(b, sample_of(&p, id, 2));
+    lane = lane_of(b, "example.org");
+    while (has_more)
+        assert_int_equal(store_read_due(b->r, lane, T0, &cursor, 1, keep_work,
+                                        &w, &has_more),
+                         0);
+    assert_int_equal(w.count, 6);
+    for (size_t i = 0; i < w.count; i++) {
+        assert_int_equal(w.at[i]->message, i / 2 + 1);
+        assert_int_equal(w.at[i]->recipients[0].number, i % 2);
+    }
+    works_free(&w);
+}
+
+static void works_come_in_the_order_in_which_they_are_due(void **state)
+{
+    struct bench *b = *state;
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    sample_of(&p, 2, 1);
+    p.recipients[0].due_ms = T0 - 1;
+    put(b, &p);
+    read_due(b, "example.org", T0, &w);
+    assert_int_equal(w.count, 2);
+    assert_int_equal(w.at[0]->message, 2);
+    assert_int_equal(w.at[1]->message, 1);
+    works_free(&w);
+}
+
 static void a_deferral_moves_the_due_time_and_adds_to_the_trail(void **state)
 {
     struct bench *b = *state;
@@ -235,6 +276,34 @@ static void an_alarm_comes_once_for_each_message_and_moves_on(void **state)
     assert_int_equal(w.at[0]->message, 6);
     read_alarms(b, T0 + 5 * (int64_t)DAY, &w);
     assert_int_equal(w.count, 2);
+    works_free(&w);
+}
+
+static void many_alarms_come_in_the_same_order_as_few(void **state)
+{
+    struct bench *b = *state;
+    struct works w = { 0 };
+    struct sample p;
+
+    assert_int_equal(store_begin(b->s), 0);
+    for (uint64_t id = 1; id <= 5001; id++) {
+        sample_of(&p, id, 1);
+        p.recipients[0].warn_ms = T0 + 10000 - (int64_t)id;
+        assert_int_equal(store_put(b->s, &p.message, p.checksum, false), 0);
+    }
+    assert_int_equal(store_commit(b->s), 0);
+    /* Few: those with the largest ids. */
+    assert_int_equal(store_read_alarms(b->r, T0 + 5002, 4999, 3, keep_work, &w),
+                     0);
+    assert_int_equal(w.count, 2);
+    assert_int_equal(w.at[0]->message, 5000);
+    assert_int_equal(w.at[1]->message, 5001);
+    works_free(&w);
+    assert_int_equal(store_read_alarms(b->r, T0 + 10000, 4, 2, keep_work, &w),
+                     0);
+    assert_int_equal(w.count, 2);
+    assert_int_equal(w.at[0]->message, 5);
+    assert_int_equal(w.at[1]->message, 6);
     works_free(&w);
 }
 
@@ -397,10 +466,13 @@ int main(void)
         T(a_put_message_is_read_back_as_it_was),
         T(the_last_settled_recipient_takes_the_message_along),
         T(due_recipients_come_in_pages_gathered_by_message),
+        T(pages_lose_nothing_among_equal_due_times),
+        T(works_come_in_the_order_in_which_they_are_due),
         T(a_deferral_moves_the_due_time_and_adds_to_the_trail),
         T(a_long_trail_loses_its_oldest_attempts),
         T(a_held_recipient_is_never_due),
         T(an_alarm_comes_once_for_each_message_and_moves_on),
+        T(many_alarms_come_in_the_same_order_as_few),
         T(the_alarm_of_a_settled_recipient_goes_with_it),
         T(changed_content_is_found_out),
         T(large_content_is_known_by_its_file),

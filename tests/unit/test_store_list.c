@@ -155,6 +155,20 @@ static void a_row_tells_all(void **state)
     assert_int_equal(next, 0);
 }
 
+static void a_page_has_at_most_so_many_rows(void **state)
+{
+    struct bench *b = *state;
+    struct queue_filter f = { 0 };
+    struct listed l = { 0 };
+    uint64_t next = 0;
+
+    fill(b);
+    assert_int_equal(
+        store_list(b->r, &f, 0, 2, T0, is_active, &l, keep_row, &next), 0);
+    assert_string_equal(l.text, "1:1:2 2:3:2");
+    assert_int_equal(next, 2);
+}
+
 static void an_overlong_pattern_is_refused(void **state)
 {
     struct bench *b = *state;
@@ -223,6 +237,7 @@ int main(void)
         T(every_filter_means_what_it_says),
         T(what_is_in_memory_is_active),
         T(a_row_tells_all),
+        T(a_page_has_at_most_so_many_rows),
         T(an_overlong_pattern_is_refused),
         T(a_long_look_is_cut_into_slices),
         T(the_view_of_the_queue_reads_like_a_list),
