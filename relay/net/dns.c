@@ -47,7 +47,7 @@ static const struct option {
     bool recurse;
 } options[] = {
     { "infra-host-ttl:", "30", true },
-    { "infra-cache-max-rtt:", "8000", true },
+    { "infra-cache-max-rtt:", "20000", true },
     { "outgoing-range:", "256", true },
     { "msg-cache-size:", "4m", true },
     { "rrset-cache-size:", "8m", true },

@@ -199,6 +199,16 @@ static void lookup_on_records(struct lookup_part *p,
     lookup_ask_hosts(l);
 }
 
+/* [::1] as well, which URLs have and SMTP has not. */
+static bool host_parse(struct span name, struct host_address *out)
+{
+    if (host_literal_parse(name, out))
+        return true;
+    if (name.len < 2 || name.at[0] != '[' || name.at[name.len - 1] != ']')
+        return false;
+    return host_address_parse(span_make(name.at + 1, name.len - 2), out);
+}
+
 /* A literal needs no question; where MX is asked for, only brackets make one.
  */
 static bool lookup_reads_literal(struct lookup *l)
@@ -209,7 +219,8 @@ static bool lookup_reads_literal(struct lookup *l)
 
     if (l->wants_mx && !has_bracket)
         return false;
-    if (!host_literal_parse(l->name, &address)) {
+    if (!(l->wants_mx ? host_literal_parse(l->name, &address)
+                      : host_parse(l->name, &address))) {
         l->kind = has_bracket ? RESOLVER_NO_DOMAIN : RESOLVER_OK;
         return has_bracket;
     }

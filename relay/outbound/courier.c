@@ -82,7 +82,7 @@ struct courier {
     bool must_end;                /* no more work on this connection */
     struct client *client;
     struct buffer relay;          /* "host[ip]:25" */
-    struct host_address peer;
+    struct race_target peer;
     int64_t began_ms, connect_ms, idle_ms, cut_ms;
     uint32_t conn_use;
 
@@ -230,7 +230,7 @@ static void take_hosts(struct courier *c, const struct mx_answer *a,
 static bool is_resting(const struct courier *c, const struct host *h)
 {
     for (size_t k = 0; k < h->count; k++)
-        if (!hostmemory_is_resting(c->delivery->hosts, &h->targets[k].address,
+        if (!hostmemory_is_resting(c->delivery->hosts, &h->targets[k],
                                    wall_ms()))
             return false;
     return h->count > 0;
@@ -344,7 +344,7 @@ static void address_failed(struct courier *c, const struct race_target *t, int r
                                     : uv_strerror(rc);
     struct buffer address = { 0 };
 
-    hostmemory_failed(c->delivery->hosts, &t->address, wall_ms());
+    (void)hostmemory_failed(c->delivery->hosts, t, wall_ms());
     name_relay(c, t);
     trouble(c, "4.4.1", "connect to ", buffer_span(&c->relay), why);
     host_address_print(&address, &t->address);
@@ -369,7 +369,7 @@ static void on_raced(void *user, const struct race_result *r)
         return;
     }
     name_relay(c, &r->winner);
-    c->peer = r->winner.address;
+    c->peer = r->winner;
     c->connect_ms = wall_ms() - c->began_ms;
     c->conn_use = 0;
     c->must_end = false;
@@ -428,7 +428,7 @@ static void forget_session(struct courier *c)
         status_print(&c->trouble, o->status);
         buffer_printf(&c->trouble, " %s: ", buffer_string(&c->relay));
         buffer_put(&c->trouble, o->reply);
-        hostmemory_failed(c->delivery->hosts, &c->peer, wall_ms());
+        (void)hostmemory_failed(c->delivery->hosts, &c->peer, wall_ms());
     }
     client_free(c->client);
     c->client = NULL;
@@ -723,7 +723,7 @@ static void became_free(struct courier *c)
         c->was_up = true;
         queue_slot_connected(c->slot);
     }
-    hostmemory_good(c->delivery->hosts, &c->peer);
+    (void)hostmemory_worked(c->delivery->hosts, &c->peer);
     if (c->has_work && c->must_end)
         client_quit(c->client, wall_ms());
     else if (c->has_work && c->conn_use == 0)

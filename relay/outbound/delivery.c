@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { ALARM_HEAD_MOST = 64 * 1024 };
+enum { ALARM_HEAD_MOST = 64 * 1024, HOSTS_REMEMBERED = 4096 };
 
 /* A work whose notice or expiry is due; large content is read first, for the report. */
 struct alarm {
@@ -25,7 +25,7 @@ void delivery_open(struct worker *w)
 {
     w->delivery = NEW(struct delivery);
     w->delivery->worker = w;
-    w->delivery->hosts = hostmemory_new();
+    w->delivery->hosts = hostmemory_new(HOSTS_REMEMBERED);
 }
 
 void delivery_left(struct delivery *d)
