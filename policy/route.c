@@ -39,6 +39,7 @@ struct route_index {
 
 /* --- building ------------------------------------------------------------ */
 
+/* NOLINTNEXTLINE(readability-function-size): uthash's macros */
 static struct route_entry *find_entry(struct route_entry *head, struct span key)
 {
     struct route_entry *e;
@@ -47,6 +48,7 @@ static struct route_entry *find_entry(struct route_entry *head, struct span key)
     return e;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): uthash's macros */
 static struct route_entry *entry_of(struct route_index *i,
                                     struct route_entry **head, struct span key)
 {

@@ -74,9 +74,9 @@ static void put_duration(struct buffer *b, uint64_t ms)
         const char *unit;
         uint64_t ms;
     } units[] = {
-        { "d", 24 * 3600 * 1000 },
-        { "h", 3600 * 1000 },
-        { "min", 60 * 1000 },
+        { "d", 24ull * 3600 * 1000 },
+        { "h", 3600 * 1000ull },
+        { "min", 60 * 1000ull },
         { "s", 1000 },
     };
     unsigned i = 0;

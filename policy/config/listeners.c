@@ -62,26 +62,26 @@ static void check_taken(struct reading *r, const struct listener_settings *all,
     }
 }
 
-void listeners_read(struct reading *r, const struct syntax_entry *const *all,
+void listeners_read(struct reading *r, const struct syntax_entry *first,
                     size_t count)
 {
     struct listener_settings *list = arena_take(r->arena, count * sizeof *list);
+    const struct syntax_entry *e = first;
     struct titles titles = { 0 };
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++, e = e->next_of_kind) {
         struct draft draft = { .listener = &list[i] };
 
-        list[i].place = all[i]->place;
-        keys_read(r, &table, all[i]->entries, &draft);
+        list[i].place = e->place;
+        keys_read(r, &table, e->entries, &draft);
         list[i].normalize = draft.line_ends == 1;
         /* one without a title is called by its address */
-        list[i].title = all[i]->title.text.len
-                            ? titles_take(&titles, r, "listener", all[i])
+        list[i].title = e->title.text.len
+                            ? titles_take(&titles, r, "listener", e)
                             : list[i].address;
-        if (!keys_find(all[i]->entries, "address"))
-            faults_add(&r->faults, all[i]->place,
-                       "a listener needs an address");
-        check_taken(r, list, i, keys_place(all[i], "address"));
+        if (!keys_find(e->entries, "address"))
+            faults_add(&r->faults, e->place, "a listener needs an address");
+        check_taken(r, list, i, keys_place(e, "address"));
     }
     titles_fini(&titles);
     r->settings->listeners = list;

@@ -6,7 +6,7 @@
 
 #include "policy/config/keys.h"
 
-void listeners_read(struct reading *r, const struct syntax_entry *const *all,
+void listeners_read(struct reading *r, const struct syntax_entry *first,
                     size_t count);
 
 #endif

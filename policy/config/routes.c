@@ -221,7 +221,7 @@ static const struct key route_keys[] = {
     { "messages-per-connection", KEY_NUMBER, IN(messages_per_connection),
       .normal = "0", .high = 1000000 },
     { "idle",        KEY_DURATION, IN(idle_ms), .normal = "2s",
-      .high = 300 * 1000 },
+      .high = 300 * 1000ull },
     SECTIONS_RETRY_KEYS(IN(retry), NULL, NULL, NULL, NULL, NULL),
 };
 /* clang-format on */
@@ -257,15 +257,16 @@ static void read_route(struct reading *r, const struct syntax_entry *section,
     sections_check_retry(r, &route->retry, section);
 }
 
-void routes_read(struct reading *r, const struct syntax_entry *const *all,
+void routes_read(struct reading *r, const struct syntax_entry *first,
                  size_t count)
 {
     struct route *routes = arena_take(r->arena, count * sizeof *routes);
+    const struct syntax_entry *e = first;
     struct titles titles = { 0 };
 
-    for (size_t i = 0; i < count; i++) {
-        routes[i].title = titles_take(&titles, r, "route", all[i]);
-        read_route(r, all[i], &routes[i]);
+    for (size_t i = 0; i < count; i++, e = e->next_of_kind) {
+        routes[i].title = titles_take(&titles, r, "route", e);
+        read_route(r, e, &routes[i]);
     }
     titles_fini(&titles);
     r->settings->routes = routes;

@@ -266,15 +266,16 @@ static void gather_own_domains(struct settings *s)
                 own_domains(&s->rules[i], s->own_domains + s->own_domain_count);
 }
 
-void rules_read(struct reading *r, const struct syntax_entry *const *all,
+void rules_read(struct reading *r, const struct syntax_entry *first,
                 size_t count)
 {
     struct rule *rules = arena_take(r->arena, count * sizeof *rules);
+    const struct syntax_entry *e = first;
     struct titles titles = { 0 };
 
-    for (size_t i = 0; i < count; i++) {
-        rules[i].title = titles_take(&titles, r, "rule", all[i]);
-        read_rule(r, all[i], &rules[i]);
+    for (size_t i = 0; i < count; i++, e = e->next_of_kind) {
+        rules[i].title = titles_take(&titles, r, "rule", e);
+        read_rule(r, e, &rules[i]);
     }
     titles_fini(&titles);
     r->settings->rules = rules;

@@ -11,9 +11,6 @@
 #include "policy/config/rules.h"
 #include "policy/config/value.h"
 #include "policy/vocabulary/address.h"
-#include "policy/vocabulary/memory.h"
-
-#include <stdlib.h>
 
 /* --- checks of single values --------------------------------------------- */
 
@@ -111,7 +108,7 @@ static const struct key top_keys[] = {
     { "postmaster", KEY_TEXT,     IN(postmaster), .check = check_address },
     { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
     { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
-      .high = 3600 * 1000 },
+      .high = 3600 * 1000ull },
 };
 
 static const struct key queue_keys[] = {
@@ -136,13 +133,13 @@ static const struct key limits_keys[] = {
     { "recipients",   KEY_NUMBER,   IN(limits.recipients), .normal = "1000",
       .low = 1, .high = 100000 },
     { "hops",         KEY_NUMBER,   IN(limits.hops), .normal = "100",
-      .low = 1, .high = 1000 },
+      .low = 1, .high = 1000ull },
     { "sessions-per-client", KEY_NUMBER, IN(limits.sessions_per_client),
       .normal = "50", .low = 1, .high = 1000000 },
     { "errors",       KEY_NUMBER,   IN(limits.errors), .normal = "20",
       .low = 1, .high = 1000000 },
     { "silence",      KEY_DURATION, IN(limits.silence_ms), .normal = "5min",
-      .low = 1000, .high = 24 * 3600 * 1000 },
+      .low = 1000, .high = 24ull * 3600 * 1000 },
     { "data-rate",    KEY_NUMBER,   IN(limits.data_rate), .normal = "500",
       .high = 1u << 30 },
 };
@@ -220,8 +217,7 @@ typedef void section_check_fn(struct reading *r,
                               const struct syntax_entry *section);
 /* Sections that may stand many times, in file order. */
 typedef void section_many_fn(struct reading *r,
-                             const struct syntax_entry *const *all,
-                             size_t count);
+                             const struct syntax_entry *first, size_t count);
 
 /* clang-format off */
 static const struct section {
@@ -246,28 +242,28 @@ enum { SECTIONS = sizeof sections / sizeof sections[0] };
 
 static const struct key_table top_table = KEY_TABLE("the top level", top_keys);
 
-/* Entries by section, with what stands between them left out. */
-struct sorted {
-    const struct syntax_entry **entries;
-    size_t count, room;
+/* The sections of one kind, in file order. */
+struct kind {
+    struct syntax_entry *first, **end;
+    size_t count;
 };
 
 static void read_once(struct reading *r, const struct section *s,
-                      const struct sorted *found)
+                      const struct syntax_entry *first)
 {
-    for (size_t i = 1; i < found->count; i++)
-        faults_add(&r->faults, found->entries[i]->place,
-                   "%s stands a second time, first at %s", s->name,
-                   faults_place(&r->faults, found->entries[0]->place));
-    for (size_t i = 0; i < found->count; i++)
-        if (found->entries[i]->title.text.at)
-            faults_add(&r->faults, found->entries[i]->title.place,
-                       "%s has no title", s->name);
-    if (found->count) {
-        keys_read(r, &s->table, found->entries[0]->entries, r->settings);
-        if (s->check)
-            s->check(r, found->entries[0]);
+    for (const struct syntax_entry *e = first; e; e = e->next_of_kind) {
+        if (e != first)
+            faults_add(&r->faults, e->place,
+                       "%s stands a second time, first at %s", s->name,
+                       faults_place(&r->faults, first->place));
+        if (e->title.text.at)
+            faults_add(&r->faults, e->title.place, "%s has no title", s->name);
     }
+    if (!first)
+        return;
+    keys_read(r, &s->table, first->entries, r->settings);
+    if (s->check)
+        s->check(r, first);
 }
 
 static void unknown_section(struct reading *r, const struct syntax_entry *e)
@@ -281,10 +277,10 @@ static void unknown_section(struct reading *r, const struct syntax_entry *e)
                near ? near : "", near ? "\" was meant?" : "");
 }
 
-static void sort(struct reading *r, const struct syntax_entry *tree,
-                 struct sorted *sorted)
+static void sort(struct reading *r, struct syntax_entry *tree,
+                 struct kind *kinds)
 {
-    for (const struct syntax_entry *e = tree; e; e = e->next) {
+    for (struct syntax_entry *e = tree; e; e = e->next) {
         size_t i = 0;
 
         if (!e->is_section)
@@ -295,12 +291,9 @@ static void sort(struct reading *r, const struct syntax_entry *tree,
             unknown_section(r, e);
             continue;
         }
-        if (sorted[i].count == sorted[i].room) {
-            sorted[i].room = sorted[i].room ? sorted[i].room * 2 : 8;
-            sorted[i].entries = memory_grow(
-                sorted[i].entries, sorted[i].room * sizeof *sorted[i].entries);
-        }
-        sorted[i].entries[sorted[i].count++] = e;
+        *(kinds[i].first ? kinds[i].end : &kinds[i].first) = e;
+        kinds[i].end = &e->next_of_kind;
+        kinds[i].count++;
     }
 }
 
@@ -311,17 +304,16 @@ void sections_set_defaults(struct reading *r)
         keys_set_defaults(r, &sections[i].table, r->settings);
 }
 
-void sections_read(struct reading *r, const struct syntax_entry *tree)
+void sections_read(struct reading *r, struct syntax_entry *tree)
 {
-    struct sorted sorted[SECTIONS] = { 0 };
+    struct kind kinds[SECTIONS] = { 0 };
 
     keys_read(r, &top_table, tree, r->settings);
-    sort(r, tree, sorted);
+    sort(r, tree, kinds);
     for (size_t i = 0; i < SECTIONS; i++) {
         if (sections[i].many)
-            sections[i].many(r, sorted[i].entries, sorted[i].count);
+            sections[i].many(r, kinds[i].first, kinds[i].count);
         else
-            read_once(r, &sections[i], &sorted[i]);
-        free(sorted[i].entries);
+            read_once(r, &sections[i], kinds[i].first);
     }
 }

@@ -9,7 +9,7 @@
 /* Every default, before anything is read. */
 void sections_set_defaults(struct reading *r);
 /* The meaning of a whole tree. */
-void sections_read(struct reading *r, const struct syntax_entry *tree);
+void sections_read(struct reading *r, struct syntax_entry *tree);
 
 /* A domain in its folded form; for key rows. */
 bool sections_check_domain(struct reading *r, const struct syntax_text *text,

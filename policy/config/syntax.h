@@ -25,7 +25,8 @@ struct syntax_entry {
     struct span key;
     struct place place;
     struct syntax_entry *next;
-    struct syntax_text *values; /* of key = value; at least one */
+    struct syntax_entry *next_of_kind; /* of sections; set by sections.c */
+    struct syntax_text *values;        /* of key = value; at least one */
     size_t value_count;
     bool is_section;
     struct syntax_text title;     /* at == NULL: none */

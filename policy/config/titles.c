@@ -5,8 +5,6 @@
  */
 #include "policy/config/titles.h"
 
-#include "policy/vocabulary/memory.h"
-
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -15,6 +13,7 @@ struct title {
     const struct syntax_entry *section;
 };
 
+/* NOLINTNEXTLINE(readability-function-size): uthash's macros */
 struct span titles_take(struct titles *t, struct reading *r, const char *what,
                         const struct syntax_entry *section)
 {
@@ -33,7 +32,7 @@ struct span titles_take(struct titles *t, struct reading *r, const char *what,
                    faults_quote(&r->faults, text),
                    faults_place(&r->faults, title->section->place));
     } else {
-        title = NEW(struct title);
+        title = arena_take(&t->arena, sizeof *title);
         title->section = section;
         HASH_ADD_KEYPTR(hh, t->all, text.at, text.len, title);
     }
@@ -42,11 +41,6 @@ struct span titles_take(struct titles *t, struct reading *r, const char *what,
 
 void titles_fini(struct titles *t)
 {
-    struct title *title, *next;
-
-    HASH_ITER(hh, t->all, title, next)
-    {
-        HASH_DEL(t->all, title);
-        free(title);
-    }
+    HASH_CLEAR(hh, t->all);
+    arena_reset(&t->arena);
 }

@@ -10,6 +10,7 @@ struct title;
 
 struct titles {
     struct title *all;
+    struct arena arena; /* what the hash is made of */
 };
 
 /*

@@ -10,9 +10,9 @@ struct unit {
 
 static const struct unit durations[] = {
     { SPAN_INIT("s"), 1000 },
-    { SPAN_INIT("min"), 60 * 1000 },
-    { SPAN_INIT("h"), 3600 * 1000 },
-    { SPAN_INIT("d"), 24 * 3600 * 1000 },
+    { SPAN_INIT("min"), 60 * 1000ull },
+    { SPAN_INIT("h"), 3600 * 1000ull },
+    { SPAN_INIT("d"), 24ull * 3600 * 1000 },
 };
 
 static const struct unit sizes[] = {

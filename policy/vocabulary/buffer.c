@@ -64,6 +64,7 @@ void buffer_vprintf(struct buffer *b, const char *format, va_list args)
     char *room;
 
     va_copy(again, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller's */
     n = vsnprintf(NULL, 0, format, args);
     ASSERT(n >= 0);
     room = buffer_room(b, (size_t)n);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char *const texts[] = {
-#define ERROR_ROW(name, text) [name - ERROR_BASE] = (text),
+#define ERROR_ROW(name, text) [(name) - ERROR_BASE] = (text),
     ERROR_TABLE(ERROR_ROW)
 #undef ERROR_ROW
 };

@@ -44,7 +44,7 @@ static inline struct span span_first(struct span s, size_t n)
 static inline struct span span_skip(struct span s, size_t n)
 {
     n = n < s.len ? n : s.len;
-    return (struct span){ s.at ? s.at + n : NULL, s.len - n };
+    return (struct span){ n ? s.at + n : s.at, s.len - n };
 }
 
 static inline bool span_is(struct span a, struct span b)
