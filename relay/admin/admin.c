@@ -313,13 +313,15 @@ static enum MHD_Result send_answer(struct request *r)
 
 /* ---------------------------------------------------------- receiving ---- */
 
-static bool has_large_body(struct request *r)
+/* So large that it is not even read to its end, which would let the client see
+ * the answer for sure. */
+static bool has_huge_body(struct request *r)
 {
     const char *length = MHD_lookup_connection_value(
         r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t n;
 
-    return length && (!span_number(span_of(length), &n) || n > BODY_MOST);
+    return length && (!span_number(span_of(length), &n) || n > BODY_READ_MOST);
 }
 
 /* The header is there. Answers at once where nothing more needs to be read. */
@@ -332,7 +334,7 @@ static void request_begin(struct request *r, const char *method,
 
     if (!info || !doorway_lets_in(info->connect_fd, &uid))
         request_refuse(r, 403, "only root and the relay's own user may ask");
-    else if (endpoints_find(r, method, path) && has_large_body(r))
+    else if (endpoints_find(r, method, path) && has_huge_body(r))
         request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
     (void)snprintf(r->who, sizeof(r->who), "uid=%lu", (unsigned long)uid);
 }

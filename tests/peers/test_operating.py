@@ -42,9 +42,10 @@ def http(path_of_socket, method, path, body=None, timeout=15):
 
 @pytest.fixture
 def waiting(tmp_path):
-    """A relay whose next hop is not there, with three messages."""
-    with Relay(tmp_path / "relay", {"*": f"smtp://127.0.0.1:{free_port()}"},
-               retry={"first": '"10min"', "most": '"1h"'}) as r:
+    """A relay with three messages, whose next hop is always busy."""
+    with peers.Sink({"rcpt": b"450 4.2.0 Busy\r\n"}) as busy, \
+            Relay(tmp_path / "relay", {"*": busy.hop},
+                  retry={"first": '"10min"', "most": '"1h"'}) as r:
         with r.client() as c:
             c.mail(b"Subject: 1\r\n\r\n1\r\n", "a@one.test", ("x@to.test",))
             c.mail(b"Subject: 2\r\n\r\n2\r\n", "b@two.test", ("x@to.test", "y@to.test"))
@@ -150,14 +151,14 @@ def test_filters_choose(waiting):
             (["--older", "1h"], []),
             (["--newer", "1h", "--attempts", "1", "--to=x@*"], ["a@one.test", "b@two.test"]),
             (["--attempts", "99"], []),
-            (["--reason", "*4.4.1*", "--from", "a*"], ["a@one.test"])):
+            (["--reason", "*Busy*", "--from", "a*"], ["a@one.test"])):
         assert senders(rows(waiting, *filters)) == expected, filters
 
 
 def test_list_for_people_is_one_line_each(waiting):
     out = verb(waiting, "list")
     assert out.returncode == 0 and len(out.stdout.splitlines()) == 3
-    assert "a@one.test -> x@to.test (4.4.1" in out.stdout
+    assert "a@one.test -> x@to.test (4.2.0" in out.stdout
 
 
 def test_show_tells_all_about_one(waiting):
@@ -206,7 +207,8 @@ def test_retry_delivers_what_waits_as_soon_as_the_host_is_there(tmp_path):
                    retry={"first": '"10min"', "most": '"1h"'}) as r:
             with r.client() as c:
                 c.mail(b"Subject: x\r\n\r\nx\r\n")
-            wait_for(lambda: rows(r, "--state", "deferred"), 20, "a deferral")
+            r.wait_log("connect to .*refused")
+            assert len(rows(r)) == 1
             sink.listen()
             assert verb(r, "retry", "--yes").returncode == 0
             assert sink.wait(1, 20)

@@ -431,6 +431,12 @@ static void admin_refuses_a_large_body(void **state)
     say(fd, buffer_span(&out));
     hear(r, fd);
     assert_true(heard(r, "HTTP/1.1 413 "));
+    /* One that is not waited for. */
+    fd = dial(r);
+    say(fd, SPAN("POST /api/v1/queue/delete HTTP/1.1\r\nHost: x\r\n"
+                 "Content-Length: 99999999999\r\n\r\n"));
+    hear(r, fd);
+    assert_true(heard(r, "HTTP/1.1 413 "));
     assert_null(fake.count);
     buffer_fini(&out);
     free(large);
