@@ -178,7 +178,10 @@ static bool has_room_for_put(const struct queue *q, const struct sender *s)
         return false;
     if (!d->is_down && q->active < q->active_most / 2)
         return true;
-    return d->count < q->active_most / 4 && s->count < q->active_most / 16;
+    if (s->count >= q->active_most / 16)
+        return false;
+    return d->count < q->active_most / 4 ||
+           (!d->is_down && q->active < q->active_most / 4 * 3);
 }
 
 /* It is on disk, and the reader shall find it there. */
@@ -349,7 +352,7 @@ static void take_out(struct queue *q, struct bundle *b)
     b->destination = NULL;
     b->sender = NULL;
     if (s) {
-        if (s->has_spilled && s->count <= sender_share(q, d) / 2)
+        if (s->has_spilled && !sender_is_waited_for(q, s))
             destination_unskip(q, d);
         sender_update(q, s);
     }

@@ -116,11 +116,22 @@ void lane_restart(struct queue *q, struct lane *l)
     lane_has_more(q, l);
 }
 
+static void lane_resume(struct lane *l)
+{
+    l->cursor = l->resume;
+    l->passed = 0;
+    l->pass++;
+}
+
 void lane_skip(struct queue *q, struct lane *l)
 {
-    (void)q;
     if (!l->has_more || l->is_skipped)
         return;
+    /* Those that were passed over may have gone under their share meanwhile. */
+    if (!sender_any_waited_for(q, l->destination)) {
+        lane_resume(l);
+        return;
+    }
     TAILQ_REMOVE(&l->destination->todo, l, todo_link);
     TAILQ_INSERT_TAIL(&l->destination->skipped, l, todo_link);
     l->is_skipped = true;
@@ -225,9 +236,7 @@ void destination_unskip(struct queue *q, struct destination *d)
         TAILQ_REMOVE(&d->skipped, l, todo_link);
         TAILQ_INSERT_TAIL(&d->todo, l, todo_link);
         l->is_skipped = false;
-        l->cursor = l->resume;
-        l->passed = 0;
-        l->pass++;
+        lane_resume(l);
     }
     destination_consider(q, d);
 }

@@ -47,7 +47,8 @@ static int read_folder(struct queue *q, struct ids *out_files)
         out_files->at[out_files->count++] = id;
     }
     closedir(folder);
-    qsort(out_files->at, out_files->count, sizeof(uint64_t), by_number);
+    if (out_files->count)
+        qsort(out_files->at, out_files->count, sizeof(uint64_t), by_number);
     return 0;
 }
 

@@ -23,6 +23,23 @@ uint32_t sender_share(const struct queue *q, const struct destination *d)
     return share < SENDER_SHARE_LEAST ? SENDER_SHARE_LEAST : share;
 }
 
+bool sender_is_waited_for(const struct queue *q, const struct sender *s)
+{
+    return s->has_spilled && s->count > sender_share(q, s->destination) / 2;
+}
+
+bool sender_any_waited_for(const struct queue *q, const struct destination *d)
+{
+    const struct sender *s;
+
+    TAILQ_FOREACH(s, &d->senders, all)
+    {
+        if (sender_is_waited_for(q, s))
+            return true;
+    }
+    return false;
+}
+
 static struct span sender_name(const struct envelope *e)
 {
     struct span name = e->sender;

@@ -14,6 +14,10 @@ struct sender *sender_get(struct queue *q, struct destination *d,
                           const struct envelope *e);
 /* How many recipients of one sender may be in memory for one destination. */
 uint32_t sender_share(const struct queue *q, const struct destination *d);
+/* Holds so much that what it has on disk waits; when it has less, and only then, its
+ * destination's lanes are looked at again (destination_unskip). */
+bool sender_is_waited_for(const struct queue *q, const struct sender *s);
+bool sender_any_waited_for(const struct queue *q, const struct destination *d);
 /* Its line or counts have changed: in or out of the turns, freed when empty. */
 void sender_update(struct queue *q, struct sender *s);
 /* Nothing of the destination is on disk only any more. */
