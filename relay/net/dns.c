@@ -16,6 +16,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
+#include "relay/net/referral.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -256,8 +257,8 @@ MUST int dns_open(struct dns **out_d, uv_loop_t *loop,
     if ((rc = uv_poll_init(loop, &d->poll, ub_fd(d->context))) < 0)
         goto fail;
     d->poll.data = d;
-    if ((rc = uv_poll_start(&d->poll, UV_READABLE, dns_on_readable)) < 0)
-        ASSERT(!"a poll that was just made starts");
+    rc = uv_poll_start(&d->poll, UV_READABLE, dns_on_readable);
+    ASSERT(rc == 0);
     *out_d = d;
     return 0;
 fail:
@@ -288,6 +289,9 @@ void dns_close(struct dns *take_d, void (*closed)(void *user), void *user)
 static void dns_judge(const struct ub_result *result, struct span *records,
                       struct dns_reply *out)
 {
+    struct span packet =
+        span_make(result->answer_packet, (size_t)result->answer_len);
+
     out->is_secure = result->secure != 0;
     out->is_bogus = result->bogus != 0;
     if (result->bogus) {
@@ -301,6 +305,9 @@ static void dns_judge(const struct ub_result *result, struct span *records,
         out->why = result->rcode == RCODE_SERVFAIL
                        ? SPAN("name server failure")
                        : SPAN("name server refused");
+    } else if (!result->havedata && referral_is(packet)) {
+        out->kind = RESOLVER_FAILED;
+        out->why = SPAN("name server does not know, and points elsewhere");
     } else if (!result->havedata) {
         out->kind = RESOLVER_NO_DATA;
     } else {

@@ -354,14 +354,16 @@ void resolver_close(struct resolver *take_r, void (*closed)(void *user),
                     void *user)
 {
     struct resolver *r = take_r;
+    struct resolver_query *q, *next;
 
     r->is_closing = true;
     r->closed = closed;
     r->user = user;
-    while (r->queries)
-        resolver_cancel(r->queries);
-    while (r->ready)
-        resolver_cancel(r->ready);
+    DL_FOREACH_SAFE(r->queries, q, next)
+    query_free(q);
+    DL_FOREACH_SAFE(r->ready, q, next)
+    query_free(q);
+    r->queries = r->ready = NULL;
     dns_cancel(r->context.dns, &r->probe);
     dns_close(r->context.dns, resolver_on_gone, r);
     uv_close((uv_handle_t *)&r->timer, resolver_on_timer_closed);

@@ -363,8 +363,7 @@ static void on_raced(void *user, const struct race_result *r)
     for (size_t i = 0; i < r->failed_count; i++)
         address_failed(c, &r->failed[i], r->failed_rc[i]);
     if (r->rc < 0) {
-        if (r->failed_count == 0)
-            address_failed(c, &r->winner, r->rc);
+        address_failed(c, &r->winner, r->rc);
         next_host(c);
         return;
     }

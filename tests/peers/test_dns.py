@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import island
 from nsd import HEAD, NameServer
 from relay import LONG, ROOT
 
@@ -80,6 +81,8 @@ allbroken IN MX 5 mail.broken.example.
 allbroken IN MX 10 text
 ownbroken IN MX 5 mail.broken.example.
 ownbroken IN MX 10 relay
+away IN NS ns.away
+ns.away IN A 127.0.0.2
 """
 
 UNSAFE = ["127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1",
@@ -279,6 +282,11 @@ def test_no_such_domain_no_address_and_failure_are_told_apart(plain):
                      "a..b": "no-domain", "[300.1.1.1]": "no-domain"}
 
 
+def test_a_delegation_that_is_not_followed_is_a_failure(plain):
+    assert plain.mx("x.away.plain.example").kind == "failed"
+    assert plain.host("away.plain.example").kind == "failed"
+
+
 def test_a_domain_that_nobody_serves_is_a_failure(plain):
     assert plain.mx("elsewhere.example").kind == "failed"
 
@@ -465,6 +473,11 @@ def test_the_hosts_own_files_are_obeyed(server, tmp_path):
         assert r.host("smart.plain.example").kind == "ok"
         r.ask("flush")
         assert r.host("smart.plain.example").kind == "no-domain"
+
+
+def test_recursion_needs_no_other_server(anchor, tmp_path):
+    (tmp_path / "anchor.key").write_text(anchor.read_text())
+    island.run("recursion.py", tmp_path, seconds=90)
 
 
 def asked_until_it_answers(r, name):
