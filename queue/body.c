@@ -106,7 +106,7 @@ int bodies_start(struct bodies *b, struct queue *q, bool read_only)
         pthread_mutex_init(&t->lock, NULL);
         pthread_cond_init(&t->wake, NULL);
         pthread_cond_init(&t->idle, NULL);
-        t->is_running = pthread_create(&t->thread, NULL, body_main, t) == 0;
+        t->is_running = queue_thread_start(&t->thread, "queue-content", body_main, t);
         ASSERT(t->is_running);
     }
     return 0;

@@ -95,6 +95,9 @@ void queue_say(const struct queue *q, enum queue_notice kind,
 /* Nothing more may be acknowledged: says why and ends the process (75). */
 _Noreturn void queue_die(const struct queue *q, const char *what,
                          const char *why);
+/* A thread with a name that `top -H` shows (15 bytes at most). */
+bool queue_thread_start(pthread_t *out_thread, const char *name,
+                        void *(*run)(void *user), void *user);
 /* A condition that waits on the monotonic clock. */
 void queue_condition_init(pthread_cond_t *c);
 /* At most wait_ms; negative: until signalled. */

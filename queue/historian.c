@@ -180,7 +180,7 @@ int historian_start(struct historian *h, struct queue *q)
     queue_condition_init(&h->wake);
     h->ring = NEW_ARRAY(struct queue_refusal, RING);
     h->pruned_ms = queue_monotonic_ms();
-    h->is_running = pthread_create(&h->thread, NULL, historian_main, h) == 0;
+    h->is_running = queue_thread_start(&h->thread, "queue-history", historian_main, h);
     ASSERT(h->is_running);
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "queue/slot.h"
 
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,22 @@ int64_t queue_monotonic_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000;
+}
+
+bool queue_thread_start(pthread_t *out_thread, const char *name,
+                        void *(*run)(void *user), void *user)
+{
+    sigset_t all, before;
+    bool is_started;
+
+    /* Signals are for whoever runs the loops. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    is_started = pthread_create(out_thread, NULL, run, user) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (is_started)
+        (void)pthread_setname_np(*out_thread, name);
+    return is_started;
 }
 
 void queue_condition_init(pthread_cond_t *c)

@@ -195,7 +195,7 @@ int reader_start(struct reader *r, struct queue *q)
     pthread_mutex_init(&r->lock, NULL);
     queue_condition_init(&r->wake);
     r->last = &r->first;
-    r->is_running = pthread_create(&r->thread, NULL, reader_main, r) == 0;
+    r->is_running = queue_thread_start(&r->thread, "queue-reader", reader_main, r);
     ASSERT(r->is_running);
     return 0;
 }

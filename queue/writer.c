@@ -252,7 +252,7 @@ void writer_start(struct writer *w, struct queue *q, struct store *take_store)
     queue_condition_init(&w->wake);
     job_list_init(&w->settles);
     job_list_init(&w->others);
-    w->is_running = pthread_create(&w->thread, NULL, writer_main, w) == 0;
+    w->is_running = queue_thread_start(&w->thread, "queue-writer", writer_main, w);
     ASSERT(w->is_running);
 }
 

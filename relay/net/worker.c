@@ -7,6 +7,7 @@
 #include "relay/net/log.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -117,7 +118,10 @@ int worker_init(struct worker *w, unsigned index, struct queue *queue,
 static void thread_main(void *arg)
 {
     struct worker *w = arg;
+    char name[16];
 
+    (void)snprintf(name, sizeof name, "worker-%u", w->index);
+    (void)pthread_setname_np(pthread_self(), name);
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     log_flush();
 }
