@@ -5,6 +5,7 @@ what would be left after a power cut at any moment. On that a relay is started a
 must deliver all that had been acknowledged before the cut.
 """
 
+import os
 import random
 import shutil
 import threading
@@ -67,7 +68,8 @@ class Faulty:
         self.control = power.Control(folder / "control")
         self.sink = Sink()
         env = {"LD_PRELOAD": str(tool("libfaults.so")),
-               "ASAN_OPTIONS": "verify_asan_link_order=0",
+               "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")
+               + ":verify_asan_link_order=0",
                "FAULTS_FOLDER": str(self.queue),
                "FAULTS_JOURNAL": str(self.journal),
                "FAULTS_CONTROL": str(folder / "control")}

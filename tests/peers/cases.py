@@ -50,7 +50,8 @@ class World:
         with self.sink.lock:
             all_of_them = list(self.sink.messages)
         return [m for m in all_of_them
-                if any(self.domain in r.lower() for r in m.recipients)]
+                if any(r.lower().endswith("@" + self.domain)
+                       for r in m.recipients)]
 
     def wait(self, count=1, seconds=15):
         wait_for(lambda: len(self.arrived()) >= count, seconds,
@@ -64,17 +65,17 @@ class World:
 
     def all_gone(self, seconds=20):
         """Until nothing of this row waits in the queue."""
-        wait_for(lambda: not self.relay.queue_list("--to", f"*{self.domain}"),
+        wait_for(lambda: not self.relay.queue_list("--to", f"*@{self.domain}"),
                  seconds, "the end of this row's mail")
 
     def nothing_arrives(self):
         """A later message overtakes nothing: when it is there, all is."""
-        mark = f"mark{len(self.sink.messages)}@mark-{self.row.lower()}.test"
+        mark = f"{self.row}.{len(self.sink.messages)}@mark.test"
         with self.client() as c:
             assert c.mail(b"mark\r\n", to=[mark]).code == 250
         wait_for(lambda: any(mark in m.recipients for m in self.sink.messages),
                  15, "the mark")
-        assert self.relay.queue_list("--to", f"*{self.domain}") == []
+        assert self.relay.queue_list("--to", f"*@{self.domain}") == []
         assert self.arrived() == []
 
     def accept(self, content, **kw):
@@ -92,10 +93,12 @@ class World:
 
 
 @contextlib.contextmanager
-def private(folder, row, script=None, extensions=None, **kw):
-    """A relay and a sink for one row alone."""
+def private(folder, row, script=None, extensions=None, home=None, **kw):
+    """A relay and a sink for one row alone; home: where reports go."""
     with Sink(script, extensions=extensions) as sink:
         kw.setdefault("routes", {"*": sink.hop})
+        if home:
+            kw["routes"]["home.test"] = home.hop
         with Relay(folder / "relay", **kw) as relay:
             yield World(row, relay, sink)
 

@@ -74,9 +74,10 @@ class Net:
         return report_of(found()[0], status)
 
     def deferred(self, domain, status, seconds=30):
+        """It waits, and the log says why: of the recipient, or of the host."""
         self.relay.wait_log(
-            rf"to=<r@{re.escape(domain)}>.*dsn={status}, status=deferred",
-            seconds)
+            rf"to=<r@{re.escape(domain)}>.*dsn={status}, status=deferred"
+            rf"|connect to \S+: ", seconds)
         waiting = [r["address"] for m in self.relay.queue_list()
                    for r in m["recipients"]]
         assert f"r@{domain}" in waiting

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cases import END, case, private, report_of
-from relay import LONG, Closed, content_of, stuff, wait_for
+from relay import LONG, Closed, Sink, content_of, stuff, wait_for
 
 SMUGGLED = (b"MAIL FROM:<smuggled@from.test>\r\nRCPT TO:<x@smuggled.test>\r\n"
             b"DATA\r\nsmuggled\r\n")
@@ -228,7 +228,7 @@ def rset_and_ehlo_end_a_transaction(w):
             assert c.command("DATA").code == 503
             assert c.command("MAIL FROM:<a@b.test>").code == 250
     with w.client() as c:
-        c.codes("MAIL FROM:<a@b.test>", "RCPT TO:<broken", "DATA", "RSET")
+        c.codes("MAIL FROM:<a@b.test>", "RCPT TO:<broken", "DATA")
         assert c.command("MAIL FROM:<a@b.test>").code == 250
 
 
@@ -379,7 +379,8 @@ def utf8_needs_smtputf8(w):
         assert c.command(f"RCPT TO:<{w.to('ü')}>").code == 553
         assert c.command("VRFY ü").code in (252, 501, 550, 553)
         assert c.command("DATA").code in (503, 554)
-        assert c.command(f"RCPT TO:<{w.to()}>").code == 250
+        assert c.codes("RSET", "MAIL FROM:<a@b.test>",
+                       f"RCPT TO:<{w.to()}>") == [250, 250, 250]
 
 
 class Model:
@@ -462,7 +463,7 @@ def a_line_end_ends_the_command_even_inside_quotes(w):
         c.send(b'RCPT TO:<"a\r\nDATA\r\n"@e01.test>\r\n')
         codes = [c.reply().code for _ in range(3)]
     assert codes[0] == 501 and codes[1] in (503, 554), codes
-    assert codes[2] == 500, codes
+    assert codes[2] in (500, 554), codes
 
 
 @case("E02")
@@ -507,7 +508,8 @@ def lengths_have_limits(w):
 @case("E05")
 def utf8_addresses_are_never_mangled(w):
     all_in(rcpt_codes(w, ["<ü@e05.test>", "<a@ü.test>"]), {553})
-    with private(w.folder, w.row, extensions=["PIPELINING", "8BITMIME"]) as p:
+    with Sink() as home, private(w.folder, w.row, home=home, extensions=[
+            "PIPELINING", "8BITMIME"]) as p:
         with p.client() as c:
             assert c.command(
                 "MAIL FROM:<s@home.test> SMTPUTF8").code == 250
@@ -515,12 +517,11 @@ def utf8_addresses_are_never_mangled(w):
             c.command("DATA")
             c.send(b"Subject: x\r\n\r\nx" + END)
             assert c.reply().code == 250
-        reports = p.sink.wait(1)
+        reports = home.wait(1)
         assert reports[0].recipients == ["s@home.test"]
         report_of(reports[0], r"5\.6\.7")
         p.all_gone()
-        assert not any("e05" in r for m in p.sink.messages
-                       for r in m.recipients)
+        assert not p.sink.messages and p.sink.count("rcpt") == 0
 
 
 @case("E07")
@@ -730,9 +731,12 @@ def odd_headers_do_no_harm(w):
     for content in passes:
         w.accept(content)
     got = w.wait(len(passes))
-    for m in got:
-        assert m.content.startswith(b"Received: from ")
-    assert sorted(m.body_as_sent for m in got) == sorted(passes)
+    # a first line that starts with a space looks like part of ours
+    ours = rb"Received: from .*\r\n(\t.*\r\n)+"
+    fronts = {re.match(ours, m.content)[0] for m in got}
+    assert len(fronts) == len(got)
+    arrived = [m.content[len(re.match(ours, m.content)[0]):] for m in got]
+    assert sorted(arrived) == sorted(passes)
 
 
 @case("G14")
@@ -752,6 +756,7 @@ def sizes_around_buffers_arrive_whole(w):
 
 @case("G15")
 def too_many_recipients_are_deferred_and_the_others_served(w):
+    taken = 0
     for many in (100, 1000, 1001, 10000 if LONG else 1200):
         with w.client() as c:
             c.command("MAIL FROM:<s@from.test>")
@@ -764,16 +769,18 @@ def too_many_recipients_are_deferred_and_the_others_served(w):
                 pass
             assert codes[:1000] == [250] * min(many, 1000)
             assert set(codes[1000:]) <= {452, 421}, codes[1000:]
-            if many > 1100:
-                assert codes[-1] == 421 and len(codes) < 1100
+            if codes[-1] == 421:
+                assert many > 1100
                 continue
             assert c.command("DATA").code == 354
             c.send(b"x" + END)
             assert c.reply().code == 250
 
+            taken += codes.count(250)
+
     def arrived():
         return {r for m in w.arrived() for r in m.recipients}
-    wait_for(lambda: len(arrived()) == 2100, 20, "2100 recipients")
+    wait_for(lambda: len(arrived()) == taken, 20, f"{taken} recipients")
 
 
 @case("G16")
@@ -798,16 +805,19 @@ def nested_mime_is_only_bytes(w):
 def eight_bits_are_never_stripped(w):
     content = ("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8"
                "\r\nContent-Transfer-Encoding: 8bit\r\n\r\ngrün\r\n").encode()
-    with private(w.folder, w.row, extensions=["PIPELINING"]) as p:
+    with Sink() as home, private(w.folder, w.row, home=home,
+                                 extensions=["PIPELINING"]) as p:
         with p.client() as c:
             c.command("MAIL FROM:<s@home.test> BODY=8BITMIME")
             c.codes(f"RCPT TO:<{p.to()}>", "DATA")
             c.send(stuff(content) + b".\r\n")
             assert c.reply().code == 250
-        m = p.sink.wait(1)[0]
-        if m.recipients == ["s@home.test"]:
+        wait_for(lambda: p.sink.messages or home.messages, 15, "an outcome")
+        p.relay.wait_empty()
+        assert len(p.sink.messages) + len(home.messages) == 1
+        for m in home.messages:
             report_of(m, r"5\.6\.[13]")
-        else:
+        for m in p.sink.messages:
             assert not re.search(rb"[\x80-\xff]", m.wire)
             assert b"gr=C3=BCn" in m.wire or b"Z3LDvG4" in m.wire
 

@@ -581,7 +581,7 @@ class _Over(Exception):
 class _SinkSession:
     def __init__(self, sink, s, number):
         self.sink, self.socket, self.number = sink, s, number
-        self.data = bytearray()
+        self.data, self.said = bytearray(), b""
         self.mail, self.rcpts = b"", []
 
     def ask(self, stage, argument=b""):
@@ -598,12 +598,12 @@ class _SinkSession:
     def act(self, answer, usual):
         """Carries an answer out; the bytes that were said."""
         answer = usual if answer is None else answer
-        said = b""
+        self.said = b""
         for step in answer if isinstance(answer, list) else [answer]:
             if isinstance(step, bytes):
+                self.said += step
                 if step:
                     self.socket.sendall(step)
-                said += step
             elif isinstance(step, (int, float)):
                 time.sleep(step)
             elif step == HANG:
@@ -618,7 +618,13 @@ class _SinkSession:
                 raise _Over
             elif step == FIN:
                 raise _Over
-        return said
+        return self.code
+
+    @property
+    def code(self):
+        """Of the last whole line that was said."""
+        lines = self.said.split(b"\r\n")
+        return lines[-2][:3] if len(lines) > 1 else b""
 
     def read_more(self):
         more = self.socket.recv(1 << 18)
@@ -672,27 +678,29 @@ class _SinkSession:
         self.act(self.ask("helo", line), b"250 sink.test\r\n")
 
     def do_mail(self, line):
-        said = self.act(self.ask("mail", line), b"250 2.1.0 Ok\r\n")
-        if said.startswith(b"2"):
-            self.mail, self.rcpts = line, []
+        code = self.act(self.ask("mail", line), b"250 2.1.0 Ok\r\n")
+        self.mail, self.rcpts = line if code == b"250" else b"", []
 
     def do_rcpt(self, line):
-        said = self.act(self.ask("rcpt", line), b"250 2.1.5 Ok\r\n")
-        if said.startswith(b"2"):
+        usual = b"250 2.1.5 Ok\r\n" if self.mail else b"503 5.5.1 no MAIL\r\n"
+        if self.act(self.ask("rcpt", line), usual) == b"250":
             self.rcpts.append(line)
 
     def do_data(self, line):
         usual = b"354 go on\r\n" if self.rcpts else b"554 5.5.1 nobody\r\n"
-        said = self.act(self.ask("data", line), usual)
-        if not said.startswith(b"354"):
+        if self.act(self.ask("data", line), usual) != b"354":
             return
         self.act(self.ask("body"), b"")
         content = self.read_content()
         message = Message(self.mail, self.rcpts, content, self.number)
-        said = self.act(self.ask("dot", message), b"250 2.0.0 taken\r\n")
-        if said.startswith(b"250"):
-            with self.sink.lock:
-                self.sink.messages.append(message)
+        self.said = b""
+        try:
+            self.act(self.ask("dot", message), b"250 2.0.0 taken\r\n")
+        finally:
+            # whatever comes after it, a 250 is a 250
+            if self.code == b"250":
+                with self.sink.lock:
+                    self.sink.messages.append(message)
         self.mail, self.rcpts = b"", []
 
     def do_rset(self, line):
