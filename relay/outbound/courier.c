@@ -172,7 +172,11 @@ static int64_t backoff(void *user, unsigned n)
 static void destination_failed(struct courier *c)
 {
     struct span reason = buffer_span(&c->trouble);
+    struct span name = queue_slot_destination(c->slot);
 
+    /* Nothing was claimed, so no recipient's line will say why it waits. */
+    log_text(LOG_NOTE, "%.*s rests: %.*s", (int)name.len, name.at,
+             (int)reason.len, reason.at);
     if (c->has_work) { /* it was shown to a host before and keeps those words */
         drop_work(c);
     } else {

@@ -179,7 +179,7 @@ class Relay:
     def __exit__(self, kind, *_):
         self.stop()
         if kind is not None:
-            print(self.log()[-6000:])
+            print(self.log()[-2500:])
 
     def start(self, wait=True):
         def more_files():
@@ -197,7 +197,7 @@ class Relay:
             try:
                 wait_for_port(self.port, self.process, 30, self.address)
             except (RuntimeError, TimeoutError):
-                print(self.log()[-6000:])
+                print(self.log()[-2500:])
                 end(self.process)
                 raise
         return self
