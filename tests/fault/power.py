@@ -55,7 +55,7 @@ class _File:
     """Bytes that are durable, changes that are not yet."""
 
     def __init__(self):
-        self.durable, self.pending, self.marks = bytearray(), [], []
+        self.durable, self.pending = bytearray(), []
 
     @staticmethod
     def change(content, offset, data):
@@ -67,21 +67,14 @@ class _File:
             content.extend(bytes(offset - len(content)))
         content[offset:offset + len(data)] = data
 
-    def settle(self, keep):
-        """A sync has ended: what its begin saw is durable, or lost."""
-        if not self.marks:
-            return
-        mark = self.marks.pop(0)
-        if keep:
-            for offset, data in self.pending[:mark]:
-                self.change(self.durable, offset, data)
-        del self.pending[:mark]
-        self.marks = [m - mark for m in self.marks]
+    def settle(self, changes):
+        for _serial, offset, data in changes:
+            self.change(self.durable, offset, data)
 
     def image(self, chance):
         content = bytearray(self.durable)
         if chance:
-            for offset, data in self.pending:
+            for _serial, offset, data in self.pending:
                 fate = chance.random()
                 if fate < 0.4:
                     continue
@@ -92,19 +85,31 @@ class _File:
         return content
 
 
+class _Folder:
+    """Names that are durable: nothing here, all in Disk.durable."""
+
+    def __init__(self, disk):
+        self.disk, self.pending = disk, []
+
+    def settle(self, changes):
+        self.disk.apply_names(self.disk.durable, changes)
+
+
 class Disk:
     def __init__(self, lies=False):
         self.lies = lies        # syncs that say yes and do nothing
+        self.serial = 0
         self.files, self.now, self.durable = {}, {}, {}
-        self.names, self.marks = {}, {}   # by folder: changes, syncs begun
-        self.synced_folder, self.failed = {}, []
+        self.folders, self.syncs, self.failed = {}, {}, []
 
     def step(self, op, file, offset, payload):
+        self.serial += 1
         if op in (WRITE, SIZE):
             # what was open before the journal began is none of ours
             if file in self.files:
                 self.files[file].pending.append(
-                    (offset, bytes(payload) if op == WRITE else None))
+                    (self.serial, offset,
+                     bytes(payload) if op == WRITE else None))
         elif op == CREATE:
             name = bytes(payload).decode()
             self.files[file] = self.now[name] = _File()
@@ -118,54 +123,33 @@ class Disk:
             self.now[new] = self.now.pop(old)
             self.rename(new, self.now[new])
             self.rename(old, None)
+        elif op == SYNC_BEGIN:
+            name = bytes(payload).decode()
+            what = self.files.get(file) or self.folder(name)
+            self.syncs[offset] = what, self.serial, name
         else:
-            self.sync(op, file, bytes(payload).decode())
+            self.sync_ended(op, *self.syncs.pop(offset))
+
+    def folder(self, name):
+        return self.folders.setdefault(name, _Folder(self))
 
     def rename(self, name, file):
-        self.names.setdefault(os.path.dirname(name), []).append((name, file))
+        self.folder(os.path.dirname(name)).pending.append(
+            (self.serial, name, file))
 
-    def sync(self, op, file, name):
-        if op == SYNC_BEGIN:
-            self.synced_folder[file] = None
-            if name in self.now:
-                f = self.now[name]
-                self.files[file] = f
-                f.marks.append(len(f.pending))
-            elif file not in self.files or name in self.names:
-                self.synced_folder[file] = name
-                self.marks.setdefault(name, []).append(
-                    len(self.names.get(name, [])))
-            self.last_begun = name
-            return
-        keep = op == SYNC_END and not self.lies
+    def sync_ended(self, op, what, begun, name):
+        """What was there when it began is durable now; or, failed, never."""
         if op == SYNC_FAIL:
-            self.failed.append(self.last_begun)
-        if op == SYNC_END and self.lies:
-            keep = None
-        folder = self.synced_folder.get(file)
-        if folder is not None:
-            self.settle_names(folder, keep)
-        elif file in self.files:
-            if keep is None:
-                self.files[file].marks[:1] = []
-            else:
-                self.files[file].settle(keep)
-
-    def settle_names(self, folder, keep):
-        if not self.marks.get(folder):
+            self.failed.append(name)
+        elif self.lies:
             return
-        mark = self.marks[folder].pop(0)
-        if keep is None:
-            return
-        changes = self.names.get(folder, [])
-        if keep:
-            self.apply_names(self.durable, changes[:mark])
-            del changes[:mark]
-            self.marks[folder] = [m - mark for m in self.marks[folder]]
+        else:
+            what.settle([c for c in what.pending if c[0] < begun])
+        what.pending = [c for c in what.pending if c[0] >= begun]
 
     @staticmethod
     def apply_names(names, changes):
-        for name, file in changes:
+        for _serial, name, file in changes:
             if file is None:
                 names.pop(name, None)
             else:
@@ -175,8 +159,8 @@ class Disk:
         """The folder `source` as it would be found, written to `target`."""
         names = dict(self.durable)
         if chance:
-            for changes in self.names.values():
-                self.apply_names(names, [c for c in changes
+            for folder in self.folders.values():
+                self.apply_names(names, [c for c in folder.pending
                                          if chance.random() < 0.5])
         for name, file in names.items():
             if name.endswith("-shm"):

@@ -44,7 +44,7 @@ enum op {
     OP_CREATE = 1, /* name */
     OP_WRITE,      /* data at offset */
     OP_SIZE,       /* new length in offset */
-    OP_SYNC_BEGIN, /* name */
+    OP_SYNC_BEGIN, /* name; its own number in offset, as in the next two */
     OP_SYNC_END,
     OP_SYNC_FAIL,
     OP_UNLINK, /* name */
@@ -138,6 +138,14 @@ static void note(enum op op, uint64_t file, int64_t offset, const void *data,
 static void note_name(enum op op, uint64_t file, const char *name)
 {
     note(op, file, 0, name, strlen(name));
+}
+
+/* Begin and end belong together, also when the process dies in between. */
+static int64_t sync_number(void)
+{
+    static _Atomic int32_t last;
+
+    return (int64_t)getpid() << 32 | atomic_fetch_add(&last, 1);
 }
 
 static bool is_ours(const char *path)
@@ -419,6 +427,8 @@ int posix_fallocate64(int fd, off64_t at, off64_t len)
 static int sync_noted(int fd, long call)
 {
     uint64_t file = shim.files[fd].file;
+    const char *name = shim.files[fd].name;
+    int64_t number = sync_number();
     bool fails;
     int rc;
 
@@ -426,10 +436,10 @@ static int sync_noted(int fd, long call)
     pthread_mutex_lock(&shim.lock);
     fails = atomic_load(&shim.control->sync_fails_in) > 0 &&
             atomic_fetch_sub(&shim.control->sync_fails_in, 1) == 1;
-    note_name(OP_SYNC_BEGIN, file, shim.files[fd].name);
+    note(OP_SYNC_BEGIN, file, number, name, strlen(name));
     if (fails) {
         atomic_fetch_add(&shim.control->sync_failures, 1);
-        note(OP_SYNC_FAIL, file, 0, NULL, 0);
+        note(OP_SYNC_FAIL, file, number, NULL, 0);
     }
     pthread_mutex_unlock(&shim.lock);
     if (fails) {
@@ -438,7 +448,7 @@ static int sync_noted(int fd, long call)
     }
     rc = (int)syscall(call, fd);
     pthread_mutex_lock(&shim.lock);
-    note(rc == 0 ? OP_SYNC_END : OP_SYNC_FAIL, file, 0, NULL, 0);
+    note(rc == 0 ? OP_SYNC_END : OP_SYNC_FAIL, file, number, NULL, 0);
     pthread_mutex_unlock(&shim.lock);
     return rc;
 }

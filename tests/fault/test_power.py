@@ -210,7 +210,6 @@ def full_disk(f, tells):
     # deliveries and their deletes go on although nothing fits any more
     f.control["budget"] = 0
     f.sink.listen()
-    f.relay.retry_now()
     wait_for(lambda: f.arrived() >= set(load.acked), 40, "deliveries")
     f.relay.wait_empty()
     assert f.relay.is_alive
