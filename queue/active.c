@@ -8,143 +8,17 @@
  * Order: once mail of a sender was left on disk, its newer mail is left there too
  * until everything has been read (has_spilled).
  *
- * Once: `works` knows every recipient in memory, by message; whatever comes in is
- * held against it. Rows that the reader read before a settle and brings after it
- * meet a ghost.
+ * Once: whatever comes in is held against what is in memory already (works.h).
  */
 #include "queue/active.h"
 
 #include "policy/vocabulary/memory.h"
+#include "queue/cache.h"
 #include "queue/sender.h"
 #include "queue/slot.h"
+#include "queue/works.h"
 
 #include <stdlib.h>
-
-enum { EVICT_MS = 200, COLD_DEPTH = 32 };
-
-static struct bundle *works_first(const struct queue *q, uint64_t message)
-{
-    struct bucket_link *l =
-        buckets_first(&q->works, buckets_hash_number(message));
-
-    return l ? OWNER(l, struct bundle, by_message) : NULL;
-}
-
-/* Of any message with the same hash: compare. */
-static struct bundle *works_next(const struct bundle *b)
-{
-    struct bucket_link *l = buckets_next(&b->by_message);
-
-    return l ? OWNER(l, struct bundle, by_message) : NULL;
-}
-
-static bool bundle_has(const struct bundle *b, uint64_t message,
-                       uint32_t number)
-{
-    if (b->work.message != message)
-        return false;
-    for (size_t i = 0; i < b->work.count; i++)
-        if (b->work.recipients[i].number == number)
-            return true;
-    return false;
-}
-
-static const struct bundle *works_find(const struct queue *q, uint64_t message,
-                                       uint32_t number)
-{
-    const struct bundle *b = works_first(q, message);
-
-    while (b && !bundle_has(b, message, number))
-        b = works_next(b);
-    return b;
-}
-
-bool active_has(const struct queue *q, uint64_t message, uint32_t number)
-{
-    return works_find(q, message, number) != NULL;
-}
-
-bool active_is_claimed(struct queue *q, uint64_t message, uint32_t number)
-{
-    const struct bundle *b = works_find(q, message, number);
-
-    return b && (b->state == BUNDLE_CLAIMED || b->state == BUNDLE_SETTLING);
-}
-
-static void content_unref(struct queue *q, struct bundle *b)
-{
-    struct content *c = b->content;
-
-    b->content = NULL;
-    if (!c || --c->refs > 0)
-        return;
-    q->cached_bytes -= c->len;
-    free(c->bytes);
-    free(c);
-}
-
-static void content_ref(struct bundle *b, struct content *c)
-{
-    b->content = c;
-    c->refs++;
-}
-
-static struct content *content_new(struct queue *q, char *take_bytes,
-                                   size_t len)
-{
-    struct content *c = NEW(struct content);
-
-    c->bytes = take_bytes;
-    c->len = len;
-    q->cached_bytes += len;
-    return c;
-}
-
-static void content_free_unused(struct queue *q, struct content *c)
-{
-    if (!c || c->refs > 0)
-        return;
-    q->cached_bytes -= c->len;
-    free(c->bytes);
-    free(c);
-}
-
-static void evict(struct queue *q, struct destination *d)
-{
-    struct sender *s, *next;
-    struct bundle *b;
-
-    for (s = TAILQ_FIRST(&d->senders); s; s = next) {
-        next = TAILQ_NEXT(s, all);
-        TAILQ_FOREACH(b, &s->line, line)
-        {
-            if (!b->content)
-                continue;
-            content_unref(q, b);
-            d->warm--;
-            d->cold++;
-        }
-        sender_update(q, s);
-    }
-}
-
-bool active_has_cache(struct queue *q, size_t len)
-{
-    int64_t now = queue_monotonic_ms();
-    struct destination *d;
-
-    if (q->cached_bytes + len <= q->cache_most)
-        return true;
-    if (q->down == 0 || now < q->evicted_ms + EVICT_MS)
-        return false;
-    q->evicted_ms = now;
-    TAILQ_FOREACH(d, &q->all_destinations, all)
-    {
-        if (d->is_down && d->warm)
-            evict(q, d);
-    }
-    return q->cached_bytes + len <= q->cache_most;
-}
 
 /* All counts of a bundle that comes in (by 1) or leaves (by -1). */
 static void count(struct queue *q, struct bundle *b, int by)
@@ -165,8 +39,7 @@ static void enter(struct queue *q, struct bundle *b, struct sender *s)
     b->sender = s;
     b->destination = s ? s->destination : NULL;
     b->work.active_ms = queue_now_ms(q);
-    buckets_put(&q->works, &b->by_message,
-                buckets_hash_number(b->work.message));
+    works_put(q, b);
     count(q, b, 1);
 }
 
@@ -202,8 +75,8 @@ static void add_put_part(struct queue *q, struct destination *d,
 
     for (size_t i = 0; i < take_b->work.count && !is_spilled; i++)
         is_spilled = take_b->lanes[i].lane->is_unread ||
-                     active_has(q, take_b->work.message,
-                                take_b->work.recipients[i].number);
+                     works_has(q, take_b->work.message,
+                               take_b->work.recipients[i].number);
     if (is_spilled) {
         spill(q, s, take_b);
         return;
@@ -211,7 +84,7 @@ static void add_put_part(struct queue *q, struct destination *d,
     enter(q, take_b, s);
     take_b->state = BUNDLE_WAITING;
     if (c)
-        content_ref(take_b, c);
+        cache_ref(take_b, c);
     sender_append(s, take_b);
     sender_update(q, s);
     slot_run(q, d);
@@ -275,18 +148,18 @@ void active_add_put(struct queue *q, struct bundle *take_b, char *take_bytes)
     size_t len = (size_t)take_b->work.envelope.size_bytes;
     struct content *c = NULL;
 
-    if (take_bytes && active_has_cache(q, len))
-        c = content_new(q, take_bytes, len);
+    if (take_bytes && cache_has_room(q, len))
+        c = cache_put(q, take_bytes, len);
     else
         free(take_bytes);
     add_put_parts(q, take_b, c);
-    content_free_unused(q, c);
+    cache_end_put(q, c);
 }
 
 /* Without those in memory already; NULL (b is freed) when none is left. */
 static struct bundle *without(struct queue *q, struct bundle *take_b,
-                              bool (*is_out)(struct queue *q, uint64_t message,
-                                             uint32_t number))
+                              bool (*is_out)(const struct queue *q,
+                                             uint64_t message, uint32_t number))
 {
     uint32_t *index = NEW_ARRAY(uint32_t, take_b->work.count);
     struct bundle *rest = take_b;
@@ -303,16 +176,11 @@ static struct bundle *without(struct queue *q, struct bundle *take_b,
     return rest;
 }
 
-static bool is_in_memory(struct queue *q, uint64_t message, uint32_t number)
-{
-    return active_has(q, message, number);
-}
-
 enum active_refill active_add_found(struct queue *q, struct lane *l,
                                     struct bundle *take_b)
 {
     struct destination *d = l->destination;
-    struct bundle *b = without(q, take_b, is_in_memory);
+    struct bundle *b = without(q, take_b, works_has);
     enum active_refill answer = REFILL_TAKEN;
     struct sender *s;
 
@@ -348,7 +216,7 @@ static void take_out(struct queue *q, struct bundle *b)
     struct sender *s = b->sender;
 
     count(q, b, -1);
-    content_unref(q, b);
+    cache_unref(q, b);
     b->destination = NULL;
     b->sender = NULL;
     if (s) {
@@ -362,14 +230,7 @@ static void take_out(struct queue *q, struct bundle *b)
         reader_alarms(&q->reader);
     if (!TAILQ_EMPTY(&q->hungry) && q->active <= q->active_most / 8 * 3)
         reader_poke(&q->reader);
-    if (q->is_reading) {
-        b->state = BUNDLE_GHOST;
-        b->next_ghost = q->ghosts;
-        q->ghosts = b;
-        return;
-    }
-    buckets_remove(&q->works, &b->by_message);
-    bundle_free(b);
+    works_remove(q, b);
 }
 
 void active_remove(struct queue *q, struct bundle *take_b)
@@ -436,15 +297,13 @@ void active_drop_rerouted(struct queue *q)
 struct bundle *active_add_alarm(struct queue *q, struct bundle *take_b)
 {
     uint64_t message = take_b->work.message;
-    struct bundle *b, *g;
+    struct bundle *b = NULL;
 
     /* A ghost's recipients may have been settled after the row was read. */
-    for (g = works_first(q, message); g; g = works_next(g))
-        if (g->work.message == message && g->state == BUNDLE_GHOST)
-            break;
-    b = g ? NULL : without(q, take_b, active_is_claimed);
-    if (g)
+    if (works_has_ghost(q, message))
         bundle_free(take_b);
+    else
+        b = without(q, take_b, works_is_claimed);
     if (!b)
         return NULL;
     drop_waiting(q, message, false);
@@ -456,13 +315,6 @@ struct bundle *active_add_alarm(struct queue *q, struct bundle *take_b)
     b->state = BUNDLE_CLAIMED;
     q->alarms++;
     return b;
-}
-
-void active_give_content(struct queue *q, struct bundle *b, char *take_bytes,
-                         size_t len)
-{
-    content_ref(b, content_new(q, take_bytes, len));
-    b->work.content = span_make(take_bytes, len);
 }
 
 struct bundle *active_peek(const struct destination *d)
@@ -485,8 +337,8 @@ struct bundle *active_claim(struct queue *q, struct destination *d,
         part->sender = s;
         part->destination = d;
         if (b->content)
-            content_ref(part, b->content);
-        buckets_put(&q->works, &part->by_message, b->by_message.hash);
+            cache_ref(part, b->content);
+        works_put(q, part);
     } else {
         sender_take_out(s, b);
     }
@@ -516,62 +368,6 @@ void active_unclaim(struct queue *q, struct bundle *b)
     sender_insert(s, b);
     sender_update(q, s);
     slot_run(q, s->destination);
-}
-
-void active_reading_begin(struct queue *q)
-{
-    ASSERT(!q->is_reading);
-    q->is_reading = true;
-}
-
-void active_reading_end(struct queue *q)
-{
-    struct bundle *b;
-
-    q->is_reading = false;
-    while ((b = q->ghosts)) {
-        q->ghosts = b->next_ghost;
-        buckets_remove(&q->works, &b->by_message);
-        bundle_free(b);
-    }
-}
-
-size_t active_cold(const struct destination *d, struct active_cold *out,
-                   size_t most)
-{
-    const struct sender *s;
-    size_t n = 0;
-
-    TAILQ_FOREACH(s, &d->senders, all)
-    {
-        const struct bundle *b = TAILQ_FIRST(&s->line);
-
-        for (int i = 0; b && i < COLD_DEPTH && n < most; i++) {
-            if (!sender_is_warm(b))
-                out[n++] = (struct active_cold){ b->work.message, b->checksum };
-            b = TAILQ_NEXT(b, line);
-        }
-    }
-    return n;
-}
-
-void active_warm(struct queue *q, uint64_t message, char *take_bytes,
-                 size_t len)
-{
-    struct content *c = content_new(q, take_bytes, len);
-    struct bundle *b;
-
-    for (b = works_first(q, message); b; b = works_next(b)) {
-        if (b->work.message != message || b->state != BUNDLE_WAITING ||
-            sender_is_warm(b))
-            continue;
-        content_ref(b, c);
-        b->destination->cold--;
-        b->destination->warm++;
-        sender_update(q, b->sender);
-        slot_run(q, b->destination);
-    }
-    content_free_unused(q, c);
 }
 
 void active_fini(struct queue *q)

@@ -30,10 +30,6 @@ enum active_refill active_add_found(struct queue *q, struct lane *l,
  * taken out of b. NULL (b is freed) when nothing is left. */
 struct bundle *active_add_alarm(struct queue *q, struct bundle *take_b);
 
-/* To an alarm's work; whatever the cache holds. */
-void active_give_content(struct queue *q, struct bundle *b, char *take_bytes,
-                         size_t len);
-
 /* The next in turn, out of its line and claimed, at most `most` recipients. */
 struct bundle *active_claim(struct queue *q, struct destination *d,
                             uint32_t most);
@@ -48,27 +44,6 @@ void active_remove(struct queue *q, struct bundle *take_b);
 void active_drop_waiting(struct queue *q, uint64_t message);
 /* The same for all whose lane leads elsewhere than where they wait. */
 void active_drop_rerouted(struct queue *q);
-/* Is this recipient with a slot or on its way through the writer? */
-bool active_is_claimed(struct queue *q, uint64_t message, uint32_t number);
-bool active_has(const struct queue *q, uint64_t message, uint32_t number);
-
-/* The reader's look at rows begins and ends; between, nothing settled is forgotten,
- * so a row from before its settle is not taken for new. */
-void active_reading_begin(struct queue *q);
-void active_reading_end(struct queue *q);
-
-/* Waiting works of d that have no content in memory, in order of their turns: their
- * messages and checksums. */
-struct active_cold {
-    uint64_t message, checksum;
-};
-size_t active_cold(const struct destination *d, struct active_cold *out,
-                   size_t most);
-/* Content of a message was loaded. */
-void active_warm(struct queue *q, uint64_t message, char *take_bytes,
-                 size_t len);
-/* Is there memory for more content? Resting destinations give theirs up. */
-bool active_has_cache(struct queue *q, size_t len);
 void active_fini(struct queue *q);
 
 #endif

@@ -11,6 +11,8 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/cache.h"
+#include "queue/works.h"
 
 #include <stdlib.h>
 
@@ -62,7 +64,7 @@ static struct queue_port *alarm_port(struct queue *q)
 
     TAILQ_FOREACH(p, &q->ports, all)
     {
-        if (p->events.slot_opened && p->events.alarm && !p->is_closed &&
+        if (p->takes_slots && p->events.alarm &&
             (!best || p->slots < best->slots))
             best = p;
     }
@@ -84,8 +86,8 @@ static void alarm_content(struct reader *r, struct bundle *b)
                   id_print(b->work.message).at, error_text(rc));
     }
     queue_lock(r->queue);
-    active_give_content(r->queue, b, content.at ? content.at : memory_take(1),
-                        content.len);
+    cache_give(r->queue, b, content.at ? content.at : memory_take(1),
+               content.len);
     queue_unlock(r->queue);
 }
 
@@ -114,7 +116,7 @@ bool alarm_page(struct reader *r)
             : alarm_port(q);
     epoch = q->change_epoch;
     if (p)
-        active_reading_begin(q);
+        works_reading_begin(q);
     queue_unlock(q);
     if (!p) {
         r->alarm_after = 0;
@@ -131,7 +133,7 @@ bool alarm_page(struct reader *r)
             a.at[i] = NULL;
         }
     }
-    active_reading_end(q);
+    works_reading_end(q);
     queue_unlock(q);
     for (size_t i = 0; i < a.count; i++)
         if (a.at[i])

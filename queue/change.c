@@ -10,6 +10,7 @@
 #include "queue/active.h"
 #include "queue/claim.h"
 #include "queue/criteria.h"
+#include "queue/works.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -43,9 +44,8 @@ static bool skip(void *user, uint64_t message, uint32_t number)
     bool is_claimed;
 
     queue_lock(q);
-    is_claimed = active_is_claimed(q, message, number);
-    if (!is_claimed && takes_away(c->change) &&
-        active_has(q, message, number)) {
+    is_claimed = works_is_claimed(q, message, number);
+    if (!is_claimed && takes_away(c->change) && works_has(q, message, number)) {
         active_drop_waiting(q, message);
         q->change_epoch++;
     }
@@ -116,7 +116,9 @@ static void end_rests(struct queue *q, const struct queue_filter *f)
     if (glob.len)
         return;
     TAILQ_FOREACH(d, &q->all_destinations, all)
-    claim_end_rest(q, d);
+    {
+        claim_end_rest(q, d);
+    }
 }
 
 static void committed(struct queue *q, struct job *j)

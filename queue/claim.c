@@ -52,11 +52,11 @@ static bool may_claim(const struct queue *q, const struct queue_slot *s)
 {
     const struct destination *d = s->destination;
 
-    if (q->is_stopping || s->has_failed)
+    if (q->is_stopping || s->has_failed || s->state == SLOT_LEAVING)
         return false;
     if (d->is_down)
         return s->is_connected || (d->probe == s && !s->has_asked);
-    return d->slots - d->parked_count <= d->feedback.window;
+    return slot_busy(d) <= d->feedback.window;
 }
 
 struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
@@ -65,12 +65,15 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
     struct bundle *b = NULL;
 
     queue_lock(q);
-    slot_unannounce(slot);
+    if (slot->state != SLOT_LEAVING)
+        slot_unannounce(slot);
     slot_unpark(slot);
     slot_unpromise(slot);
     if (may_claim(q, slot))
         b = active_claim(q, slot->destination, most);
-    if (b) {
+    if (slot->state == SLOT_LEAVING) {
+        ASSERT(!b);
+    } else if (b) {
         b->slot = slot;
         slot->held++;
         slot->has_asked = true;

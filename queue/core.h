@@ -68,6 +68,7 @@ struct queue {
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;
     _Atomic uint64_t events, wal_bytes;
+    _Atomic uint64_t ready, deferred, held; /* recipients; see tally.c */
 
     struct disk disk;
     struct writer writer;

@@ -56,6 +56,7 @@ static void lane_resolve(struct queue *q, struct lane *l)
     else
         feedback_limit(&d->feedback, d->connections);
     d->lanes++;
+    d->is_abandoned = false;
     l->destination = d;
     buffer_fini(&to.name);
 }
@@ -214,7 +215,10 @@ void destination_remember(struct queue *q, const struct store_destination *s,
         return;
     d->is_down = true;
     q->down++;
-    d->due_ms = s->due_ms;
+    /* Written by a clock that was wrong? */
+    d->due_ms = s->due_ms < now_ms + 48 * (int64_t)MEMORY_MS
+                    ? s->due_ms
+                    : now_ms + MEMORY_MS;
     timers_set(&q->timers, &d->timer, d->due_ms);
 }
 
@@ -272,6 +276,7 @@ static void lane_free(struct queue *q, struct lane *l)
 void destination_reroute(struct queue *q)
 {
     struct bucket_link **all = buckets_all(&q->lanes);
+    struct destination *d;
 
     for (size_t i = 0; i < q->lanes.count; i++) {
         struct lane *l = OWNER(all[i], struct lane, by_key);
@@ -285,6 +290,13 @@ void destination_reroute(struct queue *q)
             lane_restart(q, l);
     }
     free(all);
+    TAILQ_FOREACH(d, &q->all_destinations, all)
+    {
+        if (d->lanes > 0)
+            continue;
+        d->is_abandoned = true;
+        slot_end_parked(d);
+    }
 }
 
 static bool destination_is_idle(const struct destination *d, int64_t now_ms)
@@ -310,8 +322,6 @@ void destination_sweep(struct queue *q, int64_t now_ms)
     free(all);
     for (d = TAILQ_FIRST(&q->all_destinations); d; d = next) {
         next = TAILQ_NEXT(d, all);
-        if (d->lanes == 0)
-            slot_end_parked(q, d);
         if (destination_is_idle(d, now_ms))
             destination_free(q, d);
     }

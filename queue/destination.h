@@ -91,6 +91,8 @@ struct destination {
     TAILQ_HEAD(, queue_slot) parked;
     uint32_t slots;            /* all of them */
     uint32_t parked_count;
+    uint32_t leaving;          /* told to close */
+    bool is_abandoned;         /* no route leads here any more */
     uint32_t promised;         /* told that there is work, not yet asked for it */
     struct queue_slot *probe;
 

@@ -93,8 +93,6 @@ void disk_load_ballast(struct disk *d)
 
 bool disk_drop_ballast(struct disk *d)
 {
-    bool had = d->has_ballast;
-
     d->has_ballast = false;
-    return unlink(d->ballast) == 0 && had;
+    return unlink(d->ballast) == 0;
 }

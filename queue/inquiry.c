@@ -5,8 +5,9 @@
  * queue in pages between which other readings have their turn.
  */
 #include "policy/vocabulary/memory.h"
-#include "queue/active.h"
+#include "queue/core.h"
 #include "queue/criteria.h"
+#include "queue/works.h"
 
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ static bool is_active(void *user, uint64_t message, uint32_t number)
     bool is_it;
 
     queue_lock(q);
-    is_it = active_is_claimed(q, message, number);
+    is_it = works_is_claimed(q, message, number);
     queue_unlock(q);
     return is_it;
 }

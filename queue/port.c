@@ -25,6 +25,7 @@ struct queue_port *queue_port_open(struct queue *q,
     TAILQ_INIT(&p->told);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_lock(&q->lock);
+    p->takes_slots = events->slot_opened && !q->is_stopping;
     TAILQ_INSERT_TAIL(&q->ports, p, all);
     q->ports_open++;
     slot_port_opened(q);

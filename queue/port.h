@@ -40,6 +40,7 @@ struct queue_port {
     /* The queue's lock. */
     TAILQ_HEAD(, queue_slot) told; /* slots with events */
     uint32_t slots;
+    bool takes_slots;
 
     /* The writer's, while it sorts a batch. */
     struct letter *batch, **batch_last;

@@ -206,6 +206,11 @@ static int open_for_writing(struct queue *q, struct buffer *out_why)
     struct store *s = NULL;
     int rc = store_open(&s, q->path, out_why, &notices);
 
+    /* What is queued must be able to leave, even when others filled the disk. */
+    if (rc == ERROR_FULL && disk_drop_ballast(&q->disk)) {
+        buffer_clear(out_why);
+        rc = store_open(&s, q->path, out_why, &notices);
+    }
     say_lines(q, &notices);
     buffer_fini(&notices);
     if (rc < 0)
@@ -267,7 +272,9 @@ void queue_reroute(struct queue *q, queue_route_fn *route, void *route_user)
     destination_reroute(q);
     active_drop_rerouted(q);
     TAILQ_FOREACH(d, &q->all_destinations, all)
-    slot_run(q, d);
+    {
+        slot_run(q, d);
+    }
     destination_sweep(q, queue_now_ms(q));
     queue_unlock(q);
 }
@@ -275,6 +282,9 @@ void queue_reroute(struct queue *q, queue_route_fn *route, void *route_user)
 void queue_stats(struct queue *q, struct queue_stats *out)
 {
     *out = (struct queue_stats){
+        .messages_ready = atomic_load(&q->ready),
+        .messages_deferred = atomic_load(&q->deferred),
+        .messages_held = atomic_load(&q->held),
         .puts = atomic_load(&q->puts),
         .settles = atomic_load(&q->settles),
         .commits = atomic_load(&q->commits),

@@ -8,6 +8,7 @@
 #include "queue/orphan.h"
 #include "queue/refill.h"
 #include "queue/slot.h"
+#include "queue/tally.h"
 
 enum {
     TICK_MS = 1000,
@@ -179,6 +180,7 @@ static void *reader_main(void *user)
         by_the_clock(r);
         is_busy |= refill_load(r);
         is_busy |= refill_page(r);
+        is_busy = is_busy || tally_step(r);
     }
     while (inquire(r))
         ;

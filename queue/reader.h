@@ -23,6 +23,14 @@ struct inquiry {
     bool (*step)(struct reader *r, struct inquiry *i);
 };
 
+/* See tally.c. */
+struct tally_state {
+    unsigned which;
+    uint64_t after_id;
+    struct queue_count count;
+    int64_t began_ms, next_ms; /* monotonic */
+};
+
 struct reader {
     struct queue *queue;
     struct store_reader *db;
@@ -40,6 +48,7 @@ struct reader {
     int64_t walked_lane;
     int64_t alarm_ms, tick_ms, sweep_ms; /* monotonic: when next */
     uint64_t alarm_after;
+    struct tally_state tally;
 };
 
 MUST int reader_start(struct reader *r, struct queue *q);

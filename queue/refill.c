@@ -11,7 +11,9 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/cache.h"
 #include "queue/slot.h"
+#include "queue/works.h"
 
 #include <stdlib.h>
 
@@ -75,8 +77,7 @@ bool refill_walk(struct reader *r)
 
 /* ------------------------------------------------------------ content ---- */
 
-static size_t load_take(struct queue *q, struct active_cold *cold,
-                        size_t *out_must)
+static size_t load_take(struct queue *q, struct cold *cold, size_t *out_must)
 {
     struct destination *d;
     size_t n = 0;
@@ -86,7 +87,7 @@ static size_t load_take(struct queue *q, struct active_cold *cold,
     if (d) {
         TAILQ_REMOVE(&q->loading, d, load_link);
         d->is_loading = false;
-        n = active_cold(d, cold, LOAD_PAGE);
+        n = cache_cold(d, cold, LOAD_PAGE);
         /* One in hand for each that waits, whatever the cache holds. */
         *out_must = TAILQ_EMPTY(&d->turns) ? 1 + d->parked_count : 0;
     }
@@ -94,8 +95,7 @@ static size_t load_take(struct queue *q, struct active_cold *cold,
     return n;
 }
 
-static void load_failed(struct reader *r, const struct active_cold *cold,
-                        int rc)
+static void load_failed(struct reader *r, const struct cold *cold, int rc)
 {
     struct queue *q = r->queue;
 
@@ -113,8 +113,7 @@ static void load_failed(struct reader *r, const struct active_cold *cold,
 }
 
 /* False: there is no more memory for content. */
-static bool load_one(struct reader *r, const struct active_cold *cold,
-                     bool is_must)
+static bool load_one(struct reader *r, const struct cold *cold, bool is_must)
 {
     struct queue *q = r->queue;
     struct buffer content = { 0 };
@@ -128,10 +127,10 @@ static bool load_one(struct reader *r, const struct active_cold *cold,
         return true;
     }
     queue_lock(q);
-    has_cache = is_must || active_has_cache(q, content.len);
+    has_cache = is_must || cache_has_room(q, content.len);
     if (has_cache)
-        active_warm(q, cold->message, content.at ? content.at : memory_take(1),
-                    content.len);
+        cache_warm(q, cold->message, content.at ? content.at : memory_take(1),
+                   content.len);
     queue_unlock(q);
     if (!has_cache)
         buffer_fini(&content);
@@ -140,7 +139,7 @@ static bool load_one(struct reader *r, const struct active_cold *cold,
 
 bool refill_load(struct reader *r)
 {
-    struct active_cold cold[LOAD_PAGE];
+    struct cold cold[LOAD_PAGE];
     size_t must = 0;
     size_t n = load_take(r->queue, cold, &must);
 
@@ -215,7 +214,7 @@ static bool pass_begin(struct queue *q, struct pass *p)
             p->limit = WORKS_PAGE;
         if (p->limit < WORKS_PAGE_LEAST)
             p->limit = WORKS_PAGE_LEAST;
-        active_reading_begin(q);
+        works_reading_begin(q);
         return true;
     }
     return false;
@@ -323,7 +322,7 @@ bool refill_page(struct reader *r)
     queue_lock(q);
     if (rc >= 0)
         pass_apply(q, &p, &f);
-    active_reading_end(q);
+    works_reading_end(q);
     queue_unlock(q);
     for (size_t i = 0; rc < 0 && i < f.count; i++)
         bundle_free(f.at[i]);

@@ -41,15 +41,33 @@ void slot_unpromise(struct queue_slot *s)
     s->is_promised = false;
 }
 
+/* It is told to close, once, and has no part in anything until it does. */
+static void slot_end(struct queue_slot *s)
+{
+    slot_unpark(s);
+    s->state = SLOT_LEAVING;
+    s->destination->leaving++;
+    slot_announce(s, SLOT_ENDED);
+}
+
+uint32_t slot_busy(const struct destination *d)
+{
+    return d->slots - d->parked_count - d->leaving;
+}
+
 void slot_park(struct queue_slot *s)
 {
+    struct destination *d = s->destination;
+
+    if (s->queue->is_stopping || d->is_abandoned ||
+        d->slots - d->leaving > d->feedback.window) {
+        slot_end(s);
+        return;
+    }
     s->state = SLOT_PARKED;
-    TAILQ_INSERT_HEAD(&s->destination->parked, s, park);
+    TAILQ_INSERT_HEAD(&d->parked, s, park);
     s->queue->parked++;
-    s->destination->parked_count++;
-    if (s->queue->is_stopping || s->destination->lanes == 0 ||
-        s->destination->slots > s->destination->feedback.window)
-        slot_announce(s, SLOT_ENDED);
+    d->parked_count++;
 }
 
 void slot_unpark(struct queue_slot *s)
@@ -75,8 +93,7 @@ static struct queue_port *least_loaded(struct queue *q)
 
     TAILQ_FOREACH(p, &q->ports, all)
     {
-        if (p->events.slot_opened && !p->is_closed &&
-            (!best || p->slots < best->slots))
+        if (p->takes_slots && (!best || p->slots < best->slots))
             best = p;
     }
     return best;
@@ -113,6 +130,8 @@ void slot_free(struct queue_slot *s)
     slot_unannounce(s);
     slot_unpark(s);
     slot_unpromise(s);
+    if (s->state == SLOT_LEAVING)
+        s->destination->leaving--;
     s->queue->slots--;
     s->destination->slots--;
     s->port->slots--;
@@ -176,14 +195,16 @@ void slot_port_opened(struct queue *q)
     struct destination *d;
 
     TAILQ_FOREACH(d, &q->all_destinations, all)
-    slot_run(q, d);
+    {
+        slot_run(q, d);
+    }
 }
 
 void slot_withdraw(struct queue_port *p)
 {
     struct queue_slot *s, *next;
 
-    p->events.slot_opened = NULL;
+    p->takes_slots = false;
     for (s = TAILQ_FIRST(&p->told); s; s = next) {
         struct destination *d = s->destination;
 
@@ -195,13 +216,12 @@ void slot_withdraw(struct queue_port *p)
     }
 }
 
-void slot_end_parked(struct queue *q, struct destination *d)
+void slot_end_parked(struct destination *d)
 {
     struct queue_slot *s;
 
-    (void)q;
-    TAILQ_FOREACH(s, &d->parked, park)
-    slot_announce(s, SLOT_ENDED);
+    while ((s = TAILQ_FIRST(&d->parked)))
+        slot_end(s);
 }
 
 bool slot_tell(struct queue_port *p)
@@ -242,8 +262,12 @@ void queue_stop_claims(struct queue *q)
     queue_lock(q);
     q->is_stopping = true;
     TAILQ_FOREACH(p, &q->ports, all)
-    slot_withdraw(p);
+    {
+        slot_withdraw(p);
+    }
     TAILQ_FOREACH(d, &q->all_destinations, all)
-    slot_end_parked(q, d);
+    {
+        slot_end_parked(d);
+    }
     queue_unlock(q);
 }

@@ -5,7 +5,8 @@
  *   UNTOLD (promised) ----------> OPEN (promised) ----> OPEN <----+
  *      |  withdrawn                  ^  slot_ready        |  next |
  *      v                             +------ PARKED <-----+-------+
- *    gone                                      next: NULL
+ *    gone                       |              next: NULL
+ *                               +-- slot_ended --> LEAVING --> closed
  *
  * A slot is promised from when it is told that there is work until it asks. The
  * functions here are under the queue's lock but slot_tell; those of queue.h lock.
@@ -15,7 +16,7 @@
 
 #include "queue/core.h"
 
-enum slot_state { SLOT_UNTOLD, SLOT_OPEN, SLOT_PARKED };
+enum slot_state { SLOT_UNTOLD, SLOT_OPEN, SLOT_PARKED, SLOT_LEAVING };
 enum slot_news { SLOT_NO_NEWS, SLOT_OPENED, SLOT_READY, SLOT_ENDED };
 
 struct queue_slot {
@@ -42,7 +43,9 @@ void slot_port_opened(struct queue *q);
 /* A port goes: slots that it was not told of are taken back. */
 void slot_withdraw(struct queue_port *p);
 /* d leads nowhere any more. */
-void slot_end_parked(struct queue *q, struct destination *d);
+void slot_end_parked(struct destination *d);
+/* Neither parked nor leaving. */
+uint32_t slot_busy(const struct destination *d);
 /* What claim.c moves a slot with. slot_free is to be followed by slot_run. */
 void slot_park(struct queue_slot *s);
 void slot_unpark(struct queue_slot *s);

@@ -11,8 +11,8 @@ enum {
     BUSY_STEP_MS = 60000, /* when never idle */
     PURGE_MOST = 200,     /* deleted messages in one step */
     VACUUM_PAGES = 256,
-    WAL_IDLE = 8 * 1024 * 1024,
-    WAL_BUSY = 32 * 1024 * 1024,
+    WAL_IDLE = 4 * 1024 * 1024,
+    WAL_BUSY = 16 * 1024 * 1024,
     WAL_RESET = 128 * 1024 * 1024, /* a reader is in the way: press harder */
 };
 

@@ -62,7 +62,9 @@ static void writer_ease(struct writer *w)
 
     queue_lock(w->queue);
     TAILQ_FOREACH(p, &w->queue->ports, all)
-    port_ease(p);
+    {
+        port_ease(p);
+    }
     queue_unlock(w->queue);
 }
 

@@ -1,0 +1,55 @@
+/*
+ * tally - how many recipients wait, by state, for the metrics.
+ *
+ * Counted on disk from time to time, in pages and when nothing else is to be read; a
+ * long count makes the next one come later, so that it costs a small part of one core
+ * whatever the backlog.
+ */
+#include "queue/tally.h"
+
+#include "queue/core.h"
+
+enum {
+    TALLY_MS = 10000, /* between two counts, at least */
+    TALLY_SHARE = 50, /* times as long as it took */
+    TALLY_PAGE = 2000,
+};
+
+static const struct {
+    unsigned states;
+    size_t into;
+} counted[] = {
+    { STATE_ACTIVE | STATE_READY, offsetof(struct queue, ready) },
+    { STATE_DEFERRED, offsetof(struct queue, deferred) },
+    { STATE_HELD, offsetof(struct queue, held) },
+};
+
+bool tally_step(struct reader *r)
+{
+    struct tally_state *t = &r->tally;
+    struct queue_filter f = { .states = counted[t->which].states };
+    int64_t now = queue_monotonic_ms();
+    uint64_t next = 0;
+    int rc;
+
+    if (t->which == 0 && t->after_id == 0) {
+        if (now < t->next_ms)
+            return false;
+        t->began_ms = now;
+    }
+    rc = store_count(r->db, &f, queue_now_ms(r->queue), NULL, NULL, t->after_id,
+                     TALLY_PAGE, &t->count, &next);
+    t->after_id = rc < 0 ? 0 : next;
+    if (t->after_id)
+        return true;
+    atomic_store(
+        (_Atomic uint64_t *)(void *)((char *)r->queue + counted[t->which].into),
+        t->count.recipients);
+    t->count = (struct queue_count){ 0 };
+    t->which = (t->which + 1) % (sizeof(counted) / sizeof(*counted));
+    if (t->which == 0) {
+        now = queue_monotonic_ms();
+        t->next_ms = now + TALLY_MS + (now - t->began_ms) * TALLY_SHARE;
+    }
+    return true;
+}
