@@ -260,6 +260,72 @@ static void a_retry_makes_everything_due(void **state)
     world_free(w);
 }
 
+static void on_changed_again(void *user, uint64_t token, int rc,
+                             const struct queue_count *count)
+{
+    struct world *w = user;
+    struct queue_filter nothing = { .attempts = 99 };
+
+    (void)token;
+    (void)count;
+    assert_int_equal(rc, 0);
+    w->answers++;
+    if (!w->user)
+        queue_change(w->p, &nothing, CHANGE_RETRY, SPAN("test"),
+                     on_changed_again, 0);
+}
+
+/* Each change makes every lane be read again, with rows that are being settled. */
+static void q4_what_is_read_again_while_it_is_settled_goes_out_once(
+    void **state)
+{
+    struct world *w = world_new(0, true);
+    enum { N = 10000 };
+
+    (void)state;
+    w->opened = w->ready = world_take_all;
+    on_changed_again(w, 0, 0, NULL);
+    for (int i = 0; i < N; i++)
+        put_number(w, "s1", i % 2 ? "a.group" : "b.group", i);
+    world_until(w, &w->settles, N);
+    w->user = w;
+    world_until(w, &w->answers, w->answers + 1);
+    assert_each_once(w, N);
+    world_free(w);
+}
+
+static void what_slots_hold_is_not_read_again(void **state)
+{
+    struct world *w = world_new(0, true);
+    struct queue_filter f = { .states = 0 };
+    struct queue_work *held[5];
+    enum { N = 50 };
+
+    (void)state;
+    for (int i = 0; i < N; i++)
+        put_number(w, "s1", "example.org", i);
+    world_until(w, &w->puts_ok, N);
+    world_until(w, &w->slot_count, 5);
+    for (int i = 0; i < 5; i++)
+        assert_non_null(held[i] = queue_slot_next(w->slots[i], 50));
+    (void)change(w, &f, CHANGE_RETRY);
+    w->opened = w->ready = world_take_all;
+    put_number(w, "s1", "other.test", N);
+    world_until(w, &w->settles, 1);
+    world_take_all(w, w->slots[0]);
+    world_until(w, &w->settles, N - 4);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(w->got[i], 0);
+    for (int i = 0; i < 5; i++) {
+        w->got[i]++;
+        world_settle(w, held[i], OUTCOME_DELIVERED, 0);
+    }
+    world_until(w, &w->settles, N + 1);
+    assert_each_once(w, N);
+    assert_int_equal(world_count(w, 0).messages, 0);
+    world_free(w);
+}
+
 static void on_page(void *user, uint64_t token, int rc,
                     const struct queue_row *rows, size_t count,
                     uint64_t next_id)
@@ -314,6 +380,9 @@ int main(void)
         cmocka_unit_test(
             deleted_mail_can_be_undeleted_and_what_is_sent_is_left_alone),
         cmocka_unit_test(a_retry_makes_everything_due),
+        cmocka_unit_test(
+            q4_what_is_read_again_while_it_is_settled_goes_out_once),
+        cmocka_unit_test(what_slots_hold_is_not_read_again),
         cmocka_unit_test(a_list_comes_in_pages_sorted_by_id),
     };
 
