@@ -260,7 +260,8 @@ static void a_retry_makes_everything_due(void **state)
     world_free(w);
 }
 
-/* A fifth is deferred once and due again at once, which has its lane read again. */
+/* For later.test it is always too early. Of the others a fifth is deferred once and due
+ * again at once, which has its lane read again. */
 static void take_or_defer(struct world *w, struct queue_slot *slot)
 {
     bool *was_deferred = w->user;
@@ -271,6 +272,10 @@ static void take_or_defer(struct world *w, struct queue_slot *slot)
         uint64_t n;
 
         assert_true(span_number(work->content, &n));
+        if (span_is(work->recipients[0].lane, SPAN("later.test"))) {
+            world_settle(w, work, OUTCOME_DEFERRED, world_clock() + DAY_MS);
+            continue;
+        }
         if (n % 5 == 0 && !was_deferred[n]) {
             was_deferred[n] = true;
             world_settle(w, work, OUTCOME_DEFERRED, world_clock());
@@ -281,18 +286,24 @@ static void take_or_defer(struct world *w, struct queue_slot *slot)
     }
 }
 
+/* The message stays for its other recipient, so nothing but the queue's memory of what
+ * it has just settled keeps an old row from being taken for new. */
 static void q4_what_is_read_again_while_it_is_settled_goes_out_once(
     void **state)
 {
+    static const char *const lanes[] = { "a.group", "later.test" };
     struct world *w = world_new(0, true);
-    enum { N = 20000 };
+    char text[16];
+    enum { N = 10000 };
 
     (void)state;
     w->user = NEW_ARRAY(bool, N);
     w->opened = w->ready = take_or_defer;
-    for (int i = 0; i < N; i++)
-        put_number(w, "s1", i % 2 ? "a.group" : "b.group", i);
-    world_until(w, &w->settles, N + N / 5);
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(text, sizeof(text), "%d", i);
+        world_put_many(w, "s1", lanes, 2, text, INT64_MAX);
+    }
+    world_until(w, &w->settles, 2 * N + N / 5);
     assert_each_once(w, N);
     free(w->user);
     world_free(w);
