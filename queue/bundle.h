@@ -64,7 +64,7 @@ struct bundle {
 
 static inline struct bundle *bundle_of(const struct queue_work *work)
 {
-    return (struct bundle *)(uintptr_t)work;
+    return (struct bundle *)work;
 }
 
 /* A copy of all but content. */

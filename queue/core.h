@@ -20,14 +20,14 @@
 #include <stdatomic.h>
 
 enum {
-    ACTIVE_MOST = 20000,           /* recipients in memory */
+    ACTIVE_MOST = 20000, /* recipients in memory */
     CACHE_BYTES = 32 * 1024 * 1024,
-    SLOTS_MOST = 2000,             /* of all destinations */
-    SENDERS_MOST = 4096,           /* told apart in one destination */
-    ALARMS_MOST = 256,             /* works that came by alarm, at once */
+    SLOTS_MOST = 2000,   /* of all destinations */
+    SENDERS_MOST = 4096, /* told apart in one destination */
+    ALARMS_MOST = 256,   /* works that came by alarm, at once */
 };
 
-#define HISTORY_MS (30 * 24 * 3600 * (int64_t)1000)
+#define HISTORY_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 struct queue {
     /* Constant once open. */
@@ -36,34 +36,34 @@ struct queue {
     uint32_t active_most;
     uint64_t cache_most;
     int64_t history_ms;
-    int64_t (*clock)(void);        /* NULL: the real one */
+    int64_t (*clock)(void); /* NULL: the real one */
     queue_notice_fn *notice;
     void *notice_user;
-    uint64_t first_id;             /* ids from here on are of this process */
+    uint64_t first_id; /* ids from here on are of this process */
 
-    pthread_mutex_t lock;          /* from here to the next group */
+    pthread_mutex_t lock; /* from here to the next group */
     queue_route_fn *route;
     void *route_user;
     struct buckets lanes, destinations, senders, works;
     TAILQ_HEAD(, destination) all_destinations;
-    TAILQ_HEAD(, destination) hungry;    /* the reader shall fetch more */
-    TAILQ_HEAD(, destination) loading;   /* the reader shall load content */
-    TAILQ_HEAD(, destination) slotless;  /* want a slot over SLOTS_MOST */
+    TAILQ_HEAD(, destination) hungry;   /* the reader shall fetch more */
+    TAILQ_HEAD(, destination) loading;  /* the reader shall load content */
+    TAILQ_HEAD(, destination) slotless; /* want a slot over SLOTS_MOST */
     struct timers timers;
     TAILQ_HEAD(, queue_port) ports;
     uint32_t ports_open;
-    uint32_t active;               /* recipients in memory */
-    uint32_t alarms;               /* works that came by alarm */
+    uint32_t active; /* recipients in memory */
+    uint32_t alarms; /* works that came by alarm */
     uint32_t slots, parked;
-    uint32_t down;                 /* destinations */
+    uint32_t down; /* destinations */
     uint64_t cached_bytes;
-    int64_t evicted_ms;            /* when memory was last taken from the resting */
-    bool is_stopping;              /* no claims any more */
-    bool has_dirty;                /* destinations to be written */
+    int64_t evicted_ms; /* when memory was last taken from the resting */
+    bool is_stopping;   /* no claims any more */
+    bool has_dirty;     /* destinations to be written */
     bool are_lanes_read;
-    bool is_reading;               /* the reader holds rows of a moment ago */
+    bool is_reading; /* the reader holds rows of a moment ago */
     struct bundle *ghosts;
-    uint64_t change_epoch;         /* rows were changed by other than a settle */
+    uint64_t change_epoch; /* rows were changed by other than a settle */
 
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;

@@ -16,10 +16,12 @@
 #include <stdlib.h>
 
 enum {
-    SHARE_LEAST = 32,    /* of a destination, whatever the cap */
-    SHARE_RESTING = 16,  /* enough for a probe */
-    MEMORY_MS = 3600000, /* of a destination that was down and has no mail */
+    SHARE_LEAST = 32,   /* of a destination, whatever the cap */
+    SHARE_RESTING = 16, /* enough for a probe */
 };
+
+/* Of a destination that was down and has no mail. */
+static const int64_t memory_ms = 3600000;
 
 uint32_t destination_share(const struct queue *q, const struct destination *d)
 {
@@ -200,8 +202,8 @@ void destination_remember(struct queue *q, const struct store_destination *s,
 {
     struct destination *d;
 
-    if (s->at_ms < now_ms - 24 * MEMORY_MS &&
-        (s->due_ms == 0 || s->due_ms < now_ms - 24 * MEMORY_MS))
+    if (s->at_ms < now_ms - 24 * memory_ms &&
+        (s->due_ms == 0 || s->due_ms < now_ms - 24 * memory_ms))
         return;
     d = destination_get(q, s->name);
     feedback_start(&d->feedback, FEEDBACK_START);
@@ -216,9 +218,8 @@ void destination_remember(struct queue *q, const struct store_destination *s,
     d->is_down = true;
     q->down++;
     /* Written by a clock that was wrong? */
-    d->due_ms = s->due_ms < now_ms + 48 * (int64_t)MEMORY_MS
-                    ? s->due_ms
-                    : now_ms + MEMORY_MS;
+    d->due_ms =
+        s->due_ms < now_ms + 48 * memory_ms ? s->due_ms : now_ms + memory_ms;
     timers_set(&q->timers, &d->timer, d->due_ms);
 }
 
@@ -303,7 +304,7 @@ static bool destination_is_idle(const struct destination *d, int64_t now_ms)
 {
     return d->lanes == 0 && d->slots == 0 && d->count == 0 &&
            TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
-           (!d->is_down || d->due_ms + MEMORY_MS < now_ms);
+           (!d->is_down || d->due_ms + memory_ms < now_ms);
 }
 
 void destination_sweep(struct queue *q, int64_t now_ms)

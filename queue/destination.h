@@ -26,17 +26,17 @@ struct lane {
     char *key;
     size_t key_len;
     struct destination *destination;
-    uint32_t count;     /* its recipients in memory */
+    uint32_t count; /* its recipients in memory */
 
     /* Due recipients that may be on disk only. */
-    bool has_more;      /* then it is in its destination's todo or skipped */
-    bool has_news;      /* has_more was set again while a page was read */
-    bool is_unread;     /* what was on disk at start has not been looked through */
-    bool is_skipped;    /* in `skipped`, not in `todo` */
+    bool has_more;   /* then it is in its destination's todo or skipped */
+    bool has_news;   /* has_more was set again while a page was read */
+    bool is_unread;  /* what was on disk at start has not been looked through */
+    bool is_skipped; /* in `skipped`, not in `todo` */
     struct store_cursor cursor; /* where the next page begins */
     struct store_cursor resume; /* in front of the first that was passed over */
-    uint32_t passed;    /* recipients passed over since resume was set */
-    uint32_t pass;      /* counts how often reading went back */
+    uint32_t passed;       /* recipients passed over since resume was set */
+    uint32_t pass;         /* counts how often reading went back */
     int64_t due_meanwhile; /* earliest due time set while a page was read */
     TAILQ_ENTRY(lane) todo_link;
 };
@@ -50,12 +50,12 @@ struct sender {
     TAILQ_ENTRY(sender) turn;
     struct destination *destination;
     TAILQ_HEAD(bundle_line, bundle) line; /* in order of arrival */
-    uint32_t count;            /* recipients in memory, claimed ones too */
-    bool has_turn;             /* in the destination's turns */
-    bool is_blocked;           /* the first in line has no content in memory */
-    bool has_spilled;          /* has mail on disk only: new mail goes there too */
+    uint32_t count;   /* recipients in memory, claimed ones too */
+    bool has_turn;    /* in the destination's turns */
+    bool is_blocked;  /* the first in line has no content in memory */
+    bool has_spilled; /* has mail on disk only: new mail goes there too */
     const struct lane *passed_lane; /* its mail was passed over there ... */
-    uint32_t passed_pass;      /* ... in that pass: what follows is as well */
+    uint32_t passed_pass; /* ... in that pass: what follows is as well */
     char *key;
     size_t key_len;
 };
@@ -66,40 +66,40 @@ struct destination {
     char *name;
     size_t name_len;
     uint32_t connections;
-    uint32_t lanes;            /* that lead here */
+    uint32_t lanes; /* that lead here */
 
     /* What is known of it. */
     struct feedback feedback;
-    bool is_down;              /* rests until due_ms, then one probe */
     int64_t due_ms;
     uint32_t downs;
     int64_t last_good_ms;
-    char *last_error;          /* or NULL */
-    struct timer timer;        /* due_ms while down */
-    bool is_dirty;             /* to be written */
-    int64_t written_ms;        /* monotonic */
+    char *last_error;   /* or NULL */
+    struct timer timer; /* due_ms while down */
 
     /* Works. */
     TAILQ_HEAD(, sender) senders;
     TAILQ_HEAD(, sender) turns; /* whose first work can go out */
     uint32_t sender_count;
-    uint32_t count;            /* recipients in memory */
-    uint32_t warm, cold;       /* works waiting, with content at hand or without */
-    uint32_t blocked;          /* senders that are */
+    uint32_t count;      /* recipients in memory */
+    uint32_t warm, cold; /* works waiting, with content at hand or without */
+    uint32_t blocked;    /* senders that are */
 
     /* Slots. */
     TAILQ_HEAD(, queue_slot) parked;
-    uint32_t slots;            /* all of them */
+    uint32_t slots; /* all of them */
     uint32_t parked_count;
-    uint32_t leaving;          /* told to close */
-    bool is_abandoned;         /* no route leads here any more */
-    uint32_t promised;         /* told that there is work, not yet asked for it */
+    uint32_t leaving;  /* told to close */
+    uint32_t promised; /* told that there is work, not yet asked for it */
     struct queue_slot *probe;
 
     /* What the reader is to do. */
     struct lane_list todo, skipped;
-    bool is_hungry, is_loading, is_queued;
     TAILQ_ENTRY(destination) hungry_link, load_link, slot_link;
+
+    bool is_down;      /* rests until due_ms, then one probe */
+    bool is_dirty;     /* to be written */
+    bool is_abandoned; /* no route leads here any more */
+    bool is_hungry, is_loading, is_queued; /* in the queue's lists */
 };
 
 static inline struct span lane_span(const struct lane *l)

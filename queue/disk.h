@@ -15,12 +15,12 @@
 
 struct disk {
     char *folder;
-    char *ballast;                  /* path */
+    char *ballast; /* path */
     uint64_t reserve_bytes;
     _Atomic uint64_t free_bytes;
-    _Atomic int64_t looked_ms;      /* monotonic */
+    _Atomic int64_t looked_ms;       /* monotonic */
     _Atomic uint64_t promised_bytes; /* handed in, not yet written */
-    bool has_ballast;               /* the writer's */
+    bool has_ballast;                /* the writer's */
 };
 
 /* reserve_bytes 0: the smaller of 256 MB and a tenth of the file system. */

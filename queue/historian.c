@@ -41,7 +41,7 @@ static struct span refusal_text(char **text, struct span s)
 /* The block of all text is client.at. */
 static struct queue_refusal refusal_copy(const struct queue_refusal *r)
 {
-    char *text = memory_take(7 * REFUSAL_TEXT);
+    char *text = memory_take((size_t)7 * REFUSAL_TEXT);
 
     return (struct queue_refusal){
         .at_ms = r->at_ms,
@@ -57,7 +57,7 @@ static struct queue_refusal refusal_copy(const struct queue_refusal *r)
 
 static void refusal_free(struct queue_refusal *r)
 {
-    free((void *)(uintptr_t)r->client.at);
+    free((void *)r->client.at);
 }
 
 void queue_refuse(struct queue *q, const struct queue_refusal *r)
@@ -180,7 +180,8 @@ int historian_start(struct historian *h, struct queue *q)
     queue_condition_init(&h->wake);
     h->ring = NEW_ARRAY(struct queue_refusal, RING);
     h->pruned_ms = queue_monotonic_ms();
-    h->is_running = queue_thread_start(&h->thread, "queue-history", historian_main, h);
+    h->is_running =
+        queue_thread_start(&h->thread, "queue-history", historian_main, h);
     ASSERT(h->is_running);
     return 0;
 }

@@ -16,18 +16,18 @@
 
 struct historian {
     struct queue *queue;
-    struct history *history;      /* the thread's */
-    struct store_reader *db;      /* the thread's */
+    struct history *history; /* the thread's */
+    struct store_reader *db; /* the thread's */
     pthread_t thread;
     bool is_running;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool is_stopping;             /* under lock */
-    struct queue_refusal *ring;   /* under lock; text of each on one block */
-    uint32_t first, count;        /* under lock */
+    bool is_stopping;           /* under lock */
+    struct queue_refusal *ring; /* under lock; text of each on one block */
+    uint32_t first, count;      /* under lock */
     _Atomic uint64_t dropped;
     _Atomic uint64_t copied_until; /* of q->events */
-    int64_t pruned_ms;            /* monotonic */
+    int64_t pruned_ms;             /* monotonic */
     bool has_warned;
 };
 

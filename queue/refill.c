@@ -163,7 +163,7 @@ static void each_work(void *user, struct queue_work *take_work,
 
     if (f->count == f->size) {
         f->size = f->size ? f->size * 2 : WORKS_PAGE;
-        f->at = memory_grow(f->at, f->size * sizeof(*f->at));
+        f->at = memory_grow(f->at, f->size * sizeof(void *));
     }
     f->at[f->count++] = bundle_of_work(take_work, checksum, has_file);
 }

@@ -62,7 +62,7 @@ void timers_set(struct timers *t, struct timer *timer, int64_t due_ms)
         return;
     if (t->count == t->size) {
         t->size = t->size ? t->size * 2 : 64;
-        t->heap = memory_grow(t->heap, t->size * sizeof(*t->heap));
+        t->heap = memory_grow(t->heap, t->size * sizeof(void *));
     }
     timer->due_ms = due_ms;
     t->count++;

@@ -12,7 +12,7 @@
 #define TIMER_NEVER INT64_MAX
 
 struct timer {
-    int64_t due_ms; /* TIMER_NEVER (or zeroed with position 0): not set */
+    int64_t due_ms;  /* TIMER_NEVER (or zeroed with position 0): not set */
     size_t position; /* in the heap, from 1; 0: not in it */
     int kind;        /* the owner's, to tell owners apart */
 };

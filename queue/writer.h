@@ -1,12 +1,12 @@
 /*
  * writer - the one thread that writes: group commit.
  *
- * Takes all jobs that wait, settles first, up to a cap in count and bytes; runs them in
- * one transaction (should one fail, again with a savepoint for each); when COMMIT has returned they come
- * into effect in memory, under the queue's lock, and their letters go out. While it
- * commits the next batch gathers; there is no timer.
+ * Takes all jobs that wait, settles first, up to a cap in count and bytes, and runs them
+ * in one transaction; should one fail, again with a savepoint for each. When COMMIT has
+ * returned they come into effect in memory, under the queue's lock, and their letters go
+ * out. While it commits the next batch gathers; there is no timer.
  *
- * Disk full: a put that meets it fails alone (ERROR_FULL). When the transaction itself
+ * Disk full: a put under the reserve fails alone (ERROR_FULL). When the transaction itself
  * meets it, it is rolled back and the settles run alone, with the ballast given back.
  * Any other failure of COMMIT is the end of the process.
  */
@@ -24,8 +24,9 @@ struct destination;
 /* One row for each kind of job; see writer.c. */
 struct job_kind {
     const char *name;
-    bool goes_first;   /* a settle: ahead of the others, and when the disk is full */
-    bool is_vital;     /* its failure is fatal */
+    bool
+        goes_first; /* a settle: ahead of the others, and when the disk is full */
+    bool is_vital; /* its failure is fatal */
     /* Before anything is written; negative: it is not to run. May be NULL. */
     int (*admit)(struct queue *q, struct job *j);
     /* In the transaction; negative: it did not happen. May be called again after a
@@ -52,17 +53,17 @@ struct job_list {
 
 struct writer {
     struct queue *queue;
-    struct store *store;          /* the writer's thread only */
+    struct store *store; /* the writer's thread only */
     pthread_t thread;
     bool is_running;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct job_list settles, others; /* under lock */
-    uint32_t waiting;             /* jobs */
+    uint32_t waiting;                /* jobs */
     uint64_t waiting_bytes;
     bool is_stopping;
     _Atomic bool is_behind;
-    int64_t tidied_ms;            /* monotonic: idle work, the thread's own */
+    int64_t tidied_ms; /* monotonic: idle work, the thread's own */
 };
 
 /* store moves into it. */

@@ -99,7 +99,7 @@ static void order_holds_for_each_sender_through_disk_and_back(void **state)
     world_until(w, &w->puts_ok, N / 2);
     for (int i = 0; i < N; i++)
         put_number(w, i % 7 ? "s2" : "s3", "example.org", i);
-    world_until(w, &w->settles, 2 * N);
+    world_until(w, &w->settles, 2 * (size_t)N);
     world_free(w);
 }
 
@@ -176,7 +176,7 @@ static void what_was_deferred_is_due_again_all_of_it(void **state)
     assert_int_equal(world_count(w, STATE_DEFERRED).messages, N);
     w->opened = w->ready = world_take_all;
     atomic_fetch_add(&world_now_ms, 60001);
-    world_until(w, &w->settles, 2 * N);
+    world_until(w, &w->settles, 2 * (size_t)N);
     assert_each_once(w, N);
     world_free(w);
 }
@@ -255,7 +255,7 @@ static void a_retry_makes_everything_due(void **state)
     world_until(w, &w->settles, N);
     w->opened = w->ready = world_take_all;
     assert_int_equal(change(w, &f, CHANGE_RETRY).messages, N);
-    world_until(w, &w->settles, 2 * N);
+    world_until(w, &w->settles, 2 * (size_t)N);
     assert_each_once(w, N);
     world_free(w);
 }
@@ -303,7 +303,7 @@ static void q4_what_is_read_again_while_it_is_settled_goes_out_once(
         (void)snprintf(text, sizeof(text), "%d", i);
         world_put_many(w, "s1", lanes, 2, text, INT64_MAX);
     }
-    world_until(w, &w->settles, 2 * N + N / 5);
+    world_until(w, &w->settles, 2 * (size_t)N + N / 5);
     assert_each_once(w, N);
     free(w->user);
     world_free(w);
