@@ -255,7 +255,7 @@ def many_names_with_no_time_to_live(folder):
                               ).code == 250
         s.wait(many, 60)
         n.relay.wait_empty()
-        assert n.relay.status("VmRSS") < 200 * 1024
+        assert n.relay.uses_less_than(200 * 1024)
 
 
 def main(name, folder):

@@ -165,7 +165,7 @@ def a_line_without_end_is_cut(w):
                 c.send(b"x" * 65536)
             while True:
                 assert c.reply().code in (421, 500)
-    assert w.relay.status("VmRSS") - before < 1024
+    assert w.relay.uses_less_than(1024, before)
 
 
 @case("D04")
@@ -715,7 +715,7 @@ def long_lines_pass_up_to_a_limit(w):
             c.send(piece)
         c.send(END)
         assert c.reply().code // 100 == 5
-    assert w.relay.status("VmRSS") - before < 40 * 1024
+    assert w.relay.uses_less_than(40 * 1024, before)
 
 
 @case("G13")
