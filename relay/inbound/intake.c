@@ -120,6 +120,7 @@ static void world_tell(void *user, const struct session_event *e)
         .protocol = SPAN("ESMTP"),
         .rule = e->rule ? e->rule->title : SPAN(""),
         .place = e->rule ? e->rule->place : (struct place){ 0 },
+        .commands = v->session ? session_commands(v->session) : 0,
         .count = v->session ? session_messages(v->session) : 0 });
     if (events[e->kind] == LOG_REFUSED)
         remember_refusal(v, e, buffer_span(&client), buffer_span(&text));

@@ -297,6 +297,11 @@ uint32_t session_messages(const struct session *s)
     return s->messages;
 }
 
+uint32_t session_commands(const struct session *s)
+{
+    return s->commands;
+}
+
 const struct host_address *session_client(const struct session *s)
 {
     return &s->client;

@@ -130,6 +130,7 @@ void session_reload(struct session *s, struct settings *settings,
 /* For the log: "EHLO", "DATA" ...: what it was doing; and counts. */
 const char *session_stage(const struct session *s);
 uint32_t session_messages(const struct session *s);
+uint32_t session_commands(const struct session *s);
 const struct host_address *session_client(const struct session *s);
 struct span session_helo(const struct session *s);
 

@@ -132,6 +132,7 @@ void session_verbs_run(struct session *s, struct span line, bool behind,
 {
     struct command c = { 0 };
 
+    s->commands++;
     switch (command_split(line, &c)) {
     case COMMAND_VERB:
         run_verb(s, &c, behind, now_ms);
