@@ -227,8 +227,12 @@ static void run_append(struct queue *q, struct body_job *take_j)
         b->rc = body_create(b);
     if (b->rc == 0)
         b->rc = write_all(b->fd, take_j->bytes, take_j->len);
-    if (b->rc == 0)
+    if (b->rc == 0) {
         checksum_add(b->checksum, span_make(take_j->bytes, take_j->len));
+        /* The disk begins now, so that the fsync at the end has less to wait for. */
+        (void)sync_file_range(b->fd, (off_t)b->size, (off_t)take_j->len,
+                              SYNC_FILE_RANGE_WRITE);
+    }
     b->size += take_j->len;
     free(take_j->bytes);
     take_j->bytes = NULL;

@@ -37,7 +37,7 @@ struct body_job {
     uint64_t token;
 };
 
-enum { BODY_THREADS = 2 };
+enum { BODY_THREADS = 6 };
 
 struct body_thread {
     struct bodies *bodies;

@@ -12,7 +12,7 @@
 enum {
     STORE_APPLICATION_ID = 0x57617970,   /* "Wayp" */
     HISTORY_APPLICATION_ID = 0x57617968, /* "Wayh" */
-    STORE_PAGE = 4096,
+    STORE_PAGE = 2048,
     STORE_TRAIL = 8 * 1024, /* bytes of attempts kept */
     STORE_LANES_CACHED = 50 * 1000,
     STORE_DAY_MS = 24 * 60 * 60 * 1000,

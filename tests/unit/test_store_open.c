@@ -41,7 +41,7 @@ static void a_new_queue_is_made_as_it_should_be(void **state)
 
     bench_open(b);
     assert_query(b->path, "PRAGMA journal_mode", "wal");
-    assert_query(b->path, "PRAGMA page_size", "4096");
+    assert_query(b->path, "PRAGMA page_size", "2048");
     assert_query(b->path, "PRAGMA auto_vacuum", "2");
     assert_query(b->path, "PRAGMA application_id", "1466005872");
     assert_query(b->path, "PRAGMA user_version", "1");
@@ -89,7 +89,7 @@ static void an_empty_file_becomes_a_queue(void **state)
 
     write_file(b->path, "", 0, 0);
     bench_open(b);
-    assert_query(b->path, "PRAGMA page_size", "4096");
+    assert_query(b->path, "PRAGMA page_size", "2048");
 }
 
 static void a_newer_queue_is_refused(void **state) /* Q6 */
@@ -116,7 +116,7 @@ static void a_damaged_queue_is_refused(void **state) /* Q6 */
     bench_close(b);
     assert_int_equal(stat(b->path, &st), 0);
     memset(garbage, 0x5a, sizeof garbage);
-    write_file(b->path, garbage, sizeof garbage, st.st_size / 4096 / 2 * 4096);
+    write_file(b->path, garbage, sizeof garbage, st.st_size / 2048 / 2 * 2048);
     refused(b, ERROR_DAMAGED, "is damaged (");
 }
 
@@ -130,7 +130,7 @@ static void a_truncated_queue_is_refused(void **state) /* Q6 */
     put(b, sample_of(&p, 1, 3));
     bench_close(b);
     assert_int_equal(stat(b->path, &st), 0);
-    assert_int_equal(truncate(b->path, st.st_size - 4096), 0);
+    assert_int_equal(truncate(b->path, st.st_size - 2048), 0);
     refused(b, ERROR_DAMAGED, "is damaged (");
 }
 
