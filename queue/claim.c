@@ -150,6 +150,17 @@ void queue_slot_failed(struct queue_slot *slot, struct span reason,
     queue_unlock(q);
 }
 
+void queue_lane_error(struct queue *q, struct span lane, struct buffer *out)
+{
+    const struct lane *l;
+
+    queue_lock(q);
+    l = lane_find(q, lane);
+    if (l && l->destination && l->destination->last_error)
+        buffer_put_string(out, l->destination->last_error);
+    queue_unlock(q);
+}
+
 void queue_slot_close(struct queue_slot *take_slot)
 {
     struct queue *q = take_slot->queue;

@@ -233,6 +233,9 @@ void queue_slot_connected(struct queue_slot *slot);
 typedef int64_t queue_backoff_fn(void *user, unsigned n);
 void queue_slot_failed(struct queue_slot *slot, struct span reason,
                        queue_backoff_fn *backoff, void *user);
+/* Why the lane's destination could not be reached lately: "4.4.1 text"; nothing is put
+ * when it can be. */
+void queue_lane_error(struct queue *q, struct span lane, struct buffer *out);
 /* The slot is given back. No work may be held by it unsettled. */
 void queue_slot_close(struct queue_slot *take_slot);
 

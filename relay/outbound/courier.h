@@ -1,16 +1,20 @@
 /*
  * courier - one slot, one connection at a time, one message after the other.
  *
- *   LOOKING --addresses--> RACING --connected--> TALKING <--work--> PARKED
- *      |                     |  ^                  |                  |
- *      |   no more hosts     |  +---- next host ---+                  |
- *      v                     v                     v                  v
- *   (verdict for all work) FAILED                ENDING <---- idle ---+
+ *   SEEKING --connected--> TALKING <--work--> PARKED
+ *    |  |  ^                |  ^ |              |
+ *    |  |  |                |  | +--> READING --+-- (TALKING)
+ *    |  |  |                v                   |
+ *    |  |  +-- next host - ENDING <---- idle ---+
+ *    |  |                   |
+ *    |  +-- judged --> READING (large content, for the report)
+ *    v                      v
+ *   GONE <------------------+ the slot is given back
  *
- * LOOKING: names are being looked up. RACING: addresses of one host are tried.
- * TALKING: a client engine has the connection. PARKED: greeted, nothing to send.
- * ENDING: our last words are on their way; then the slot is given back.
- * READING: the beginning of large content is fetched, for a report that may be owed.
+ * SEEKING: the itinerary looks names up and connects. TALKING: a client engine has the
+ * connection. PARKED: greeted, nothing to send. READING: the beginning of large content is
+ * fetched, for a report that may be owed. ENDING: the connection is closing, our last words
+ * are on their way; a parcel in hand then goes on to another host.
  *
  * A name that can never work (no such domain, null MX) or a missing route is a verdict: the
  * work of the slot is claimed and settled with it, no connection is made.

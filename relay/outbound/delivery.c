@@ -4,13 +4,17 @@
 #include "relay/outbound/delivery.h"
 
 #include "policy/route.h"
+#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "relay/net/log.h"
 #include "relay/outbound/courier.h"
 #include "relay/outbound/settlement.h"
 
 #include <stdlib.h>
 
 enum { ALARM_HEAD_MOST = 64 * 1024, HOSTS_REMEMBERED = 4096 };
+
+#define HOST_NOTES SPAN("host")
 
 /* A work whose notice or expiry is due; large content is read first, for the report. */
 struct alarm {
@@ -21,12 +25,58 @@ struct alarm {
     struct buffer head;
 };
 
+/* ------------------------------------------------------------- hosts ---- */
+
+static void each_note(void *user, struct span key, struct span value)
+{
+    struct delivery *d = user;
+
+    (void)hostmemory_read(d->hosts, key, value, wall_ms());
+}
+
 void delivery_open(struct worker *w)
 {
-    w->delivery = NEW(struct delivery);
-    w->delivery->worker = w;
-    w->delivery->hosts = hostmemory_new(HOSTS_REMEMBERED);
+    struct delivery *d = NEW(struct delivery);
+    int rc;
+
+    w->delivery = d;
+    d->worker = w;
+    d->hosts = hostmemory_new(HOSTS_REMEMBERED);
+    if ((rc = queue_notes(w->queue, HOST_NOTES, each_note, d)) < 0)
+        log_text(LOG_WARNING, "what was known of next hops cannot be read: %s",
+                 error_text(rc));
 }
+
+/* An expiry in the past removes the note. */
+static void note_host(struct delivery *d, const struct race_target *host,
+                      int64_t expire_ms)
+{
+    struct buffer key = { 0 }, value = { 0 };
+
+    if (hostmemory_print(d->hosts, host, &key, &value))
+        queue_note_put(d->worker->queue, HOST_NOTES, buffer_span(&key),
+                       buffer_span(&value), expire_ms);
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
+void delivery_host_failed(struct delivery *d, const struct race_target *host)
+{
+    int64_t now = wall_ms();
+
+    if (hostmemory_failed(d->hosts, host, now))
+        note_host(d, host, now + HOSTMEMORY_KEPT_MS);
+}
+
+void delivery_host_worked(struct delivery *d, const struct race_target *host)
+{
+    if (hostmemory_failures(d->hosts, host) == 0)
+        return;
+    note_host(d, host, 0);
+    (void)hostmemory_worked(d->hosts, host);
+}
+
+/* ------------------------------------------------------------- slots ---- */
 
 void delivery_left(struct delivery *d)
 {
@@ -89,11 +139,25 @@ static void on_head(void *user, uint64_t token, int rc, struct span bytes)
     alarm_end(a);
 }
 
+/* Nothing was done: all of it is freed. */
+static void free_work(struct worker *w, struct queue_work *take_work)
+{
+    struct settlement s;
+
+    settlement_begin(&s, w, w->settings, NULL, take_work);
+    settlement_end(&s);
+}
+
 void delivery_alarm(void *worker, struct queue_work *work)
 {
     struct worker *w = worker;
-    struct alarm *a = NEW(struct alarm);
+    struct alarm *a;
 
+    if (w->delivery->cut_ms) { /* its time will have come at the next start too */
+        free_work(w, work);
+        return;
+    }
+    a = NEW(struct alarm);
     a->delivery = w->delivery;
     a->settings = settings_hold(w->settings);
     a->token = registry_put(&w->delivery->registry, a);

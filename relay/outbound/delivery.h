@@ -36,6 +36,9 @@ void delivery_tick(struct delivery *d);
 void delivery_shut_down(struct delivery *d, int64_t drain_ms,
                         void (*empty)(struct worker *w));
 void delivery_close(struct delivery *d);
+/* What a next hop did; remembered across restarts, as a note in the queue. */
+void delivery_host_failed(struct delivery *d, const struct race_target *host);
+void delivery_host_worked(struct delivery *d, const struct race_target *host);
 /* A courier or an alarm has ended. */
 void delivery_left(struct delivery *d);
 

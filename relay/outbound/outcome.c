@@ -24,10 +24,9 @@ static void put_text(struct buffer *b, struct span text, size_t most)
     b->cap = cap;
 }
 
-static void put_reply(struct buffer *b, enum client_stage stage,
+static void put_reply(struct buffer *b, const char *words,
                       const struct reply *r)
 {
-    const char *words = stage_words(stage);
     size_t around = b->len + strlen(words) + sizeof "250 255.65535.65535 ";
 
     buffer_printf(b, "%03d", r->code);
@@ -37,7 +36,8 @@ static void put_reply(struct buffer *b, enum client_stage stage,
     }
     if (r->text.len)
         put_text(b, r->text, LIMIT_REPLY_STORED - around);
-    buffer_put_byte(b, ' ');
+    if (*words)
+        buffer_put_byte(b, ' ');
     buffer_put_string(b, words);
 }
 
@@ -60,11 +60,12 @@ struct client_outcome outcome_of_reply(struct arena *a, enum client_stage stage,
                                        const struct reply *r,
                                        size_t accepted_before)
 {
+    enum diagnosis d = diagnose(stage, r, accepted_before);
     struct buffer words = { 0 };
 
-    put_reply(&words, stage, r);
-    return finish(a, diagnose(stage, r, accepted_before),
-                  diagnose_status(stage, r), &words);
+    /* a yes needs no explanation, and people's tools know it without one */
+    put_reply(&words, d == DIAGNOSIS_DELIVERED ? "" : stage_words(stage), r);
+    return finish(a, d, diagnose_status(stage, r), &words);
 }
 
 struct client_outcome outcome_of_misplaced(struct arena *a,
@@ -74,7 +75,7 @@ struct client_outcome outcome_of_misplaced(struct arena *a,
     struct buffer words = { 0 };
 
     buffer_put_string(&words, "peer broke the protocol: ");
-    put_reply(&words, stage, r);
+    put_reply(&words, stage_words(stage), r);
     return finish(a, diagnose_trouble(stage), STATUS(4, 5, 0), &words);
 }
 

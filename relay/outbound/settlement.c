@@ -54,6 +54,15 @@ void settlement_begin(struct settlement *s, struct worker *w,
     s->is_remote = arena_take(&s->texts, take_work->count * sizeof *s->is_remote);
 }
 
+/* "450 ...": said by a peer, and not our own words. */
+static bool is_reply(struct span words)
+{
+    return words.len > 3 && words.at[3] == ' ' &&
+           (words.at[0] == '4' || words.at[0] == '5') &&
+           words.at[1] >= '0' && words.at[1] <= '9' &&
+           words.at[2] >= '0' && words.at[2] <= '9';
+}
+
 /* What a temporary failure means at the recipient's age. */
 static void defer(struct settlement *s, size_t i)
 {
@@ -68,6 +77,7 @@ static void defer(struct settlement *s, size_t i)
                      : retry_warning_ms(retry, received, is_report(s));
     r->due_ms = retry_due_ms(retry, received, now, random_bits());
     r->outcome = OUTCOME_DEFERRED;
+    r->status.class = 4; /* what is tried again is not final */
     if (now >= r->expire_ms) { /* the last words stay, the status says why */
         r->outcome = OUTCOME_EXPIRED;
         r->status = STATUS(4, 4, 7);
@@ -111,6 +121,26 @@ void settlement_hold(struct settlement *s, size_t i, struct span reason)
         .expire_ms = INT64_MAX, .warn_ms = INT64_MAX };
 }
 
+/* What was said last: at an attempt, or by those who tried to connect. */
+static struct span last_words(struct settlement *s, size_t i,
+                              struct status *out_status)
+{
+    const struct queue_recipient *to = &s->work->recipients[i];
+    struct buffer error = { 0 };
+    struct span words = to->last_reply;
+
+    if (words.len == 0) {
+        queue_lane_error(s->worker->queue, to->lane, &error);
+        words = buffer_span(&error);
+    }
+    words = span_trim(span_skip(words, status_parse(words, out_status)));
+    if (words.len == 0)
+        words = SPAN("not delivered in time");
+    words = arena_copy(&s->texts, words);
+    buffer_fini(&error);
+    return words;
+}
+
 void settlement_alarms(struct settlement *s)
 {
     int64_t now = wall_ms();
@@ -118,19 +148,19 @@ void settlement_alarms(struct settlement *s)
     for (size_t i = 0; i < s->work->count; i++) {
         const struct queue_recipient *to = &s->work->recipients[i];
         struct queue_result *r = &s->results[i];
-        bool warned = now >= to->warn_ms;
+        bool expired = now >= to->expire_ms;
 
         *r = (struct queue_result){
-            .outcome = now >= to->expire_ms ? OUTCOME_EXPIRED : OUTCOME_WARNED,
+            .outcome = expired ? OUTCOME_EXPIRED : OUTCOME_WARNED,
             .expire_ms = to->expire_ms,
-            .warn_ms = warned ? INT64_MAX : to->warn_ms,
+            .warn_ms = now >= to->warn_ms ? INT64_MAX : to->warn_ms,
             .due_ms = to->due_ms,
             .status = STATUS(4, 4, 7),
-            .reply = arena_copy(&s->texts,
-                                to->last_reply.len
-                                    ? to->last_reply
-                                    : SPAN("not delivered in time")),
         };
+        r->reply = last_words(s, i, &r->status);
+        if (expired)
+            r->status = STATUS(4, 4, 7);
+        s->is_remote[i] = is_reply(r->reply);
     }
 }
 
@@ -244,6 +274,8 @@ static bool compose(struct settlement *s, enum report_kind kind,
     }
     free(about);
     if (m->id && !address_report(s, m, to, lane)) {
+        log_text(LOG_WARNING, "%s: the report to its sender has nowhere to go",
+                 id_print(s->work->message).at);
         buffer_fini(&content);
         m->id = 0;
     }
@@ -286,6 +318,20 @@ static void log_outcomes(const struct settlement *s)
                      "after the final dot, a second copy may arrive",
                      id_print(s->work->message).at, SPAN_FMT(line.recipient));
     }
+}
+
+/* RFC 5321 6.1: no report about a report, so here somebody hears of it. */
+static void log_double_bounces(const struct settlement *s)
+{
+    for (size_t i = 0; i < s->work->count && is_report(s); i++)
+        if (s->results[i].outcome == OUTCOME_FAILED ||
+            s->results[i].outcome == OUTCOME_EXPIRED)
+            log_text(LOG_WARNING,
+                     "%s: double bounce: a report (from=<>) could not be "
+                     "delivered to <%.*s>; it is dropped, and nobody is sent a "
+                     "report about it",
+                     id_print(s->work->message).at,
+                     SPAN_FMT(s->work->recipients[i].address));
 }
 
 static void log_report(const struct settlement *s, enum report_kind kind,
@@ -332,6 +378,7 @@ void settlement_end(struct settlement *s)
 
     measure(s);
     log_outcomes(s);
+    log_double_bounces(s);
     for (size_t k = 0; k < 2; k++)
         if (compose(s, kinds[k], &reports[count], &to[count], &lanes[count]))
             log_report(s, kinds[k], &reports[count++]);

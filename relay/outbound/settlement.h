@@ -26,7 +26,6 @@ struct settlement {
     bool head_is_whole;
     int64_t claimed_ms;
     int64_t connect_ms;           /* how long connecting took, for the first message */
-    struct span relay;            /* "host[ip]:25", or empty */
     uint32_t conn_use;
 };
 
@@ -34,8 +33,8 @@ struct settlement {
 void settlement_begin(struct settlement *s, struct worker *w,
                       struct settings *settings, const struct route *route,
                       struct queue_work *take_work);
-/* Records what was said about recipient i; texts are copied. is_last: no other host will
- * be tried in this attempt. */
+/* Records what was said about recipient i, in place of what was before; texts are
+ * copied. */
 void settlement_note(struct settlement *s, size_t i,
                      const struct client_outcome *outcome, struct span host,
                      bool is_remote);

@@ -1,0 +1,277 @@
+/*
+ * itinerary - which host comes next?
+ */
+#include "relay/outbound/itinerary.h"
+
+#include "policy/vocabulary/error.h"
+#include "relay/net/log.h"
+
+enum { CONNECT_MS = 30000 };
+
+static void look_up(struct itinerary *it);
+
+void itinerary_init(struct itinerary *it, struct delivery *d,
+                    const struct route *route, struct span domain,
+                    const struct itinerary_events *events, void *user)
+{
+    *it = (struct itinerary){ .delivery = d,
+                              .route = route,
+                              .domain = domain,
+                              .events = events,
+                              .user = user };
+}
+
+static void cancel(struct itinerary *it)
+{
+    if (it->query)
+        resolver_cancel(it->query);
+    if (it->race)
+        race_cancel(it->race);
+    it->query = NULL;
+    it->race = NULL;
+}
+
+void itinerary_fini(struct itinerary *it)
+{
+    cancel(it);
+    arena_reset(&it->names);
+    buffer_fini(&it->relay);
+    buffer_fini(&it->trouble);
+}
+
+static const struct hop *hop_of(const struct itinerary *it)
+{
+    return &it->route->via[it->member];
+}
+
+/* ------------------------------------------------------------- trouble ---- */
+
+static void log_trouble(const struct itinerary *it, const struct race_target *t,
+                        struct span why)
+{
+    struct buffer address = { 0 };
+
+    host_address_print(&address, &t->address);
+    log_put(&(struct log_line){ .event = LOG_CONNECT_FAILED,
+                                .host = it->hosts[it->host_next - 1].name,
+                                .address = buffer_span(&address),
+                                .port = t->port,
+                                .text = why });
+    buffer_fini(&address);
+}
+
+static void no_addresses(struct itinerary *it, const char *what,
+                         struct span name, struct span why)
+{
+    buffer_clear(&it->trouble);
+    buffer_printf(&it->trouble, "4.4.3 %s ", what);
+    buffer_put_escaped(&it->trouble, name);
+    if (why.len) {
+        buffer_put_string(&it->trouble, ": ");
+        buffer_put_escaped(&it->trouble, why);
+    }
+}
+
+static void name_relay(struct itinerary *it, const struct race_target *t)
+{
+    buffer_clear(&it->relay);
+    buffer_put_escaped(&it->relay, it->hosts[it->host_next - 1].name);
+    buffer_put_byte(&it->relay, '[');
+    host_address_print(&it->relay, &t->address);
+    buffer_printf(&it->relay, "]:%u", t->port);
+}
+
+static void address_failed(struct itinerary *it, const struct race_target *t,
+                           int rc)
+{
+    const char *why =
+        rc == -EACCES ? "mail may not go to this address" : uv_strerror(rc);
+
+    delivery_host_failed(it->delivery, t);
+    name_relay(it, t);
+    buffer_clear(&it->trouble);
+    buffer_printf(&it->trouble, "4.4.1 connect to %s: %s",
+                  buffer_string(&it->relay), why);
+    log_trouble(it, t, span_of(why));
+}
+
+void itinerary_refused(struct itinerary *it, const struct client_outcome *why)
+{
+    delivery_host_failed(it->delivery, &it->peer);
+    buffer_clear(&it->trouble);
+    status_print(&it->trouble, why->status);
+    buffer_printf(&it->trouble, " %s: ", buffer_string(&it->relay));
+    buffer_put(&it->trouble, why->reply);
+    log_trouble(it, &it->peer, why->reply);
+}
+
+void itinerary_greeted(struct itinerary *it)
+{
+    delivery_host_worked(it->delivery, &it->peer);
+}
+
+/* ---------------------------------------------------------- connecting ---- */
+
+static void on_raced(void *user, const struct race_result *r)
+{
+    struct itinerary *it = user;
+
+    it->race = NULL;
+    it->addresses_tried += r->failed_count + 1;
+    for (size_t i = 0; i < r->failed_count; i++)
+        address_failed(it, &r->failed[i], r->failed_rc[i]);
+    if (r->rc < 0) {
+        address_failed(it, &r->winner, r->rc);
+        itinerary_next(it);
+        return;
+    }
+    name_relay(it, &r->winner);
+    it->peer = r->winner;
+    it->connect_ms = wall_ms() - it->began_ms;
+    it->events->connected(it->user, r->fd);
+}
+
+static bool has_host(const struct itinerary *it)
+{
+    return it->host_next < it->host_count &&
+           it->addresses_tried < LIMIT_ADDRESSES;
+}
+
+bool itinerary_has_more(const struct itinerary *it)
+{
+    return has_host(it) || it->member + 1 < it->route->via_count;
+}
+
+void itinerary_next(struct itinerary *it)
+{
+    if (has_host(it)) {
+        const struct itinerary_host *h = &it->hosts[it->host_next++];
+        size_t count = LIMIT_ADDRESSES - it->addresses_tried;
+
+        it->began_ms = wall_ms();
+        it->race = race_start(&it->delivery->worker->loop, h->targets,
+                              h->count < count ? h->count : count, CONNECT_MS,
+                              hop_of(it)->kind == HOP_MX, on_raced, it);
+    } else if (it->member + 1 < it->route->via_count) {
+        it->member++;
+        look_up(it);
+    } else {
+        it->events->exhausted(it->user);
+    }
+}
+
+/* ------------------------------------------------------------ looking ---- */
+
+/* Hosts that have just failed go behind the others, whatever their preference. */
+static void rest_last(struct itinerary *it)
+{
+    struct itinerary_host sorted[LIMIT_MX_HOSTS];
+    size_t n = 0;
+
+    for (int resting = 0; resting < 2; resting++)
+        for (size_t i = 0; i < it->host_count; i++)
+            if (it->hosts[i].is_resting == (resting == 1))
+                sorted[n++] = it->hosts[i];
+    memcpy(it->hosts, sorted, n * sizeof *sorted);
+}
+
+static void take_hosts(struct itinerary *it, const struct mx_answer *a,
+                       uint16_t port)
+{
+    for (size_t i = 0; i < a->count && it->host_count < LIMIT_MX_HOSTS; i++) {
+        const struct mx_host *from = &a->hosts[i];
+        struct itinerary_host *h = &it->hosts[it->host_count];
+
+        *h = (struct itinerary_host){ .name =
+                                          arena_copy(&it->names, from->name) };
+        for (size_t k = 0; k < from->count && k < LIMIT_ADDRESSES; k++)
+            h->targets[h->count++] = (struct race_target){
+                .address = from->addresses[k], .port = port, .tag = i
+            };
+        if (h->count == 0)
+            continue;
+        race_order(h->targets, h->count);
+        h->is_resting = hostmemory_order(it->delivery->hosts, h->targets,
+                                         h->count, wall_ms()) == 0;
+        it->host_count++;
+    }
+    rest_last(it);
+}
+
+enum mx_kind {
+    MX_NULL,
+    MX_OWN,
+    MX_UNSAFE,
+    MX_NO_DOMAIN,
+    MX_NO_DATA,
+    MX_NOT_NOW
+};
+
+static enum mx_kind kind_of(const struct mx_answer *a)
+{
+    if (a->is_null_mx)
+        return MX_NULL;
+    if (a->is_own)
+        return MX_OWN;
+    if (a->is_unsafe)
+        return MX_UNSAFE;
+    if (a->kind == RESOLVER_NO_DOMAIN)
+        return MX_NO_DOMAIN;
+    return a->kind == RESOLVER_NO_DATA ? MX_NO_DATA : MX_NOT_NOW;
+}
+
+/* What an MX answer without hosts means for the mail. */
+static const struct {
+    struct status status;
+    const char *words;
+} verdicts[] = {
+    [MX_NULL] = { { 5, 1, 10 },
+                  "the domain says that it takes no mail (null MX)" },
+    [MX_OWN] = { { 5, 4, 6 },
+                 "mail for the domain would loop back to this host" },
+    [MX_UNSAFE] = { { 5, 4, 4 },
+                    "the mail exchangers have no address that mail may go to" },
+    [MX_NO_DOMAIN] = { { 5, 1, 2 }, "no such domain" },
+    [MX_NO_DATA] = { { 5, 4, 4 },
+                     "the domain has neither mail exchanger nor address" },
+};
+
+static void on_looked_up(void *user, const struct mx_answer *a)
+{
+    struct itinerary *it = user;
+    const struct hop *hop = hop_of(it);
+
+    it->query = NULL;
+    if (a->kind == RESOLVER_OK && a->count) {
+        take_hosts(it, a, hop->port ? hop->port : 25);
+    } else if (hop->kind != HOP_MX) { /* our own trouble: never a bounce */
+        no_addresses(it, "no address for next hop", hop->host, a->why);
+    } else if (kind_of(a) == MX_NOT_NOW) {
+        no_addresses(it, "name look-up failed for", it->domain, a->why);
+    } else {
+        it->events->judged(it->user, DIAGNOSIS_FAILED,
+                           verdicts[kind_of(a)].status,
+                           verdicts[kind_of(a)].words);
+        return;
+    }
+    itinerary_next(it);
+}
+
+static void look_up(struct itinerary *it)
+{
+    const struct hop *hop = hop_of(it);
+    struct resolver *r = it->delivery->worker->resolver;
+
+    arena_reset(&it->names);
+    it->host_count = it->host_next = it->addresses_tried = 0;
+    it->query = hop->kind == HOP_MX
+                    ? resolver_mx(r, it->domain, on_looked_up, it)
+                    : resolver_host(r, hop->host, on_looked_up, it);
+}
+
+void itinerary_begin(struct itinerary *it)
+{
+    cancel(it);
+    it->member = 0;
+    look_up(it);
+}

@@ -1,0 +1,79 @@
+/*
+ * itinerary - which host comes next?
+ *
+ *   LOOKING --addresses--> RACING --connected--> (the owner talks)
+ *    |   ^                  |  ^                        |
+ *    |   +--- next member --+  +--- itinerary_next -----+
+ *    v                      v
+ *   judged()            exhausted()
+ *
+ * Members of `via` in their order; of one member the hosts in theirs, but those that
+ * failed lately last; of each member LIMIT_ADDRESSES addresses at most. A name that can
+ * never work (no such domain, null MX) is a verdict about the mail. All that goes wrong on
+ * the way is remembered (hosts), logged, and kept in words for the queue.
+ */
+#ifndef WAYPOST_ITINERARY_H
+#define WAYPOST_ITINERARY_H
+
+#include "relay/net/race.h"
+#include "relay/net/resolver.h"
+#include "relay/outbound/client.h"
+#include "relay/outbound/delivery.h"
+
+/* One of them follows each itinerary_begin and itinerary_next; exhausted may come before
+ * itinerary_next returns. The owner may be gone afterwards. */
+struct itinerary_events {
+    /* fd belongs to the owner now; peer and relay tell to whom it leads. */
+    void (*connected)(void *user, int fd);
+    /* The name alone decides: all mail for the domain fares alike. */
+    void (*judged)(void *user, enum diagnosis d, struct status status,
+                   const char *words);
+    /* No host is left; trouble says what became of the latest. */
+    void (*exhausted)(void *user);
+};
+
+struct itinerary_host {
+    struct span name;
+    struct race_target targets[LIMIT_ADDRESSES];
+    size_t count;
+    bool is_resting; /* every address of it failed lately */
+};
+
+struct itinerary {
+    struct delivery *delivery;
+    const struct route *route;
+    struct span domain; /* borrowed: MX look-ups */
+    const struct itinerary_events *events;
+    void *user;
+    struct resolver_query *query; /* LOOKING */
+    struct race *race;            /* RACING */
+    size_t member;                /* of via */
+    struct arena names;
+    struct itinerary_host hosts[LIMIT_MX_HOSTS];
+    size_t host_count, host_next;
+    size_t addresses_tried; /* of this member */
+    int64_t began_ms;
+    int64_t connect_ms;      /* how long the latest connect took */
+    struct race_target peer; /* the latest connected */
+    struct buffer relay;     /* "host[ip]:25": the latest connected or failed */
+    struct buffer trouble;   /* "4.4.1 connect to ...": the latest */
+};
+
+/* route and domain are borrowed for its life. */
+void itinerary_init(struct itinerary *it, struct delivery *d,
+                    const struct route *route, struct span domain,
+                    const struct itinerary_events *events, void *user);
+/* Nothing comes any more. */
+void itinerary_fini(struct itinerary *it);
+/* From the first member on, with names looked up anew. */
+void itinerary_begin(struct itinerary *it);
+/* The host after the latest. */
+void itinerary_next(struct itinerary *it);
+/* Might itinerary_next lead anywhere? */
+bool itinerary_has_more(const struct itinerary *it);
+
+/* What the connected host did: it greeted us, or why not. */
+void itinerary_greeted(struct itinerary *it);
+void itinerary_refused(struct itinerary *it, const struct client_outcome *why);
+
+#endif
