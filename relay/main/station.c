@@ -221,9 +221,11 @@ static void reload(struct station *st)
         s->epoch = st->settings->epoch + 1;
         if (entrance_open(st->entrance, s, &why) < 0)
             log_text(LOG_WARNING, "%s", buffer_string(&why));
-        queue_reroute(st->queue, route_lane, s);
+        /* The workers first: nothing leaves by an old route once the queue knows the
+         * new ones. */
         for (unsigned i = 0; i < st->worker_count; i++)
             worker_post(st->workers[i], task_reload, settings_hold(s));
+        queue_reroute(st->queue, route_lane, s);
         log_open(s->log.form, s->log.tag, s->log.syslog);
         settings_release(st->settings);
         st->settings = s;

@@ -1,0 +1,74 @@
+/*
+ * courier_private - what a courier is, for courier.c and visit.c only.
+ *
+ * courier.c has its beginning, its end and what the delivery tells it; visit.c what it
+ * does on a connection.
+ */
+#ifndef WAYPOST_COURIER_PRIVATE_H
+#define WAYPOST_COURIER_PRIVATE_H
+
+#include "relay/net/conn.h"
+#include "relay/outbound/courier.h"
+#include "relay/outbound/itinerary.h"
+#include "relay/outbound/parcel.h"
+
+enum phase {
+    PHASE_SEEKING,
+    PHASE_TALKING,
+    PHASE_READING,
+    PHASE_PARKED,
+    PHASE_ENDING,
+    PHASE_GONE,
+};
+
+struct courier {
+    struct courier *next, **here;
+    struct delivery *delivery;
+    struct queue_slot *slot;
+    struct settings *settings;
+    const struct route *route; /* NULL: none */
+    enum phase phase;
+    struct arena arena; /* for the courier's life */
+    struct span domain; /* of the first lane: MX look-ups */
+    struct itinerary itinerary;
+    struct parcel parcel;
+    bool has_verdict;
+    struct client_outcome verdict;
+
+    /* The connection. */
+    struct conn conn;
+    struct client *client; /* NULL: none */
+    bool is_connected;     /* conn is in use, closed() will come */
+    bool was_up;           /* the queue knows of a greeted connection */
+    bool must_end;         /* no more work on this connection */
+    int64_t opened_ms, idle_ms, linger_ms;
+    uint32_t conn_use;
+};
+
+/* Moves the phase, as the table of successors allows. */
+void courier_enter(struct courier *c, enum phase phase);
+/* Gives the slot back. The courier is gone after it. */
+void courier_let_go(struct courier *c);
+/* Takes the next work into the parcel. */
+bool courier_claim(struct courier *c);
+/* Judges all work of this slot. The courier may be gone after it. */
+void courier_give_verdicts(struct courier *c);
+
+/* Takes a connected fd and begins to talk. */
+void visit_begin(struct courier *c, int fd);
+/* PARKED: there may be work. */
+void visit_go_on(struct courier *c);
+/* PARKED: idle, or told to: says goodbye. */
+void visit_take_leave(struct courier *c);
+/* The client is done: notes what was said. */
+void visit_note_outcomes(struct courier *c);
+/* There is no connection any more: on to where a parcel in hand may still be taken, or the
+ * end. The courier may be gone after it. */
+void visit_over(struct courier *c);
+/* The client's timers, and that of our last words. */
+void visit_tick(struct courier *c, int64_t now_ms);
+/* The parcel's: large content has been read. The courier may be gone after it. */
+void visit_head_arrived(void *courier, int rc, struct span bytes);
+void visit_part_arrived(void *courier, int rc, struct span bytes);
+
+#endif
