@@ -138,16 +138,16 @@ enum queue_notify {               /* RFC 3461; 0: not given (FAILURE, DELAY) */
 
 struct queue_recipient {
     uint32_t number;              /* within its message, from 0 */
+    unsigned notify;              /* of enum queue_notify */
     struct span address;
     struct span orcpt;            /* "rfc822;a@b" decoded, or empty */
-    unsigned notify;
     struct span lane;             /* lane key; see policy/route.h */
-    bool held;
-    uint32_t attempts;            /* so far; 0 in a put */
     int64_t due_ms;               /* 0 in a put: now */
     int64_t expire_ms;            /* INT64_MAX: never */
     int64_t warn_ms;              /* delay notice; INT64_MAX: none, or sent */
     struct span last_reply;       /* "4.2.0 text" of the latest attempt */
+    uint32_t attempts;            /* so far; 0 in a put */
+    bool held;
 };
 
 /* What a put takes. Spans are borrowed for the call only (the queue copies). */

@@ -268,7 +268,7 @@ static bool fill_recipient(struct visit *v, const struct draft *d, size_t n,
         ASSERT(!"an accepted recipient's domain folds");
     *r = (struct queue_recipient){
         .address = from->address.text,
-        .lane = { (const char *)start, lanes->len - start },
+        .lane = { NULL, lanes->len - start }, /* see place_lanes */
         .held = from->hold,
         .expire_ms =
             retry_expiry_ms(retry, d->envelope.received_ms, is_report),
@@ -277,13 +277,17 @@ static bool fill_recipient(struct visit *v, const struct draft *d, size_t n,
     return true;
 }
 
-/* Lane keys were gathered in a buffer that moved while it grew: now it stands still. */
+/* Lane keys lie one behind the other in a buffer that moved while it grew: now it stands
+ * still. */
 static void place_lanes(struct queue_recipient *r, size_t count,
                         const struct buffer *lanes)
 {
+    const char *at = lanes->at;
+
     for (size_t n = 0; n < count; n++) {
         r[n].number = (uint32_t)n;
-        r[n].lane.at = lanes->at + (size_t)r[n].lane.at;
+        r[n].lane.at = at;
+        at += r[n].lane.len;
     }
 }
 

@@ -189,7 +189,8 @@ int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why
         now[count++] = open;
     }
     close_rest(e);
-    memcpy(e->listeners, now, count * sizeof *now);
+    for (size_t k = 0; k < count; k++)
+        e->listeners[k] = now[k];
     e->listener_count = count;
     settings_hold(s);
     settings_release(e->settings);

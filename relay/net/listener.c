@@ -35,17 +35,18 @@ void host_address_from_socket(struct host_address *out_a, uint16_t *out_port,
 {
     static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 
+    struct sockaddr_in in = { 0 };
+    struct sockaddr_in6 in6 = { 0 };
+
     if (s->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)s;
-
+        memcpy(&in, s, sizeof in);
         memcpy(out_a->bytes, mapped, 12);
-        memcpy(out_a->bytes + 12, &in->sin_addr, 4);
-        *out_port = ntohs(in->sin_port);
+        memcpy(out_a->bytes + 12, &in.sin_addr, 4);
+        *out_port = ntohs(in.sin_port);
     } else {
-        const struct sockaddr_in6 *in6 = (const void *)s;
-
-        memcpy(out_a->bytes, &in6->sin6_addr, 16);
-        *out_port = ntohs(in6->sin6_port);
+        memcpy(&in6, s, sizeof in6);
+        memcpy(out_a->bytes, &in6.sin6_addr, 16);
+        *out_port = ntohs(in6.sin6_port);
     }
 }
 
