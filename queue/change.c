@@ -4,15 +4,16 @@
  * Done in slices between other jobs. What is being sent is left alone; what waits in
  * memory and is to be held or deleted is dropped before the slice looks at it and
  * once more when the slice is committed, and pages the reader has in hand are void.
- * Afterwards the lanes are walked again, since anything may be due now.
+ * Afterwards the lanes are walked again, since anything may be due now. A retry also
+ * ends the rest of the next hops that what it changed waits for, once each.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
 #include "queue/claim.h"
 #include "queue/criteria.h"
+#include "queue/view.h"
 #include "queue/works.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 
 enum { SLICE = 200 };
@@ -23,11 +24,13 @@ struct change_job {
     struct arena arena;
     struct queue_filter filter;
     enum queue_change change;
+    uint64_t number; /* of the order */
     struct span who;
     uint64_t after_id, last;
     struct queue_count total, slice;
     uint64_t *changed; /* messages of this slice */
     size_t changed_count, changed_size;
+    bool has_wanted; /* destinations whose rest is to end */
     queue_count_fn *done;
     uint64_t token;
 };
@@ -65,16 +68,36 @@ static void each(void *user, uint64_t message)
     c->changed[c->changed_count++] = message;
 }
 
+/* A lane with recipients that are tried again. */
+static void want(void *user, struct span key)
+{
+    struct change_job *c = user;
+    struct queue *q = c->queue;
+    struct lane *l;
+
+    queue_lock(q);
+    l = lane_find(q, key);
+    if (l && l->destination->is_down &&
+        l->destination->wanted_by != c->number) {
+        l->destination->wanted_by = c->number;
+        l->destination->is_wanted = c->has_wanted = true;
+    }
+    queue_unlock(q);
+}
+
 static int run(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
+    struct store_view view = view_of(q);
     struct store_change change = {
         .filter = &c->filter,
         .change = c->change,
         .who = c->who,
         .now_ms = queue_now_ms(q),
+        .view = &view,
         .skip = skip,
         .each = each,
+        .lane = c->change == CHANGE_RETRY ? want : NULL,
         .user = c,
     };
 
@@ -84,40 +107,30 @@ static int run(struct queue *q, struct job *j)
                         &c->last);
 }
 
-/* "domain\troute title": does the domain match? */
-static bool lane_matches(const struct lane *l, struct span glob)
+/*
+ * Is it meant because its next hop rests, or because it does not? Then a rest that ended
+ * early would change what the next slices find.
+ */
+static bool tells_rests_apart(const struct queue_filter *f)
 {
-    struct span rest;
-    struct span domain = span_split(lane_span(l), '\t', &rest);
-    char *pattern = span_dup(glob), *name = span_dup(domain);
-    bool is_match = fnmatch(pattern, name, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+    unsigned both = STATE_READY | STATE_DEFERRED;
 
-    free(pattern);
-    free(name);
-    return is_match;
+    return f->reason.len || ((f->states & both) && (f->states & both) != both);
 }
 
-/* Where the filter tells the domain only its destinations need not rest; else all. */
-static void end_rests(struct queue *q, const struct queue_filter *f)
+/* The rests of destinations that changed recipients wait for. */
+static void end_rests(struct queue *q, struct change_job *c)
 {
-    size_t at = span_find_last(f->to, '@');
-    struct span glob = f->domain.len ? f->domain : span_skip(f->to, at + 1);
-    struct bucket_link **all = buckets_all(&q->lanes);
-    size_t n = glob.len ? q->lanes.count : 0;
     struct destination *d;
 
-    for (size_t i = 0; i < n; i++) {
-        struct lane *l = OWNER(all[i], struct lane, by_key);
-
-        if (lane_matches(l, glob))
-            claim_end_rest(q, l->destination);
-    }
-    free(all);
-    if (glob.len)
+    if (!c->has_wanted || (c->last != 0 && tells_rests_apart(&c->filter)))
         return;
+    c->has_wanted = false;
     TAILQ_FOREACH(d, &q->all_destinations, all)
     {
-        claim_end_rest(q, d);
+        if (d->is_wanted)
+            claim_end_rest(q, d);
+        d->is_wanted = false;
     }
 }
 
@@ -128,11 +141,10 @@ static void committed(struct queue *q, struct job *j)
     q->change_epoch++;
     for (size_t i = 0; takes_away(c->change) && i < c->changed_count; i++)
         active_drop_waiting(q, c->changed[i]);
-    if (c->change == CHANGE_RETRY && c->after_id == 0)
-        end_rests(q, &c->filter);
     c->total.messages += c->slice.messages;
     c->total.recipients += c->slice.recipients;
     c->total.bytes += c->slice.bytes;
+    end_rests(q, c);
     c->after_id = c->last;
     if (c->last == 0 && !takes_away(c->change))
         reader_walk(&q->reader);
@@ -180,6 +192,9 @@ void queue_change(struct queue_port *p, const struct queue_filter *f,
     c->filter = criteria_copy(&c->arena, f);
     c->who = arena_copy(&c->arena, who);
     c->change = change;
+    queue_lock(p->queue);
+    c->number = ++p->queue->changes;
+    queue_unlock(p->queue);
     c->done = done;
     c->token = token;
     writer_submit(&p->queue->writer, &c->job);

@@ -64,6 +64,7 @@ struct queue {
     bool is_reading; /* the reader holds rows of a moment ago */
     struct bundle *ghosts;
     uint64_t change_epoch; /* rows were changed by other than a settle */
+    uint64_t changes;      /* people's orders so far: their numbers */
 
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;

@@ -97,6 +97,8 @@ struct destination {
     TAILQ_ENTRY(destination) hungry_link, load_link, slot_link;
 
     bool is_down;      /* rests until due_ms, then one probe */
+    bool is_wanted;    /* down, and a person wants its mail tried again */
+    uint64_t wanted_by; /* the order that last said so: each ends one rest */
     bool is_dirty;     /* to be written */
     bool is_abandoned; /* no route leads here any more */
     bool is_hungry, is_loading, is_queued; /* in the queue's lists */

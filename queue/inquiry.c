@@ -7,7 +7,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
 #include "queue/criteria.h"
-#include "queue/works.h"
+#include "queue/view.h"
 
 #include <stdlib.h>
 
@@ -15,7 +15,6 @@ enum { LIST_MOST = 1000, COUNT_PAGE = 2000 };
 
 struct list {
     struct inquiry inquiry; /* first */
-    struct queue *queue;
     struct arena arena;
     struct queue_filter filter;
     uint64_t after_id, next_id;
@@ -37,22 +36,6 @@ struct tally {
     queue_count_fn *done;
     uint64_t token;
 };
-
-static bool is_active(void *user, uint64_t message, uint32_t number)
-{
-    struct queue *q = user;
-    bool is_it;
-
-    queue_lock(q);
-    is_it = works_is_claimed(q, message, number);
-    queue_unlock(q);
-    return is_it;
-}
-
-static bool is_row_active(void *user, uint64_t message, uint32_t number)
-{
-    return is_active(((struct list *)user)->queue, message, number);
-}
 
 static void each_row(void *user, const struct queue_row *row)
 {
@@ -80,10 +63,10 @@ static void each_row(void *user, const struct queue_row *row)
 static bool step_list(struct reader *r, struct inquiry *i)
 {
     struct list *l = (struct list *)i;
+    struct store_view view = view_of(r->queue);
 
     l->rc = store_list(r->db, &l->filter, l->after_id, l->limit,
-                       queue_now_ms(r->queue), is_row_active, l, each_row,
-                       &l->next_id);
+                       queue_now_ms(r->queue), &view, each_row, l, &l->next_id);
     /* A slice in which nothing matched is not the end. */
     if (l->rc < 0 || l->count > 0 || l->next_id == 0)
         return true;
@@ -112,7 +95,6 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
     l->inquiry.letter.port = p;
     l->inquiry.letter.open = open_list;
     l->inquiry.step = step_list;
-    l->queue = p->queue;
     l->filter = criteria_copy(&l->arena, f);
     l->after_id = after_id;
     l->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
@@ -125,10 +107,11 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
 static bool step_count(struct reader *r, struct inquiry *i)
 {
     struct tally *t = (struct tally *)i;
+    struct store_view view = view_of(r->queue);
     uint64_t next = 0;
 
-    t->rc = store_count(r->db, &t->filter, queue_now_ms(r->queue), is_active,
-                        r->queue, t->after_id, COUNT_PAGE, &t->count, &next);
+    t->rc = store_count(r->db, &t->filter, queue_now_ms(r->queue), &view,
+                        t->after_id, COUNT_PAGE, &t->count, &next);
     t->after_id = next;
     return t->rc < 0 || next == 0;
 }

@@ -282,7 +282,9 @@ void queue_settle(struct queue_port *p, struct queue_work *take_work,
 
 /* ---------------------------------------------------------- operating ---- */
 
-enum queue_state {                /* of a recipient, or of a message's busiest one */
+/* Of a recipient, or of a message's busiest one. What is due but waits for a next hop that
+ * is down and rests is deferred like what has a due time of its own. */
+enum queue_state {
     STATE_ACTIVE = 1, STATE_READY = 2, STATE_DEFERRED = 4, STATE_HELD = 8,
     STATE_DELETED = 16,           /* can be undone for a day */
 };
@@ -298,10 +300,11 @@ struct queue_filter {
 };
 
 struct queue_row_recipient {
-    struct span address, reason;  /* reason: last reply */
+    struct span address, reason;  /* reason: last reply; when there is none and its next
+                                     hop is down: why */
     enum queue_state state;
     uint32_t attempts;
-    int64_t due_ms;
+    int64_t due_ms;               /* not before the next hop's rest is over */
 };
 
 struct queue_row {
@@ -330,7 +333,7 @@ void queue_count(struct queue_port *p, const struct queue_filter *f,
                  queue_count_fn *done, uint64_t token);
 
 enum queue_change {
-    CHANGE_RETRY,                 /* due now, and the destinations' rest is over */
+    CHANGE_RETRY,                 /* due now, and the rest of their next hops is over */
     CHANGE_DELETE,                /* kept a day as deleted, then gone */
     CHANGE_UNDELETE, CHANGE_HOLD, CHANGE_RELEASE,
 };

@@ -43,6 +43,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [JOB_UNDO]         = { W, "ROLLBACK TO job" },
 
     [FIND_LANE]        = { W, "SELECT id FROM lane WHERE key=?1" },
+    [FIND_LANE_KEY]    = { R | W, "SELECT key FROM lane WHERE id=?1" },
     [PUT_LANE]         = { W, "INSERT INTO lane(key) VALUES(?1)" },
 
     [PUT_MESSAGE]      = { W,
@@ -162,11 +163,12 @@ const struct statement_text statement_texts[STATEMENTS] = {
     /* the id at which a slice of ?2 messages ends */
     [SCAN_BOUND]       = { R | W,
         "SELECT id FROM message WHERE id>?1 ORDER BY id LIMIT 1 OFFSET ?2" },
-    /* empty patterns are bound as NULL; states are judged in store_scan.c */
+    /* empty patterns are bound as NULL; states are judged in store_scan.c, and reasons
+     * of recipients without one of their own where ?12 is 1 */
     [SCAN]             = { R | W,
         "SELECT m.id,m.received_ms,m.size,m.sender,m.client,m.login,m.helo,"
         "r.number,r.address,r.state,r.due_ms,r.attempts,r.expire_ms,r.warn_ms,"
-        "r.since_ms,r.reply"
+        "r.since_ms,r.reply,r.lane"
         " FROM message m CROSS JOIN recipient r ON r.message=m.id"
         " WHERE m.id>?1 AND m.id<=?2"
         " AND (?3 IS NULL OR lower(m.sender) GLOB ?3)"
@@ -176,7 +178,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND m.received_ms<?6 AND m.received_ms>?7"
         " AND (?8 IS NULL OR lower(r.address) GLOB ?8)"
         " AND (?9 IS NULL OR lower(r.address) GLOB ?9)"
-        " AND (?10 IS NULL OR lower(r.reply) GLOB ?10)"
+        " AND (?10 IS NULL OR lower(r.reply) GLOB ?10 OR (?12 AND r.reply=''))"
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
     [READ_EVENTS]      = { R,

@@ -84,9 +84,25 @@ MUST int store_note_put(struct store *s, struct span kind, struct span key,
                         struct span value, int64_t expire_ms);
 
 /*
+ * What is not on disk, asked row by row by lists, counts and changes alike, so that all
+ * three mean the same. Either function may be NULL, and a view may be: then nothing of
+ * the kind is known. Called within a transaction: must be quick.
+ */
+struct store_view {
+    /* Is it being sent right now? */
+    bool (*is_active)(void *user, uint64_t message, uint32_t number);
+    /* Is the next hop of the lane down? *out_due_ms: it rests until then (what is over is
+     * allowed: it is being tried); the reason is put. */
+    bool (*is_resting)(void *user, struct span lane, int64_t *out_due_ms,
+                       struct buffer *out_reason);
+    void *user;
+};
+
+/*
  * One slice of a change: at most `limit` messages with id > after_id that match.
  * skip(user, message, number) true: leave that recipient (it is being sent).
- * each(user, message): told of each changed message. count is added to. A filter means
+ * each(user, message): told of each changed message. lane(user, key): told of the lanes
+ * of changed recipients, some more than once; may be NULL. count is added to. A filter means
  * recipients: those of a message that it does not mean are left alone. *out_last: where to
  * go on, 0 when done; a slice may change nothing and yet not be the last. The audit event
  * is written with the first slice (after_id 0). DELETE marks rows deleted (due never, alarm
@@ -97,8 +113,10 @@ struct store_change {
     enum queue_change change;
     struct span who;
     int64_t now_ms;
+    const struct store_view *view;
     bool (*skip)(void *user, uint64_t message, uint32_t number);
     void (*each)(void *user, uint64_t message);
+    void (*lane)(void *user, struct span key);
     void *user;
 };
 MUST int store_change(struct store *s, const struct store_change *c,
@@ -164,18 +182,16 @@ MUST int store_read_alarms(struct store_reader *r, int64_t now_ms,
 MUST int store_read_content(struct store_reader *r, uint64_t message,
                             uint64_t checksum, struct buffer *out);
 
-/* As queue_list and queue_count. is_active tells what is in memory right now; a row has the
- * recipients that the filter means. Looks at a bounded number of messages: a slice may be
- * empty and yet not be the last (*out_next 0). store_count adds to *count. `user` is given
- * to both functions. */
-typedef bool store_active_fn(void *user, uint64_t message, uint32_t number);
+/* As queue_list and queue_count. A row has the recipients that the filter means. Looks at a
+ * bounded number of messages: a slice may be empty and yet not be the last (*out_next 0).
+ * store_count adds to *count. */
 MUST int store_list(struct store_reader *r, const struct queue_filter *f,
                     uint64_t after_id, uint32_t limit, int64_t now_ms,
-                    store_active_fn *is_active, void *user,
+                    const struct store_view *view,
                     void (*each)(void *user, const struct queue_row *row),
-                    uint64_t *out_next);
+                    void *user, uint64_t *out_next);
 MUST int store_count(struct store_reader *r, const struct queue_filter *f,
-                     int64_t now_ms, store_active_fn *is_active, void *user,
+                     int64_t now_ms, const struct store_view *view,
                      uint64_t after_id, uint32_t limit,
                      struct queue_count *count, uint64_t *out_next);
 MUST int store_read_notes(struct store_reader *r, struct span kind,

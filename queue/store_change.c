@@ -47,6 +47,7 @@ struct target {
     uint32_t number;
     unsigned stored;
     int64_t due_ms, expire_ms, warn_ms, since_ms;
+    int64_t lane;
 };
 
 struct targets {
@@ -70,8 +71,8 @@ static void choose(void *user, const struct scan_row *r)
         t->at = memory_grow(t->at, t->size * sizeof *t->at);
     }
     t->at[t->count++] = (struct target){
-        r->message, r->size_bytes, r->number,  r->stored,
-        r->due_ms,  r->expire_ms,  r->warn_ms, r->since_ms,
+        r->message,   r->size_bytes, r->number,   r->stored, r->due_ms,
+        r->expire_ms, r->warn_ms,    r->since_ms, r->lane,
     };
 }
 
@@ -202,6 +203,26 @@ static int write_targets(struct store *s, const struct store_change *c,
     return rc;
 }
 
+static int tell_lanes(struct store *s, const struct store_change *c,
+                      const struct targets *t)
+{
+    int64_t last = 0;
+
+    for (size_t i = 0; c->lane && i < t->count; i++) {
+        struct span key;
+        int rc;
+
+        if (t->at[i].lane == last)
+            continue;
+        last = t->at[i].lane;
+        if ((rc = store_lane_key(&s->db, last, &key)) < 0)
+            return rc;
+        c->lane(c->user, key);
+        store_lane_key_done(&s->db);
+    }
+    return 0;
+}
+
 int store_change(struct store *s, const struct store_change *c,
                  uint64_t after_id, uint32_t limit, struct queue_count *count,
                  uint64_t *out_last)
@@ -211,8 +232,7 @@ int store_change(struct store *s, const struct store_change *c,
         .filter = c->filter,
         .states = orders[c->change].states,
         .now_ms = c->now_ms,
-        .is_active = c->skip,
-        .active_user = c->user,
+        .view = c->view,
         .after_id = after_id,
         .limit = limit,
         .each = choose,
@@ -225,6 +245,8 @@ int store_change(struct store *s, const struct store_change *c,
         rc = audit(s, c);
     if (rc == 0)
         rc = write_targets(s, c, &t, count);
+    if (rc == 0)
+        rc = tell_lanes(s, c, &t);
     free(t.at);
     if (rc < 0)
         return store_note_failure(s, rc, "changing messages");

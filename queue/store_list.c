@@ -67,7 +67,7 @@ static void list_each(void *user, const struct scan_row *r)
         .reason = arena_copy(&l->arena, r->reason),
         .state = r->state,
         .attempts = r->attempts,
-        .due_ms = r->due_ms,
+        .due_ms = r->next_ms,
     };
     if (r->state < l->row.state)
         l->row.state = r->state;
@@ -77,17 +77,16 @@ static void list_each(void *user, const struct scan_row *r)
 
 int store_list(struct store_reader *r, const struct queue_filter *f,
                uint64_t after_id, uint32_t limit, int64_t now_ms,
-               store_active_fn *is_active, void *user,
+               const struct store_view *view,
                void (*each)(void *user, const struct queue_row *row),
-               uint64_t *out_next)
+               void *user, uint64_t *out_next)
 {
     struct listing l = { .each = each, .user = user };
     struct scan scan = {
         .filter = f,
         .states = ALL_BUT_DELETED,
         .now_ms = now_ms,
-        .is_active = is_active,
-        .active_user = user,
+        .view = view,
         .after_id = after_id,
         .limit = limit,
         .each = list_each,
@@ -114,7 +113,7 @@ static void count_each(void *user, const struct scan_row *r)
 }
 
 int store_count(struct store_reader *r, const struct queue_filter *f,
-                int64_t now_ms, store_active_fn *is_active, void *user,
+                int64_t now_ms, const struct store_view *view,
                 uint64_t after_id, uint32_t limit, struct queue_count *count,
                 uint64_t *out_next)
 {
@@ -122,8 +121,7 @@ int store_count(struct store_reader *r, const struct queue_filter *f,
         .filter = f,
         .states = ALL_BUT_DELETED,
         .now_ms = now_ms,
-        .is_active = is_active,
-        .active_user = user,
+        .view = view,
         .after_id = after_id,
         .limit = limit,
         .each = count_each,

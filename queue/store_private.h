@@ -111,19 +111,21 @@ struct scan_row {
     uint64_t size_bytes;
     struct span sender, client, login, helo;
     uint32_t number;
-    struct span address, reason;
+    struct span address;
+    struct span reason; /* its last reply, else why its next hop rests */
     unsigned stored; /* of enum stored_state */
     enum queue_state state;
     uint32_t attempts;
-    int64_t due_ms, expire_ms, warn_ms, since_ms;
+    int64_t due_ms, expire_ms, warn_ms, since_ms; /* as stored */
+    int64_t next_ms; /* due_ms, but not before its next hop's rest is over */
+    int64_t lane;
     bool is_first; /* of its message */
 };
 struct scan {
     const struct queue_filter *filter;
     unsigned states; /* when the filter names none */
     int64_t now_ms;
-    store_active_fn *is_active;
-    void *active_user;
+    const struct store_view *view; /* may be NULL */
     uint64_t after_id;
     uint32_t limit; /* messages that match */
     void (*each)(void *user, const struct scan_row *row);
@@ -133,5 +135,8 @@ struct scan {
  * at that the read transaction would grow long. 0: there is no more. */
 MUST int store_scan(struct database *d, const struct scan *scan,
                     uint64_t *out_next);
+/* The key of a lane, borrowed until lane_key_done; empty when it is not known. */
+MUST int store_lane_key(struct database *d, int64_t lane, struct span *out_key);
+void store_lane_key_done(struct database *d);
 
 #endif

@@ -92,6 +92,23 @@ int store_read_destinations(struct store_reader *r,
     return rc;
 }
 
+int store_lane_key(struct database *d, int64_t lane, struct span *out_key)
+{
+    sqlite3_stmt *st = database_statement(d, FIND_LANE_KEY);
+    int rc;
+
+    bind_number(st, 1, lane);
+    if ((rc = database_step(d, FIND_LANE_KEY)) < 0)
+        return rc;
+    *out_key = rc ? column_span(st, 0) : (struct span){ 0 };
+    return 0;
+}
+
+void store_lane_key_done(struct database *d)
+{
+    database_reset(d, FIND_LANE_KEY);
+}
+
 int store_read_next_due(struct store_reader *r, int64_t lane, int64_t after_ms,
                         int64_t *out_due_ms)
 {

@@ -10,7 +10,13 @@
  * hold a read transaction for long.
  *
  * Text is bound as a pattern in small letters for GLOB. "<>" as `from` means
- * the null sender. Not every state is on disk: "active" is asked of the caller.
+ * the null sender.
+ *
+ * Not all is on disk: the view is asked what is being sent, and whether the next
+ * hop of what is due is down. Then it is deferred until that rest is over, for
+ * that reason where it has none of its own. SQL matches own reasons and lets those
+ * without one pass; they are matched here. Answers are kept for a slice, by lane,
+ * since neighbours mostly share one.
  */
 #include "queue/store_private.h"
 
@@ -20,6 +26,27 @@ enum {
     SCAN_MESSAGES = 10 * 1000, /* looked at in one call */
     SCAN_ROWS = 50 * 1000,     /* recipients that matched in one call */
     SCAN_PATTERN = 1000,       /* bytes in a pattern */
+    SCAN_RESTS = 64,           /* lanes whose answer is kept; a power of two */
+};
+
+/* What the view said of a lane. */
+struct rest {
+    int64_t lane; /* 0: not asked yet */
+    bool is_resting;
+    bool is_match; /* its reason, with the filter's */
+    int64_t due_ms;
+    struct buffer reason;
+};
+
+/* One call of store_scan. */
+struct slice {
+    const struct scan *scan;
+    struct database *db;
+    bool asks_rests;
+    const char *reason;       /* pattern, NULL: any */
+    bool is_match;            /* no reason, with the filter's */
+    const struct rest *shown; /* whose reason the row has */
+    struct rest rests[SCAN_RESTS];
 };
 
 struct patterns {
@@ -105,70 +132,158 @@ static int find_end(struct database *d, const struct scan *scan,
     return 0;
 }
 
-static enum queue_state state_of(const struct scan *scan,
-                                 const struct scan_row *row)
+/* ---------------------------------------------------- one recipient ---- */
+
+static bool is_match(const struct slice *s, struct span reason)
 {
-    if (row->stored & STORED_DELETED)
-        return STATE_DELETED;
-    if (row->stored & STORED_HELD)
-        return STATE_HELD;
-    if (scan->is_active &&
-        scan->is_active(scan->active_user, row->message, row->number))
-        return STATE_ACTIVE;
-    return row->due_ms <= scan->now_ms ? STATE_READY : STATE_DEFERRED;
+    struct buffer small = { 0 };
+    bool is_it;
+
+    if (!s->reason)
+        return true;
+    for (size_t i = 0; i < reason.len; i++)
+        buffer_put_byte(&small, ascii_lower(reason.at[i]));
+    is_it = sqlite3_strglob(s->reason, buffer_string(&small)) == 0;
+    buffer_fini(&small);
+    return is_it;
 }
 
-static void read_row(sqlite3_stmt *st, const struct scan *scan,
-                     struct scan_row *row)
+static int ask_rest(struct slice *s, int64_t lane, struct rest **out_rest)
+{
+    const struct store_view *v = s->scan->view;
+    struct rest *rest = &s->rests[lane & (SCAN_RESTS - 1)];
+    struct span key;
+    int rc;
+
+    if (rest->lane != lane) {
+        if ((rc = store_lane_key(s->db, lane, &key)) < 0)
+            return rc;
+        buffer_clear(&rest->reason);
+        rest->lane = lane;
+        rest->is_resting =
+            v->is_resting(v->user, key, &rest->due_ms, &rest->reason);
+        rest->is_match = is_match(s, buffer_span(&rest->reason));
+        store_lane_key_done(s->db);
+    }
+    *out_rest = rest;
+    return 0;
+}
+
+/* It is due: what keeps it? */
+static int look_at_rest(struct slice *s, struct scan_row *row)
+{
+    struct rest *rest;
+    int rc;
+
+    row->state = STATE_READY;
+    if (!s->asks_rests)
+        return 0;
+    if ((rc = ask_rest(s, row->lane, &rest)) < 0)
+        return rc;
+    if (!rest->is_resting)
+        return 0;
+    if (row->reason.len == 0) {
+        row->reason = buffer_span(&rest->reason);
+        s->shown = rest;
+    }
+    if (rest->due_ms > s->scan->now_ms) {
+        row->state = STATE_DEFERRED;
+        row->next_ms = rest->due_ms;
+    }
+    return 0;
+}
+
+static bool is_active(const struct scan *scan, const struct scan_row *row)
+{
+    const struct store_view *v = scan->view;
+
+    return v && v->is_active &&
+           v->is_active(v->user, row->message, row->number);
+}
+
+/* What judges it: the other facts are read when it is meant. */
+static int read_state(sqlite3_stmt *st, struct slice *s, struct scan_row *row)
 {
     row->message = (uint64_t)column_number(st, 0);
+    row->number = (uint32_t)column_number(st, 7);
+    row->stored = (unsigned)column_number(st, 9);
+    row->due_ms = row->next_ms = column_number(st, 10);
+    row->reason = column_span(st, 15);
+    row->lane = column_number(st, 16);
+    s->shown = NULL;
+    if (row->stored & STORED_DELETED)
+        row->state = STATE_DELETED;
+    else if (row->stored & STORED_HELD)
+        row->state = STATE_HELD;
+    else if (is_active(s->scan, row))
+        row->state = STATE_ACTIVE;
+    else if (row->due_ms > s->scan->now_ms)
+        row->state = STATE_DEFERRED;
+    else
+        return look_at_rest(s, row);
+    return 0;
+}
+
+static void read_facts(sqlite3_stmt *st, struct scan_row *row)
+{
     row->received_ms = column_number(st, 1);
     row->size_bytes = (uint64_t)column_number(st, 2);
     row->sender = column_span(st, 3);
     row->client = column_span(st, 4);
     row->login = column_span(st, 5);
     row->helo = column_span(st, 6);
-    row->number = (uint32_t)column_number(st, 7);
     row->address = column_span(st, 8);
-    row->stored = (unsigned)column_number(st, 9);
-    row->due_ms = column_number(st, 10);
     row->attempts = (uint32_t)column_number(st, 11);
     row->expire_ms = column_number(st, 12);
     row->warn_ms = column_number(st, 13);
     row->since_ms = column_number(st, 14);
-    row->reason = column_span(st, 15);
-    row->state = state_of(scan, row);
 }
+
+static bool is_meant(const struct slice *s, const struct scan_row *row)
+{
+    unsigned states =
+        s->scan->filter->states ? s->scan->filter->states : s->scan->states;
+
+    if (!(row->state & states))
+        return false;
+    if (s->shown)
+        return s->shown->is_match;
+    return row->reason.len || s->is_match;
+}
+
+/* ------------------------------------------------------- the slice ----- */
 
 /*
  * Steps through the slice up to end_id. *out_next: the last id that was looked
  * at whole when there may be more, else 0.
  */
-static int scan_rows(struct database *d, const struct scan *scan,
-                     uint64_t end_id, uint64_t *out_next)
+static int scan_rows(struct slice *s, uint64_t end_id, uint64_t *out_next)
 {
-    unsigned states =
-        scan->filter->states ? scan->filter->states : scan->states;
-    sqlite3_stmt *st = database_statement(d, SCAN);
+    const struct scan *scan = s->scan;
+    sqlite3_stmt *st = database_statement(s->db, SCAN);
     uint64_t last_seen = 0, last_given = 0;
     uint32_t given = 0, rows = 0;
     struct scan_row row;
     int rc;
 
-    while ((rc = database_step(d, SCAN)) == 1) {
+    while ((rc = database_step(s->db, SCAN)) == 1) {
         uint64_t id = (uint64_t)column_number(st, 0);
 
         if (id != last_seen && last_seen &&
             (given == scan->limit || rows > SCAN_ROWS)) {
-            database_reset(d, SCAN);
+            database_reset(s->db, SCAN);
             *out_next = last_seen;
             return 0;
         }
         rows++;
         last_seen = id;
-        read_row(st, scan, &row);
-        if (!(row.state & states))
+        if ((rc = read_state(st, s, &row)) < 0) {
+            database_reset(s->db, SCAN);
+            return rc;
+        }
+        if (!is_meant(s, &row))
             continue;
+        read_facts(st, &row);
         row.is_first = id != last_given;
         given += row.is_first;
         last_given = id;
@@ -179,11 +294,18 @@ static int scan_rows(struct database *d, const struct scan *scan,
     return rc;
 }
 
+static void slice_fini(struct slice *s)
+{
+    for (size_t i = 0; i < SCAN_RESTS; i++)
+        buffer_fini(&s->rests[i].reason);
+}
+
 int store_scan(struct database *d, const struct scan *scan, uint64_t *out_next)
 {
     sqlite3_stmt *st = database_statement(d, SCAN);
     const struct queue_filter *f = scan->filter;
     uint64_t after_id = scan->after_id, end_id;
+    struct slice slice = { .scan = scan, .db = d };
     struct patterns p = { 0 };
     int rc;
 
@@ -194,8 +316,14 @@ int store_scan(struct database *d, const struct scan *scan, uint64_t *out_next)
         bind_number(st, 1, (int64_t)after_id);
         bind_number(st, 2, (int64_t)end_id);
         bind_filter(st, f, &p);
-        rc = scan_rows(d, scan, end_id, out_next);
+        slice.asks_rests = scan->view && scan->view->is_resting;
+        if (f->reason.len && slice.asks_rests)
+            slice.reason = buffer_string(&p.reason);
+        slice.is_match = is_match(&slice, SPAN(""));
+        bind_number(st, 12, slice.asks_rests);
+        rc = scan_rows(&slice, end_id, out_next);
     }
+    slice_fini(&slice);
     patterns_fini(&p);
     return rc;
 }

@@ -1,13 +1,14 @@
 /*
  * tally - how many recipients wait, by state, for the metrics.
  *
+ * The states are those of a list, but what is being sent counts as what it was before.
  * Counted on disk from time to time, in pages and when nothing else is to be read; a
  * long count makes the next one come later, so that it costs a small part of one core
  * whatever the backlog.
  */
 #include "queue/tally.h"
 
-#include "queue/core.h"
+#include "queue/view.h"
 
 enum {
     TALLY_MS = 10000, /* between two counts, at least */
@@ -28,6 +29,7 @@ bool tally_step(struct reader *r)
 {
     struct tally_state *t = &r->tally;
     struct queue_filter f = { .states = counted[t->which].states };
+    struct store_view view = view_of(r->queue);
     int64_t now = queue_monotonic_ms();
     uint64_t next = 0;
     int rc;
@@ -37,7 +39,8 @@ bool tally_step(struct reader *r)
             return false;
         t->began_ms = now;
     }
-    rc = store_count(r->db, &f, queue_now_ms(r->queue), NULL, NULL, t->after_id,
+    view.is_active = NULL;
+    rc = store_count(r->db, &f, queue_now_ms(r->queue), &view, t->after_id,
                      TALLY_PAGE, &t->count, &next);
     t->after_id = rc < 0 ? 0 : next;
     if (t->after_id)

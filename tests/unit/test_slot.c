@@ -242,6 +242,136 @@ static void a_retry_by_hand_ends_the_rest(void **state)
     world_free(w);
 }
 
+/* example.org is down with n messages; nothing is ever tried for them. */
+static struct world *world_with_rest(int n)
+{
+    struct world *w = world_new(0, true);
+
+    w->connections = 1;
+    w->opened = no_answer;
+    for (int i = 0; i < n; i++)
+        world_put(w, i % 2 ? "b" : "a", "example.org", "1");
+    world_until(w, &w->answers, 1);
+    world_until(w, &w->puts_ok, (size_t)n);
+    return w;
+}
+
+static struct queue_count count_of(struct world *w, struct queue_filter f)
+{
+    queue_count(w->p, &f, world_on_count, 1);
+    world_until(w, &w->answers, w->answers + 1);
+    assert_int_equal(w->last_rc, 0);
+    return w->count;
+}
+
+static struct queue_count retry_of(struct world *w, struct queue_filter f)
+{
+    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 0);
+    world_until(w, &w->answers, w->answers + 1);
+    assert_int_equal(w->last_rc, 0);
+    return w->count;
+}
+
+static void on_resting_page(void *user, uint64_t token, int rc,
+                            const struct queue_row *rows, size_t count,
+                            uint64_t next_id)
+{
+    struct world *w = user;
+
+    (void)token;
+    assert_int_equal(rc, 0);
+    assert_int_equal(next_id, 0);
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_row_recipient *r = rows[i].recipients;
+
+        assert_int_equal(rows[i].state, STATE_DEFERRED);
+        assert_int_equal(r->state, STATE_DEFERRED);
+        assert_int_equal(r->attempts, 0);
+        assert_int_equal(r->due_ms, world_clock() + 60000);
+        assert_true(span_is(r->reason, SPAN("4.4.1 no answer")));
+    }
+    w->answers++;
+}
+
+static void mail_shows_why_it_waits_for_what_is_down(void **state)
+{
+    struct world *w = world_with_rest(3);
+    struct queue_filter all = { 0 };
+
+    (void)state;
+    queue_list(w->p, &all, 0, 10, on_resting_page, 0);
+    world_until(w, &w->answers, w->answers + 1);
+    assert_int_equal(world_count(w, STATE_READY).messages, 0);
+    assert_int_equal(world_count(w, STATE_DEFERRED).messages, 3);
+    assert_int_equal(
+        count_of(w, (struct queue_filter){ .reason = SPAN("*No Answer*") })
+            .messages,
+        3);
+    assert_int_equal(
+        count_of(w, (struct queue_filter){ .reason = SPAN("*refused*") })
+            .messages,
+        0);
+    w->opened = w->ready = world_take_all;
+    assert_int_equal(retry_of(w, all).messages, 3);
+    world_until(w, &w->settles, 3);
+    assert_int_equal(world_count(w, 0).messages, 0);
+    world_free(w);
+}
+
+/* More than a slice of the order: the rest ends only after the last one. */
+static void a_retry_by_reason_finds_all_that_its_preview_counted(void **state)
+{
+    struct world *w = world_with_rest(450);
+    struct queue_filter f = { .reason = SPAN("4.4.1*"),
+                              .states = STATE_DEFERRED };
+
+    (void)state;
+    assert_int_equal(count_of(w, f).messages, 450);
+    w->opened = w->ready = world_take_all;
+    assert_int_equal(retry_of(w, f).messages, 450);
+    world_until(w, &w->settles, 450);
+    world_free(w);
+}
+
+static void a_retry_ends_the_rest_of_what_it_means_only(void **state)
+{
+    struct world *w = world_with_rest(1);
+    struct queue_stats stats;
+
+    (void)state;
+    world_put(w, "c", "other.test", "1");
+    world_until(w, &w->answers, 2);
+    world_until(w, &w->puts_ok, 2);
+    queue_stats(w->q, &stats);
+    assert_int_equal(stats.destinations_down, 2);
+    w->opened = w->ready = world_take_all;
+    assert_int_equal(
+        retry_of(w, (struct queue_filter){ .from = SPAN("*@c") }).messages, 1);
+    world_until(w, &w->settles, 1);
+    queue_stats(w->q, &stats);
+    assert_int_equal(stats.destinations_down, 1);
+    assert_int_equal(world_count(w, STATE_DEFERRED).messages, 1);
+    world_free(w);
+}
+
+/* One probe for an order, however many slices it takes. */
+static void a_retry_in_vain_shows_the_new_rest(void **state)
+{
+    struct world *w = world_with_rest(450);
+    size_t before;
+
+    (void)state;
+    before = w->answers;
+    queue_change(w->p, &(struct queue_filter){ 0 }, CHANGE_RETRY, SPAN("test"),
+                 world_on_count, 0);
+    world_until(w, &w->answers, before + 2);
+    assert_int_equal(w->got[2], 1);
+    assert_int_equal(world_count(w, STATE_DEFERRED).messages, 450);
+    assert_int_equal(w->got[3], 0);
+    world_free(w);
+}
+
 static void slots_go_to_the_port_with_the_fewest(void **state)
 {
     struct world *w = world_new(0, true);
@@ -295,6 +425,10 @@ int main(void)
         cmocka_unit_test(a_rest_survives_a_restart),
         cmocka_unit_test(a_dead_destination_does_not_stop_another),
         cmocka_unit_test(a_retry_by_hand_ends_the_rest),
+        cmocka_unit_test(mail_shows_why_it_waits_for_what_is_down),
+        cmocka_unit_test(a_retry_by_reason_finds_all_that_its_preview_counted),
+        cmocka_unit_test(a_retry_ends_the_rest_of_what_it_means_only),
+        cmocka_unit_test(a_retry_in_vain_shows_the_new_rest),
         cmocka_unit_test(slots_go_to_the_port_with_the_fewest),
         cmocka_unit_test(reroute_moves_what_waits),
     };

@@ -52,6 +52,25 @@ static struct queue_count change_as(struct bench *b, struct told *told,
     return count;
 }
 
+static bool org_is_down(void *user, struct span lane, int64_t *out_due_ms,
+                        struct buffer *out_reason)
+{
+    (void)user;
+    if (!span_is(lane, SPAN("example.org")))
+        return false;
+    *out_due_ms = T0 + DAY;
+    buffer_put_string(out_reason, "4.4.1 no answer");
+    return true;
+}
+
+static void note_lane(void *user, struct span key)
+{
+    struct buffer *lanes = user;
+
+    buffer_put(lanes, key);
+    buffer_put_byte(lanes, ' ');
+}
+
 static struct queue_count change(struct bench *b, enum queue_change what,
                                  struct queue_filter f, int64_t now_ms)
 {
@@ -114,6 +133,52 @@ static void an_order_means_the_recipients_of_its_filter_only(void **state)
     assert_int_equal(c.recipients, 1);
     assert_query(b->path, "SELECT message,number FROM recipient WHERE state=1",
                  "2|2");
+}
+
+static void an_order_means_what_a_count_means(void **state)
+{
+    struct bench *b = *state;
+    const struct store_view view = { .is_resting = org_is_down };
+    const struct queue_filter filters[] = {
+        { .states = STATE_DEFERRED },
+        { .states = STATE_READY },
+        { .reason = SPAN("*NO ANSWER") },
+    };
+    const uint64_t recipients[] = { 6, 3, 6 };
+    const char *const lanes[] = {
+        "example.org ",
+        "example.net ",
+        "example.org ",
+    };
+
+    put_three(b);
+    for (size_t i = 0; i < 3; i++) {
+        struct buffer told = { 0 };
+        struct store_change c = {
+            .filter = &filters[i],
+            .change = CHANGE_RETRY,
+            .now_ms = T0 + 5,
+            .view = &view,
+            .lane = note_lane,
+            .user = &told,
+        };
+        struct queue_count preview = { 0 }, done = { 0 };
+        uint64_t last = 0;
+
+        assert_int_equal(store_count(b->r, &filters[i], T0 + 5, &view, 0, 10,
+                                     &preview, &last),
+                         0);
+        assert_int_equal(store_begin(b->s), 0);
+        assert_int_equal(store_change(b->s, &c, 0, 10, &done, &last), 0);
+        assert_int_equal(store_commit(b->s), 0);
+        assert_int_equal(done.recipients, recipients[i]);
+        assert_int_equal(preview.recipients, recipients[i]);
+        /* The same lane in a row is told once. */
+        assert_string_equal(buffer_string(&told), lanes[i]);
+        buffer_fini(&told);
+    }
+    /* Where the order waited for a next hop, its own due time stays. */
+    assert_query(b->path, "SELECT DISTINCT due_ms FROM recipient", "1000000");
 }
 
 static void what_is_being_sent_is_left_alone(void **state)
@@ -251,6 +316,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
         T(retry_makes_what_waits_due_now),
         T(an_order_means_the_recipients_of_its_filter_only),
+        T(an_order_means_what_a_count_means),
         T(what_is_being_sent_is_left_alone),
         T(holding_stops_the_clock),
         T(a_deleted_message_can_be_brought_back_for_a_day),

@@ -6,6 +6,8 @@
 struct listed {
     char text[400]; /* "id:recipients:state" of each row */
     bool active;    /* everything is in memory */
+    int64_t rest_ms; /* example.org is down until then; 0: it is up */
+    unsigned asked;  /* about lanes */
 };
 
 static bool is_active(void *user, uint64_t message, uint32_t number)
@@ -14,6 +16,24 @@ static bool is_active(void *user, uint64_t message, uint32_t number)
 
     (void)number;
     return l->active && message == 1;
+}
+
+static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
+                       struct buffer *out_reason)
+{
+    struct listed *l = user;
+
+    l->asked++;
+    if (!l->rest_ms || !span_is(lane, SPAN("example.org")))
+        return false;
+    *out_due_ms = l->rest_ms;
+    buffer_put_string(out_reason, "4.4.1 Connection Refused");
+    return true;
+}
+
+static struct store_view view_of(struct listed *l)
+{
+    return (struct store_view){ is_active, is_resting, l };
 }
 
 static void keep_row(void *user, const struct queue_row *row)
@@ -29,13 +49,13 @@ static void keep_row(void *user, const struct queue_row *row)
 /* All pages of two rows, as text. */
 static void list(struct bench *b, struct listed *l, struct queue_filter f)
 {
+    struct store_view view = view_of(l);
     uint64_t next = 0;
 
     l->text[0] = '\0';
     do {
         assert_int_equal(
-            store_list(b->r, &f, next, 2, T0, is_active, l, keep_row, &next),
-            0);
+            store_list(b->r, &f, next, 2, T0, &view, keep_row, l, &next), 0);
     } while (next);
 }
 
@@ -92,6 +112,7 @@ static void every_filter_means_what_it_says(void **state)
 
     fill(b);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store_view view = view_of(&l);
         struct queue_count c = { 0 };
         uint64_t next = 0;
         size_t rows;
@@ -103,8 +124,8 @@ static void every_filter_means_what_it_says(void **state)
         for (const char *at = l.text; *at; at++)
             rows += *at == ' ' || at == l.text;
         do {
-            assert_int_equal(store_count(b->r, &cases[i].filter, T0, is_active,
-                                         &l, next, 2, &c, &next),
+            assert_int_equal(store_count(b->r, &cases[i].filter, T0, &view,
+                                         next, 2, &c, &next),
                              0);
         } while (next);
         assert_int_equal(c.messages, rows);
@@ -123,6 +144,99 @@ static void what_is_in_memory_is_active(void **state)
     assert_string_equal(l.text, "1:1:1");
     list(b, &l, (struct queue_filter){ .states = STATE_READY });
     assert_string_equal(l.text, "2:2:2");
+}
+
+static void what_waits_for_a_next_hop_that_is_down_is_deferred(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { .rest_ms = T0 + 5000 };
+    /* clang-format off */
+    const struct { struct queue_filter filter; const char *rows; } cases[] = {
+        { { 0 }, "1:1:4 2:3:4 3:1:8" },
+        { { .states = STATE_DEFERRED }, "1:1:4 2:3:4" },
+        { { .states = STATE_READY }, "" },
+        { { .reason = SPAN("*REFUSED") }, "1:1:4 2:2:4" },
+        { { .reason = SPAN("*connection*"), .states = STATE_DEFERRED },
+          "1:1:4 2:2:4" },
+        { { .reason = SPAN("*refused"), .id = 2, .domain = SPAN("example.net") },
+          "" },
+        { { .reason = SPAN("4.2.0*") }, "2:1:4" },
+    };
+    /* clang-format on */
+
+    fill(b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        list(b, &l, cases[i].filter);
+        if (strcmp(l.text, cases[i].rows) != 0)
+            fail_msg("case %zu: %s, expected %s", i, l.text, cases[i].rows);
+    }
+}
+
+static void check_rest(void *user, const struct queue_row *row)
+{
+    const struct listed *l = user;
+    const struct queue_row_recipient *r = row->recipients;
+    bool is_over = l->rest_ms <= T0;
+
+    assert_int_equal(r[0].state, is_over ? STATE_READY : STATE_DEFERRED);
+    assert_int_equal(r[0].due_ms, is_over ? T0 : l->rest_ms);
+    assert_true(span_is(r[0].reason, SPAN("4.4.1 Connection Refused")));
+    assert_true(span_is(r[2].reason, SPAN("4.2.0 450 try | later")));
+    assert_int_equal(r[2].due_ms, T0 + HOUR);
+}
+
+static void a_rest_is_shown_with_its_end_and_its_reason(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { .rest_ms = T0 + 5000 };
+    struct store_view view = view_of(&l);
+    struct queue_filter f = { .id = 2 };
+    uint64_t next = 1;
+
+    fill(b);
+    assert_int_equal(
+        store_list(b->r, &f, 0, 10, T0, &view, check_rest, &l, &next), 0);
+    /* One that is over is being tried: the reason stays until that has ended. */
+    l.rest_ms = T0;
+    assert_int_equal(
+        store_list(b->r, &f, 0, 10, T0, &view, check_rest, &l, &next), 0);
+}
+
+static void an_own_reason_goes_before_that_of_the_next_hop(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { .rest_ms = T0 + 5000 };
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    read_due(b, "example.org", T0, &w);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0 - HOUR);
+    works_free(&w);
+    list(b, &l, (struct queue_filter){ .states = STATE_DEFERRED });
+    assert_string_equal(l.text, "1:1:4");
+    list(b, &l, (struct queue_filter){ .reason = SPAN("4.2.0*") });
+    assert_string_equal(l.text, "1:1:4");
+    list(b, &l, (struct queue_filter){ .reason = SPAN("4.4.1*") });
+    assert_string_equal(l.text, "");
+}
+
+static void a_lane_is_asked_for_once_in_a_slice(void **state)
+{
+    struct bench *b = *state;
+    struct listed l = { .rest_ms = T0 + 5000 };
+    struct store_view view = view_of(&l);
+    struct queue_filter f = { .states = STATE_DEFERRED };
+    struct queue_count c = { 0 };
+    uint64_t next = 0;
+    struct sample p;
+
+    for (uint64_t id = 1; id <= 20; id++)
+        put(b, sample_of(&p, id, 3));
+    assert_int_equal(store_count(b->r, &f, T0, &view, 0, 100, &c, &next), 0);
+    assert_int_equal(c.messages, 20);
+    assert_int_equal(c.recipients, 40);
+    assert_int_equal(l.asked, 2);
 }
 
 static void check_row(void *user, const struct queue_row *row)
@@ -151,7 +265,7 @@ static void a_row_tells_all(void **state)
 
     fill(b);
     assert_int_equal(
-        store_list(b->r, &f, 0, 10, T0, NULL, NULL, check_row, &next), 0);
+        store_list(b->r, &f, 0, 10, T0, NULL, check_row, NULL, &next), 0);
     assert_int_equal(next, 0);
 }
 
@@ -164,7 +278,7 @@ static void a_page_has_at_most_so_many_rows(void **state)
 
     fill(b);
     assert_int_equal(
-        store_list(b->r, &f, 0, 2, T0, is_active, &l, keep_row, &next), 0);
+        store_list(b->r, &f, 0, 2, T0, NULL, keep_row, &l, &next), 0);
     assert_string_equal(l.text, "1:1:2 2:3:2");
     assert_int_equal(next, 2);
 }
@@ -178,7 +292,7 @@ static void an_overlong_pattern_is_refused(void **state)
 
     memset(pattern, '*', sizeof pattern);
     assert_int_equal(
-        store_list(b->r, &f, 0, 10, T0, NULL, NULL, check_row, &next),
+        store_list(b->r, &f, 0, 10, T0, NULL, check_row, NULL, &next),
         ERROR_TOO_BIG);
     assert_int_equal(next, 1);
 }
@@ -202,7 +316,7 @@ static void a_long_look_is_cut_into_slices(void **state)
     assert_int_equal(store_commit(b->s), 0);
     do {
         assert_int_equal(
-            store_list(b->r, &f, next, 2, T0, NULL, &l, keep_row, &next), 0);
+            store_list(b->r, &f, next, 2, T0, NULL, keep_row, &l, &next), 0);
         slices++;
     } while (next);
     assert_string_equal(l.text, "20001:1:2");
@@ -236,6 +350,10 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
         T(every_filter_means_what_it_says),
         T(what_is_in_memory_is_active),
+        T(what_waits_for_a_next_hop_that_is_down_is_deferred),
+        T(a_rest_is_shown_with_its_end_and_its_reason),
+        T(an_own_reason_goes_before_that_of_the_next_hop),
+        T(a_lane_is_asked_for_once_in_a_slice),
         T(a_row_tells_all),
         T(a_page_has_at_most_so_many_rows),
         T(an_overlong_pattern_is_refused),

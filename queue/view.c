@@ -1,0 +1,53 @@
+/*
+ * view - what the queue knows of waiting mail beyond the rows of its store.
+ *
+ * Which recipients are being sent, and which next hops are down: a destination's rest is
+ * one row whatever the backlog, so the rows of what waits for it tell nothing.
+ */
+#include "queue/view.h"
+
+#include "queue/works.h"
+
+static bool is_active(void *user, uint64_t message, uint32_t number)
+{
+    struct queue *q = user;
+    bool is_it;
+
+    queue_lock(q);
+    is_it = works_is_claimed(q, message, number);
+    queue_unlock(q);
+    return is_it;
+}
+
+static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
+                       struct buffer *out_reason)
+{
+    struct queue *q = user;
+    const struct destination *d = NULL;
+    const struct lane *l;
+    bool is_it;
+
+    queue_lock(q);
+    l = lane_find(q, lane);
+    if (l)
+        d = l->destination;
+    is_it = d && d->is_down;
+    if (is_it) {
+        *out_due_ms = d->due_ms;
+        if (d->last_error)
+            buffer_put_string(out_reason, d->last_error);
+    }
+    queue_unlock(q);
+    return is_it;
+}
+
+struct store_view view_of(struct queue *q)
+{
+    struct store_view v = { .is_active = is_active, .user = q };
+
+    queue_lock(q);
+    if (q->down > 0)
+        v.is_resting = is_resting;
+    queue_unlock(q);
+    return v;
+}
