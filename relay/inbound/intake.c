@@ -3,10 +3,10 @@
  */
 #include "relay/inbound/intake.h"
 
-#include "policy/retry.h"
 #include "policy/route.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/queue.h"
+#include "relay/inbound/deposit.h"
 #include "relay/inbound/session.h"
 #include "relay/net/census.h"
 #include "relay/net/conn.h"
@@ -204,25 +204,6 @@ static void move_content(struct visit *v, struct draft *d)
     *c = (struct buffer){ .cap = c->cap };
 }
 
-static void log_arrival(const struct draft *d)
-{
-    const struct envelope *e = &d->envelope;
-
-    log_put(&(struct log_line){
-        .event = LOG_CLIENT, .id = d->id, .host = e->client_name,
-        .address = e->client, .listener = e->listener, .login = e->login });
-    log_put(&(struct log_line){ .event = LOG_MESSAGE_ID, .id = d->id,
-                                .message_id = e->message_id });
-}
-
-static void log_queued(const struct draft *d)
-{
-    log_put(&(struct log_line){ .event = LOG_QUEUED, .id = d->id,
-                                .sender = d->envelope.sender,
-                                .size = d->envelope.size_bytes,
-                                .count = d->count });
-}
-
 static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
 {
     struct worker *w = user;
@@ -234,95 +215,28 @@ static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
     }
     v->is_storing = false;
     if (rc == 0)
-        log_queued(session_draft(v->session));
+        deposit_log(session_draft(v->session));
     session_stored(v->session, rc, wall_ms());
     go_on(v);
 }
 
-/* One recipient as the queue keeps it; false when it is to be discarded. */
-static bool fill_recipient(struct visit *v, const struct draft *d, size_t n,
-                           struct queue_recipient *r, struct buffer *lanes)
-{
-    const struct draft_recipient *from = &d->recipients[n];
-    const struct route *route =
-        route_find(v->settings, d->envelope.sender, &from->address);
-    const struct retry_settings *retry =
-        route ? &route->retry : &v->settings->retry;
-    bool is_report = d->envelope.sender.len == 0;
-    size_t start = lanes->len;
-
-    if (from->discard) {
-        struct buffer why = { 0 };
-
-        buffer_printf(&why, "discarded by rule \"%.*s\"",
-                      SPAN_FMT(from->rule->title));
-        log_put(&(struct log_line){
-            .event = LOG_DELIVERY, .id = d->id,
-            .recipient = from->address.text, .relay = SPAN("none"),
-            .dsn = STATUS(2, 0, 0), .status = SPAN("discarded"),
-            .text = buffer_span(&why) });
-        buffer_fini(&why);
-        return false;
-    }
-    if (lane_key(v->settings, d->envelope.sender, &from->address, lanes) < 0)
-        ASSERT(!"an accepted recipient's domain folds");
-    *r = (struct queue_recipient){
-        .address = from->address.text,
-        .lane = { NULL, lanes->len - start }, /* see place_lanes */
-        .held = from->hold,
-        .expire_ms =
-            retry_expiry_ms(retry, d->envelope.received_ms, is_report),
-        .warn_ms = retry_warning_ms(retry, d->envelope.received_ms, is_report),
-    };
-    return true;
-}
-
-/* Lane keys lie one behind the other in a buffer that moved while it grew: now it stands
- * still. */
-static void place_lanes(struct queue_recipient *r, size_t count,
-                        const struct buffer *lanes)
-{
-    const char *at = lanes->at;
-
-    for (size_t n = 0; n < count; n++) {
-        r[n].number = (uint32_t)n;
-        r[n].lane.at = at;
-        at += r[n].lane.len;
-    }
-}
-
 static void store(struct visit *v)
 {
+    struct intake *i = v->intake;
     struct draft *d = session_draft(v->session);
-    struct queue_recipient few[8], *r = few;
-    struct buffer *lanes = &v->intake->scratch;
-    size_t count = 0;
+    struct queue_body *body;
 
-    if (d->count > sizeof few / sizeof few[0])
-        r = NEW_ARRAY(struct queue_recipient, d->count);
-    buffer_clear(lanes);
-    log_arrival(d);
-    for (size_t n = 0; n < d->count; n++)
-        count += fill_recipient(v, d, n, &r[count], lanes);
-    place_lanes(r, count, lanes);
-    v->is_storing = true;
     if (v->body)
         move_content(v, d);
-    if (count == 0) {
-        forget_body(v);
-        on_stored(v->intake->worker, v->token, 0, d->id);
-    } else {
-        queue_put(v->intake->worker->port, &(struct queue_message){
-            .id = d->id, .envelope = d->envelope,
-            .recipients = r, .recipient_count = count,
-            .take_content = v->body ? NULL : d->content.at,
-            .take_body = v->body }, on_stored, v->token);
-        if (!v->body)
-            d->content = (struct buffer){ .cap = d->content.cap };
+    body = v->body;
+    v->is_storing = true;
+    if (deposit(i->worker->port, v->settings, d, body, &i->scratch, on_stored,
+                v->token)) {
         v->body = NULL;
+        return;
     }
-    if (r != few)
-        free(r);
+    forget_body(v);
+    on_stored(i->worker, v->token, 0, d->id); /* all of it was discarded */
 }
 
 /* ------------------------------------------------------------- pumping ---- */

@@ -7,8 +7,7 @@
 #include "relay/inbound/received.h"
 
 #include "policy/vocabulary/id.h"
-
-#include <time.h>
+#include "relay/net/date.h"
 
 static bool is_name_byte(char c)
 {
@@ -22,24 +21,6 @@ static void put_name(struct buffer *b, struct span name)
 {
     for (size_t i = 0; i < name.len; i++)
         buffer_put_byte(b, is_name_byte(name.at[i]) ? name.at[i] : '?');
-}
-
-/* Not strftime's names: those follow the locale. */
-void received_date(struct buffer *b, int64_t now_ms)
-{
-    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed",
-                                    "Thu", "Fri", "Sat" };
-    static const char months[][4] = {
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
-    };
-    time_t now = (time_t)(now_ms / 1000);
-    struct tm t = { 0 };
-
-    (void)gmtime_r(&now, &t);
-    buffer_printf(b, "%s, %d %s %d %02d:%02d:%02d +0000", days[t.tm_wday],
-                  t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour,
-                  t.tm_min, t.tm_sec);
 }
 
 void received_write(struct buffer *b, const struct received *r)
@@ -65,6 +46,6 @@ void received_write(struct buffer *b, const struct received *r)
     } else {
         buffer_put(b, SPAN(";\r\n\t"));
     }
-    received_date(b, r->now_ms);
+    date_print(b, r->now_ms);
     buffer_put(b, SPAN("\r\n"));
 }

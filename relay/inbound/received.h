@@ -24,7 +24,4 @@ struct received {
 
 void received_write(struct buffer *b, const struct received *r);
 
-/* "Sat, 22 Nov 2025 00:49:00 +0000". RFC 5322 3.3. */
-void received_date(struct buffer *b, int64_t now_ms);
-
 #endif

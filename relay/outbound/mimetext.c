@@ -1,35 +1,14 @@
 /*
- * mimetext - what a report's lines are made of: dates, clean text, folded
- * lines.
+ * mimetext - what a report's lines are made of: clean text, folded lines.
  */
 #include "relay/outbound/mimetext.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
-
-#include <time.h>
 
 enum {
     LINE_NICE = 77, /* without CRLF; RFC 5322 2.1.1 */
     WORD_MOST = 900,
 };
-
-static const char days[7][4] = {
-    "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"
-};
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-
-void mimetext_date(struct buffer *b, int64_t ms)
-{
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-
-    ASSERT(gmtime_r(&s, &tm));
-    buffer_printf(b, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday],
-                  tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-                  tm.tm_min, tm.tm_sec);
-}
 
 void mimetext_clean(struct buffer *b, enum mimetext_charset charset,
                     struct span s)

@@ -1,6 +1,5 @@
 /*
- * mimetext - what a report's lines are made of: dates, clean text, folded
- * lines.
+ * mimetext - what a report's lines are made of: clean text, folded lines.
  *
  * Pure. What comes out has CRLF line ends, no line over 998 bytes, and no byte
  * that could begin a line or a field of its own, whoever chose the text. RFC
@@ -15,9 +14,6 @@ enum mimetext_charset {
     MIMETEXT_ASCII, /* bytes over 127 become \xHH */
     MIMETEXT_UTF8,  /* well-formed UTF-8 stays */
 };
-
-/* "Sun, 22 Nov 2026 00:57:09 +0000" */
-void mimetext_date(struct buffer *b, int64_t ms);
 
 /* Printable text stays, everything else becomes \xHH. A backslash stays: this
  * is for people and for machines that read the field as it is. */

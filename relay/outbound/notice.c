@@ -7,6 +7,7 @@
 #include "relay/outbound/notice.h"
 
 #include "policy/vocabulary/id.h"
+#include "relay/net/date.h"
 
 enum { ANY = 0xffff };
 
@@ -102,7 +103,7 @@ static void put_recipient(struct buffer *b, enum mimetext_charset charset,
     if (one->action == REPORT_ACTION_DELAYED && one->until_ms) {
         buffer_clear(&said);
         buffer_put_string(&said, "It will be tried until ");
-        mimetext_date(&said, one->until_ms);
+        date_print(&said, one->until_ms);
         buffer_put_byte(&said, '.');
         put_indented(b, charset, buffer_span(&said));
     }
@@ -124,6 +125,6 @@ void notice_put(struct buffer *b, enum mimetext_charset charset,
     for (size_t i = 0; i < r->count; i++)
         put_recipient(b, charset, &r->recipients[i]);
     buffer_put_string(b, "The message came in on ");
-    mimetext_date(b, r->envelope->received_ms);
+    date_print(b, r->envelope->received_ms);
     buffer_printf(b, " as\r\n%s.\r\n", id_print(r->about).at);
 }

@@ -17,6 +17,7 @@
 
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/utf8.h"
+#include "relay/net/date.h"
 #include "relay/outbound/diagnosis.h"
 #include "relay/outbound/mimetext.h"
 #include "relay/outbound/notice.h"
@@ -118,7 +119,7 @@ static void put_field(struct buffer *b, const struct plan *p, const char *name,
 static void put_date_field(struct buffer *b, const char *name, int64_t ms)
 {
     buffer_printf(b, "%s: ", name);
-    mimetext_date(b, ms);
+    date_print(b, ms);
     buffer_put_string(b, "\r\n");
 }
 

@@ -3,6 +3,7 @@
  */
 #include "policy/vocabulary/utf8.h"
 #include "relay/outbound/mimetext.h"
+#include "relay/net/date.h"
 #include "relay/outbound/report.h"
 
 #include <setjmp.h>
@@ -243,7 +244,7 @@ static void dates_are_those_of_rfc_5322(void **state)
     for (size_t i = 0; i < SIZE_OF(dates); i++) {
         struct buffer b = { 0 };
 
-        mimetext_date(&b, dates[i].ms);
+        date_print(&b, dates[i].ms);
         assert_string_equal(buffer_string(&b), dates[i].text);
         buffer_fini(&b);
     }

@@ -1,0 +1,12 @@
+/*
+ * date - a moment as mail writes it. RFC 5322 3.3.
+ */
+#ifndef WAYPOST_DATE_H
+#define WAYPOST_DATE_H
+
+#include "policy/vocabulary/buffer.h"
+
+/* "Sun, 22 Nov 2026 00:32:48 +0000": milliseconds since the epoch, in UTC. */
+void date_print(struct buffer *b, int64_t ms);
+
+#endif
