@@ -1,7 +1,6 @@
 /*
  * date - a moment as mail writes it. RFC 5322 3.3.
  */
-
 #include "relay/net/date.h"
 
 #include "policy/vocabulary/error.h"
