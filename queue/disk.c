@@ -36,6 +36,7 @@ void disk_init(struct disk *d, const char *path, uint64_t reserve_bytes)
         if (d->reserve_bytes > RESERVE_MOST)
             d->reserve_bytes = RESERVE_MOST;
     }
+    (void)disk_free_bytes(d); /* so that there is a figure before the threads are */
 }
 
 void disk_fini(struct disk *d)
@@ -52,6 +53,7 @@ uint64_t disk_free_bytes(struct disk *d)
 
     if (now - atomic_load(&d->looked_ms) < LOOK_MS)
         return atomic_load(&d->free_bytes);
+    /* One thread looks, the others go on with the figure of before. */
     atomic_store(&d->looked_ms, now);
     /* A file system that cannot be asked will fail where it is written to. */
     atomic_store(&d->free_bytes, statvfs(d->folder, &fs) == 0
