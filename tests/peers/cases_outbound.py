@@ -39,9 +39,10 @@ def odd_greetings_are_tried_again_later(w):
     many_sinks(w, [once("banner", g) for g in greetings])
 
 
-def many_sinks(w, scripts, seconds=25, **options):
+def many_sinks(w, scripts, seconds=25, doubtful=(), **options):
     """One relay, a destination for each script; each gets its message once in
-    the end and nothing is reported. Answers the sinks and the relay's log."""
+    the end (those in doubt after the dot: perhaps once more) and nothing is
+    reported. Answers the sinks and the relay's log."""
     home = Sink()
     sinks = [Sink(s, **options) for s in scripts]
     routes = {f"s{i}.test": s.hop for i, s in enumerate(sinks)}
@@ -56,7 +57,8 @@ def many_sinks(w, scripts, seconds=25, **options):
                      "arrival of all, not "
                      f"{[i for i, s in enumerate(sinks) if not s.messages]}")
             relay.wait_empty()
-            assert [len(s.messages) for s in sinks] == [1] * len(sinks)
+            for i, s in enumerate(sinks):
+                assert len(s.messages) in ((1, 2) if i in doubtful else (1,))
             assert not home.messages, home.messages[0].content
             assert relay.is_alive
             return sinks, relay.log()
@@ -77,7 +79,9 @@ def replies_are_capped(w):
         1 << 20)
     scripts = [once(s, [endless, endless, endless, HANG])
                for s in ("banner", "ehlo", "mail", "dot")]
-    _sinks, log = many_sinks(w, scripts)
+    # at the dot the sink has said "250-" before it is cut off: taken, for all
+    # that it knows
+    _sinks, log = many_sinks(w, scripts, doubtful=(3,))
     assert len(log) < 64 * 1024
 
 
