@@ -126,8 +126,9 @@ static int64_t backoff(void *user, unsigned n)
 {
     struct courier *c = user;
 
-    return retry_backoff_ms(&c->route->retry, n,
-                            (uint32_t)wall_us() * 2654435761u);
+    c->rest_ms = retry_backoff_ms(&c->route->retry, n,
+                                  (uint32_t)wall_us() * 2654435761u);
+    return c->rest_ms;
 }
 
 /* No host of this destination can be reached or talked to. What was shown to one before
@@ -139,12 +140,12 @@ static void on_exhausted(void *user)
     struct span reason = buffer_span(&c->itinerary.trouble);
 
     parcel_drop(&c->parcel);
-    if (!was_shown) {
-        /* No recipient's line will say why it waits. */
-        log_text(LOG_NOTE, "%.*s rests: %.*s",
-                 SPAN_FMT(queue_slot_destination(c->slot)), SPAN_FMT(reason));
+    if (!was_shown)
         queue_slot_failed(c->slot, reason, backoff, c);
-    }
+    if (c->rest_ms) /* no recipient's line will say why it waits */
+        log_text(LOG_NOTE, "%.*s rests for %lld s: %.*s",
+                 SPAN_FMT(queue_slot_destination(c->slot)),
+                 (long long)(c->rest_ms / 1000), SPAN_FMT(reason));
     courier_let_go(c);
 }
 

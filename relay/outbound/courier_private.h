@@ -33,6 +33,7 @@ struct courier {
     struct itinerary itinerary;
     struct parcel parcel;
     bool has_verdict;
+    int64_t rest_ms;              /* how long the destination rests now; 0: it does not */
     struct client_outcome verdict;
 
     /* The connection. */
