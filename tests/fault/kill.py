@@ -18,7 +18,7 @@ nothing is left, and the ledger is read:
   strangers   mail that nobody sent: must be 0
 
 Prints one JSON line; exit code 0 when all hold. --expect-loss turns that round, for
-a build that breaks a promise on purpose (-Dc_args=-DWAYPOST_BREAK_ACK).
+a build that breaks a promise on purpose (prove.py).
 """
 
 import argparse
