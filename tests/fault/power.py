@@ -118,6 +118,8 @@ class Disk:
             name = bytes(payload).decode()
             self.now.pop(name, None)
             self.rename(name, None)
+            # its number may come back as a folder's
+            self.files.pop(file, None)
         elif op == RENAME:
             old, new = bytes(payload).decode().split("\0")
             self.now[new] = self.now.pop(old)

@@ -106,6 +106,9 @@ def survivors(folder, image):
             relay.start()
             relay.wait_empty()
             return {r for m in sink.messages for r in m.recipients}
+        except TimeoutError:
+            print(relay.queue_list(), relay.log()[-3000:])
+            raise
         finally:
             relay.stop()
 
