@@ -318,7 +318,9 @@ def backlog(peer, o):
         b.start_sink()
         begun = time.monotonic()
         b.peer.relay.start()
-        b.peer.flush()      # it remembers that the next hop was down
+        # it remembers that the next hop was down; the order walks all that waits
+        # and is not waited for
+        threading.Thread(target=b.peer.flush, daemon=True).start()
         wait_for(lambda: b.ledger.head()["arrived"] > 0, 120, "a delivery")
         return {"rate_empty": empty, "rate_full": full,
                 "memory_mb": memory / 1024,
