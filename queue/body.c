@@ -88,6 +88,7 @@ int bodies_start(struct bodies *b, struct queue *q, bool read_only)
 
     b->queue = q;
     b->folder_fd = -1;
+    pthread_mutex_init(&b->folder_lock, NULL);
     buffer_printf(&path, "%s.content", q->path);
     b->folder = span_dup(buffer_span(&path));
     buffer_fini(&path);
@@ -284,6 +285,21 @@ static int body_sync(struct queue *q, int fd)
     return rc;
 }
 
+/*
+ * The kernel tells of a failed fsync once for each open file, and the folder's is shared:
+ * who asked next would hear that all is well. So one asks at a time, and one that failed
+ * ends the process without ever letting the next one ask.
+ */
+static int folder_sync(struct queue *q)
+{
+    int rc;
+
+    pthread_mutex_lock(&q->bodies.folder_lock);
+    rc = body_sync(q, q->bodies.folder_fd);
+    pthread_mutex_unlock(&q->bodies.folder_lock);
+    return rc;
+}
+
 static void run_finish(struct queue *q, struct body_job *take_j)
 {
     struct queue_body *b = take_j->body;
@@ -295,7 +311,7 @@ static void run_finish(struct queue *q, struct body_job *take_j)
     if (rc == 0)
         rc = body_sync(q, b->fd);
     if (rc == 0)
-        rc = body_sync(q, q->bodies.folder_fd);
+        rc = folder_sync(q);
     free(take_j);
     if (rc == 0) {
         ASSERT(b->size == p->put.bundle->work.envelope.size_bytes);

@@ -53,6 +53,7 @@ struct bodies {
     struct queue *queue;
     char *folder;
     int folder_fd;
+    pthread_mutex_t folder_lock; /* held while the folder is fsynced */
     struct body_thread threads[BODY_THREADS];
 };
 
