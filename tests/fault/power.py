@@ -38,17 +38,21 @@ class Control:
 
 
 def records(path):
-    """(op, time, file, offset, payload); a record cut off ends it."""
-    data = memoryview(pathlib.Path(path).read_bytes())
-    at = 0
+    """(op, time, file, offset, payload). A record that the process's end cut off is
+    left out, at the end or, where it was started again, before what follows."""
+    raw = pathlib.Path(path).read_bytes()
+    data, mark, at = memoryview(raw), struct.pack("<I", MAGIC), 0
     while at + RECORD.size <= len(data):
         magic, op, when, file, offset, length = RECORD.unpack_from(data, at)
         assert magic == MAGIC, f"a torn journal at {at}"
-        at += RECORD.size
-        if at + length > len(data):
+        begin, end = at + RECORD.size, at + RECORD.size + length
+        if end == len(data) or data[end:end + 4] == mark[:len(data) - end]:
+            yield op, when, file, offset, data[begin:end]
+            at = end
+            continue
+        at = raw.find(mark, at + 4)
+        if at < 0:
             return
-        yield op, when, file, offset, data[at:at + length]
-        at += length
 
 
 class _File:
