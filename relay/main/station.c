@@ -42,7 +42,6 @@ struct station {
     unsigned worker_count;
     atomic_uint ended;            /* workers whose mail is all put away */
     bool is_ending, is_over;
-    int exit_code;
 };
 
 /* ---------------------------------------------------- what the queue asks ---- */
