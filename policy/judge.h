@@ -16,6 +16,9 @@ struct facts {
     struct host_address client;
     struct span helo;
     struct span login;            /* empty: not logged in */
+    bool tls;                     /* the session is under TLS */
+    struct span certificate;      /* the client's: "sha256:HEX", lower case; or empty */
+    struct span certificate_name; /* in it and its chain verified; or empty */
     struct span listener;
     const struct address *sender;
     const struct address *recipient;

@@ -13,7 +13,9 @@
 
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/error.h"
+#include "policy/networks.h"
 #include "policy/vocabulary/limits.h"
+#include "policy/vocabulary/mechanism.h"
 #include "policy/vocabulary/network.h"
 #include "policy/vocabulary/reply.h"
 
@@ -25,12 +27,34 @@ struct place {
     unsigned line, column;
 };
 
+enum listener_tls {
+    LISTENER_TLS_NONE, LISTENER_TLS_OPTIONAL, LISTENER_TLS_REQUIRED,
+    LISTENER_TLS_IMPLICIT,
+};
+enum listener_auth {
+    LISTENER_AUTH_NONE, LISTENER_AUTH_OPTIONAL, LISTENER_AUTH_REQUIRED,
+};
+enum listener_certificate {       /* of clients; required: 530 without one */
+    CERTIFICATE_NONE, CERTIFICATE_OPTIONAL, CERTIFICATE_REQUIRED,
+};
+
 struct listener_settings {
     struct span title;
     struct span address;      /* as written: "[::]:25", "127.0.0.1:2525" */
     struct host_address host; /* parsed */
     uint16_t port;
     bool normalize;           /* bare CR or LF become CRLF instead of 550 */
+    enum listener_tls tls;    /* optional where tls { } has a certificate, else none */
+    enum listener_auth auth;
+    enum listener_certificate client_certificate;
+    bool auth_without_tls;    /* logins may go over clear text */
+    bool submission;          /* completes what machines leave out */
+    bool hides_client;        /* received = no-client */
+    unsigned mechanisms;      /* of enum mechanism, that may be offered */
+    struct networks legacy_tls; /* clients that may use TLS 1.0 and old ciphers */
+    struct networks proxy;    /* clients that must begin with a PROXY header; when there
+                                 are any, nobody else may connect */
+    struct networks xclient, xforward, verp; /* clients that may use these */
     struct place place;
 };
 
@@ -50,16 +74,45 @@ struct rule {
     size_t condition_count;
 };
 
+/* How we log in to a next hop. Secrets are in files that are read when they are needed and
+ * are never part of the settings. */
+struct account {
+    struct span title;            /* empty: a route's own user and password-file */
+    struct place place;
+    struct span user;
+    struct span password_file;    /* its first line */
+    unsigned mechanisms;          /* that may be used; 0: all */
+    /* A bearer token, from a program or an OAuth 2 server (RFC 6749). */
+    struct span *token_command;   /* program and arguments; it prints the token */
+    size_t token_command_count;
+    struct span token_url, client_id, client_secret_file, scope;
+    struct span refresh_token_file; /* empty: the client credentials grant */
+};
+
+static inline bool account_is_bearer(const struct account *a)
+{
+    return a->token_command_count > 0 || a->token_url.len > 0;
+}
+
 /* One member of via: a next hop. */
-enum hop_kind { HOP_MX, HOP_SMTP };
+enum hop_kind { HOP_MX, HOP_SMTP, HOP_SMTPS, HOP_LMTP };
 
 struct hop {
     enum hop_kind kind;
     struct span text;         /* as written */
-    struct span host;         /* name or address; empty for mx */
+    struct span host;         /* name or address; empty for mx and for a socket */
+    struct span path;         /* lmtp:/path: a unix socket */
     bool is_literal;          /* host is an address: no look-up */
-    uint16_t port;            /* 25 where none is written */
+    uint16_t port;            /* 25; 465 for smtps, 24 for lmtp where none is written */
+    const struct account *account; /* smtp://ACCOUNT@host, else the route's, or NULL */
 };
+
+enum route_tls {                  /* of an outbound connection */
+    ROUTE_TLS_NONE, ROUTE_TLS_OPTIONAL, ROUTE_TLS_REQUIRED, ROUTE_TLS_VERIFY,
+    ROUTE_TLS_DANE,               /* means optional in this version */
+};
+/* What a next hop cannot take (8-bit or binary content): re-encoded? */
+enum route_convert { CONVERT_NEVER, CONVERT_UNSIGNED, CONVERT_ALWAYS };
 
 struct retry_settings {
     int64_t first_ms, most_ms;    /* 60 s, 1 h */
@@ -78,7 +131,18 @@ struct route {
     struct hop *via;              /* tried in order */
     size_t via_count;
     struct span key;              /* stable text naming via (the destination),
-                                     e.g. "smtp://a:25,smtp://b:25"; for mx "mx" */
+                                     e.g. "smtp://a:25,smtp://b:25"; for mx "mx". What
+                                     else must not share a connection follows it:
+                                     " tls=required account=NAME" */
+    enum route_tls tls;           /* dane for mx; verify where there is an account or a
+                                     smtps hop; none for lmtp; else optional */
+    struct span tls_name;         /* the name to verify instead of the host's, or empty */
+    struct span certificate, certificate_key; /* our client certificate's files */
+    const struct account *account; /* NULL: no login */
+    enum route_convert convert;
+    uint32_t fold;                /* longest line, longer ones are folded; 0: as is */
+    bool chunking;                /* BDAT where it is offered; true */
+    bool xforward;                /* tell the next hop who the client was */
     uint32_t connections;         /* most at once, 20 */
     uint32_t messages_per_connection; /* 0: no limit */
     int64_t idle_ms;              /* a free connection is kept so long; 2 s */
@@ -94,6 +158,28 @@ struct resolver_settings {
     struct span root_hints;       /* file, "" for built in; recurse only */
     struct span trust_anchor;     /* file, "" for Debian's */
 };
+
+struct tls_settings {
+    struct span *certificates, *keys; /* files, in pairs; a name asked for by SNI picks
+                                         the first that has it, else the first pair */
+    size_t certificate_count, key_count;
+    struct span authorities;      /* file for `verify`; "": the system's */
+    struct span client_authorities; /* file; "": no client certificate is trusted, only
+                                       its fingerprint is known */
+};
+
+/* Who may log in; at most one of file, pam and dovecot. */
+struct users_settings {
+    struct span file;             /* LOGIN:verifiers, see relay/inbound/userfile.h */
+    struct span cram_file;        /* passwords for CRAM-MD5, mode 0600 */
+    struct span pam;              /* service name */
+    struct span dovecot;          /* auth socket */
+    struct span certificates;     /* file: "sha256:HEX LOGIN" or "NAME LOGIN" a line */
+    struct span senders;          /* file: "LOGIN ADDRESS[,ADDRESS...]" a line */
+    bool from_header;             /* bind the From: line too */
+};
+
+struct senders;                   /* see policy/senders.h */
 
 enum log_form { LOG_POSTFIX, LOG_JSON };
 
@@ -112,6 +198,9 @@ struct settings {
     struct { struct span socket; struct span http; } admin;
     struct { enum log_form form; struct span tag; bool syslog; } log;
     struct resolver_settings resolver;
+    struct tls_settings tls;
+    struct users_settings users;
+    struct senders *senders;      /* read from users.senders; NULL: not set */
     struct limits limits;
     struct retry_settings retry;
 

@@ -11,6 +11,8 @@
 
 enum body_type { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 
+enum deliver_by_mode { DELIVER_BY_NOTIFY, DELIVER_BY_RETURN };
+
 struct envelope {
     struct span sender;       /* reverse-path without <>; empty: null */
     enum body_type body;      /* as declared in MAIL */
@@ -28,6 +30,11 @@ struct envelope {
     int64_t received_ms;      /* when its acceptance began */
     uint64_t size_bytes;      /* of the content as stored */
     uint32_t header_bytes;    /* of it, up to and with the empty line */
+    int priority;             /* MT-PRIORITY, -9 to 9; RFC 6710 */
+    int64_t deliver_by_ms;    /* DELIVERBY: the point in time; 0: none; RFC 2852 */
+    enum deliver_by_mode deliver_by_mode;
+    bool deliver_by_trace;    /* T was asked for */
+    struct span verp;         /* XVERP: the two delimiters, "+="; empty: none */
 };
 
 #endif

@@ -25,6 +25,8 @@
     ROW(ERROR_STORE, "the store failed")                                       \
     ROW(ERROR_CHECKSUM, "content does not match its checksum")                 \
     ROW(ERROR_PROTOCOL, "the peer broke the protocol")                         \
+    ROW(ERROR_TLS, "TLS failed")                                               \
+    ROW(ERROR_TRUNCATED, "connection closed without TLS close_notify")         \
     ROW(ERROR_CONFIG, "configuration")                                         \
     ROW(ERROR_CLOSING, "going down")
 

@@ -23,6 +23,12 @@ enum {
     LIMIT_DATA_RATE = 500,            /* bytes a second */
     LIMIT_HANDSHAKE_S = 60,
     LIMIT_LINE = 1024 * 1024,         /* of content */
+    LIMIT_LOGIN_FAILURES = 5,         /* of one session, then 421 */
+    LIMIT_AUTH_LINE = 12 * 1024,      /* base64, without line end; RFC 4954 */
+    LIMIT_LOGIN = 255,
+    LIMIT_PASSWORD = 1024,
+    LIMIT_FUTURE_RELEASE_S = 30 * 24 * 3600,
+    LIMIT_DELIVER_BY_MIN_S = 60,      /* offered as DELIVERBY's least */
 
     LIMIT_LOCAL_PART = 64,
     LIMIT_DOMAIN = 255,
@@ -49,6 +55,9 @@ struct limits {
     uint32_t hops;
     uint32_t sessions_per_client;
     uint32_t errors;
+    uint32_t login_failures;
+    int64_t handshake_ms;
+    int64_t future_release_ms;        /* FUTURERELEASE on submission listeners; 0: off */
     int64_t silence_ms;
     uint32_t data_rate;
 };

@@ -378,7 +378,7 @@ void intake_accept(struct intake *i, int fd, struct settings *settings,
         v->next->here = &v->next;
     i->visits = v;
     i->count++;
-    v->session = session_new(v->settings, v->listener, client, SPAN("unknown"),
+    v->session = session_new(v->settings, v->listener, &(struct session_client){ .address = *client, .name = SPAN("unknown") },
                              &v->world, wall_ms());
     if (conn_open(&v->conn, i->worker, fd, &visit_events, v) < 0)
         conn_close(&v->conn);

@@ -63,8 +63,7 @@ static void greet(struct session *s)
 
 struct session *session_new(struct settings *settings,
                             const struct listener_settings *listener,
-                            const struct host_address *client,
-                            struct span client_name,
+                            const struct session_client *client,
                             const struct session_world *world, int64_t now_ms)
 {
     struct session *s = NEW(struct session);
@@ -73,11 +72,11 @@ struct session *session_new(struct settings *settings,
     s->settings = settings_hold(settings);
     s->listener = listener;
     s->world = world;
-    s->client = *client;
-    host_address_print(&text, client);
+    s->client = client->address;
+    host_address_print(&text, &client->address);
     s->client_text = own_copy(buffer_span(&text));
     buffer_fini(&text);
-    s->client_name = own_copy(client_name);
+    s->client_name = own_copy(client->name);
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);

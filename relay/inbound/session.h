@@ -3,12 +3,16 @@
  *
  * Bytes in, bytes out; it never waits, reads a clock or touches a socket. Where it
  * needs something from outside it stops consuming input and says what it wants; the
- * answer sets it going again. RFC 5321, 1870, 2920, 3463, 6152, 6531, 2034.
+ * answer sets it going again. RFC 5321, 1870, 2920, 3463, 6152, 6531, 2034, 3207, 4954,
+ * 3030, 3461, 2852, 4865, 6710, 9422.
  *
  *   feed(bytes) -> output + wants            wants:
- *     SESSION_READS    more input
- *     SESSION_STORES   the draft is a finished message: put it, then session_stored
- *     SESSION_CLOSES   send the output, then close
+ *     SESSION_READS          more input
+ *     SESSION_STARTS_TLS     send the output, shake hands, then session_secured
+ *     SESSION_AUTHENTICATES  hand session_login to sasl.h, then session_authenticated
+ *     SESSION_WAITS          nothing until session_deadline_ms, then session_timeout
+ *     SESSION_STORES         the draft is a finished message: put it, then session_stored
+ *     SESSION_CLOSES         send the output, then close
  *
  * What may be trusted: nothing a client said before its grammar was checked; the draft
  * holds only accepted recipients.
@@ -21,12 +25,19 @@
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/envelope.h"
+#include "relay/inbound/sasl.h"
+#include "relay/net/tls.h"
 
-enum session_wants { SESSION_READS, SESSION_STORES, SESSION_CLOSES };
+enum session_wants {
+    SESSION_READS, SESSION_STARTS_TLS, SESSION_AUTHENTICATES, SESSION_WAITS,
+    SESSION_STORES, SESSION_CLOSES,
+};
 
 struct draft_recipient {
     struct address address;       /* completed ("postmaster" got its domain) */
     bool hold, discard;           /* a rule said so */
+    unsigned notify;              /* of enum queue_notify's values; RFC 3461 */
+    struct span orcpt;            /* "rfc822;a@b" decoded, or empty */
     const struct rule *rule;      /* that granted or discarded */
 };
 
@@ -46,6 +57,7 @@ struct draft {
                                      begins with our Received: line. The caller may take
                                      the malloc'ed memory, leaving an empty buffer */
     uint64_t taken_bytes;         /* content that the caller took away before its end */
+    int64_t release_ms;           /* FUTURERELEASE: not sent before; 0: now */
 };
 
 /* A refusal or another event worth a log line. */
@@ -74,20 +86,46 @@ struct session_world {
     void *user;
 };
 
+/* Who the client is, as far as it is known from outside: by its connection, a PROXY header
+ * or XCLIENT. */
+struct session_client {
+    struct host_address address;
+    struct span name;             /* "unknown" where not looked up; copied */
+    unsigned mechanisms;          /* that can be verified now; see sasl_mechanisms */
+    bool has_tls;                 /* there is a certificate for this listener */
+};
+
 struct session;
 
 /*
  * settings are held (by count) until session_free, listener is one of theirs; world is
- * borrowed, client_name copied: "unknown" where not looked up. The greeting is in the
- * output at once. tell hears SESSION_CONNECTED from within session_new and
+ * borrowed. The greeting is in the output at once, but on an implicit listener, where the
+ * handshake comes first. tell hears SESSION_CONNECTED from within session_new and
  * SESSION_DISCONNECTED from within session_free; nothing else is told without a call.
  */
 struct session *session_new(struct settings *settings,
                             const struct listener_settings *listener,
-                            const struct host_address *client,
-                            struct span client_name,
+                            const struct session_client *client,
                             const struct session_world *world, int64_t now_ms);
 void session_free(struct session *s);
+
+/*
+ * The handshake is done. facts are borrowed until session_free. What was said before it is
+ * forgotten (RFC 3207 4.2); on an implicit listener the greeting follows.
+ */
+void session_secured(struct session *s, const struct tls_facts *facts,
+                     int64_t now_ms);
+
+/* SESSION_AUTHENTICATES: the step to be taken. */
+struct session_login {
+    bool begins;                  /* of a new exchange; what there was is dropped */
+    unsigned mechanism, offered;  /* of enum mechanism */
+    bool has_response;
+    struct span response;         /* decoded; wiped by session_authenticated */
+};
+const struct session_login *session_login(const struct session *s);
+void session_authenticated(struct session *s, const struct sasl_result *r,
+                           int64_t now_ms);
 
 /*
  * Consumes input; answers how many bytes were taken. Fewer than given means it wants

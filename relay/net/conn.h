@@ -6,11 +6,15 @@
  * written at once as far as the socket takes it, the rest is kept. One way to die:
  * conn_close, in any state and as often as one likes; `closed` comes once, later, and
  * is the only place that may free the owner.
+ *
+ * Under TLS (conn_start_tls) the owner sees and gives plain text all the same. A peer that
+ * goes without close_notify has `ended` with ERROR_TRUNCATED, not 0.
  */
 #ifndef WAYPOST_CONN_H
 #define WAYPOST_CONN_H
 
 #include "policy/vocabulary/buffer.h"
+#include "relay/net/tls.h"
 #include "relay/net/worker.h"
 
 #include <uv.h>
@@ -24,6 +28,8 @@ struct conn_events {
     void (*ended)(void *user, int rc);
     /* Everything written so far has left. Only after a write that had to wait. */
     void (*drained)(void *user);
+    /* The TLS handshake is done: see conn_tls. One that fails is `ended` with ERROR_TLS. */
+    void (*secured)(void *user);
     void (*closed)(void *user);
 };
 
@@ -34,7 +40,8 @@ struct conn {
     struct worker *worker;
     const struct conn_events *events;
     void *user;
-    struct buffer waiting;        /* input not consumed yet */
+    struct tls *tls;              /* NULL: clear text */
+    struct buffer waiting;        /* input not consumed yet, plain text */
     char *out;                    /* being written by libuv */
     size_t out_len;
     struct buffer next;           /* to be written after it */
@@ -50,6 +57,12 @@ void conn_resume(struct conn *c);
 void conn_pause(struct conn *c);
 /* Sends all of b and clears it; 0, or the connection is broken. */
 int conn_send(struct conn *c, struct buffer *b);
+/* What was sent so far goes in clear, then the handshake begins (take_t is the conn's).
+ * False, and take_t is gone, when input is waiting that came before it: the connection is
+ * to be closed (RFC 3207 4.2). Deadlines are the owner's. */
+MUST bool conn_start_tls(struct conn *c, struct tls *take_t);
+/* NULL: clear text. After `secured`, tls_facts of it; after ERROR_TLS, tls_trouble. */
+const struct tls *conn_tls(const struct conn *c);
 /* Bytes not yet taken by the socket. */
 size_t conn_unsent(const struct conn *c);
 /* Closes after what is unsent has left: shuts our side and gives the peer a moment, so

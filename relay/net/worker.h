@@ -19,6 +19,9 @@ enum { WORKER_READ_SIZE = 256 * 1024, WORKER_TICK_MS = 500 };
 struct intake;
 struct delivery;
 struct resolver;
+struct sasl_desk;
+struct tls_material;
+struct tokens;
 
 struct worker {
     uv_loop_t loop;
@@ -31,6 +34,9 @@ struct worker {
     struct queue *queue;
     struct queue_port *port;
     struct settings *settings;    /* what new work begins with */
+    struct tls_material *tls;     /* of these settings, held; NULL: none */
+    struct sasl_desk *sasl;       /* who may log in, shared by all; NULL: nobody */
+    struct tokens *tokens;        /* passwords and tokens for next hops, shared */
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;

@@ -25,14 +25,12 @@ const struct client_timeouts client_timeouts_default = {
     .quit = 5000,
 };
 
-struct client *client_new(struct span hostname,
-                          const struct client_timeouts *timeouts,
-                          int64_t now_ms)
+struct client *client_new(const struct client_options *o, int64_t now_ms)
 {
-    struct client *c = memory_zero(1, sizeof *c + hostname.len + 1);
+    struct client *c = memory_zero(1, sizeof *c + o->hostname.len + 1);
 
-    memcpy(c->hostname, hostname.at, hostname.len);
-    c->timeouts = *timeouts;
+    memcpy(c->hostname, o->hostname.at, o->hostname.len);
+    c->timeouts = *o->timeouts;
     c->now_ms = now_ms;
     c->state = AT_GREETING;
     dialogue_set_timer(c);

@@ -2,8 +2,11 @@
  * client - our dialogue with a next hop, as an engine.
  *
  * Bytes in, bytes out, no socket, no clock. One client is one connection; it carries
- * one transaction after the other. RFC 5321, 1870, 2920, 6152, 6531.
+ * one transaction after the other. RFC 5321, 1870, 2920, 6152, 6531, 3207, 4954, 3030,
+ * 3461, 2852, 6710, 9422, 2033 (LMTP).
  *
+ *   CLIENT_STARTS_TLS  STARTTLS was answered 220: shake hands, then client_secured; what
+ *                   the peer said before (EHLO's answer included) is forgotten
  *   CLIENT_READS    wants replies (or the connection to be closed by the peer)
  *   CLIENT_FREE     greeted and idle: client_start may be called
  *   CLIENT_SENDS    wants content: client_content with the next bytes
@@ -22,9 +25,11 @@
 #include "policy/vocabulary/envelope.h"
 #include "policy/vocabulary/limits.h"
 #include "policy/vocabulary/reply.h"
+#include "relay/net/tls.h"
 
 enum client_wants {
-    CLIENT_READS, CLIENT_FREE, CLIENT_SENDS, CLIENT_DONE, CLIENT_CLOSES,
+    CLIENT_READS, CLIENT_STARTS_TLS, CLIENT_FREE, CLIENT_SENDS, CLIENT_DONE,
+    CLIENT_CLOSES,
 };
 
 /* What kind of trouble a reply is: judged in one place, diagnosis.c. */
@@ -44,25 +49,55 @@ struct client_outcome {
     struct span reply;        /* cleaned, one line, at most LIMIT_REPLY_STORED: "550
                                  5.1.1 no such user (in reply to RCPT TO command)";
                                  valid until client_next */
+    bool dsn_passed;          /* DELIVERED: NOTIFY went with it, the peer reports now */
 };
 
-struct client_recipient { struct span address; };
+struct client_recipient {
+    struct span address;
+    unsigned notify;          /* of enum queue_notify's values; 0: not given */
+    struct span orcpt;        /* "rfc822;a@b", not encoded; or empty */
+};
 
 struct client_transaction {
     const struct envelope *envelope;
+    struct span sender;       /* VERP's reverse-path; at == NULL: the envelope's */
     const struct client_recipient *recipients;
     size_t count;             /* 1 to client_recipients_most */
+    bool may_convert;         /* content the peer cannot take may be re-encoded: see
+                                 client_form */
 };
+
+/* In which form the content is to be handed over. */
+enum client_form { CLIENT_FORM_ORIGINAL, CLIENT_FORM_7BIT };
 
 struct client_timeouts {      /* ms; behaviour of RFC 5321 4.5.3.2 by default */
     int64_t greeting, helo, mail, rcpt, data, block, dot, quit;
 };
 extern const struct client_timeouts client_timeouts_default;
 
+enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_IF_OFFERED, CLIENT_TLS_MUST };
+
+/* Spans are copied; the secret is wiped when it was used. */
+struct client_options {
+    struct span hostname;
+    const struct client_timeouts *timeouts;
+    bool is_lmtp;             /* LHLO; a reply for each recipient after the content */
+    enum client_tls tls;
+    bool begins_secured;      /* smtps: client_secured comes before any input is fed */
+    bool chunking;            /* BDAT where offered */
+    struct span login;        /* empty: no login. MUST log in else: 4.7.8 when it cannot */
+    struct span secret;       /* password, or a bearer token */
+    bool secret_is_token;
+    unsigned mechanisms;      /* of enum mechanism, that may be used */
+    bool login_without_tls;   /* the route says tls = none */
+    struct span host;         /* the next hop's name, for OAUTHBEARER and gsasl */
+    uint16_t port;
+    bool xforward;            /* XFORWARD before each MAIL, where offered */
+};
+
 struct client;
 
-struct client *client_new(struct span hostname,
-                          const struct client_timeouts *timeouts, int64_t now_ms);
+struct client *client_new(const struct client_options *o, int64_t now_ms);
 void client_free(struct client *c);
 
 void client_feed(struct client *c, struct span in, int64_t now_ms);
@@ -72,11 +107,25 @@ struct buffer *client_output(struct client *c);
 /* Bytes of ours have left: the block timer starts anew. */
 void client_sent(struct client *c, int64_t now_ms);
 
+/* The handshake is done (facts borrowed for the connection's life). */
+void client_secured(struct client *c, const struct tls_facts *facts,
+                    int64_t now_ms);
+/* It failed: why in words; is_trust: because of the certificate (4.7.5). */
+void client_tls_failed(struct client *c, struct span why, bool is_trust,
+                       int64_t now_ms);
+/* STARTTLS was not offered or was refused, where it would have been tried (the trouble then
+ * is 4.7.4), or the handshake failed: worth another connection in clear where allowed. */
+bool client_tls_was_the_trouble(const struct client *c);
+/* The peer refused our login, or offers no way that we have: the trouble is 4.7.8. */
+bool client_login_was_refused(const struct client *c);
+
 /* Only when CLIENT_FREE. Borrowed until client_next. What the peer cannot take (SIZE,
  * SMTPUTF8, 8BITMIME) is CLIENT_DONE without a byte sent. */
 void client_start(struct client *c, const struct client_transaction *t,
                   int64_t now_ms);
-/* The next content bytes, dot-stuffed into the output (CRLF added where the last is
+/* When CLIENT_SENDS: what client_content is to be given. */
+enum client_form client_form(const struct client *c);
+/* The next content bytes, as a BDAT chunk or dot-stuffed into the output (CRLF added where the last is
  * missing); last: the final dot is put behind them, in the same output. */
 void client_content(struct client *c, struct span bytes, bool last,
                     int64_t now_ms);

@@ -207,6 +207,7 @@ static void converse(struct courier *c)
     while (c->phase == PHASE_TALKING && !c->conn.is_closing) {
         switch (client_wants(c->client)) {
         case CLIENT_READS:
+        case CLIENT_STARTS_TLS:
             flush(c);
             return;
         case CLIENT_FREE:
@@ -269,8 +270,7 @@ void visit_begin(struct courier *c, int fd)
     c->conn_use = 0;
     c->must_end = false;
     c->opened_ms = wall_ms();
-    c->client = client_new(c->settings->hostname, &client_timeouts_default,
-                           c->opened_ms);
+    c->client = client_new(&(struct client_options){ .hostname = c->settings->hostname, .timeouts = &client_timeouts_default }, c->opened_ms);
     c->is_connected = true;
     if (conn_open(&c->conn, c->delivery->worker, fd, &conn_events, c) < 0)
         visit_ended(c, UV_ECONNRESET);

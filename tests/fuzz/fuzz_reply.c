@@ -109,8 +109,9 @@ static void serve(struct host *h)
             h->count = h->count < 3 ? h->count : 3;
             h->is_dot_sent = false;
             client_start(h->client,
-                         &(struct client_transaction){ &h->envelope, recipients,
-                                                       h->count },
+                         &(struct client_transaction){ .envelope = &h->envelope,
+                                                       .recipients = recipients,
+                                                       .count = h->count },
                          h->now_ms);
             if (client_wants(h->client) == CLIENT_DONE) {
                 check_outcomes(h);
@@ -125,6 +126,7 @@ static void serve(struct host *h)
             client_next(h->client, h->now_ms);
             break;
         case CLIENT_READS:
+        case CLIENT_STARTS_TLS:
         case CLIENT_CLOSES:
             return;
         }
@@ -144,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .size_bytes = 1000,
                                     .smtputf8 = h.mood & USE_UTF8,
                                     .has_8bit = h.mood & USE_8BIT };
-    h.client = client_new(SPAN("us"), &client_timeouts_default, h.now_ms);
+    h.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, h.now_ms);
     in = span_make((const char *)data + 2, size - 2);
     piece = data[0] ? data[0] : size;
     while (in.len && client_wants(h.client) == CLIENT_READS) {

@@ -75,8 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.world = (struct session_world){ fake_new_id, fake_has_room,
                                       fake_has_route, fake_tell, &w };
     settings->listeners[0].normalize = data[1] & 8;
-    w.session = session_new(settings, &settings->listeners[0], &client,
-                            SPAN("unknown"), &w.world, w.now_ms);
+    w.session = session_new(settings, &settings->listeners[0], &(struct session_client){ .address = client, .name = SPAN("unknown") }, &w.world, w.now_ms);
     play(&w, span_make((const char *)data + 2, size - 2),
          data[0] ? data[0] : size);
     check_replies(&w);

@@ -127,8 +127,7 @@ static UNUSED void fake_open(struct fake_world *w, const char *configuration,
     w->now_ms = fake_start_ms;
     w->settings = fake_settings(configuration);
     ASSERT(host_address_parse(span_of(client), &address));
-    w->session = session_new(w->settings, &w->settings->listeners[0], &address,
-                             SPAN("client.test"), &w->world, w->now_ms);
+    w->session = session_new(w->settings, &w->settings->listeners[0], &(struct session_client){ .address = address, .name = SPAN("client.test") }, &w->world, w->now_ms);
 }
 
 static UNUSED void fake_close(struct fake_world *w)

@@ -53,10 +53,12 @@ static const struct client_recipient three[] = {
 static const struct client_recipient umlaut[] = { { SPAN_INIT("\xc3\xa4@b") } };
 static const struct client_recipient bad[] = { { SPAN_INIT("a\n@b") } };
 
+#define TAKE(e, to, n) { .envelope = (e), .recipients = (to), .count = (n) }
+
 static const struct client_transaction transactions[] = {
-    { &plain, one, 1 }, { &plain, three, 3 }, { &eight, one, 1 }, { &utf8, one, 1 },
-    { &plain, umlaut, 1 }, { &declared_eight, one, 1 }, { &binary, one, 1 },
-    { &null_sender, one, 1 }, { &bad_sender, one, 1 }, { &plain, bad, 1 },
+    TAKE(&plain, one, 1), TAKE(&plain, three, 3), TAKE(&eight, one, 1), TAKE(&utf8, one, 1),
+    TAKE(&plain, umlaut, 1), TAKE(&declared_eight, one, 1), TAKE(&binary, one, 1),
+    TAKE(&null_sender, one, 1), TAKE(&bad_sender, one, 1), TAKE(&plain, bad, 1),
 };
 
 #define HELLO     "S:220 mx ready\r\n", "C:EHLO us\r\n"
@@ -392,7 +394,7 @@ static void play(const char *name, const char *const *lines, size_t count,
 {
     struct play p = { .name = name, .by_byte = by_byte, .now_ms = 1000 };
 
-    p.client = client_new(SPAN("us"), &client_timeouts_default, p.now_ms);
+    p.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, p.now_ms);
     for (size_t i = 0; i < count && lines[i]; i++)
         play_line(&p, lines[i]);
     client_free(p.client);
@@ -476,7 +478,7 @@ static void strike(const struct stage *stage, size_t trouble,
     struct play p = { .name = stage->name, .now_ms = 1000 };
     const struct client_outcome *o;
 
-    p.client = client_new(SPAN("us"), &client_timeouts_default, p.now_ms);
+    p.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, p.now_ms);
     for (size_t i = 0; i < SIZE_OF(stage->way) && stage->way[i]; i++)
         play_line(&p, stage->way[i]);
     play_line(&p, troubles[trouble]);
@@ -530,7 +532,7 @@ static void only_a_well_formed_220_is_a_greeting(void **state)
     for (size_t i = 0; i < SIZE_OF(greetings); i++) {
         struct play p = { .name = "greeting", .by_byte = i & 1 };
 
-        p.client = client_new(SPAN("us"), &client_timeouts_default, 0);
+        p.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
         feed(&p, greetings[i]);
         assert_int_equal(client_wants(p.client), CLIENT_CLOSES);
         assert_int_equal(client_trouble(p.client)->diagnosis,
@@ -544,14 +546,14 @@ static void only_a_well_formed_220_is_a_greeting(void **state)
 /* What stands in the same read as the reply that lets us speak answers nothing. */
 static void a_reply_before_its_command_is_no_reply(void **state)
 {
-    struct client *c = client_new(SPAN("us"), &client_timeouts_default, 0);
+    struct client *c = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
 
     (void)state;
     client_feed(c, SPAN("220 mx\r\n250 mx\r\n"), 0);
     assert_int_equal(client_wants(c), CLIENT_CLOSES);
     client_free(c);
 
-    c = client_new(SPAN("us"), &client_timeouts_default, 0);
+    c = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
     client_feed(c, SPAN("220 mx\r\n"), 0);
     client_feed(c, SPAN("250 mx\r\n"), 0);
     client_start(c, &transactions[0], 0);
@@ -577,7 +579,7 @@ static void an_endless_reply_is_cut_off(void **state)
 
     (void)state;
     for (size_t i = 0; i < SIZE_OF(floods); i++) {
-        struct client *c = client_new(SPAN("us"), &client_timeouts_default, 0);
+        struct client *c = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
 
         for (size_t j = 0; j < floods[i].times; j++)
             client_feed(c, span_of(floods[i].line), 0);
@@ -592,7 +594,7 @@ static void recipients_of_one_transaction_obey_the_peers_limit(void **state)
     struct play p = { .name = "limits" };
 
     (void)state;
-    p.client = client_new(SPAN("us"), &client_timeouts_default, 0);
+    p.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
     assert_int_equal(client_recipients_most(p.client), 50);
     feed(&p, SPAN("220 mx\r\n"));
     feed(&p, SPAN("250-mx\r\n250 LIMITS RCPTMAX=7 MAILMAX=x\r\n"));
@@ -605,7 +607,7 @@ static void recipients_of_one_transaction_obey_the_peers_limit(void **state)
 static void each_stage_has_its_time(void **state)
 {
     const struct client_timeouts *t = &client_timeouts_default;
-    struct client *c = client_new(SPAN("us"), t, 0);
+    struct client *c = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = t }, 0);
 
     (void)state;
     assert_int_equal(client_deadline_ms(c), t->greeting);
@@ -645,7 +647,7 @@ static void a_long_reply_is_stored_short_and_keeps_its_stage(void **state)
     struct span stored;
 
     (void)state;
-    p.client = client_new(SPAN("us"), &client_timeouts_default, 0);
+    p.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, 0);
     buffer_put_string(&reply, "554 5.7.1 ");
     for (size_t i = 0; i < 5000; i++)
         buffer_put_byte(&reply, i % 3 ? 'x' : '\x01');

@@ -33,7 +33,7 @@ static void hear(struct world *w, const char *replies)
 static void connect_to(struct world *w, const char *ehlo)
 {
     client_free(w->client);
-    w->client = client_new(SPAN("us.test"), &client_timeouts_default, 0);
+    w->client = client_new(&(struct client_options){ .hostname = SPAN("us.test"), .timeouts = &client_timeouts_default }, 0);
     hear(w, "220 peer.test ESMTP\r\n");
     hear(w, ehlo);
     parcel_meet(&w->parcel, 1, 0);

@@ -312,8 +312,7 @@ static void replies_are_those_of_the_reference(void **state)
         struct model m = { 0 };
         unsigned seed = i;
 
-        w.session = session_new(settings, &settings->listeners[0], &client,
-                                SPAN("unknown"), &w.world, fake_start_ms);
+        w.session = session_new(settings, &settings->listeners[0], &(struct session_client){ .address = client, .name = SPAN("unknown") }, &w.world, fake_start_ms);
         expect(&m, 220);
         fake_take_output(&w);
         for (size_t n = 0; n < LENGTH && !m.closed; acts_done++)
