@@ -319,7 +319,7 @@ struct bundle *active_add_alarm(struct queue *q, struct bundle *take_b)
 
 struct bundle *active_peek(const struct destination *d)
 {
-    const struct sender *s = TAILQ_FIRST(&d->turns);
+    const struct sender *s = sender_next(d);
 
     return s ? TAILQ_FIRST(&s->line) : NULL;
 }
@@ -327,8 +327,8 @@ struct bundle *active_peek(const struct destination *d)
 struct bundle *active_claim(struct queue *q, struct destination *d,
                             uint32_t most)
 {
-    struct sender *s = TAILQ_FIRST(&d->turns);
-    struct bundle *b = active_peek(d), *part = b;
+    struct sender *s = sender_next(d);
+    struct bundle *b = s ? TAILQ_FIRST(&s->line) : NULL, *part = b;
 
     if (!b)
         return NULL;
@@ -348,6 +348,7 @@ struct bundle *active_claim(struct queue *q, struct destination *d,
             part->content->len ? part->content->bytes : "", part->content->len);
     TAILQ_REMOVE(&d->turns, s, turn);
     s->has_turn = false;
+    d->turns_taken++;
     sender_update(q, s);
     return part;
 }

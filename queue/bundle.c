@@ -37,6 +37,7 @@ static void text_keep_envelope(struct text *t, struct envelope *e)
     text_keep(t, &e->listener);
     text_keep(t, &e->protocol);
     text_keep(t, &e->message_id);
+    text_keep(t, &e->verp);
 }
 
 /* before and was: the recipient in front, as kept and as it came. */

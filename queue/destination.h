@@ -43,13 +43,15 @@ struct lane {
 
 TAILQ_HEAD(lane_list, lane);
 
-/* Who sent it: login, else client, else sender domain; within one destination. */
+/* Who sent it: login, else client, else sender domain; within one destination, and with one
+ * priority (RFC 6710). */
 struct sender {
     struct bucket_link by_key;
     TAILQ_ENTRY(sender) all;
     TAILQ_ENTRY(sender) turn;
     struct destination *destination;
     TAILQ_HEAD(bundle_line, bundle) line; /* in order of arrival */
+    int priority;
     uint32_t count;   /* recipients in memory, claimed ones too */
     bool has_turn;    /* in the destination's turns */
     bool is_blocked;  /* the first in line has no content in memory */
@@ -78,7 +80,9 @@ struct destination {
 
     /* Works. */
     TAILQ_HEAD(, sender) senders;
-    TAILQ_HEAD(, sender) turns; /* whose first work can go out */
+    TAILQ_HEAD(sender_turns, sender) turns; /* whose first work can go out: those with
+                                               more priority in front */
+    uint32_t turns_taken;
     uint32_t sender_count;
     uint32_t count;      /* recipients in memory */
     uint32_t warm, cold; /* works waiting, with content at hand or without */

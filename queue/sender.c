@@ -12,7 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SENDER_KEY_MOST = 300, SENDER_SHARE_LEAST = 16 };
+enum {
+    SENDER_KEY_MOST = 300,
+    SENDER_SHARE_LEAST = 16,
+    LEAST_PRIORITY_EVERY = 8, /* every so many turns, so that nobody starves */
+};
 
 uint32_t sender_share(const struct queue *q, const struct destination *d)
 {
@@ -64,11 +68,13 @@ struct sender *sender_get(struct queue *q, struct destination *d,
 
     for (; l; l = buckets_next(l)) {
         s = OWNER(l, struct sender, by_key);
-        if (s->destination == d && span_is(span_make(s->key, s->key_len), key))
+        if (s->destination == d && s->priority == e->priority &&
+            span_is(span_make(s->key, s->key_len), key))
             return s;
     }
     if (d->sender_count >= SENDERS_MOST && key.len && key.at[0] != '\n') {
-        struct envelope crowd = { .login = { shared, 0 } };
+        struct envelope crowd = { .login = { shared, 0 },
+                                  .priority = e->priority };
 
         crowd.login.len = (size_t)snprintf(shared, sizeof(shared), "\n%u",
                                            (unsigned)(hash % SENDERS_MOST));
@@ -76,6 +82,7 @@ struct sender *sender_get(struct queue *q, struct destination *d,
     }
     s = NEW(struct sender);
     s->destination = d;
+    s->priority = e->priority;
     s->key = span_dup(key);
     s->key_len = key.len;
     TAILQ_INIT(&s->line);
@@ -99,6 +106,34 @@ static void sender_free(struct queue *q, struct sender *s)
     free(s);
 }
 
+/* Behind all with as much priority. */
+static void take_place(struct destination *d, struct sender *s)
+{
+    struct sender *at = TAILQ_LAST(&d->turns, sender_turns);
+
+    while (at && at->priority < s->priority)
+        at = TAILQ_PREV(at, sender_turns, turn);
+    if (at)
+        TAILQ_INSERT_AFTER(&d->turns, at, s, turn);
+    else
+        TAILQ_INSERT_HEAD(&d->turns, s, turn);
+}
+
+struct sender *sender_next(const struct destination *d)
+{
+    struct sender *s = TAILQ_FIRST(&d->turns), *last, *before;
+
+    if (!s || d->turns_taken % LEAST_PRIORITY_EVERY < LEAST_PRIORITY_EVERY - 1)
+        return s;
+    last = TAILQ_LAST(&d->turns, sender_turns);
+    if (s->priority == last->priority)
+        return s;
+    for (before = last; before && before->priority == last->priority;
+         before = TAILQ_PREV(before, sender_turns, turn))
+        s = before;
+    return s;
+}
+
 void sender_update(struct queue *q, struct sender *s)
 {
     struct destination *d = s->destination;
@@ -107,7 +142,7 @@ void sender_update(struct queue *q, struct sender *s)
     bool is_blocked = first && !has_turn;
 
     if (has_turn && !s->has_turn)
-        TAILQ_INSERT_TAIL(&d->turns, s, turn);
+        take_place(d, s);
     if (!has_turn && s->has_turn)
         TAILQ_REMOVE(&d->turns, s, turn);
     s->has_turn = has_turn;

@@ -12,6 +12,9 @@
 /* Found or made. */
 struct sender *sender_get(struct queue *q, struct destination *d,
                           const struct envelope *e);
+/* Whose turn it is: of those with most priority, but now and then of those with least.
+ * NULL: nobody has work that can go out. */
+struct sender *sender_next(const struct destination *d);
 /* How many recipients of one sender may be in memory for one destination. */
 uint32_t sender_share(const struct queue *q, const struct destination *d);
 /* Holds so much that what it has on disk waits; when it has less, and only then, its

@@ -23,6 +23,9 @@ enum {
 /* What is stored in recipient.state: bits. */
 enum stored_state { STORED_WAITING = 0, STORED_HELD = 1, STORED_DELETED = 2 };
 
+/* What is stored in message.by_how: bits. */
+enum stored_by { STORED_BY_RETURN = 1, STORED_BY_TRACE = 2 };
+
 /* What is stored in event.kind and history.kind; numbers never change. */
 enum event_kind {
     EVENT_DELIVERED = 1,

@@ -111,6 +111,12 @@ static int64_t alarm_of(const struct queue_message *m)
     return alarm_ms;
 }
 
+static int64_t by_how(const struct envelope *e)
+{
+    return (e->deliver_by_mode == DELIVER_BY_RETURN ? STORED_BY_RETURN : 0) |
+           (e->deliver_by_trace ? STORED_BY_TRACE : 0);
+}
+
 static int put_message(struct store *s, const struct queue_message *m,
                        uint64_t checksum, bool has_file)
 {
@@ -141,6 +147,10 @@ static int put_message(struct store *s, const struct queue_message *m,
         bind_nothing(st, 20);
     else
         bind_number(st, 20, alarm_ms);
+    bind_number(st, 21, e->priority);
+    bind_number(st, 22, e->deliver_by_ms);
+    bind_number(st, 23, by_how(e));
+    bind_span(st, 24, e->verp);
     return database_run(&s->db, PUT_MESSAGE);
 }
 

@@ -108,9 +108,16 @@ static const char step_1[] =
     " " ISO("nullif(min(r.due_ms)," NEVER ")") " AS next_due,"
     " nullif(min(r.due_ms)," NEVER ") AS next_due_ms"
     " FROM lane l JOIN recipient r ON r.lane=l.id GROUP BY l.id;";
+
+/* What MT-PRIORITY, DELIVERBY and XVERP asked for. by_how: see store_private.h. */
+static const char step_2[] =
+    "ALTER TABLE message ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN by_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN by_how INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN verp TEXT NOT NULL DEFAULT '';";
 /* clang-format on */
 
-static const char *const steps[] = { step_1 };
+static const char *const steps[] = { step_1, step_2 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 

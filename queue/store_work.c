@@ -34,6 +34,7 @@ struct page {
 void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out)
 {
     int at = first;
+    int64_t how;
 
     *out = (struct envelope){ 0 };
     out->sender = column_span(st, at++);
@@ -52,6 +53,13 @@ void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out)
     out->listener = column_span(st, at++);
     out->protocol = column_span(st, at++);
     out->message_id = column_span(st, at++);
+    out->priority = (int)column_number(st, at++);
+    out->deliver_by_ms = column_number(st, at++);
+    how = column_number(st, at++);
+    out->deliver_by_mode =
+        how & STORED_BY_RETURN ? DELIVER_BY_RETURN : DELIVER_BY_NOTIFY;
+    out->deliver_by_trace = (how & STORED_BY_TRACE) != 0;
+    out->verp = column_span(st, at++);
 }
 
 /* Columns as RECIPIENT in statement.c names them. */
@@ -109,13 +117,14 @@ static void page_gather(struct page *page)
 }
 
 /* The spans of an envelope and of a recipient, one after the other. */
-enum { ENVELOPE_SPANS = 10, RECIPIENT_SPANS = 4 };
+enum { ENVELOPE_SPANS = 11, RECIPIENT_SPANS = 4 };
 
 static void list_envelope(struct envelope *e, struct span **out)
 {
     struct span *all[ENVELOPE_SPANS] = {
         &e->sender, &e->ret,   &e->envid,    &e->client,   &e->client_name,
         &e->helo,   &e->login, &e->listener, &e->protocol, &e->message_id,
+        &e->verp,
     };
 
     memcpy(out, all, sizeof all);

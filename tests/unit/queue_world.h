@@ -32,6 +32,7 @@ struct world;
 typedef void world_slot_fn(struct world *w, struct queue_slot *slot);
 
 struct world {
+    int priority; /* of what is put */
     char folder[64], path[96];
     struct queue *q;
     struct queue_port *p;
@@ -316,6 +317,7 @@ static inline uint64_t world_put_many(struct world *w, const char *sender,
     m.envelope.client = span_of(sender);
     m.envelope.received_ms = w->options.now_ms ? world_clock() : 0;
     m.envelope.size_bytes = strlen(content);
+    m.envelope.priority = w->priority;
     m.recipients = r;
     m.recipient_count = n;
     m.take_content = span_dup(span_of(content));

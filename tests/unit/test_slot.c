@@ -93,6 +93,29 @@ static void senders_take_turns_each_in_order_of_arrival(void **state)
     world_free(w);
 }
 
+static void priority_goes_first_and_nobody_starves(void **state)
+{
+    static const struct {
+        const char *who;
+        int priority, count;
+    } puts[] = { { "n", 0, 3 }, { "l", -3, 1 }, { "u", 4, 8 } };
+    struct world *w = world_new(0, true);
+    char turns[16];
+
+    (void)state;
+    w->connections = 1;
+    for (size_t i = 0; i < 3; i++) {
+        w->priority = puts[i].priority;
+        for (int k = 0; k < puts[i].count; k++)
+            world_put(w, puts[i].who, "example.org", "x");
+    }
+    world_until(w, &w->puts_ok, 12);
+    take_turns(w, turns, 12);
+    assert_string_equal(turns, "uuuuuuulunnn"); /* each eighth from below */
+    world_until(w, &w->settles, 12);
+    world_free(w);
+}
+
 static void no_two_slots_hold_the_same_recipient(void **state)
 {
     struct world *w = world_new(0, true);
@@ -419,6 +442,7 @@ int main(void)
         cmocka_unit_test(open_is_five_at_first_and_grows_while_all_are_busy),
         cmocka_unit_test(a_parked_slot_is_woken_before_another_is_opened),
         cmocka_unit_test(senders_take_turns_each_in_order_of_arrival),
+        cmocka_unit_test(priority_goes_first_and_nobody_starves),
         cmocka_unit_test(no_two_slots_hold_the_same_recipient),
         cmocka_unit_test(a_cohort_of_failures_makes_it_rest_then_one_probe),
         cmocka_unit_test(the_probe_is_given_one_work_until_it_is_greeted),

@@ -35,6 +35,11 @@ static void a_put_message_is_read_back_as_it_was(void **state)
     assert_int_equal(e->received_ms, T0);
     assert_int_equal(e->size_bytes, sizeof sample_content - 1);
     assert_int_equal(e->header_bytes, 14);
+    assert_int_equal(e->priority, -4);
+    assert_int_equal(e->deliver_by_ms, T0 + HOUR);
+    assert_int_equal(e->deliver_by_mode, DELIVER_BY_RETURN);
+    assert_true(e->deliver_by_trace);
+    assert_true(span_is(e->verp, SPAN("+=")));
     r = &w.at[0]->recipients[1];
     assert_int_equal(r->number, 1);
     assert_true(span_is(r->address, SPAN("u1@example.org")));

@@ -44,7 +44,7 @@ static void a_new_queue_is_made_as_it_should_be(void **state)
     assert_query(b->path, "PRAGMA page_size", "2048");
     assert_query(b->path, "PRAGMA auto_vacuum", "2");
     assert_query(b->path, "PRAGMA application_id", "1466005872");
-    assert_query(b->path, "PRAGMA user_version", "1");
+    assert_query(b->path, "PRAGMA user_version", "2");
     assert_int_equal(stat(b->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     {
@@ -99,7 +99,7 @@ static void a_newer_queue_is_refused(void **state) /* Q6 */
     bench_open(b);
     bench_close(b);
     make_database(b->path, "PRAGMA user_version=99");
-    refused(b, ERROR_NEWER, "newer Waypost (schema 99, this one knows 1)");
+    refused(b, ERROR_NEWER, "newer Waypost (schema 99, this one knows 2)");
     assert_int_equal(store_reader_open(&b->r, b->path), ERROR_NEWER);
 }
 
@@ -217,6 +217,32 @@ static void an_older_schema_is_brought_up_step_by_step(void **state)
     database_close(&d);
 }
 
+/* A file as the first version left it, with a message in it. */
+static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
+{
+    struct bench *b = *state;
+    struct sample p;
+    struct works w = { 0 };
+
+    bench_open(b);
+    put(b, sample_of(&p, 77, 1));
+    bench_close(b);
+    make_database(b->path,
+                  "ALTER TABLE message DROP COLUMN priority;"
+                  "ALTER TABLE message DROP COLUMN by_ms;"
+                  "ALTER TABLE message DROP COLUMN by_how;"
+                  "ALTER TABLE message DROP COLUMN verp;"
+                  "PRAGMA user_version=1");
+    bench_open(b);
+    assert_query(b->path, "PRAGMA user_version", "2");
+    assert_false(read_due(b, "example.org", T0, &w));
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.at[0]->envelope.priority, 0);
+    assert_int_equal(w.at[0]->envelope.verp.len, 0);
+    assert_true(span_is(w.at[0]->envelope.message_id, SPAN("<1@example.com>")));
+    works_free(&w);
+}
+
 static void an_upgrade_that_fails_changes_nothing(void **state)
 {
     struct bench *b = *state;
@@ -261,6 +287,7 @@ int main(void)
         T(a_folder_or_a_missing_folder_is_refused),
         T(a_second_process_is_refused_by_name),
         T(an_older_schema_is_brought_up_step_by_step),
+        T(the_first_versions_file_is_brought_up_with_its_mail),
         T(an_upgrade_that_fails_changes_nothing),
         T(a_queue_in_memory_is_warned_of),
     };
