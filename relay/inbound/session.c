@@ -77,6 +77,8 @@ struct session *session_new(struct settings *settings,
     s->client_text = own_copy(buffer_span(&text));
     buffer_fini(&text);
     s->client_name = own_copy(client->name);
+    s->mechanisms = client->mechanisms;
+    s->has_tls = client->has_tls;
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
@@ -95,6 +97,7 @@ void session_free(struct session *s)
     free((char *)s->client_text.at);
     free((char *)s->client_name.at);
     free((char *)s->helo.at);
+    free((char *)s->login.at);
     settings_release(s->settings);
     free(s);
 }

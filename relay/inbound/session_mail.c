@@ -25,13 +25,6 @@ static struct reply parameter_reply(enum parameter_fault fault)
                : REPLY(501, 5, 5, 4, "Error: bad parameter syntax");
 }
 
-static struct span protocol_of(const struct session *s, bool smtputf8)
-{
-    return smtputf8      ? SPAN("UTF8SMTP")
-           : s->extended ? SPAN("ESMTP")
-                         : SPAN("SMTP");
-}
-
 /* The address again, in memory that lives as long as the draft. */
 static struct address keep_address(struct session *s, struct address a)
 {
@@ -59,7 +52,8 @@ static void begin_draft(struct session *s, const struct address *sender,
         .client_name = s->client_name,
         .helo = s->helo,
         .listener = s->listener->title,
-        .protocol = protocol_of(s, p->smtputf8),
+        .login = s->login,
+        .protocol = session_protocol(s, p->smtputf8),
         .received_ms = now_ms,
     };
     s->declared_bytes = p->size;
@@ -203,6 +197,10 @@ static void weigh(struct session *s, const struct address *a, bool is_ours)
     struct facts facts = {
         .client = s->client,
         .helo = s->helo,
+        .login = s->login,
+        .tls = s->tls != NULL,
+        .certificate = s->tls ? s->tls->fingerprint : SPAN(""),
+        .certificate_name = s->tls ? s->tls->name : SPAN(""),
         .listener = s->listener->title,
         .sender = &s->draft.sender,
         .recipient = a,

@@ -5,6 +5,7 @@
  *                     the state
  * session_line.c      command lines out of a stream of bytes
  * session_verbs.c     the verb table, its dispatcher, verbs without a mail
+ * session_hello.c     HELO and EHLO, and the table of what is offered
  * session_mail.c      MAIL and RCPT: the envelope
  * session_data.c      DATA: the content, and the answer after the queue's
  *
@@ -57,6 +58,10 @@ struct session {
 
     struct host_address client;
     struct span client_text, client_name, helo; /* own heap copies */
+    struct span login;           /* the same; empty: not logged in */
+    const struct tls_facts *tls; /* borrowed; NULL: in clear */
+    unsigned mechanisms;         /* that could be verified */
+    bool has_tls;                /* STARTTLS would succeed */
 
     struct buffer output;
     struct buffer line; /* a command line that has not ended yet */
@@ -112,6 +117,11 @@ struct verb_call {
     int64_t now_ms;
 };
 typedef void session_verb_fn(struct session *s, const struct verb_call *call);
+
+/* session_hello.c */
+session_verb_fn session_helo_alone, session_ehlo;
+/* "ESMTPSA", as in a Received: line; RFC 3848, RFC 6531. */
+struct span session_protocol(const struct session *s, bool smtputf8);
 
 /* session_mail.c, session_data.c */
 session_verb_fn session_mail_from, session_mail_to, session_data_begin;

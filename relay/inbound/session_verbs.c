@@ -3,7 +3,8 @@
  *
  * One table; the dispatcher holds a command against its row, so that the
  * functions behind it never ask again whether it is their turn. HELP's list
- * comes from the same rows. RFC 5321 4.1, RFC 2920.
+ * comes from the same rows. What EHLO offers is session_hello.c's. RFC 5321 4.1,
+ * RFC 2920.
  */
 #include "relay/inbound/session_private.h"
 
@@ -18,9 +19,12 @@ enum verb_flags {
     JUNK = 1,           /* of no use but with a mail between */
     TAKES_ARGUMENT = 2, /* else an argument is 501 */
     HIDDEN = 4,         /* not in HELP */
+    NEEDS_TLS = 8,      /* and a client certificate, and */
+    NEEDS_LOGIN = 16,   /* a login: where the listener demands them */
+    NEEDS = NEEDS_TLS | NEEDS_LOGIN,
 };
 
-static session_verb_fn helo, ehlo, rset, noop, vrfy, help, quit, not_built,
+static session_verb_fn rset, noop, vrfy, help, quit, not_built,
     wrong_protocol;
 
 /* clang-format off */
@@ -31,24 +35,24 @@ static const struct verb {
     unsigned flags;
     const char *otherwise;        /* what is said in the others, once greeted */
 } verbs[] = {
-    { "MAIL",     session_mail_from,IN(READY), TAKES_ARGUMENT,
+    { "MAIL",     session_mail_from,IN(READY), TAKES_ARGUMENT | NEEDS,
       "Error: nested MAIL command" },
-    { "RCPT",     session_mail_to,IN(MAIL) | IN(RCPT), TAKES_ARGUMENT,
+    { "RCPT",     session_mail_to,IN(MAIL) | IN(RCPT), TAKES_ARGUMENT | NEEDS,
       "Error: need MAIL command" },
-    { "DATA",     session_data_begin,IN(MAIL) | IN(RCPT), 0,
+    { "DATA",     session_data_begin,IN(MAIL) | IN(RCPT), NEEDS,
       "Error: need RCPT command" },
-    { "EHLO",     ehlo,           ANYTIME, TAKES_ARGUMENT | JUNK },
-    { "HELO",     helo,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "EHLO",     session_ehlo,   ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "HELO",     session_helo_alone, ANYTIME, TAKES_ARGUMENT | JUNK },
     { "RSET",     rset,           ANYTIME, JUNK },
     { "NOOP",     noop,           ANYTIME, TAKES_ARGUMENT | JUNK },
-    { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK },
+    { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK | NEEDS },
     { "HELP",     help,           ANYTIME, TAKES_ARGUMENT | JUNK },
     { "QUIT",     quit,           ANYTIME, 0 },
 
-    { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
-    { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
-    { "ETRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
-    { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "ETRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "STARTTLS", not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "AUTH",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "BDAT",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
@@ -61,18 +65,9 @@ static const struct verb {
     { "OPTIONS",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "CONNECT",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
 };
-
-/* What EHLO offers, in order; SIZE gets its number. */
-static const char *const extensions[] = {
-    "PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME",
-    "SMTPUTF8", "HELP",
-};
 /* clang-format on */
 
-enum {
-    VERBS = sizeof verbs / sizeof verbs[0],
-    EXTENSIONS = sizeof extensions / sizeof extensions[0],
-};
+enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
 static const struct verb *find_verb(struct span name)
 {
@@ -94,17 +89,38 @@ static void count_junk(struct session *s)
         session_count_error(s);
 }
 
+/* What the listener demands of its clients before this verb; code 0: no more. */
+static struct reply what_is_missing(const struct session *s, unsigned flags)
+{
+    const struct listener_settings *l = s->listener;
+
+    if (flags & NEEDS_TLS && l->tls == LISTENER_TLS_REQUIRED && !s->tls)
+        return REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first");
+    if (flags & NEEDS_TLS && l->client_certificate == CERTIFICATE_REQUIRED &&
+        !(s->tls && s->tls->fingerprint.len))
+        return REPLY(530, 5, 7, 0, "Error: a client certificate is required");
+    if (flags & NEEDS_LOGIN && l->auth == LISTENER_AUTH_REQUIRED &&
+        !s->login.len)
+        return REPLY(530, 5, 7, 0, "Authentication required");
+    return (struct reply){ 0 };
+}
+
 static void run_verb(struct session *s, const struct command *c, bool behind,
                      int64_t now_ms)
 {
     const struct verb *v = find_verb(c->verb);
     struct verb_call call = { c->argument, behind, now_ms };
+    struct reply missing = { 0 };
 
     s->stage = v ? v->name : "UNKNOWN";
+    if (v)
+        missing = what_is_missing(s, v->flags);
     if (!v)
         refuse(s, REPLY(500, 5, 5, 2, "Error: command not recognized"));
     else if (s->state == AT_GREETING && !(v->in & IN(GREETING)))
         refuse(s, REPLY(503, 5, 5, 1, "Error: send HELO/EHLO first"));
+    else if (missing.code)
+        refuse(s, missing);
     else if (!(v->in & (1u << s->state)))
         refuse(s,
                (struct reply){ 503, STATUS(5, 5, 1), span_of(v->otherwise) });
@@ -172,48 +188,6 @@ static void not_built(struct session *s, const struct verb_call *call)
 {
     (void)call;
     refuse(s, REPLY(502, 5, 5, 1, "Error: command not implemented"));
-}
-
-/* HELO and EHLO alike: the client has a name, and nothing is under way. */
-static bool hello(struct session *s, const struct verb_call *call,
-                  bool extended)
-{
-    if (!command_is_client_name(call->argument)) {
-        refuse(s, REPLY(501, 5, 5, 4, "Syntax: EHLO or HELO hostname"));
-        return false;
-    }
-    session_reset(s);
-    free((char *)s->helo.at);
-    s->helo = span_first(call->argument, SESSION_HELO_KEPT);
-    s->helo.at = span_dup(s->helo);
-    s->extended = extended;
-    session_move(s, AT_READY);
-    return true;
-}
-
-static void helo(struct session *s, const struct verb_call *call)
-{
-    if (!hello(s, call, false))
-        return;
-    buffer_put(&s->output, SPAN("250 "));
-    session_say(s, s->settings->hostname);
-}
-
-static void ehlo(struct session *s, const struct verb_call *call)
-{
-    if (!hello(s, call, true))
-        return;
-    buffer_put(&s->output, SPAN("250-"));
-    session_say(s, s->settings->hostname);
-    for (size_t i = 0; i < EXTENSIONS; i++) {
-        buffer_put_string(&s->output, i + 1 < EXTENSIONS ? "250-" : "250 ");
-        buffer_put_string(&s->output, extensions[i]);
-        if (strcmp(extensions[i], "SIZE") == 0)
-            buffer_printf(
-                &s->output, " %llu",
-                (unsigned long long)s->settings->limits.message_bytes);
-        session_say(s, SPAN(""));
-    }
 }
 
 static void rset(struct session *s, const struct verb_call *call)

@@ -1,0 +1,110 @@
+/*
+ * session_hello - HELO and EHLO: the client has a name, and learns what we can.
+ *
+ * One row for each extension: whether it is offered to this client now, and
+ * what stands behind its keyword. RFC 5321 4.1.1.1, RFC 3848.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "relay/inbound/command.h"
+
+#include <stdlib.h>
+
+/* ---------------------------------------------------------- extensions ---- */
+
+static void put_size(const struct session *s, struct buffer *b)
+{
+    buffer_printf(b, "%llu",
+                  (unsigned long long)s->settings->limits.message_bytes);
+}
+
+/* clang-format off */
+static const struct extension {
+    const char *keyword;
+    bool (*is_offered)(const struct session *s); /* NULL: to everybody */
+    void (*put_arguments)(const struct session *s, struct buffer *b);
+} extensions[] = {
+    { "PIPELINING",          NULL, NULL },
+    { "SIZE",                NULL, put_size },
+    { "VRFY",                NULL, NULL },
+    { "ENHANCEDSTATUSCODES", NULL, NULL },
+    { "8BITMIME",            NULL, NULL },
+    { "SMTPUTF8",            NULL, NULL },
+    { "HELP",                NULL, NULL },
+};
+/* clang-format on */
+
+enum { EXTENSIONS = sizeof extensions / sizeof extensions[0] };
+
+static bool is_offered(const struct session *s, const struct extension *e)
+{
+    return !e->is_offered || e->is_offered(s);
+}
+
+static void put_extension(struct session *s, const struct extension *e,
+                          bool is_last)
+{
+    buffer_put_string(&s->output, is_last ? "250 " : "250-");
+    buffer_put_string(&s->output, e->keyword);
+    if (e->put_arguments) {
+        buffer_put_byte(&s->output, ' ');
+        e->put_arguments(s, &s->output);
+    }
+    session_say(s, SPAN(""));
+}
+
+/* ---------------------------------------------------------- HELO, EHLO ---- */
+
+/* HELO and EHLO alike: the client has a name, and nothing is under way. */
+static bool hello(struct session *s, const struct verb_call *call,
+                  bool extended)
+{
+    if (!command_is_client_name(call->argument)) {
+        session_refuse(s, SESSION_COMMAND_REFUSED,
+                       &REPLY(501, 5, 5, 4, "Syntax: EHLO or HELO hostname"));
+        return false;
+    }
+    session_reset(s);
+    free((char *)s->helo.at);
+    s->helo = span_first(call->argument, SESSION_HELO_KEPT);
+    s->helo.at = span_dup(s->helo);
+    s->extended = extended;
+    session_move(s, AT_READY);
+    return true;
+}
+
+void session_helo_alone(struct session *s, const struct verb_call *call)
+{
+    if (!hello(s, call, false))
+        return;
+    buffer_put(&s->output, SPAN("250 "));
+    session_say(s, s->settings->hostname);
+}
+
+void session_ehlo(struct session *s, const struct verb_call *call)
+{
+    size_t last = EXTENSIONS;
+
+    if (!hello(s, call, true))
+        return;
+    while (last > 0 && !is_offered(s, &extensions[last - 1]))
+        last--;
+    buffer_put_string(&s->output, last ? "250-" : "250 ");
+    session_say(s, s->settings->hostname);
+    for (size_t i = 0; i < last; i++)
+        if (is_offered(s, &extensions[i]))
+            put_extension(s, &extensions[i], i + 1 == last);
+}
+
+/* RFC 3848 and RFC 6531 4.3: S under TLS, A when logged in. */
+struct span session_protocol(const struct session *s, bool smtputf8)
+{
+    static const char *const names[2][4] = {
+        { "ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA" },
+        { "UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA" },
+    };
+
+    if (!s->extended)
+        return SPAN("SMTP");
+    return span_of(names[smtputf8][(s->tls ? 2 : 0) + (s->login.len ? 1 : 0)]);
+}
