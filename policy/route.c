@@ -263,6 +263,7 @@ void destination_name(const struct route *r, struct span lane,
     if (r->via_count && r->via[0].kind == HOP_MX) {
         buffer_put_string(out_name, "mx:");
         buffer_put(out_name, lane_domain(lane));
+        buffer_put(out_name, span_skip(r->key, sizeof "mx" - 1));
     } else {
         buffer_put(out_name, r->key);
     }

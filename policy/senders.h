@@ -3,9 +3,11 @@
  *
  * A table of logins and the addresses that are theirs: one line each, "LOGIN
  * ADDRESS[, ADDRESS ...]", an address being a@b, @domain or *; a login may stand on several
- * lines. A login that is itself an address owns that too. Where the table is set, the
+ * lines. A login that is itself an address owns that too. "#" begins a comment. Where the table is set, the
  * reverse-path must be the login's own; and an address that is listed for somebody may not
- * be used without logging in. The null sender is everybody's. Pure; read once with the
+ * be used without logging in (an address is listed by a@b, by its @domain, or by a login of
+ * the table that is that address; * lists none). The null sender is everybody's. Logins are
+ * compared without ASCII case, addresses as in pattern.h. Pure; read once with the
  * settings. design.md section 5.
  */
 #ifndef WAYPOST_SENDERS_H
@@ -16,7 +18,7 @@
 
 struct senders;
 
-/* text: the file's. Faults as "LINE: text" lines in out_faults; NULL when there are any. */
+/* text: the file's. Faults as "LINE:COLUMN: text" lines in out_faults; NULL when there are any. */
 struct senders *senders_read(struct arena *a, struct span text,
                              struct buffer *out_faults);
 

@@ -98,6 +98,7 @@ struct settings *settings_read(const struct settings_source *source,
 {
     struct settings *s = NEW(struct settings);
     struct reading r = { .settings = s,
+                         .source = source,
                          .arena = &s->arena,
                          .faults.arena = &s->arena };
     bool ok;

@@ -107,7 +107,8 @@ static void put_expected(struct buffer *b, const struct key *k)
     if (k->kind == KEY_WORD) {
         for (unsigned i = 0; k->words[i]; i++)
             buffer_printf(b, "%s%s", i ? ", " : "one of: ", k->words[i]);
-        buffer_put_string(b, "; more this version does not know");
+        if (k->grows)
+            buffer_put_string(b, "; more this version does not know");
         return;
     }
     buffer_put_string(b, kinds[k->kind]);

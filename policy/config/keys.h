@@ -10,9 +10,13 @@
 
 #include "policy/config/syntax.h"
 
+struct accounts;
+
 /* One configuration being read. */
 struct reading {
     struct settings *settings;
+    const struct settings_source *source;
+    struct accounts *accounts; /* by title; see accounts.h */
     struct arena *arena;      /* the settings' */
     const char *file;         /* the first one, for what concerns it all */
     bool has_no_name;         /* the machine has none that may be said */
@@ -49,6 +53,7 @@ struct key {
     const char *normal;       /* the default; NULL: the field stays as it is */
     uint64_t low, high;
     const char *const *words; /* ends with NULL */
+    bool grows;               /* later versions know more words */
     key_check_fn *check;
     key_read_fn *read;
 };

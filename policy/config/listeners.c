@@ -3,22 +3,46 @@
  */
 #include "policy/config/listeners.h"
 
+#include "policy/config/credentials.h"
+#include "policy/config/lists.h"
 #include "policy/config/titles.h"
 #include "policy/config/value.h"
 
 static const char *const line_ends[] = { "strict", "normalize", NULL };
-static const char *const none[] = { "none", NULL };
+static const char *const received[] = { "full", "no-client", NULL };
+
+static const char *const tls_words[] = {
+    [LISTENER_TLS_NONE] = "none",
+    [LISTENER_TLS_OPTIONAL] = "optional",
+    [LISTENER_TLS_REQUIRED] = "required",
+    [LISTENER_TLS_IMPLICIT] = "implicit",
+    NULL,
+};
+
+static const char *const auth_words[] = {
+    [LISTENER_AUTH_NONE] = "none",
+    [LISTENER_AUTH_OPTIONAL] = "optional",
+    [LISTENER_AUTH_REQUIRED] = "required",
+    NULL,
+};
+
+static const char *const certificate_words[] = {
+    [CERTIFICATE_NONE] = "none",
+    [CERTIFICATE_OPTIONAL] = "optional",
+    [CERTIFICATE_REQUIRED] = "required",
+    NULL,
+};
 
 /* A listener while its keys are read. */
 struct draft {
-    struct listener_settings *listener;
-    unsigned line_ends;
+    struct listener_settings listener;
+    unsigned line_ends, received;
 };
 
 static void read_address(struct reading *r, const struct key *key,
                          const struct syntax_entry *e, void *object)
 {
-    struct listener_settings *l = ((struct draft *)object)->listener;
+    struct listener_settings *l = &((struct draft *)object)->listener;
     const struct syntax_text *t = keys_only_text(r, e);
 
     (void)key;
@@ -34,13 +58,27 @@ static void read_address(struct reading *r, const struct key *key,
     l->address = arena_copy(r->arena, t->text);
 }
 
+#define IN(field) offsetof(struct draft, listener.field)
+
 /* clang-format off */
 static const struct key listener_keys[] = {
-    { "address",   KEY_OWN,  .read = read_address },
-    { "line-ends", KEY_WORD, offsetof(struct draft, line_ends),
+    { "address",    KEY_OWN,     .read = read_address },
+    { "line-ends",  KEY_WORD,    offsetof(struct draft, line_ends),
       .words = line_ends },
-    { "tls",       KEY_WORD, KEY_NOWHERE, .words = none },
-    { "auth",      KEY_WORD, KEY_NOWHERE, .words = none },
+    { "tls",        KEY_WORD,    IN(tls), .words = tls_words },
+    { "auth",       KEY_WORD,    IN(auth), .words = auth_words },
+    { "client-certificate", KEY_WORD, IN(client_certificate),
+      .words = certificate_words },
+    { "auth-without-tls", KEY_BOOLEAN, IN(auth_without_tls) },
+    { "submission", KEY_BOOLEAN, IN(submission) },
+    { "received",   KEY_WORD,    offsetof(struct draft, received),
+      .words = received },
+    { "mechanisms", KEY_OWN,     IN(mechanisms), .read = lists_mechanisms },
+    { "legacy-tls", KEY_OWN,     IN(legacy_tls), .read = lists_networks },
+    { "proxy",      KEY_OWN,     IN(proxy), .read = lists_networks },
+    { "xclient",    KEY_OWN,     IN(xclient), .read = lists_networks },
+    { "xforward",   KEY_OWN,     IN(xforward), .read = lists_networks },
+    { "verp",       KEY_OWN,     IN(verp), .read = lists_networks },
 };
 /* clang-format on */
 
@@ -62,6 +100,110 @@ static void check_taken(struct reading *r, const struct listener_settings *all,
     }
 }
 
+/* --- TLS and logins --------------------------------------------------------
+ */
+
+static void check_tls(struct reading *r, const struct listener_settings *l,
+                      const struct syntax_entry *section)
+{
+    if (l->tls != LISTENER_TLS_NONE && r->settings->tls.certificate_count == 0)
+        faults_add(&r->faults, keys_place(section, "tls"),
+                   "tls = %s needs a certificate: tls { certificate = FILE  "
+                   "key = FILE }",
+                   tls_words[l->tls]);
+    if (l->tls == LISTENER_TLS_NONE &&
+        l->client_certificate != CERTIFICATE_NONE)
+        faults_add(&r->faults, keys_place(section, "client-certificate"),
+                   "without TLS no client can show a certificate");
+    if (l->tls == LISTENER_TLS_NONE &&
+        keys_find(section->entries, "legacy-tls"))
+        faults_add(&r->faults, keys_place(section, "legacy-tls"),
+                   "this listener has no TLS, old or new");
+}
+
+/* What is listed must be something that users { } can verify. */
+static void check_mechanisms(struct reading *r,
+                             const struct listener_settings *l,
+                             const struct syntax_entry *section)
+{
+    unsigned known = credentials_mechanisms(&r->settings->users);
+    struct buffer names = { 0 };
+
+    if ((l->mechanisms & ~known) == 0 ||
+        !keys_find(section->entries, "mechanisms"))
+        return;
+    mechanisms_print(&names, l->mechanisms & ~known);
+    faults_add(&r->faults, keys_place(section, "mechanisms"),
+               "users { } has nothing to verify %s with (CRAM-MD5 needs cram, "
+               "EXTERNAL certificates, SCRAM file, tokens dovecot)",
+               buffer_string(&names));
+    buffer_fini(&names);
+}
+
+static void check_auth(struct reading *r, const struct listener_settings *l,
+                       const struct syntax_entry *section)
+{
+    if (l->auth == LISTENER_AUTH_NONE)
+        return;
+    if (!credentials_have_users(&r->settings->users)) {
+        faults_add(&r->faults, keys_place(section, "auth"),
+                   "auth = %s, but nobody can log in: users { file = FILE }, "
+                   "or pam, dovecot, cram or certificates in it",
+                   auth_words[l->auth]);
+        return;
+    }
+    if (l->tls == LISTENER_TLS_NONE && !l->auth_without_tls) {
+        if (l->auth == LISTENER_AUTH_REQUIRED)
+            faults_add(&r->faults, keys_place(section, "auth"),
+                       "nobody can log in here: there is no TLS, and no "
+                       "auth-without-tls = true");
+        else
+            faults_warn(&r->faults, keys_place(section, "auth"),
+                        "nobody can log in here: there is no TLS, and no "
+                        "auth-without-tls = true");
+    }
+    check_mechanisms(r, l, section);
+}
+
+/* Who may say to be any client opens the relay. */
+static void check_speakers(struct reading *r, const struct listener_settings *l,
+                           const struct syntax_entry *section)
+{
+    const struct {
+        const char *name;
+        const struct networks *networks;
+    } lists[] = { { "proxy", &l->proxy }, { "xclient", &l->xclient } };
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (networks_are_everything(lists[i].networks) &&
+            !host_address_is_loopback(&l->host))
+            faults_add(&r->faults, keys_place(section, lists[i].name),
+                       "this opens the relay: everybody could say to be any "
+                       "client");
+}
+
+static void read_listener(struct reading *r, const struct syntax_entry *section,
+                          struct listener_settings *l)
+{
+    struct draft draft = { .listener.mechanisms = MECHANISMS_SERVED };
+    size_t faults_before = r->faults.fault_count;
+
+    draft.listener.place = section->place;
+    if (r->settings->tls.certificate_count)
+        draft.listener.tls = LISTENER_TLS_OPTIONAL;
+    keys_read(r, &table, section->entries, &draft);
+    *l = draft.listener;
+    l->normalize = draft.line_ends == 1;
+    l->hides_client = draft.received == 1;
+    if (!keys_find(section->entries, "address"))
+        faults_add(&r->faults, section->place, "a listener needs an address");
+    if (r->faults.fault_count > faults_before)
+        return;
+    check_tls(r, l, section);
+    check_auth(r, l, section);
+    check_speakers(r, l, section);
+}
+
 void listeners_read(struct reading *r, const struct syntax_entry *first,
                     size_t count)
 {
@@ -70,17 +212,11 @@ void listeners_read(struct reading *r, const struct syntax_entry *first,
     struct titles titles = { 0 };
 
     for (size_t i = 0; i < count; i++, e = e->next_of_kind) {
-        struct draft draft = { .listener = &list[i] };
-
-        list[i].place = e->place;
-        keys_read(r, &table, e->entries, &draft);
-        list[i].normalize = draft.line_ends == 1;
+        read_listener(r, e, &list[i]);
         /* one without a title is called by its address */
         list[i].title = e->title.text.len
                             ? titles_take(&titles, r, "listener", e)
                             : list[i].address;
-        if (!keys_find(e->entries, "address"))
-            faults_add(&r->faults, e->place, "a listener needs an address");
         check_taken(r, list, i, keys_place(e, "address"));
     }
     titles_fini(&titles);

@@ -3,14 +3,26 @@
  */
 #include "policy/config/routes.h"
 
+#include "policy/config/accounts.h"
+#include "policy/config/hops.h"
 #include "policy/config/sections.h"
 #include "policy/config/titles.h"
-#include "policy/config/value.h"
 #include "policy/pattern.h"
 
-enum { SMTP_PORT = 25 };
+enum { FOLD_LEAST = 72, FOLD_MOST = LIMIT_LINE };
 
-static const char *const none[] = { "none", NULL };
+static const char *const tls_words[] = {
+    [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
+    [ROUTE_TLS_REQUIRED] = "required", [ROUTE_TLS_VERIFY] = "verify",
+    [ROUTE_TLS_DANE] = "dane",         NULL,
+};
+
+static const char *const convert_words[] = {
+    [CONVERT_NEVER] = "never",
+    [CONVERT_UNSIGNED] = "unsigned",
+    [CONVERT_ALWAYS] = "always",
+    NULL,
+};
 
 /* --- patterns --------------------------------------------------------------
  */
@@ -56,166 +68,68 @@ static bool check_from(struct reading *r, const struct syntax_text *t,
     return ok;
 }
 
-/* --- next hops -------------------------------------------------------------
+/* --- what a route has of its own -------------------------------------------
  */
 
-/* A name that a look-up may be made for, folded; inside a site it may have _.
- */
-static bool is_host_name(struct span s)
-{
-    size_t last = span_find_last(s, '.');
-    struct span end = span_skip(s, last < s.len ? last + 1 : 0);
-    uint64_t ignored;
-
-    if (s.len == 0 || s.len > LIMIT_DOMAIN || span_number(end, &ignored))
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-              c == '_' || (c == '.' && i && s.at[i - 1] != '.')))
-            return false;
-    }
-    return s.at[s.len - 1] != '.';
-}
-
-/* An address, or a name in lower case and A-labels. */
-static bool fold_host(struct span host, bool in_brackets, struct hop *hop,
-                      struct buffer *out)
-{
-    struct host_address address;
-
-    hop->is_literal = host_address_parse(host, &address);
-    if (hop->is_literal) {
-        host_address_print(out, &address);
-        return true;
-    }
-    if (in_brackets)
-        return false;
-    if (domain_fold(host, out) < 0)
-        for (size_t i = 0; i < host.len; i++)
-            buffer_put_byte(out, ascii_lower(host.at[i]));
-    return is_host_name(buffer_span(out));
-}
-
-/* host, host:25, [::1], [::1]:25, 192.0.2.1:25 into host and port. */
-static bool split_hop(struct reading *r, struct span s, struct hop *hop)
-{
-    bool in_brackets = s.len && s.at[0] == '[';
-    size_t end = span_find(s, in_brackets ? ']' : ':');
-    struct span host = span_first(s, end), rest = span_skip(s, end);
-    struct buffer folded = { 0 };
-    bool ok;
-
-    if (in_brackets) {
-        if (end == s.len)
-            return false;
-        host = span_skip(host, 1);
-        rest = span_skip(rest, 1);
-    }
-    hop->port = SMTP_PORT;
-    if (rest.len &&
-        (rest.at[0] != ':' || !value_port(span_skip(rest, 1), &hop->port)))
-        return false;
-    ok = fold_host(host, in_brackets, hop, &folded);
-    if (ok)
-        hop->host = arena_copy(r->arena, buffer_span(&folded));
-    buffer_fini(&folded);
-    return ok;
-}
-
-static bool read_hop(struct reading *r, const struct syntax_text *t,
-                     struct hop *hop)
-{
-    const struct span smtp = SPAN("smtp://");
-
-    *hop =
-        (struct hop){ .kind = HOP_MX, .text = arena_copy(r->arena, t->text) };
-    if (span_is(t->text, SPAN("mx")))
-        return true;
-    hop->kind = HOP_SMTP;
-    if (!span_starts_nocase(t->text, smtp)) {
-        faults_add(&r->faults, t->place,
-                   "%s is not a next hop that this version knows: mx, or "
-                   "smtp://HOST, smtp://HOST:PORT, smtp://[ADDRESS]:PORT",
-                   faults_quote(&r->faults, t->text));
-        return false;
-    }
-    if (split_hop(r, span_skip(t->text, smtp.len), hop))
-        return true;
-    faults_add(&r->faults, t->place,
-               "%s is not smtp://HOST, smtp://HOST:PORT or "
-               "smtp://[ADDRESS]:PORT",
-               faults_quote(&r->faults, t->text));
-    return false;
-}
-
-static void put_hop(struct buffer *b, const struct hop *hop)
-{
-    bool in_brackets = span_find(hop->host, ':') < hop->host.len;
-
-    if (hop->kind == HOP_MX) {
-        buffer_put_string(b, "mx");
-        return;
-    }
-    buffer_put_string(b, in_brackets ? "smtp://[" : "smtp://");
-    buffer_put(b, hop->host);
-    buffer_printf(b, in_brackets ? "]:%u" : ":%u", hop->port);
-}
-
-/* All of one kind, none twice. */
-static bool fits(const struct hop *hops, size_t count, const struct hop *hop)
-{
-    if (count && (hops[0].kind == HOP_MX || hop->kind == HOP_MX))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (hops[i].port == hop->port && span_is(hops[i].host, hop->host))
-            return false;
-    return true;
-}
+/* A route while its keys are read. */
+struct draft {
+    struct route route;
+    struct account own; /* user and password-file of this route */
+};
 
 static void read_via(struct reading *r, const struct key *key,
                      const struct syntax_entry *e, void *object)
 {
-    struct route *route = object;
-    struct hop *hops = arena_take(r->arena, e->value_count * sizeof *hops);
-    struct buffer b = { 0 };
-    size_t count = 0;
+    (void)key;
+    hops_read(r, e, &((struct draft *)object)->route);
+}
+
+static void read_account(struct reading *r, const struct key *key,
+                         const struct syntax_entry *e, void *object)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
 
     (void)key;
-    for (size_t i = 0; i < e->value_count; i++) {
-        struct hop hop;
+    if (t)
+        ((struct draft *)object)->route.account =
+            accounts_find(r, t->text, t->place);
+}
 
-        if (!read_hop(r, &e->values[i], &hop))
-            continue;
-        if (!fits(hops, count, &hop)) {
-            faults_add(&r->faults, e->values[i].place,
-                       "%s does not go with what stands before it: via is mx "
-                       "alone, or hosts, each once",
-                       faults_quote(&r->faults, e->values[i].text));
-            continue;
-        }
-        buffer_put_string(&b, count ? "," : "");
-        put_hop(&b, &hop);
-        hops[count++] = hop;
-    }
-    route->via = hops;
-    route->via_count = count;
-    route->key = arena_copy(r->arena, buffer_span(&b));
-    buffer_fini(&b);
+/* What a certificate is held against: a name, or an address. */
+static bool check_tls_name(struct reading *r, const struct syntax_text *t,
+                           struct span *value)
+{
+    struct host_address ignored;
+
+    return host_address_parse(t->text, &ignored) ||
+           sections_check_domain(r, t, value);
 }
 
 /* --- the section -----------------------------------------------------------
  */
 
-#define IN(field) offsetof(struct route, field)
+#define IN(field) offsetof(struct draft, route.field)
 
 /* clang-format off */
 static const struct key route_keys[] = {
     { "to",          KEY_LIST,     IN(to), IN(to_count), .check = check_to },
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
-    { "tls",         KEY_WORD,     KEY_NOWHERE, .words = none },
+    { "tls",         KEY_WORD,     IN(tls), .words = tls_words, .grows = true },
+    { "tls-name",    KEY_TEXT,     IN(tls_name), .check = check_tls_name },
+    { "certificate", KEY_TEXT,     IN(certificate),
+      .check = sections_check_path },
+    { "certificate-key", KEY_TEXT, IN(certificate_key),
+      .check = sections_check_path },
+    { "account",     KEY_OWN,      .read = read_account },
+    { "user",        KEY_TEXT,     offsetof(struct draft, own.user) },
+    { "password-file", KEY_TEXT,   offsetof(struct draft, own.password_file),
+      .check = sections_check_path },
+    { "convert",     KEY_WORD,     IN(convert), .normal = "unsigned",
+      .words = convert_words },
+    { "fold",        KEY_NUMBER,   IN(fold), .normal = "0", .high = FOLD_MOST },
+    { "chunking",    KEY_BOOLEAN,  IN(chunking), .normal = "true" },
+    { "xforward",    KEY_BOOLEAN,  IN(xforward), .normal = "false" },
     { "connections", KEY_NUMBER,   IN(connections), .normal = "20",
       .low = 1, .high = 10000 },
     { "messages-per-connection", KEY_NUMBER, IN(messages_per_connection),
@@ -241,20 +155,217 @@ static void take_title_as_pattern(struct reading *r, struct route *route,
     route->to_count = 1;
 }
 
+/* user and password-file are an account without a title. */
+static void take_own_account(struct reading *r, struct draft *d,
+                             const struct syntax_entry *section)
+{
+    bool has_user = keys_find(section->entries, "user"),
+         has_file = keys_find(section->entries, "password-file");
+    struct account *own;
+
+    if (!has_user && !has_file)
+        return;
+    if (keys_find(section->entries, "account")) {
+        faults_add(&r->faults,
+                   keys_place(section, has_user ? "user" : "password-file"),
+                   "the account has its own user and secret");
+        return;
+    }
+    if (!d->own.user.len || !has_file) {
+        faults_add(&r->faults,
+                   keys_place(section, has_user ? "user" : "password-file"),
+                   "user and password-file go together");
+        return;
+    }
+    own = arena_take(r->arena, sizeof *own);
+    *own = d->own;
+    own->place = keys_place(section, "user");
+    d->route.account = own;
+}
+
+/* --- TLS -------------------------------------------------------------------
+ */
+
+/* Counts the hops of which this is so. */
+typedef bool hop_is_fn(const struct hop *hop);
+
+static bool is_socket(const struct hop *hop)
+{
+    return hop->path.len;
+}
+
+static bool is_lmtp(const struct hop *hop)
+{
+    return hop->kind == HOP_LMTP;
+}
+
+static bool is_smtps(const struct hop *hop)
+{
+    return hop->kind == HOP_SMTPS;
+}
+
+static bool has_account(const struct hop *hop)
+{
+    return hop->account;
+}
+
+static size_t count_hops(const struct route *route, hop_is_fn *is)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < route->via_count; i++)
+        count += is(&route->via[i]);
+    return count;
+}
+
+static enum route_tls default_tls(const struct route *route)
+{
+    if (count_hops(route, is_socket) == route->via_count)
+        return ROUTE_TLS_NONE;
+    if (route->account || count_hops(route, has_account) ||
+        count_hops(route, is_smtps))
+        return ROUTE_TLS_VERIFY;
+    if (route->via[0].kind == HOP_MX)
+        return ROUTE_TLS_DANE;
+    return count_hops(route, is_lmtp) == route->via_count ? ROUTE_TLS_NONE
+                                                          : ROUTE_TLS_OPTIONAL;
+}
+
+static void check_tls(struct reading *r, const struct route *route,
+                      const struct syntax_entry *section)
+{
+    bool is_must =
+        route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY;
+
+    if (route->tls == ROUTE_TLS_NONE && count_hops(route, is_smtps))
+        faults_add(&r->faults, keys_place(section, "tls"),
+                   "smtps:// is TLS from the first byte; smtp:// is without");
+    if (is_must && keys_find(section->entries, "tls") &&
+        count_hops(route, is_socket))
+        faults_add(&r->faults, keys_place(section, "tls"),
+                   "there is no TLS on a socket of this machine");
+    if (route->tls_name.len && route->tls != ROUTE_TLS_VERIFY)
+        faults_add(&r->faults, keys_place(section, "tls-name"),
+                   "tls-name is only looked at with tls = verify");
+    if (!route->certificate.len != !route->certificate_key.len)
+        faults_add(&r->faults,
+                   keys_place(section, route->certificate.len
+                                           ? "certificate"
+                                           : "certificate-key"),
+                   "certificate and certificate-key go together");
+    else if (route->certificate.len && route->tls == ROUTE_TLS_NONE)
+        faults_add(&r->faults, keys_place(section, "certificate"),
+                   "without TLS no certificate is shown");
+}
+
+/* A secret must not be read on the way, unless that was asked for. */
+static void check_secrets(struct reading *r, const struct route *route,
+                          const struct syntax_entry *section)
+{
+    struct place place = keys_place(section, "tls");
+
+    if (route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY)
+        return;
+    for (size_t i = 0; i < route->via_count; i++) {
+        const struct hop *hop = &route->via[i];
+
+        if (!hop->account || !accounts_show_secret(hop->account) ||
+            hop->kind == HOP_SMTPS || hops_are_local(hop))
+            continue;
+        if (route->tls == ROUTE_TLS_NONE)
+            faults_warn(&r->faults, place,
+                        "the secret for %s goes over the network in clear "
+                        "text",
+                        faults_quote(&r->faults, hop->text));
+        else
+            faults_add(&r->faults, place,
+                       "the secret for %s could go over the network in clear "
+                       "text: tls = verify (or required, or none if that is "
+                       "meant)",
+                       faults_quote(&r->faults, hop->text));
+        return;
+    }
+}
+
+/* --- the key ---------------------------------------------------------------
+ */
+
+static void put_part(struct buffer *b, const char *name, struct span value)
+{
+    if (value.len == 0)
+        return;
+    buffer_printf(b, " %s=", name);
+    hops_print_name(b, value);
+}
+
+/* What must not share a connection has different keys. */
+static void make_key(struct reading *r, struct route *route)
+{
+    const struct account *a = route->account;
+    struct buffer b = { 0 };
+
+    hops_print(&b, route);
+    if (route->tls != default_tls(route))
+        put_part(&b, "tls", span_of(tls_words[route->tls]));
+    if (a) {
+        put_part(&b, "account", a->title.len ? a->title : a->user);
+        /* a title has no bare colon */
+        if (a->title.len == 0) {
+            buffer_put_byte(&b, ':');
+            hops_print_name(&b, a->password_file);
+        }
+    }
+    put_part(&b, "name", route->tls_name);
+    put_part(&b, "cert", route->certificate);
+    route->key = arena_copy(r->arena, buffer_span(&b));
+    buffer_fini(&b);
+}
+
+static void finish(struct reading *r, const struct syntax_entry *section,
+                   struct draft *d)
+{
+    struct route *route = &d->route;
+
+    take_own_account(r, d, section);
+    if (route->via_count == 0)
+        return;
+    if (!keys_find(section->entries, "tls"))
+        route->tls = default_tls(route);
+    make_key(r, route);
+    for (size_t i = 0; i < route->via_count; i++)
+        if (!route->via[i].account)
+            route->via[i].account = route->account;
+}
+
 static void read_route(struct reading *r, const struct syntax_entry *section,
                        struct route *route)
 {
-    route->place = section->place;
-    route->retry = r->settings->retry;
-    keys_set_defaults(r, &table, route);
-    keys_read(r, &table, section->entries, route);
+    struct draft draft = { .route.title = route->title };
+    size_t faults_before = r->faults.fault_count;
+
+    draft.route.place = section->place;
+    draft.route.retry = r->settings->retry;
+    keys_set_defaults(r, &table, &draft);
+    keys_read(r, &table, section->entries, &draft);
     if (!keys_find(section->entries, "to"))
-        take_title_as_pattern(r, route, section);
+        take_title_as_pattern(r, &draft.route, section);
     if (!keys_find(section->entries, "via"))
         faults_add(&r->faults, section->place,
                    "a route needs a next hop: via = {\"mx\"} or via = "
                    "{\"smtp://HOST:PORT\"}");
-    sections_check_retry(r, &route->retry, section);
+    if (draft.route.fold && draft.route.fold < FOLD_LEAST)
+        faults_add(&r->faults, keys_place(section, "fold"),
+                   "lines are folded at %d to %d characters, or not at all "
+                   "(0)",
+                   FOLD_LEAST, FOLD_MOST);
+    sections_check_retry(r, &draft.route.retry, section);
+    finish(r, section, &draft);
+    *route = draft.route;
+    /* with a key misread, what it would mean for the others is not known */
+    if (r->faults.fault_count > faults_before)
+        return;
+    check_tls(r, route, section);
+    check_secrets(r, route, section);
 }
 
 void routes_read(struct reading *r, const struct syntax_entry *first,

@@ -152,7 +152,8 @@ static const struct key rule_keys[] = {
     { "not-from",   KEY_OWN,  .low = FACT_FROM,   .high = true, .read = read_condition },
     { "not-to",     KEY_OWN,  .low = FACT_TO,     .high = true, .read = read_condition },
     { "not-helo",   KEY_OWN,  .low = FACT_HELO,   .high = true, .read = read_condition },
-    { "action",     KEY_WORD, offsetof(struct draft, action), .words = actions },
+    { "action",     KEY_WORD, offsetof(struct draft, action), .words = actions,
+      .grows = true },
     { "reply",      KEY_OWN,  .read = read_reply },
 };
 /* clang-format on */

@@ -6,6 +6,8 @@
  */
 #include "policy/config/sections.h"
 
+#include "policy/config/accounts.h"
+#include "policy/config/credentials.h"
 #include "policy/config/listeners.h"
 #include "policy/config/routes.h"
 #include "policy/config/rules.h"
@@ -54,7 +56,7 @@ static bool check_address(struct reading *r, const struct syntax_text *t,
     return false;
 }
 
-static bool check_path(struct reading *r, const struct syntax_text *t,
+bool sections_check_path(struct reading *r, const struct syntax_text *t,
                        struct span *value)
 {
     (void)value;
@@ -75,7 +77,7 @@ static bool check_tag(struct reading *r, const struct syntax_text *t,
             return false;
         }
     }
-    return check_path(r, t, value);
+    return sections_check_path(r, t, value);
 }
 
 /* "127.0.0.1@5301", "2001:db8::53" */
@@ -112,14 +114,14 @@ static const struct key top_keys[] = {
 };
 
 static const struct key queue_keys[] = {
-    { "path",    KEY_TEXT,     IN(queue.path), .check = check_path },
+    { "path",    KEY_TEXT,     IN(queue.path), .check = sections_check_path },
     { "reserve", KEY_SIZE,     IN(queue.reserve_bytes), .normal = "0" },
     { "history", KEY_DURATION, IN(queue.history_ms), .normal = "30d",
       .high = DURATION_MOST },
 };
 
 static const struct key admin_keys[] = {
-    { "socket", KEY_TEXT, IN(admin.socket), .check = check_path },
+    { "socket", KEY_TEXT, IN(admin.socket), .check = sections_check_path },
 };
 
 /* the numbers are those of limits.h; a test holds them against each other */
@@ -142,6 +144,12 @@ static const struct key limits_keys[] = {
       .low = 1000, .high = 24ull * 3600 * 1000 },
     { "data-rate",    KEY_NUMBER,   IN(limits.data_rate), .normal = "500",
       .high = 1u << 30 },
+    { "login-failures", KEY_NUMBER, IN(limits.login_failures), .normal = "5",
+      .low = 1, .high = 1000 },
+    { "handshake",    KEY_DURATION, IN(limits.handshake_ms), .normal = "60s",
+      .low = 1000, .high = 3600 * 1000ull },
+    { "future-release", KEY_DURATION, IN(limits.future_release_ms),
+      .normal = "30d", .high = 365ull * 24 * 3600 * 1000 },
 };
 
 static const struct key retry_keys[] = {
@@ -158,8 +166,8 @@ static const struct key resolver_keys[] = {
       IN(resolver.server_count), .check = check_server },
     { "insecure",     KEY_LIST, IN(resolver.insecure),
       IN(resolver.insecure_count), .check = sections_check_domain },
-    { "root-hints",   KEY_TEXT, IN(resolver.root_hints), .check = check_path },
-    { "trust-anchor", KEY_TEXT, IN(resolver.trust_anchor), .check = check_path },
+    { "root-hints",   KEY_TEXT, IN(resolver.root_hints), .check = sections_check_path },
+    { "trust-anchor", KEY_TEXT, IN(resolver.trust_anchor), .check = sections_check_path },
 };
 
 static const char *const log_forms[] = { "postfix", "json", NULL };
@@ -220,21 +228,31 @@ typedef void section_many_fn(struct reading *r,
                              const struct syntax_entry *first, size_t count);
 
 /* clang-format off */
+static const struct key_table tables[] = {
+    KEY_TABLE("queue", queue_keys),       KEY_TABLE("admin", admin_keys),
+    KEY_TABLE("limits", limits_keys),     KEY_TABLE("retry", retry_keys),
+    KEY_TABLE("resolver", resolver_keys), KEY_TABLE("log", log_keys),
+};
+
+/* a listener asks what tls and users have, a route what account has */
 static const struct section {
     const char *name;
-    struct key_table table;       /* of those that stand once */
+    const struct key_table *table; /* of those that stand once */
     section_check_fn *check;
     section_many_fn *many;
 } sections[] = {
-    { "queue",    KEY_TABLE("queue", queue_keys),       NULL,           NULL },
-    { "admin",    KEY_TABLE("admin", admin_keys),       NULL,           NULL },
-    { "limits",   KEY_TABLE("limits", limits_keys),     NULL,           NULL },
-    { "retry",    KEY_TABLE("retry", retry_keys),       check_retry,    NULL },
-    { "resolver", KEY_TABLE("resolver", resolver_keys), check_resolver, NULL },
-    { "log",      KEY_TABLE("log", log_keys),           NULL,           NULL },
-    { "listener", { 0 },                     NULL, listeners_read },
-    { "rule",     { 0 },                     NULL, rules_read },
-    { "route",    { 0 },                     NULL, routes_read },
+    { "queue",    &tables[0],         NULL,                    NULL },
+    { "admin",    &tables[1],         NULL,                    NULL },
+    { "limits",   &tables[2],         NULL,                    NULL },
+    { "retry",    &tables[3],         check_retry,             NULL },
+    { "resolver", &tables[4],         check_resolver,          NULL },
+    { "log",      &tables[5],         NULL,                    NULL },
+    { "tls",      &credentials_tls,   credentials_check_tls,   NULL },
+    { "users",    &credentials_users, credentials_check_users, NULL },
+    { "listener", NULL,               NULL,                    listeners_read },
+    { "rule",     NULL,               NULL,                    rules_read },
+    { "account",  NULL,               NULL,                    accounts_read },
+    { "route",    NULL,               NULL,                    routes_read },
 };
 /* clang-format on */
 
@@ -261,7 +279,7 @@ static void read_once(struct reading *r, const struct section *s,
     }
     if (!first)
         return;
-    keys_read(r, &s->table, first->entries, r->settings);
+    keys_read(r, s->table, first->entries, r->settings);
     if (s->check)
         s->check(r, first);
 }
@@ -301,7 +319,8 @@ void sections_set_defaults(struct reading *r)
 {
     keys_set_defaults(r, &top_table, r->settings);
     for (size_t i = 0; i < SECTIONS; i++)
-        keys_set_defaults(r, &sections[i].table, r->settings);
+        if (sections[i].table)
+            keys_set_defaults(r, sections[i].table, r->settings);
 }
 
 void sections_read(struct reading *r, struct syntax_entry *tree)

@@ -15,6 +15,10 @@ void sections_read(struct reading *r, struct syntax_entry *tree);
 bool sections_check_domain(struct reading *r, const struct syntax_text *text,
                            struct span *value);
 
+/* The name of a file; for key rows. */
+bool sections_check_path(struct reading *r, const struct syntax_text *text,
+                         struct span *value);
+
 /* The keys of retry, which a route has too, for a struct at `base`. */
 #define SECTIONS_RETRY_KEYS(base, first, most, expire, reports, warn)          \
     { "first", KEY_DURATION, (base) + offsetof(struct retry_settings,          \

@@ -81,6 +81,15 @@ bool value_port(struct span s, uint16_t *out_port)
     return true;
 }
 
+bool value_is_loopback(struct span host)
+{
+    struct host_address address;
+
+    return span_is_nocase(host, SPAN("localhost")) ||
+           (host_address_parse(host, &address) &&
+            host_address_is_loopback(&address));
+}
+
 bool value_endpoint(struct span s, struct host_address *out_host,
                     uint16_t *out_port)
 {

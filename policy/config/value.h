@@ -16,6 +16,8 @@ bool value_boolean(struct span s, bool *out_value);
 /* "[::]:25", "127.0.0.1:2525"; port 1 to 65535. */
 bool value_endpoint(struct span s, struct host_address *out_host,
                     uint16_t *out_port);
+/* This machine itself: 127.0.0.1, ::1, localhost. */
+bool value_is_loopback(struct span host);
 /* 1 to 65535. */
 bool value_port(struct span s, uint16_t *out_port);
 

@@ -172,7 +172,8 @@ static void check_route(const struct route *r)
     assert_int_equal(r->via_count, 4);
     assert_true(
         span_is(r->key, SPAN("smtp://a.example:587,smtp://[2001:db8::1]:25,"
-                             "smtp://192.0.2.1:26,smtp://mail_in:25")));
+                             "smtp://192.0.2.1:26,smtp://mail_in:25 "
+                             "tls=none")));
     assert_true(span_is(r->via[0].host, SPAN("a.example")));
     assert_false(r->via[0].is_literal);
     assert_true(r->via[1].is_literal);
@@ -307,8 +308,8 @@ static void faults_of_keys_say_what_was_meant(void **state)
         { "lisener \"x\" { }\n",
           { "w.conf:1:1: there is no section \"lisener\" "
             "that this version knows; \"listener\"" } },
-        { "tls { key = x }\n",
-          { "no section \"tls\" that this version knows" } },
+        { "pickup { key = x }\n",
+          { "no section \"pickup\" that this version knows" } },
         { "workers = 1 workers = 2\n",
           { "w.conf:1:13: workers was set before, at w.conf:1:1" } },
         { "log { }\nlog { }\n",
@@ -381,11 +382,16 @@ static void faults_of_listeners_are_told(void **state)
         { "listener \"a\" { address = 0.0.0.0:25 }\n"
           "listener \"a\" { address = 0.0.0.0:26 }\n",
           { "w.conf:2:10: there is a listener \"a\" already, at w.conf:1:1" } },
+        { "listener \"a\" { address = 0.0.0.0:25 tls = maybe\n"
+          "auth = needed turn = true }\n",
+          { "w.conf:1:43: \"maybe\" is not right for tls, which takes one of: "
+            "none, optional, required, implicit\n",
+            "w.conf:2:8: \"needed\" is not right for auth",
+            "w.conf:2:15: a listener has no key \"turn\"" } },
         { "listener \"a\" { address = 0.0.0.0:25 tls = optional\n"
           "auth = required submission = true }\n",
-          { "w.conf:1:43: \"optional\" is not right for tls",
-            "w.conf:2:8: \"required\" is not right for auth",
-            "w.conf:2:17: a listener has no key \"submission\"" } },
+          { "w.conf:1:37: tls = optional needs a certificate: tls {",
+            "w.conf:2:1: auth = required, but nobody can log in: users {" } },
     };
 
     (void)state;
@@ -518,8 +524,7 @@ static void faults_of_routes_are_told(void **state)
         { "route \"r\" { via = {\"smtp://a\", \"smtp://A:25\"} }\n",
           { "\"smtp://A:25\" does not" } },
         { "route \"r\" { via = {\"smtps://a\", \"lmtp:/x\", \"pickup:x\"} }\n",
-          { "\"smtps://a\" is not a next hop that this version knows",
-            "\"lmtp:/x\" is not", "\"pickup:x\" is not" } },
+          { "\"pickup:x\" is not a next hop that this version knows" } },
         { "route \"r\" { via = {\"smtp://\", \"smtp://a:\", \"smtp://a:0\",\n"
           "\"smtp://[::1\", \"smtp://::1\"} }\n",
           { "\"smtp://\" is", "\"smtp://a:\" is", "\"smtp://a:0\" is",
@@ -527,11 +532,11 @@ static void faults_of_routes_are_told(void **state)
         { "route \"r\" { via = {\"smtp://a/b\", \"smtp://u@a\", "
           "\"smtp://1.2.3\",\n"
           "\"smtp://[a]:25\", \"smtp://a..b\"} }\n",
-          { "\"smtp://a/b\" is", "\"smtp://u@a\" is", "\"smtp://1.2.3\" is",
+          { "\"smtp://a/b\" is", "there is no account \"u\"", "\"smtp://1.2.3\" is",
             "\"smtp://[a]:25\" is", "\"smtp://a..b\" is" } },
-        { "route \"r\" { via = mx tls = dane connections = 0 idle = 10min\n"
+        { "route \"r\" { via = mx tls = dane-only connections = 0 idle = 10min\n"
           " rate = {\"1/h\"} first = 2h }\n",
-          { "\"dane\" is not right for tls", "1 to 10000", "0s to 5min",
+          { "\"dane-only\" is not right for tls", "1 to 10000", "0s to 5min",
             "no key \"rate\"", "w.conf:2:17: the first wait" } },
     };
 

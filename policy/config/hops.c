@@ -1,0 +1,248 @@
+/*
+ * hops - the next hops of a route: what via says.
+ *
+ *   mx
+ *   smtp://[ACCOUNT@]HOST[:25]    smtps://[ACCOUNT@]HOST[:465]
+ *   lmtp://[ACCOUNT@]HOST[:24]    lmtp:/path/of/a/socket
+ *
+ * mx stands alone. An account's title may have an @, a host's name has none.
+ */
+#include "policy/config/hops.h"
+
+#include "policy/config/accounts.h"
+#include "policy/config/value.h"
+#include "policy/vocabulary/address.h"
+
+/* What fits into struct sockaddr_un, with the NUL. */
+enum { PATH_MOST = 107 };
+
+/* clang-format off */
+static const struct scheme {
+    enum hop_kind kind;
+    struct span prefix;
+    uint16_t port;
+} schemes[] = {
+    { HOP_SMTP,  SPAN_INIT("smtp://"),  25 },
+    { HOP_SMTPS, SPAN_INIT("smtps://"), 465 },
+    { HOP_LMTP,  SPAN_INIT("lmtp://"),  24 },
+};
+/* clang-format on */
+
+enum { SCHEMES = sizeof schemes / sizeof schemes[0] };
+
+/* --- reading ---------------------------------------------------------------
+ */
+
+/* A name that a look-up may be made for, folded; inside a site it may have _.
+ */
+static bool is_host_name(struct span s)
+{
+    size_t last = span_find_last(s, '.');
+    struct span end = span_skip(s, last < s.len ? last + 1 : 0);
+    uint64_t ignored;
+
+    if (s.len == 0 || s.len > LIMIT_DOMAIN || span_number(end, &ignored))
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+              c == '_' || (c == '.' && i && s.at[i - 1] != '.')))
+            return false;
+    }
+    return s.at[s.len - 1] != '.';
+}
+
+/* An address, or a name in lower case and A-labels. */
+static bool fold_host(struct span host, bool in_brackets, struct hop *hop,
+                      struct buffer *out)
+{
+    struct host_address address;
+
+    hop->is_literal = host_address_parse(host, &address);
+    if (hop->is_literal) {
+        host_address_print(out, &address);
+        return true;
+    }
+    if (in_brackets)
+        return false;
+    if (domain_fold(host, out) < 0)
+        for (size_t i = 0; i < host.len; i++)
+            buffer_put_byte(out, ascii_lower(host.at[i]));
+    return is_host_name(buffer_span(out));
+}
+
+/* host, host:25, [::1], [::1]:25, 192.0.2.1:25 into host and port. */
+static bool split_host(struct reading *r, struct span s, struct hop *hop)
+{
+    bool in_brackets = s.len && s.at[0] == '[';
+    size_t end = span_find(s, in_brackets ? ']' : ':');
+    struct span host = span_first(s, end), rest = span_skip(s, end);
+    struct buffer folded = { 0 };
+    bool ok;
+
+    if (in_brackets) {
+        if (end == s.len)
+            return false;
+        host = span_skip(host, 1);
+        rest = span_skip(rest, 1);
+    }
+    if (rest.len &&
+        (rest.at[0] != ':' || !value_port(span_skip(rest, 1), &hop->port)))
+        return false;
+    ok = fold_host(host, in_brackets, hop, &folded);
+    if (ok)
+        hop->host = arena_copy(r->arena, buffer_span(&folded));
+    buffer_fini(&folded);
+    return ok;
+}
+
+/* After the scheme: [ACCOUNT@]HOST[:PORT]. */
+static bool read_host(struct reading *r, const struct syntax_text *t,
+                      const struct scheme *scheme, struct hop *hop)
+{
+    struct span rest = span_skip(t->text, scheme->prefix.len);
+    size_t at = span_find_last(rest, '@');
+    bool has_account = at < rest.len;
+
+    hop->kind = scheme->kind;
+    hop->port = scheme->port;
+    if (!split_host(r, span_skip(rest, has_account ? at + 1 : 0), hop)) {
+        const char *name = arena_string(r->arena, scheme->prefix);
+
+        faults_add(&r->faults, t->place,
+                   "%s is not %sHOST, %sHOST:PORT, %s[ADDRESS]:PORT or "
+                   "%sACCOUNT@HOST",
+                   faults_quote(&r->faults, t->text), name, name, name, name);
+        return false;
+    }
+    if (!has_account)
+        return true;
+    hop->account = accounts_find(r, span_first(rest, at), t->place);
+    return hop->account;
+}
+
+/* lmtp:/path */
+static bool read_socket(struct reading *r, const struct syntax_text *t,
+                        struct hop *hop)
+{
+    struct span path = span_skip(t->text, sizeof "lmtp:" - 1);
+
+    hop->kind = HOP_LMTP;
+    hop->path = arena_copy(r->arena, path);
+    if (path.len > 1 && path.at[0] == '/' && path.len <= PATH_MOST)
+        return true;
+    faults_add(&r->faults, t->place,
+               "%s is not lmtp:/PATH (of a socket, at most %d characters) or "
+               "lmtp://HOST:PORT",
+               faults_quote(&r->faults, t->text), PATH_MOST);
+    return false;
+}
+
+static bool read_hop(struct reading *r, const struct syntax_text *t,
+                     struct hop *hop)
+{
+    *hop =
+        (struct hop){ .kind = HOP_MX, .text = arena_copy(r->arena, t->text) };
+    if (span_is(t->text, SPAN("mx")))
+        return true;
+    for (size_t i = 0; i < SCHEMES; i++)
+        if (span_starts_nocase(t->text, schemes[i].prefix))
+            return read_host(r, t, &schemes[i], hop);
+    if (span_starts_nocase(t->text, SPAN("lmtp:")))
+        return read_socket(r, t, hop);
+    faults_add(&r->faults, t->place,
+               "%s is not a next hop that this version knows: mx, "
+               "smtp://HOST, smtp://HOST:PORT, smtp://[ADDRESS]:PORT, "
+               "smtps://HOST, lmtp://HOST, lmtp:/PATH",
+               faults_quote(&r->faults, t->text));
+    return false;
+}
+
+/* All of one kind, none twice. */
+static bool fits(const struct hop *hops, size_t count, const struct hop *hop)
+{
+    if (count && (hops[0].kind == HOP_MX || hop->kind == HOP_MX))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (hops[i].port == hop->port && span_is(hops[i].host, hop->host) &&
+            span_is(hops[i].path, hop->path))
+            return false;
+    return true;
+}
+
+void hops_read(struct reading *r, const struct syntax_entry *e,
+               struct route *route)
+{
+    struct hop *hops = arena_take(r->arena, e->value_count * sizeof *hops);
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        struct hop hop;
+
+        if (!read_hop(r, &e->values[i], &hop))
+            continue;
+        if (!fits(hops, count, &hop)) {
+            faults_add(&r->faults, e->values[i].place,
+                       "%s does not go with what stands before it: via is mx "
+                       "alone, or hosts and sockets, each once",
+                       faults_quote(&r->faults, e->values[i].text));
+            continue;
+        }
+        hops[count++] = hop;
+    }
+    route->via = hops;
+    route->via_count = count;
+}
+
+/* --- naming ----------------------------------------------------------------
+ */
+
+void hops_print_name(struct buffer *b, struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (strchr(" ,:@%", name.at[i]) && name.at[i])
+            buffer_printf(b, "%%%02X", (unsigned char)name.at[i]);
+        else
+            buffer_put_byte(b, name.at[i]);
+    }
+}
+
+static void print_hop(struct buffer *b, const struct hop *hop)
+{
+    bool in_brackets = span_find(hop->host, ':') < hop->host.len;
+    size_t i = 0;
+
+    if (hop->kind == HOP_MX) {
+        buffer_put_string(b, "mx");
+        return;
+    }
+    if (hop->path.len) {
+        buffer_put_string(b, "lmtp:");
+        hops_print_name(b, hop->path);
+        return;
+    }
+    while (schemes[i].kind != hop->kind)
+        i++;
+    buffer_put(b, schemes[i].prefix);
+    if (hop->account) {
+        hops_print_name(b, hop->account->title);
+        buffer_put_byte(b, '@');
+    }
+    buffer_put_string(b, in_brackets ? "[" : "");
+    buffer_put(b, hop->host);
+    buffer_printf(b, in_brackets ? "]:%u" : ":%u", hop->port);
+}
+
+void hops_print(struct buffer *b, const struct route *route)
+{
+    for (size_t i = 0; i < route->via_count; i++) {
+        buffer_put_string(b, i ? "," : "");
+        print_hop(b, &route->via[i]);
+    }
+}
+
+bool hops_are_local(const struct hop *hop)
+{
+    return hop->path.len || value_is_loopback(hop->host);
+}

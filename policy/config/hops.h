@@ -1,0 +1,20 @@
+/*
+ * hops - the next hops of a route: what via says.
+ */
+#ifndef WAYPOST_HOPS_H
+#define WAYPOST_HOPS_H
+
+#include "policy/config/keys.h"
+
+/* Into route->via; accounts only where a hop names its own. */
+void hops_read(struct reading *r, const struct syntax_entry *via,
+               struct route *route);
+/* The same hops in one spelling, as a route's key names them. */
+void hops_print(struct buffer *b, const struct route *route);
+/* A name, with what parts names in a key written as %HH. */
+void hops_print_name(struct buffer *b, struct span name);
+
+/* Are the bytes on the way to it nobody else's, without TLS too? */
+bool hops_are_local(const struct hop *hop);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * lists - values that are sets: networks, ways to log in.
+ *
+ * For key rows: the set goes to the row's field. What is none of its kind is a
+ * fault and left out.
+ */
+#ifndef WAYPOST_LISTS_H
+#define WAYPOST_LISTS_H
+
+#include "policy/config/keys.h"
+
+/* struct networks */
+void lists_networks(struct reading *r, const struct key *key,
+                    const struct syntax_entry *entry, void *object);
+/* unsigned, of enum mechanism */
+void lists_mechanisms(struct reading *r, const struct key *key,
+                      const struct syntax_entry *entry, void *object);
+
+#endif
