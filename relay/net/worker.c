@@ -155,6 +155,12 @@ void worker_join(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
+    while (w->tasks) { /* came when the loop had ended; who posted owns the rest */
+        struct worker_task *t = w->tasks;
+
+        w->tasks = t->next;
+        free(t);
+    }
     ASSERT(uv_loop_close(&w->loop) == 0);
     uv_mutex_destroy(&w->lock);
     settings_release(w->settings);

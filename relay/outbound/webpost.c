@@ -1,0 +1,423 @@
+/*
+ * webpost - a form sent over HTTPS, and what came back.
+ *
+ *   webpost_send -> UNDER WAY -> curl says DONE [bring_answers] -> done, freed
+ *                             -> webpost_drop                   -> freed
+ *
+ * curl asks for sockets to be watched (on_socket) and for one timer (on_timeout_wanted);
+ * both call back into it, and after each such call its messages are read.
+ */
+#include "relay/outbound/webpost.h"
+
+#include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/network.h"
+#include "relay/outbound/secret.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+struct webpost_desk {
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    CURLM *multi;
+    struct webpost *posts;
+};
+
+struct webpost {
+    struct webpost *next, **link; /* link: what points at it */
+    struct webpost_desk *desk;
+    CURL *curl;
+    struct curl_slist *headers;
+    struct buffer form, body;
+    char error[CURL_ERROR_SIZE];
+    webpost_fn *done;
+    void *user;
+};
+
+struct watch { /* one of curl's sockets */
+    uv_poll_t poll;
+    struct webpost_desk *desk;
+    curl_socket_t socket;
+};
+
+/* -------------------------------------------------------------- addresses ---- */
+
+static bool is_loopback(const char *host)
+{
+    struct span s = span_of(host);
+    struct host_address a;
+
+    if (span_is_nocase(s, SPAN("localhost")))
+        return true;
+    if (s.len > 2 && s.at[0] == '[' && s.at[s.len - 1] == ']')
+        s = span_make(s.at + 1, s.len - 2);
+    return host_address_parse(s, &a) && host_address_is_loopback(&a);
+}
+
+static int judge_parts(const char *scheme, const char *host, const char *user,
+                       struct buffer *why)
+{
+    if (user) {
+        buffer_put_string(why, "token-url has a user in it");
+        return ERROR_CONFIG;
+    }
+    if (strcmp(scheme, "https") == 0 ||
+        (strcmp(scheme, "http") == 0 && is_loopback(host)))
+        return 0;
+    buffer_put_string(why, "token-url is not https: a secret is sent there");
+    return ERROR_CONFIG;
+}
+
+static char *part_of(CURLU *u, CURLUPart which)
+{
+    char *text = NULL;
+
+    return curl_url_get(u, which, &text, 0) == CURLUE_OK ? text : NULL;
+}
+
+static CURLU *parse(struct span url)
+{
+    CURLU *u = curl_url();
+    char *text = span_dup(url);
+
+    ASSERT(u);
+    if (curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK) {
+        curl_url_cleanup(u);
+        u = NULL;
+    }
+    free(text);
+    return u;
+}
+
+int webpost_check_url(struct span url, struct buffer *why)
+{
+    CURLU *u = parse(url);
+    char *scheme, *host, *user;
+    int rc;
+
+    if (!u) {
+        buffer_put_string(why, "token-url is not the address of a server");
+        return ERROR_CONFIG;
+    }
+    scheme = part_of(u, CURLUPART_SCHEME);
+    host = part_of(u, CURLUPART_HOST);
+    user = part_of(u, CURLUPART_USER);
+    rc = judge_parts(scheme ? scheme : "", host ? host : "", user, why);
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(user);
+    curl_url_cleanup(u);
+    return rc;
+}
+
+void webpost_put_host(struct buffer *b, struct span url)
+{
+    CURLU *u = parse(url);
+    char *host = u ? part_of(u, CURLUPART_HOST) : NULL;
+
+    buffer_put_escaped(b, host ? span_of(host) : SPAN("?"));
+    curl_free(host);
+    curl_url_cleanup(u);
+}
+
+/* ---------------------------------------------------------------- one post ---- */
+
+static void free_headers(struct curl_slist *list)
+{
+    for (struct curl_slist *l = list; l; l = l->next)
+        explicit_bzero(l->data, strlen(l->data));
+    curl_slist_free_all(list);
+}
+
+static void post_free(struct webpost *p)
+{
+    *p->link = p->next;
+    if (p->next)
+        p->next->link = p->link;
+    (void)curl_multi_remove_handle(p->desk->multi, p->curl);
+    curl_easy_cleanup(p->curl);
+    free_headers(p->headers);
+    secret_wipe(&p->form);
+    secret_wipe(&p->body);
+    free(p);
+}
+
+void webpost_drop(struct webpost *p)
+{
+    if (p)
+        post_free(p);
+}
+
+static size_t on_body(char *at, size_t size, size_t count, void *user)
+{
+    struct webpost *p = user;
+
+    buffer_put(&p->body, span_make(at, size * count));
+    return p->body.overflow ? 0 : size * count;
+}
+
+/* No program that we start may have it. */
+static int on_new_socket(void *user, curl_socket_t s, curlsocktype purpose)
+{
+    (void)user;
+    (void)purpose;
+    return fcntl(s, F_SETFD, FD_CLOEXEC) < 0 ? CURL_SOCKOPT_ERROR
+                                             : CURL_SOCKOPT_OK;
+}
+
+static void set_text(CURL *c, CURLoption option, struct span value)
+{
+    char *text = span_dup(value);
+
+    (void)curl_easy_setopt(c, option, text);
+    free(text);
+}
+
+static void set_safety(CURL *c, struct span authorities)
+{
+    /* the check of the address has let http through for loopback only */
+    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+    (void)curl_easy_setopt(c, CURLOPT_SSLVERSION,
+                           (long)CURL_SSLVERSION_TLSv1_2);
+    (void)curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
+    if (authorities.len) { /* these and no others */
+        set_text(c, CURLOPT_CAINFO, authorities);
+        (void)curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+    }
+}
+
+static void set_patience(CURL *c, const struct webpost_question *q)
+{
+    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)q->connect_ms);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)q->total_ms);
+    /* a name look-up that hangs is left behind, not waited for */
+    (void)curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+}
+
+static void set_headers(struct webpost *p, struct span header)
+{
+    char *text = span_dup(header);
+
+    p->headers = curl_slist_append(p->headers, "Accept: application/json");
+    p->headers = curl_slist_append(p->headers, "Expect:");
+    if (header.len)
+        p->headers = curl_slist_append(p->headers, text);
+    ASSERT(p->headers);
+    explicit_bzero(text, header.len);
+    free(text);
+    (void)curl_easy_setopt(p->curl, CURLOPT_HTTPHEADER, p->headers);
+    (void)curl_easy_setopt(p->curl, CURLOPT_USERAGENT, "Waypost");
+}
+
+struct webpost *webpost_send(struct webpost_desk *d,
+                             const struct webpost_question *q, webpost_fn *done,
+                             void *user)
+{
+    struct webpost *p = NEW(struct webpost);
+    CURL *c = curl_easy_init();
+
+    ASSERT(c);
+    p->desk = d;
+    p->curl = c;
+    p->done = done;
+    p->user = user;
+    p->next = d->posts;
+    p->link = &d->posts;
+    if (p->next)
+        p->next->link = &p->next;
+    d->posts = p;
+    secret_keep(&p->form, q->form);
+    p->body.cap = WEBPOST_ANSWER_MOST;
+    (void)buffer_room(&p->body, WEBPOST_ANSWER_MOST);
+    set_text(c, CURLOPT_URL, q->url);
+    set_safety(c, q->authorities);
+    set_patience(c, q);
+    set_headers(p, q->header);
+    (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
+                           (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)p->form.len);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS,
+                           p->form.len ? p->form.at : "");
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, p);
+    (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, p->error);
+    (void)curl_easy_setopt(c, CURLOPT_PRIVATE, p);
+    ASSERT(curl_multi_add_handle(d->multi, c) == CURLM_OK);
+    return p;
+}
+
+/* -------------------------------------------------------------- the answer ---- */
+
+static int error_of(CURLcode code)
+{
+    switch ((int)code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return -ETIMEDOUT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return -EHOSTUNREACH;
+    case CURLE_COULDNT_CONNECT:
+        return -ECONNREFUSED;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+        return ERROR_TLS;
+    default:
+        return ERROR_PROTOCOL;
+    }
+}
+
+static void bring(struct webpost *p, CURLcode code)
+{
+    struct webpost_answer a = { .rc = 0 };
+    struct buffer why = { .cap = CURL_ERROR_SIZE };
+    long status = 0;
+
+    if (code != CURLE_OK) {
+        a.rc = p->body.overflow ? ERROR_TOO_BIG : error_of(code);
+        if (p->body.overflow)
+            buffer_put_string(&why, "its answer is larger than 64 KB");
+        else
+            buffer_put_escaped(
+                &why,
+                span_of(p->error[0] ? p->error : curl_easy_strerror(code)));
+    }
+    (void)curl_easy_getinfo(p->curl, CURLINFO_RESPONSE_CODE, &status);
+    a.status = (unsigned)status;
+    a.body = buffer_span(&p->body);
+    a.why = buffer_span(&why);
+    p->done(p->user, &a);
+    post_free(p);
+    buffer_fini(&why);
+}
+
+static void bring_answers(struct webpost_desk *d)
+{
+    CURLMsg *m;
+    int left;
+
+    while ((m = curl_multi_info_read(d->multi, &left))) {
+        struct webpost *p = NULL;
+
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&p);
+        bring(p, m->data.result);
+    }
+}
+
+/* -------------------------------------------------------- curl and the loop ---- */
+
+static void on_timer(uv_timer_t *t)
+{
+    struct webpost_desk *d = t->data;
+    int running;
+
+    (void)curl_multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    bring_answers(d);
+}
+
+static int on_timeout_wanted(CURLM *multi, long ms, void *user)
+{
+    struct webpost_desk *d = user;
+
+    (void)multi;
+    if (ms < 0)
+        (void)uv_timer_stop(&d->timer);
+    else
+        (void)uv_timer_start(&d->timer, on_timer, (uint64_t)ms, 0);
+    return 0;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = poll->data;
+    struct webpost_desk *d = w->desk;
+    int what = (status < 0 ? CURL_CSELECT_ERR : 0) |
+               (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+               (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+    int running;
+
+    (void)curl_multi_socket_action(d->multi, w->socket, what, &running);
+    bring_answers(d);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static struct watch *watch_new(struct webpost_desk *d, curl_socket_t s)
+{
+    struct watch *w = NEW(struct watch);
+
+    w->desk = d;
+    w->socket = s;
+    if (uv_poll_init_socket(d->loop, &w->poll, s) < 0) {
+        free(w);
+        return NULL;
+    }
+    w->poll.data = w;
+    return w;
+}
+
+static int on_socket(CURL *easy, curl_socket_t s, int what, void *user,
+                     void *of_socket)
+{
+    struct webpost_desk *d = user;
+    struct watch *w = of_socket;
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (w)
+            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        (void)curl_multi_assign(d->multi, s, NULL);
+        return 0;
+    }
+    if (!w && !(w = watch_new(d, s)))
+        return 0; /* nobody watches it: its time will run out */
+    (void)curl_multi_assign(d->multi, s, w);
+    (void)uv_poll_start(&w->poll,
+                        (what & CURL_POLL_IN ? UV_READABLE : 0) |
+                            (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
+                        on_ready);
+    return 0;
+}
+
+struct webpost_desk *webpost_desk_open(uv_loop_t *loop)
+{
+    struct webpost_desk *d = NEW(struct webpost_desk);
+
+    d->loop = loop;
+    d->multi = curl_multi_init();
+    ASSERT(d->multi);
+    (void)uv_timer_init(loop, &d->timer);
+    d->timer.data = d;
+    (void)curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    (void)curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
+    (void)curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION,
+                            on_timeout_wanted);
+    (void)curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
+    return d;
+}
+
+static void on_desk_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void webpost_desk_close(struct webpost_desk *d)
+{
+    while (d->posts)
+        webpost_drop(d->posts);
+    (void)curl_multi_cleanup(d->multi);
+    uv_close((uv_handle_t *)&d->timer, on_desk_closed);
+}
