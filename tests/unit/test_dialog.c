@@ -14,6 +14,7 @@
  *   C-times: N LINE    the line N times, in one go
  *   S: PATTERN         the server says a line; * matches anything
  *   S-times: N PATTERN N such lines
+ *   S-hello            250- lines up to the 250 that ends them
  *   nothing            the server has nothing to say
  *   wait N unit        the clock goes on (ms, s, min)
  *   end-of-input, going-down, answer ok|full|broken
@@ -191,6 +192,20 @@ static void word_server_times(struct play *p, const char *rest)
 
     while (n-- > 0)
         word_server_line(p, pattern + 1);
+}
+
+/* However much is offered. */
+static void word_server_hello(struct play *p, const char *rest)
+{
+    struct buffer line = { 0 };
+
+    (void)rest;
+    do
+        if (!fake_heard(&p->w, &line) ||
+            !span_starts_nocase(buffer_span(&line), SPAN("250")))
+            stop(p, "250", buffer_string(&line));
+    while (line.at[3] == '-');
+    buffer_fini(&line);
 }
 
 static void word_nothing(struct play *p, const char *rest)
@@ -440,6 +455,7 @@ static const struct word {
     { "C-times:", word_client_times, false },
     { "S:", word_server_line, false },
     { "S-times:", word_server_times, false },
+    { "S-hello", word_server_hello, false },
     { "nothing", word_nothing, false },
     { "wait", word_wait, false },
     { "end-of-input", word_end_of_input, false },
