@@ -84,6 +84,8 @@ static const enum log_event events[] = {
     [SESSION_COMMAND_REFUSED] = LOG_REFUSED,
     [SESSION_CUT] = LOG_LOST,
     [SESSION_DISCONNECTED] = LOG_DISCONNECT,
+    [SESSION_LOGIN] = LOG_NOTE,
+    [SESSION_LOGIN_FAILED] = LOG_REFUSED,
 };
 
 /* The engine tells of its birth before we have it. */

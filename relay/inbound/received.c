@@ -23,17 +23,29 @@ static void put_name(struct buffer *b, struct span name)
         buffer_put_byte(b, is_name_byte(name.at[i]) ? name.at[i] : '?');
 }
 
-void received_write(struct buffer *b, const struct received *r)
+static void put_client(struct buffer *b, const struct received *r)
 {
-    struct id_text id = id_print(r->id);
-
-    buffer_put(b, SPAN("Received: from "));
+    buffer_put(b, SPAN("from "));
     put_name(b, r->helo.len ? r->helo : SPAN("unknown"));
     buffer_put(b, SPAN(" ("));
     put_name(b, r->client_name);
     buffer_put(b, SPAN(" ["));
     host_literal_print(b, r->client);
-    buffer_put(b, SPAN("])\r\n\tby "));
+    buffer_put(b, SPAN("])\r\n\t"));
+}
+
+void received_write(struct buffer *b, const struct received *r)
+{
+    struct id_text id = id_print(r->id);
+
+    buffer_put(b, SPAN("Received: "));
+    if (!r->hides_client)
+        put_client(b, r);
+    if (r->tls)
+        buffer_printf(b, "(using %s with cipher %s (%d/%d bits))\r\n\t",
+                      r->tls->protocol, r->tls->cipher, r->tls->bits,
+                      r->tls->bits);
+    buffer_put(b, SPAN("by "));
     buffer_put(b, r->hostname);
     buffer_put(b, SPAN(" (Waypost) with "));
     buffer_put(b, r->protocol);

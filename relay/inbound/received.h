@@ -2,6 +2,7 @@
  * received - the trace line in front of every message. RFC 5321 4.4.
  *
  *   Received: from HELO (NAME [IP])
+ *           (using TLSv1.3 with cipher NAME (256/256 bits))
  *           by HOST (Waypost) with ESMTP id ID
  *           for <rcpt>; date
  */
@@ -10,13 +11,16 @@
 
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/network.h"
+#include "relay/net/tls.h"
 
 struct received {
     struct span helo;        /* as said; made harmless here */
     struct span client_name; /* or "unknown" */
     const struct host_address *client;
-    struct span hostname; /* ours */
-    struct span protocol; /* SMTP, ESMTP, UTF8SMTP */
+    bool hides_client;           /* nothing of helo, name and address */
+    const struct tls_facts *tls; /* NULL: in clear */
+    struct span hostname;        /* ours */
+    struct span protocol;        /* SMTP, ESMTP, UTF8SMTP ... */
     uint64_t id;
     struct span recipient; /* checked grammar; empty: not told */
     int64_t now_ms;

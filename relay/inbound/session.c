@@ -20,13 +20,19 @@
 
 /* clang-format off */
 static const unsigned successors[] = {
-    [AT_GREETING] = IN(READY) | IN(CLOSING),
-    [AT_READY]    = IN(READY) | IN(MAIL) | IN(CLOSING),
-    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(CLOSING),
-    [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(CLOSING),
+    [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(CLOSING),
+    [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
+                    IN(GREETING) | IN(CLOSING),
+    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(CLOSING),
+    [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(SECURING) |
+                    IN(CLOSING),
     [AT_CONTENT]  = IN(READY) | IN(STORING) | IN(CLOSING),
     [AT_STORING]  = IN(READY) | IN(CLOSING),
     [AT_CLOSING]  = IN(CLOSING),
+    [AT_SECURING] = IN(GREETING) | IN(CLOSING),
+    [AT_LOGIN]    = IN(ASKING) | IN(READY) | IN(CLOSING),
+    [AT_ASKING]   = IN(LOGIN) | IN(READY) | IN(PAUSING) | IN(CLOSING),
+    [AT_PAUSING]  = IN(READY) | IN(CLOSING),
 };
 /* clang-format on */
 
@@ -54,11 +60,19 @@ static struct span own_copy(struct span text)
     return span_make(span_dup(text), text.len);
 }
 
-static void greet(struct session *s)
+void session_greet(struct session *s)
 {
     buffer_put(&s->output, SPAN("220 "));
     buffer_put(&s->output, s->settings->hostname);
     session_say(s, SPAN(" ESMTP Waypost"));
+}
+
+void session_forget_client(struct session *s)
+{
+    free((char *)s->helo.at);
+    free((char *)s->login.at);
+    s->helo = s->login = span_make(NULL, 0);
+    s->extended = s->is_helo_told = s->is_login_told = false;
 }
 
 struct session *session_new(struct settings *settings,
@@ -72,7 +86,7 @@ struct session *session_new(struct settings *settings,
     s->settings = settings_hold(settings);
     s->listener = listener;
     s->world = world;
-    s->client = client->address;
+    s->client = s->peer = client->address;
     host_address_print(&text, &client->address);
     s->client_text = own_copy(buffer_span(&text));
     buffer_fini(&text);
@@ -82,7 +96,12 @@ struct session *session_new(struct settings *settings,
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
-    greet(s);
+    if (listener->tls != LISTENER_TLS_IMPLICIT)
+        session_greet(s);
+    else if (s->has_tls)
+        session_tls_wait(s, now_ms);
+    else
+        session_move(s, AT_CLOSING); /* nothing can be said that is understood */
     return s;
 }
 
@@ -92,12 +111,13 @@ void session_free(struct session *s)
         return;
     tell(s, SESSION_DISCONNECTED, NULL);
     session_reset(s);
+    session_trust_forget(s);
+    session_auth_drop(s);
+    session_forget_client(s);
+    session_line_done(s);
     buffer_fini(&s->output);
-    buffer_fini(&s->line);
     free((char *)s->client_text.at);
     free((char *)s->client_name.at);
-    free((char *)s->helo.at);
-    free((char *)s->login.at);
     settings_release(s->settings);
     free(s);
 }
@@ -115,6 +135,9 @@ void session_reset(struct session *s)
     s->recipient_room = 0;
     s->refused_recipients = 0;
     s->declared_bytes = 0;
+    /* What XFORWARD said comes before MAIL and lasts as long as the mail. */
+    if (s->state != AT_READY && s->state != AT_GREETING)
+        session_trust_forget(s);
     if (s->next_settings) {
         settings_release(s->settings);
         s->settings = s->next_settings;
@@ -198,7 +221,10 @@ static size_t feed_commands(struct session *s, struct span in, int64_t now_ms)
     size_t n = session_line_take(s, in, now_ms, &line, &has_line);
 
     if (has_line) {
-        session_verbs_run(s, line, n < in.len, now_ms);
+        if (s->state == AT_LOGIN)
+            session_auth_line(s, line);
+        else
+            session_verbs_run(s, line, n < in.len, now_ms);
         session_line_done(s);
     }
     return n;
@@ -219,9 +245,16 @@ size_t session_feed(struct session *s, struct span in, int64_t now_ms)
 
 enum session_wants session_wants(const struct session *s)
 {
-    if (s->state == AT_STORING)
-        return SESSION_STORES;
-    return s->state == AT_CLOSING ? SESSION_CLOSES : SESSION_READS;
+    static const enum session_wants wants[] = {
+        [AT_GREETING] = SESSION_READS,        [AT_READY] = SESSION_READS,
+        [AT_MAIL] = SESSION_READS,            [AT_RCPT] = SESSION_READS,
+        [AT_CONTENT] = SESSION_READS,         [AT_LOGIN] = SESSION_READS,
+        [AT_STORING] = SESSION_STORES,        [AT_CLOSING] = SESSION_CLOSES,
+        [AT_SECURING] = SESSION_STARTS_TLS,   [AT_PAUSING] = SESSION_WAITS,
+        [AT_ASKING] = SESSION_AUTHENTICATES,
+    };
+
+    return wants[s->state];
 }
 
 struct buffer *session_output(struct session *s)
@@ -246,21 +279,38 @@ void session_end_of_input(struct session *s, int64_t now_ms)
 
 int64_t session_deadline_ms(const struct session *s)
 {
-    return session_wants(s) == SESSION_READS ? s->deadline_ms : INT64_MAX;
+    switch (session_wants(s)) {
+    case SESSION_READS:
+    case SESSION_STARTS_TLS:
+    case SESSION_WAITS:
+        return s->deadline_ms;
+    case SESSION_AUTHENTICATES:
+    case SESSION_STORES:
+    case SESSION_CLOSES:
+        break;
+    }
+    return INT64_MAX;
 }
 
 void session_timeout(struct session *s, int64_t now_ms)
 {
-    if (now_ms >= session_deadline_ms(s))
+    if (now_ms < session_deadline_ms(s))
+        return;
+    if (s->state == AT_PAUSING)
+        session_auth_paused(s, now_ms);
+    else if (s->state == AT_SECURING)
+        session_end_of_input(s, now_ms); /* words would break the handshake */
+    else
         session_hang_up_as_host(s,
                                 REPLY(421, 4, 4, 2, "Error: timeout exceeded"));
 }
 
 void session_shut_down(struct session *s, int64_t now_ms)
 {
-    (void)now_ms;
     if (s->state == AT_STORING)
         s->going_down = true;
+    else if (s->state == AT_SECURING)
+        session_end_of_input(s, now_ms);
     else if (s->state != AT_CLOSING)
         session_hang_up_as_host(s,
                                 REPLY(421, 4, 3, 2, "Service shutting down"));
@@ -307,6 +357,11 @@ uint32_t session_commands(const struct session *s)
 const struct host_address *session_client(const struct session *s)
 {
     return &s->client;
+}
+
+struct span session_client_name(const struct session *s)
+{
+    return s->client_name;
 }
 
 struct span session_helo(const struct session *s)

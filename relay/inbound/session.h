@@ -64,7 +64,7 @@ struct draft {
 enum session_event_kind {
     SESSION_CONNECTED, SESSION_MAIL_REFUSED, SESSION_RCPT_REFUSED,
     SESSION_DATA_REFUSED, SESSION_COMMAND_REFUSED, SESSION_CUT,
-    SESSION_DISCONNECTED,
+    SESSION_DISCONNECTED, SESSION_LOGIN, SESSION_LOGIN_FAILED,
 };
 struct session_event {
     enum session_event_kind kind;
@@ -72,6 +72,10 @@ struct session_event {
     struct reply reply;
     struct span sender, recipient;
     const struct rule *rule;      /* NULL when no rule did it */
+    const char *mechanism;        /* SESSION_LOGIN, SESSION_LOGIN_FAILED: the one used */
+    struct span login;            /* SESSION_LOGIN; a failed one is not told, since
+                                     people type passwords there */
+    struct span why;              /* SESSION_LOGIN_FAILED with 454: our trouble */
 };
 
 /* What an engine may ask for without stopping. All quick, none may call back in. */
@@ -169,7 +173,9 @@ void session_reload(struct session *s, struct settings *settings,
 const char *session_stage(const struct session *s);
 uint32_t session_messages(const struct session *s);
 uint32_t session_commands(const struct session *s);
+/* Whom rules and log see: XCLIENT may have changed it. */
 const struct host_address *session_client(const struct session *s);
+struct span session_client_name(const struct session *s);
 struct span session_helo(const struct session *s);
 
 #endif

@@ -39,6 +39,8 @@ static void put_received(struct session *s, int64_t now_ms)
         .helo = s->helo,
         .client_name = s->client_name,
         .client = &s->client,
+        .hides_client = s->listener->hides_client,
+        .tls = s->tls,
         .hostname = s->settings->hostname,
         .protocol = d->envelope.protocol,
         .id = d->id,

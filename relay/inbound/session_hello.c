@@ -27,9 +27,16 @@ static const struct extension {
     { "PIPELINING",          NULL, NULL },
     { "SIZE",                NULL, put_size },
     { "VRFY",                NULL, NULL },
+    { "STARTTLS",            session_tls_is_offered, NULL },
+    { "AUTH",                session_auth_is_offered,
+                             session_auth_put_mechanisms },
     { "ENHANCEDSTATUSCODES", NULL, NULL },
     { "8BITMIME",            NULL, NULL },
     { "SMTPUTF8",            NULL, NULL },
+    { "XCLIENT",             session_trust_has_xclient,
+                             session_trust_put_xclient },
+    { "XFORWARD",            session_trust_has_xforward,
+                             session_trust_put_xforward },
     { "HELP",                NULL, NULL },
 };
 /* clang-format on */
@@ -65,9 +72,11 @@ static bool hello(struct session *s, const struct verb_call *call,
         return false;
     }
     session_reset(s);
-    free((char *)s->helo.at);
-    s->helo = span_first(call->argument, SESSION_HELO_KEPT);
-    s->helo.at = span_dup(s->helo);
+    if (!s->is_helo_told) {
+        free((char *)s->helo.at);
+        s->helo = span_first(call->argument, SESSION_HELO_KEPT);
+        s->helo.at = span_dup(s->helo);
+    }
     s->extended = extended;
     session_move(s, AT_READY);
     return true;

@@ -6,30 +6,74 @@
  * that does not end at all, or whose first byte begins a TLS handshake, ends
  * the session. A bare LF ends a command only where the listener normalizes;
  * elsewhere who sends it may not agree with us on where lines end, and goes.
+ * Lines of a login may be longer, and what was kept of any line is wiped.
  */
 #include "relay/inbound/session_private.h"
 
-enum { TLS_HANDSHAKE = 0x16 };
+#include <openssl/crypto.h>
+
+enum {
+    TLS_HANDSHAKE = 0x16,
+    AUTH_WORDS = 64, /* for "AUTH MECHANISM " and the line end */
+};
 
 void session_line_done(struct session *s)
 {
+    if (s->line.at)
+        OPENSSL_cleanse(s->line.at, s->line.len);
     buffer_fini(&s->line);
 }
 
 static void flooded(struct session *s)
 {
-    session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: line too long"));
+    session_hang_up(s, s->skips_login
+                           ? &REPLY(500, 5, 5, 6, "Error: line too long")
+                           : &REPLY(500, 5, 5, 2, "Error: line too long"));
+}
+
+/* A response of a login, or an AUTH that may have one in it? */
+static bool is_login(const struct session *s, struct span part)
+{
+    static const char auth[] = "auth ";
+
+    if (s->state == AT_LOGIN)
+        return true;
+    if (s->listener->auth == LISTENER_AUTH_NONE ||
+        s->line.len + part.len < sizeof auth - 1)
+        return false;
+    for (size_t i = 0; i < sizeof auth - 1; i++) {
+        char c = i < s->line.len ? s->line.at[i] : part.at[i - s->line.len];
+
+        if (ascii_lower(c) != auth[i])
+            return false;
+    }
+    return true;
+}
+
+/* The longest line, its end included, that this may be the beginning of. */
+static size_t line_most(const struct session *s, bool is_for_login)
+{
+    if (s->state == AT_LOGIN)
+        return LIMIT_AUTH_LINE + 2;
+    return is_for_login ? LIMIT_AUTH_LINE + AUTH_WORDS
+                        : s->settings->limits.command_line;
 }
 
 /* What of a line has come without its end. */
 static void keep(struct session *s, struct span part)
 {
+    bool is_for_login = !s->skipped && is_login(s, part);
+    size_t most = line_most(s, is_for_login);
+
     if (s->skipped) {
         s->skipped += part.len;
-    } else if (s->line.len + part.len >= s->settings->limits.command_line) {
+    } else if (s->line.len + part.len >= most) {
         s->skipped = s->line.len + part.len;
-        buffer_fini(&s->line);
+        s->skips_login = is_for_login;
+        session_line_done(s);
     } else {
+        if (is_for_login) /* room for all: growing would leave copies behind */
+            (void)buffer_room(&s->line, most - s->line.len);
         buffer_put(&s->line, part);
     }
     if (s->skipped > SESSION_LINE_FLOOD)
@@ -48,15 +92,21 @@ static bool ends_in_crlf(const struct session *s, struct span last)
 static bool complete(struct session *s, struct span last, bool is_crlf,
                      struct span *out_line)
 {
+    bool is_for_login = s->skipped ? s->skips_login : is_login(s, last);
     size_t len = s->skipped + s->line.len + last.len;
 
     if (!is_crlf && !s->listener->normalize) {
         session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: bare <LF> received"));
         return false;
     }
-    if (len > s->settings->limits.command_line) {
+    if (s->skipped || len > line_most(s, is_for_login)) {
         s->skipped = 0;
+        s->skips_login = false;
         session_line_done(s);
+        if (is_for_login) {
+            session_auth_too_long(s);
+            return false;
+        }
         session_refuse(s, SESSION_COMMAND_REFUSED,
                        &REPLY(500, 5, 5, 2, "Error: line too long"));
         return false;
@@ -75,7 +125,7 @@ size_t session_line_take(struct session *s, struct span in, int64_t now_ms,
     size_t n = span_find(in, '\n');
     struct span last;
 
-    if (!s->skipped && !s->line.len && in.at[0] == TLS_HANDSHAKE) {
+    if (!s->skipped && !s->line.len && !s->tls && in.at[0] == TLS_HANDSHAKE) {
         session_hang_up(
             s, &REPLY(500, 5, 5, 2, "Error: this port speaks SMTP, not TLS"));
         return in.len;

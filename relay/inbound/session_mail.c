@@ -56,6 +56,7 @@ static void begin_draft(struct session *s, const struct address *sender,
         .protocol = session_protocol(s, p->smtputf8),
         .received_ms = now_ms,
     };
+    session_trust_fill(s, &d->envelope);
     s->declared_bytes = p->size;
     session_move(s, AT_MAIL);
     session_say(s, SPAN("250 2.1.0 Ok"));

@@ -8,6 +8,9 @@
  * session_hello.c     HELO and EHLO, and the table of what is offered
  * session_mail.c      MAIL and RCPT: the envelope
  * session_data.c      DATA: the content, and the answer after the queue's
+ * session_tls.c       STARTTLS
+ * session_auth.c      AUTH; its states LOGIN, ASKING and PAUSING
+ * session_trust.c     XCLIENT and XFORWARD
  *
  *   GREETING --EHLO--> READY --MAIL--> MAIL --RCPT--> RCPT --DATA--> CONTENT
  *                      ^ ^ ^            |              |             |  |
@@ -15,10 +18,18 @@
  *                      | +---------------- refused ------------------+  v
  *                      +---------------- answered -----------------STORING
  *
+ *   READY, MAIL, RCPT --STARTTLS--> SECURING --session_secured--> GREETING
+ *   (implicit) -------------------> SECURING
+ *   READY --AUTH--> ASKING <--> LOGIN, then READY, or PAUSING and READY
+ *   GREETING, READY --XCLIENT--> GREETING
+ *
  * and from each of them to CLOSING. GREETING: nothing is known of the client
- * but its address. READY: it has a name, which proves nothing. MAIL, RCPT: the
- * draft's sender (and recipients) were checked. CONTENT: there is an id.
- * STORING: the draft is whole and belongs to the caller until session_stored.
+ * but its address. READY: it has a name, which proves nothing, and perhaps a
+ * login, which was checked. MAIL, RCPT: the draft's sender (and recipients)
+ * were checked. CONTENT: there is an id. STORING: the draft is whole and
+ * belongs to the caller until session_stored. SECURING: the bytes are TLS's.
+ * LOGIN: the next line is a response. ASKING: somebody else looks at it.
+ * PAUSING: a wrong login waits for its answer.
  */
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
@@ -34,6 +45,10 @@ enum session_state {
     AT_CONTENT,
     AT_STORING,
     AT_CLOSING,
+    AT_SECURING,
+    AT_LOGIN,
+    AT_ASKING,
+    AT_PAUSING,
 };
 
 #define IN(state) (1u << AT_##state)
@@ -43,6 +58,9 @@ enum {
     SESSION_LINE_FLOOD = 64 * 1024, /* without a line end: no SMTP client */
     SESSION_ECHO_MOST = 256,        /* of an argument, in a reply */
 };
+
+struct session_auth;
+struct session_forward;
 
 struct session {
     enum session_state state; /* changed by session_move alone */
@@ -57,11 +75,18 @@ struct session {
     const struct session_world *world;
 
     struct host_address client;
+    struct host_address peer; /* the same before any XCLIENT */
     struct span client_text, client_name, helo; /* own heap copies */
     struct span login;           /* the same; empty: not logged in */
     const struct tls_facts *tls; /* borrowed; NULL: in clear */
     unsigned mechanisms;         /* that could be verified */
     bool has_tls;                /* STARTTLS would succeed */
+    bool is_helo_told;           /* helo is by XCLIENT: EHLO does not change it */
+    bool is_login_told;          /* login is by XCLIENT, not by AUTH */
+    bool skips_login;            /* while skipping: the line is AUTH's */
+    uint32_t login_failures;
+    struct session_auth *auth;       /* only while one is under way */
+    struct session_forward *forward; /* by XFORWARD, for the next transaction */
 
     struct buffer output;
     struct buffer line; /* a command line that has not ended yet */
@@ -97,6 +122,9 @@ void session_hang_up(struct session *s, const struct reply *reply);
 /* "HOST text" as our 421 lines have it. */
 void session_hang_up_as_host(struct session *s, struct reply reply);
 void session_count_error(struct session *s);
+void session_greet(struct session *s);
+/* What it called itself and its login: not known any more. */
+void session_forget_client(struct session *s);
 /* The transaction is over, whatever came of it; new settings are taken. */
 void session_reset(struct session *s);
 
@@ -122,6 +150,33 @@ typedef void session_verb_fn(struct session *s, const struct verb_call *call);
 session_verb_fn session_helo_alone, session_ehlo;
 /* "ESMTPSA", as in a Received: line; RFC 3848, RFC 6531. */
 struct span session_protocol(const struct session *s, bool smtputf8);
+
+/* session_tls.c */
+session_verb_fn session_tls_begin;
+bool session_tls_is_offered(const struct session *s);
+/* The handshake is next. */
+void session_tls_wait(struct session *s, int64_t now_ms);
+
+/* session_auth.c */
+session_verb_fn session_auth_begin;
+bool session_auth_is_offered(const struct session *s);
+void session_auth_put_mechanisms(const struct session *s, struct buffer *b);
+/* AT_LOGIN: a response, or one that was too long (or an AUTH that was). */
+void session_auth_line(struct session *s, struct span line);
+void session_auth_too_long(struct session *s);
+/* AT_PAUSING, and the time is over. */
+void session_auth_paused(struct session *s, int64_t now_ms);
+void session_auth_drop(struct session *s);
+
+/* session_trust.c */
+session_verb_fn session_trust_xclient, session_trust_xforward;
+bool session_trust_has_xclient(const struct session *s);
+bool session_trust_has_xforward(const struct session *s);
+void session_trust_put_xclient(const struct session *s, struct buffer *b);
+void session_trust_put_xforward(const struct session *s, struct buffer *b);
+/* Who the envelope names as the client; borrowed until the transaction ends. */
+void session_trust_fill(const struct session *s, struct envelope *e);
+void session_trust_forget(struct session *s);
 
 /* session_mail.c, session_data.c */
 session_verb_fn session_mail_from, session_mail_to, session_data_begin;

@@ -48,13 +48,18 @@ static const struct verb {
     { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK | NEEDS },
     { "HELP",     help,           ANYTIME, TAKES_ARGUMENT | JUNK },
     { "QUIT",     quit,           ANYTIME, 0 },
+    { "STARTTLS", session_tls_begin,IN(READY) | IN(MAIL) | IN(RCPT), 0 },
+    { "AUTH",     session_auth_begin,IN(READY), TAKES_ARGUMENT,
+      "Error: MAIL transaction in progress" },
 
     { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "ETRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
-    { "STARTTLS", not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
-    { "AUTH",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "XCLIENT",  session_trust_xclient,IN(GREETING) | IN(READY),
+      TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
+    { "XFORWARD", session_trust_xforward,IN(GREETING) | IN(READY),
+      TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
     { "BDAT",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
     { "GET",      wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
@@ -63,6 +68,7 @@ static const struct verb {
     { "PUT",      wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "DELETE",   wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "OPTIONS",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
+    { "PROXY",    wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "CONNECT",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
 };
 /* clang-format on */

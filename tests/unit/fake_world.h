@@ -99,7 +99,8 @@ static void fake_tell(void *user, const struct session_event *e)
 {
     static const char *const kinds[] = { "connected",   "mail",    "rcpt",
                                          "data",        "command", "cut",
-                                         "disconnected" };
+                                         "disconnected", "login",
+                                         "login failed" };
     struct fake_world *w = user;
 
     buffer_printf(&w->told, "%s %s ", kinds[e->kind], e->stage);
@@ -110,6 +111,9 @@ static void fake_tell(void *user, const struct session_event *e)
     buffer_put_string(&w->told, "> to=<");
     buffer_put_escaped(&w->told, e->recipient);
     buffer_put_string(&w->told, ">");
+    if (e->mechanism)
+        buffer_printf(&w->told, " by=%s login=%.*s why=%.*s", e->mechanism,
+                      SPAN_FMT(e->login), SPAN_FMT(e->why));
     if (e->rule)
         buffer_printf(&w->told, " rule=\"%.*s\"", SPAN_FMT(e->rule->title));
     buffer_put_byte(&w->told, '\n');
