@@ -201,12 +201,14 @@ static void welcome(struct session *s, struct span take_login)
 /* Why the verb may not be used here and now; code 0: it may. */
 static struct reply why_not(const struct session *s)
 {
+    if (known_mechanisms(s) == 0)
+        return REPLY(502, 5, 5, 1, "Error: authentication not enabled");
     if (!s->extended)
         return REPLY(503, 5, 5, 1, "Error: send EHLO first");
+    if (s->state != AT_READY)
+        return REPLY(503, 5, 5, 1, "Error: MAIL transaction in progress");
     if (s->login.len)
         return REPLY(503, 5, 5, 1, "Error: already authenticated");
-    if (known_mechanisms(s) == 0)
-        return REPLY(503, 5, 5, 1, "Error: authentication not enabled");
     if (!is_safe(s))
         return REPLY(538, 5, 7, 11,
                      "Encryption required for requested authentication "

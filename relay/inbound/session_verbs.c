@@ -48,9 +48,8 @@ static const struct verb {
     { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK | NEEDS },
     { "HELP",     help,           ANYTIME, TAKES_ARGUMENT | JUNK },
     { "QUIT",     quit,           ANYTIME, 0 },
-    { "STARTTLS", session_tls_begin,IN(READY) | IN(MAIL) | IN(RCPT), 0 },
-    { "AUTH",     session_auth_begin,IN(READY), TAKES_ARGUMENT,
-      "Error: MAIL transaction in progress" },
+    { "STARTTLS", session_tls_begin,ANYTIME, HIDDEN },
+    { "AUTH",     session_auth_begin,ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
     { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },

@@ -31,8 +31,6 @@ enum what {
     RSET,
     HARMLESS,
     PLAIN_ERROR,
-    NOT_FIRST,
-    LOGIN,
     TRUST,
     GOODBYE,
 };
@@ -77,8 +75,8 @@ static const struct act acts[] = {
     { "HELP me\r\n",                         HARMLESS, 214, false, true, 2 },
     { "EXPN list\r\n",                       PLAIN_ERROR, 502, false, false, 1 },
     { "ETRN #','x');--\r\n",                 PLAIN_ERROR, 502, false, false, 1 },
-    { "STARTTLS\r\n",                        NOT_FIRST, 502, false, false, 1 },
-    { "AUTH PLAIN AGEAYg==\r\n",             LOGIN, 503, false, false, 1 },
+    { "STARTTLS\r\n",                        PLAIN_ERROR, 502, false, false, 1 },
+    { "AUTH PLAIN AGEAYg==\r\n",             PLAIN_ERROR, 502, false, false, 1 },
     { "XCLIENT NAME=a\r\n",                  TRUST, 550, false, false, 1 },
     { "WIZ\r\n",                             PLAIN_ERROR, 500, false, false, 1 },
     { " EHLO a\r\n",                         PLAIN_ERROR, 500, false, false, 1 },
@@ -137,11 +135,8 @@ static int code_of(const struct model *m, const struct act *a)
         return m->recipients ? 354 : m->refused ? 554 : 503;
     case DATA_X:
         return m->mail ? 501 : 503;
-    case NOT_FIRST:
-        return m->greeted ? a->code : 503;
     case TRUST:
         return m->mail ? 503 : a->code;
-    case LOGIN:
     case HELLO:
     case RSET:
     case HARMLESS:
