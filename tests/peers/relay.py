@@ -40,27 +40,31 @@ def program():
 
 
 def tool(name):
-    """One of the C programs of tests/fault: built by meson, else by cc here."""
-    source = {"ledger_generator": "generator.c", "ledger_sink": "sink.c",
-              "libfaults.so": "shim.c"}[name]
+    """One of the tests' C programs: built by meson, else by cc here."""
+    source = {"ledger_generator": "fault/generator.c",
+              "ledger_sink": "fault/sink.c", "libfaults.so": "fault/shim.c",
+              "tlsload": "bench/tlsload.c"}[name]
+    folder = f"tests/{source.partition('/')[0]}"
     try:
         exe = program()
     except RuntimeError:
         exe = None
     if exe:
         for up in exe.parents[:4]:
-            if (up / "tests/fault" / name).exists():
-                return up / "tests/fault" / name
+            if (up / folder / name).exists():
+                return up / folder / name
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "/tmp"))
     cache = cache / f"waypost-tests-{os.getuid()}"
     cache.mkdir(parents=True, exist_ok=True)
-    path, made = ROOT / "tests/fault" / source, cache / name
+    path, made = ROOT / "tests" / source, cache / name
     newest = max(p.stat().st_mtime for p in path.parent.glob("*.[ch]"))
     if not made.exists() or made.stat().st_mtime < newest:
         shared = ["-shared", "-fPIC"] if name.endswith(".so") else []
         fresh = cache / f"{name}.{os.getpid()}"
         subprocess.run(["cc", "-std=gnu11", "-O2", "-D_GNU_SOURCE", *shared,
-                        "-o", fresh, path, "-ldl", "-lpthread"], check=True)
+                        "-o", fresh, path, "-ldl", "-lpthread",
+                        *(["-lssl", "-lcrypto"] if name == "tlsload" else [])],
+                       check=True)
         os.replace(fresh, made)
     return made
 
