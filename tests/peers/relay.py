@@ -9,6 +9,7 @@ Sink    an SMTP server that records every message byte for byte and answers any
 Plain Python 3.11; nothing here knows pytest.
 """
 
+import base64
 import json
 import os
 import pathlib
@@ -138,7 +139,8 @@ def block(name, values):
 class Relay:
     """A waypost in a folder of its own.
 
-    routes: {pattern: next hop or list of them}; rules: text, or None for the one
+    routes: {pattern: next hop, or list of them, or {"via": those, key: value as written}};
+    rules: text, or None for the one
     that lets loopback relay; limits, retry, queue: {key: value as written};
     extra: further configuration text.
     """
@@ -174,9 +176,11 @@ class Relay:
         text += block("limits", self.limits) + block("retry", self.retry)
         text += self.rules + "\n"
         for pattern, hops in self.routes.items():
-            hops = [hops] if isinstance(hops, str) else hops
-            via = ", ".join(f'"{h}"' for h in hops)
-            text += f'route "{pattern}" {{ via = {{{via}}} }}\n'
+            keys = dict(hops) if isinstance(hops, dict) else {"via": hops}
+            via = keys.pop("via")
+            via = [via] if isinstance(via, str) else via
+            keys["via"] = "{" + ", ".join(f'"{h}"' for h in via) + "}"
+            text += block(f'route "{pattern}"', keys)
         self.config.write_text(text + self.extra + "\n")
 
     def __enter__(self):
@@ -286,15 +290,18 @@ class Closed(Exception):
 
 
 class Client:
-    """Exact bytes out, whole replies in."""
+    """Exact bytes out, whole replies in. tls: an ssl.SSLContext, for a port that begins
+    with the handshake."""
 
     def __init__(self, port, host="127.0.0.1", timeout=15.0, greet=True,
-                 helo="client.test", source=None):
+                 helo="client.test", source=None, tls=None, name="relay.test"):
         self.socket = socket.create_connection(
             (host, port), timeout,
             source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
+        if tls:
+            self.secure(tls, name)
         if greet:
             assert self.reply().code == 220
             if helo:
@@ -305,6 +312,22 @@ class Client:
 
     def __exit__(self, *_):
         self.close()
+
+    def secure(self, tls, name="relay.test"):
+        """The handshake; what was not read before it is lost."""
+        self.rest = b""
+        self.socket = tls.wrap_socket(self.socket, server_hostname=name)
+
+    def starttls(self, tls, name="relay.test", helo="client.test"):
+        """STARTTLS, the handshake, and EHLO again; answers EHLO's reply."""
+        assert self.command("STARTTLS").code == 220
+        self.secure(tls, name)
+        return self.command(f"EHLO {helo}")
+
+    def login(self, user, password):
+        """AUTH PLAIN; answers the reply."""
+        secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        return self.command(f"AUTH PLAIN {secret}")
 
     def send(self, data):
         self.socket.sendall(data)
@@ -429,9 +452,14 @@ def reset(s):
 # ------------------------------------------------------------------- sink ----
 
 class Message:
-    def __init__(self, mail, recipients, wire, connection):
+    """wire: as it came; by_bdat: in chunks, without dot-stuffing. tls: the protocol's
+    version, or None; login: who had logged in."""
+
+    def __init__(self, mail, recipients, wire, connection, by_bdat=False,
+                 tls=None, login=None):
         self.mail, self.rcpts, self.wire = mail, recipients, wire
         self.connection, self.time = connection, time.monotonic()
+        self.by_bdat, self.tls, self.login = by_bdat, tls, login
 
     @property
     def sender(self):
@@ -450,6 +478,8 @@ class Message:
     @property
     def content(self):
         """Unstuffed."""
+        if self.by_bdat:
+            return self.wire
         wire = self.wire[1:] if self.wire.startswith(b".") else self.wire
         return wire.replace(b"\r\n.", b"\r\n")
 
@@ -472,8 +502,8 @@ def without_received(content):
 
 # What a script may answer besides bytes.
 HANG, FIN, RST, ZERO_WINDOW = "hang", "fin", "rst", "zero window"
-STAGES = ("banner", "ehlo", "helo", "mail", "rcpt", "data", "body", "dot",
-          "rset", "noop", "quit")
+STAGES = ("banner", "ehlo", "helo", "starttls", "handshake", "auth", "mail",
+          "rcpt", "data", "body", "bdat", "dot", "rset", "noop", "quit")
 
 
 class Sink:
@@ -482,14 +512,23 @@ class Sink:
     script(connection, stage, argument) answers None (as usual), bytes, one of
     HANG FIN RST ZERO_WINDOW, or a list of these with numbers (seconds to wait).
     A dictionary {stage: answer} does as well. Stage "body" is asked when the 354
-    is out, "connect" as soon as a connection is made.
+    is out, "connect" as soon as a connection is made, "handshake" before one is shaken.
+
+    tls: an ssl.SSLContext; STARTTLS is offered then, or with implicit=True every
+    connection begins with the handshake. logins: {user: password}: AUTH PLAIN and LOGIN are
+    offered (or what auth names), and MAIL needs one. lmtp: LHLO, and a reply for each recipient
+    after the content (asked for as stage "dot", with (message, recipient)). path: a unix
+    socket instead of a port.
     """
 
     extensions = ("PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8",
                   "ENHANCEDSTATUSCODES")
 
     def __init__(self, script=None, port=0, host="127.0.0.1", extensions=None,
-                 name="sink.test"):
+                 name="sink.test", tls=None, implicit=False, logins=None,
+                 auth="PLAIN LOGIN", lmtp=False, path=None):
+        self.tls, self.implicit, self.logins = tls, implicit, logins
+        self.auth, self.lmtp, self.path = auth, lmtp, path
         self.script, self.name, self.host = script, name, host
         if extensions is not None:
             self.extensions = extensions
@@ -503,11 +542,24 @@ class Sink:
 
     @property
     def hop(self):
+        if self.path:
+            return f"lmtp:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"smtp://{host}:{self.port}"
+        scheme = ("lmtp" if self.lmtp else
+                  "smtps" if self.tls and self.implicit else "smtp")
+        return f"{scheme}://{host}:{self.port}"
 
     def listen(self):
         """Begins to accept (again)."""
+        if self.path:
+            pathlib.Path(self.path).unlink(missing_ok=True)
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            s.bind(str(self.path))
+            s.listen(1024)
+            self.listener = s
+            threading.Thread(target=self._accept, args=(s,),
+                             daemon=True).start()
+            return
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         s = socket.socket(family, socket.SOCK_STREAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -562,7 +614,8 @@ class Sink:
                 s, _ = listener.accept()
             except OSError:
                 return
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self.path:
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connections += 1
                 number = self.connections
@@ -571,15 +624,16 @@ class Sink:
                              daemon=True).start()
 
     def _serve(self, s, number):
+        session = _SinkSession(self, s, number)
         try:
-            _SinkSession(self, s, number).run()
+            session.run()
         except (OSError, _Over):
             pass
         finally:
             with self.lock:
-                self.open.discard(s)
+                self.open -= {s, session.socket}
             try:
-                s.close()
+                session.socket.close()
             except OSError:
                 pass
 
@@ -593,6 +647,7 @@ class _SinkSession:
         self.sink, self.socket, self.number = sink, s, number
         self.data, self.said = bytearray(), b""
         self.mail, self.rcpts = b"", []
+        self.chunks, self.tls, self.login = None, None, None
 
     def ask(self, stage, argument=b""):
         sink = self.sink
@@ -667,6 +722,8 @@ class _SinkSession:
     def run(self):
         name = self.sink.name.encode()
         self.act(self.ask("connect"), b"")
+        if self.sink.implicit:
+            self.shake_hands()
         self.act(self.ask("banner"), b"220 " + name + b" ESMTP\r\n")
         while True:
             line = self.read_line()
@@ -678,8 +735,51 @@ class _SinkSession:
             else:
                 handler(line)
 
+    def shake_hands(self):
+        self.act(self.ask("handshake"), b"")
+        with self.sink.lock:
+            self.sink.open.discard(self.socket)
+        self.socket = self.sink.tls.wrap_socket(self.socket, server_side=True)
+        with self.sink.lock:
+            self.sink.open.add(self.socket)
+        self.tls = self.socket.version()
+        self.data, self.mail, self.rcpts = bytearray(), b"", []
+
+    def do_starttls(self, line):
+        if not self.sink.tls or self.tls:
+            self.act(self.ask("starttls", line), b"502 5.5.1 no\r\n")
+        elif self.act(self.ask("starttls", line), b"220 go on\r\n") == b"220":
+            self.shake_hands()
+
+    def challenge(self, text):
+        self.socket.sendall(b"334 " + base64.b64encode(text) + b"\r\n")
+        return base64.b64decode(self.read_line())
+
+    def do_auth(self, line):
+        words = line.split(b" ")
+        first = base64.b64decode(words[2]) if len(words) > 2 else None
+        user = password = b""
+        if words[1].upper() == b"PLAIN":
+            said = first if first is not None else self.challenge(b"")
+            _, user, password = said.split(b"\0")
+        elif words[1].upper() == b"LOGIN":
+            user = first if first is not None else self.challenge(b"Username:")
+            password = self.challenge(b"Password:")
+        user = user.decode()
+        good = (self.sink.logins or {}).get(user) == password.decode()
+        code = self.act(self.ask("auth", line), b"235 2.7.0 welcome\r\n" if good
+                        else b"535 5.7.8 no\r\n")
+        self.login = user if code == b"235" else None
+
+    def do_lhlo(self, line):
+        self.do_ehlo(line)
+
     def do_ehlo(self, line):
         words = [self.sink.name, *self.sink.extensions]
+        if self.sink.tls and not self.tls:
+            words.append("STARTTLS")
+        if self.sink.logins is not None:
+            words.append("AUTH " + self.sink.auth)
         usual = "".join(f"250{'-' if i < len(words) - 1 else ' '}{w}\r\n"
                         for i, w in enumerate(words)).encode()
         self.act(self.ask("ehlo", line), usual)
@@ -688,7 +788,10 @@ class _SinkSession:
         self.act(self.ask("helo", line), b"250 sink.test\r\n")
 
     def do_mail(self, line):
-        code = self.act(self.ask("mail", line), b"250 2.1.0 Ok\r\n")
+        usual = b"250 2.1.0 Ok\r\n"
+        if self.sink.logins is not None and not self.login:
+            usual = b"530 5.7.0 log in first\r\n"
+        code = self.act(self.ask("mail", line), usual)
         self.mail, self.rcpts = line if code == b"250" else b"", []
 
     def do_rcpt(self, line):
@@ -701,20 +804,53 @@ class _SinkSession:
         if self.act(self.ask("data", line), usual) != b"354":
             return
         self.act(self.ask("body"), b"")
-        content = self.read_content()
-        message = Message(self.mail, self.rcpts, content, self.number)
-        self.said = b""
-        try:
-            self.act(self.ask("dot", message), b"250 2.0.0 taken\r\n")
-        finally:
-            # whatever comes after it, a 250 is a 250
-            if self.code == b"250":
-                with self.sink.lock:
-                    self.sink.messages.append(message)
+        self.take(Message(self.mail, self.rcpts, self.read_content(),
+                          self.number, tls=self.tls, login=self.login))
+
+    def do_bdat(self, line):
+        words = line.split()
+        count, last = int(words[1]), words[2:] == [b"LAST"]
+        while len(self.data) < count:
+            self.read_more()
+        chunk = bytes(self.data[:count])
+        del self.data[:count]
+        if not self.rcpts:
+            self.act(self.ask("bdat", line), b"503 5.5.1 nobody\r\n")
+            return
+        self.chunks = (self.chunks or b"") + chunk
+        if not last:
+            if self.act(self.ask("bdat", line), b"250 2.0.0 Ok\r\n") != b"250":
+                self.chunks, self.mail, self.rcpts = None, b"", []
+            return
+        content, self.chunks = self.chunks, None
+        self.take(Message(self.mail, self.rcpts, content, self.number,
+                          by_bdat=True, tls=self.tls, login=self.login))
+
+    def take(self, message):
+        """All of it is there: the answer, or for LMTP the answers."""
+        taken = []
+        for rcpt in self.rcpts if self.sink.lmtp else [None]:
+            argument = (message, rcpt) if self.sink.lmtp else message
+            self.said = b""
+            try:
+                self.act(self.ask("dot", argument), b"250 2.0.0 taken\r\n")
+            finally:
+                # whatever comes after it, a 250 is a 250
+                if self.code == b"250":
+                    taken.append(rcpt)
+                    if not self.sink.lmtp:
+                        self.keep(message)
+        if self.sink.lmtp and taken:
+            message.rcpts = taken
+            self.keep(message)
         self.mail, self.rcpts = b"", []
 
+    def keep(self, message):
+        with self.sink.lock:
+            self.sink.messages.append(message)
+
     def do_rset(self, line):
-        self.mail, self.rcpts = b"", []
+        self.mail, self.rcpts, self.chunks = b"", [], None
         self.act(self.ask("rset", line), b"250 2.0.0 Ok\r\n")
 
     def do_noop(self, line):
