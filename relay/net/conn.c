@@ -4,6 +4,10 @@
  *   OPEN --finish--> LINGERING (our side is shut, input is thrown away)
  *     |                  |
  *     +------ close -----+--> CLOSING --> closed()
+ *
+ * TLS stands between the socket and the owner: what is read goes through tls_feed into
+ * the worker's scratch, what is sent goes through tls_write; below and above nothing is
+ * different.
  */
 #include "relay/net/conn.h"
 
@@ -30,15 +34,37 @@ static void keep(struct conn *c, struct span rest)
     ASSERT(!c->waiting.overflow);
 }
 
+/* The peer will send no more: the owner hears of it when it has taken all there is. */
+static void tell_end(struct conn *c)
+{
+    if (!c->is_at_end || c->is_ended || c->waiting.len)
+        return;
+    c->is_ended = true;
+    c->events->ended(c->user, c->end);
+}
+
+static void come_to_end(struct conn *c, int rc)
+{
+    conn_pause(c);
+    if (!c->is_at_end)
+        c->end = rc;
+    c->is_at_end = true;
+    tell_end(c);
+}
+
 /* Shows what waits, then what is new. */
 static void show(struct conn *c, struct span in)
 {
+    struct tls *before = c->tls;
+    size_t used;
+
     if (c->waiting.len) {
         keep(c, in);
         in = buffer_span(&c->waiting);
     }
-    size_t used = in.len ? c->events->input(c->user, in) : 0;
-
+    c->is_showing = true;
+    used = in.len ? c->events->input(c->user, in) : 0;
+    c->is_showing = false;
     if (c->is_closing)
         return;
     if (c->waiting.len) {
@@ -48,35 +74,125 @@ static void show(struct conn *c, struct span in)
     } else if (used < in.len) {
         keep(c, span_skip(in, used));
     }
-    if (c->waiting.len)
+    if (c->waiting.len && c->tls != before) {
+        buffer_fini(&c->waiting); /* said in clear, meant to be heard under TLS */
+        come_to_end(c, ERROR_PROTOCOL);
+    } else if (c->waiting.len) {
         conn_pause(c);
+    }
 }
+
+/* ----------------------------------------------------------------- TLS ---- */
+
+static int send_clear(struct conn *c, struct buffer *b);
+static int read_on(struct conn *c);
+
+static int send_sealed(struct conn *c)
+{
+    struct buffer *out = tls_output(c->tls);
+    int rc = send_clear(c, out);
+
+    buffer_fini(out); /* an idle conversation has none */
+    return rc;
+}
+
+static void become_secured(struct conn *c)
+{
+    c->is_secured = true;
+    if (c->early.len)
+        (void)conn_send(c, &c->early);
+    buffer_fini(&c->early);
+    if (c->events->secured)
+        c->events->secured(c->user);
+}
+
+/* One round of the engine; the events it gives rise to. */
+static void turn_engine(struct conn *c, struct span in, struct buffer *plain)
+{
+    enum tls_said said = tls_feed(c->tls, in, plain);
+
+    (void)send_sealed(c);
+    if (said == TLS_OPENED) {
+        become_secured(c);
+        said = tls_feed(c->tls, (struct span){ NULL, 0 }, plain);
+    }
+    if (plain->len && !c->is_closing && !c->is_lingering)
+        show(c, buffer_span(plain));
+    if (c->is_closing || c->is_lingering)
+        return;
+    if (said == TLS_CLOSED)
+        come_to_end(c, 0);
+    else if (said == TLS_BROKEN)
+        come_to_end(c, ERROR_TLS);
+}
+
+/* The scratch is the worker's; while it is in use here it is nobody's. It held what may
+ * be a password. */
+static void feed_engine(struct conn *c, struct span in)
+{
+    struct worker *w = c->worker;
+    struct buffer plain = w->plain;
+
+    w->plain = (struct buffer){ 0 };
+    turn_engine(c, in, &plain);
+    if (plain.len)
+        explicit_bzero(plain.at, plain.len);
+    buffer_clear(&plain);
+    buffer_fini(&w->plain);
+    w->plain = plain;
+}
+
+bool conn_start_tls(struct conn *c, struct tls *take_t)
+{
+    ASSERT(!c->tls);
+    if ((c->waiting.len && !c->is_showing) || c->is_at_end || c->is_closing ||
+        c->is_lingering) {
+        tls_free(take_t);
+        return false;
+    }
+    c->tls = take_t;
+    feed_engine(c, (struct span){ NULL, 0 }); /* a client speaks first */
+    (void)read_on(c);
+    return true;
+}
+
+const struct tls *conn_tls(const struct conn *c)
+{
+    return c->tls;
+}
+
+/* ------------------------------------------------------------- reading ---- */
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = stream->data;
+    struct span in = { buf->base, n > 0 ? (size_t)n : 0 };
 
     if (n == 0)
         return;
     if (n > 0) {
-        if (!c->is_lingering)
-            show(c, (struct span){ buf->base, (size_t)n });
+        if (c->is_lingering)
+            return;
+        if (c->tls)
+            feed_engine(c, in);
+        else
+            show(c, in);
         return;
     }
     conn_pause(c);
-    if (c->is_lingering) {
+    if (c->is_lingering)
         conn_close(c);
-        return;
-    }
-    c->is_ended = true;
-    c->events->ended(c->user, n == UV_EOF ? 0 : (int)n);
+    else if (n == UV_EOF)
+        come_to_end(c, c->tls ? tls_cut(c->tls) : 0);
+    else
+        come_to_end(c, (int)n);
 }
 
 static int read_on(struct conn *c)
 {
     int rc;
 
-    if (c->is_reading || c->is_ended || c->is_closing)
+    if (c->is_reading || c->is_at_end || c->is_closing)
         return 0;
     rc = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
     c->is_reading = rc == 0;
@@ -112,7 +228,11 @@ void conn_resume(struct conn *c)
         return;
     if (c->waiting.len)
         show(c, (struct span){ NULL, 0 });
-    if (!c->is_closing && !c->is_lingering && !c->waiting.len)
+    if (c->is_closing || c->is_lingering || c->waiting.len)
+        return;
+    if (c->is_at_end)
+        tell_end(c);
+    else
         (void)read_on(c);
 }
 
@@ -122,7 +242,7 @@ static void end_our_side(struct conn *c)
 {
     int rc = uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, NULL);
 
-    if (rc < 0 || c->is_ended)
+    if (rc < 0 || c->is_at_end)
         conn_close(c);
     else
         (void)read_on(c);
@@ -141,7 +261,7 @@ static void on_written(uv_write_t *req, int rc)
         (void)write_rest(c);
     } else if (c->is_lingering) {
         end_our_side(c);
-    } else {
+    } else if (!c->tls || c->is_secured) {
         c->events->drained(c->user);
     }
 }
@@ -158,7 +278,7 @@ static int write_rest(struct conn *c)
     return uv_write(&c->write, (uv_stream_t *)&c->tcp, &buf, 1, on_written);
 }
 
-int conn_send(struct conn *c, struct buffer *b)
+static int send_clear(struct conn *c, struct buffer *b)
 {
     uv_buf_t buf = uv_buf_init(b->at, (unsigned)b->len);
     int n = 0;
@@ -192,9 +312,27 @@ int conn_send(struct conn *c, struct buffer *b)
     return c->out ? 0 : write_rest(c);
 }
 
+int conn_send(struct conn *c, struct buffer *b)
+{
+    int rc = 0;
+
+    if (!c->tls)
+        return send_clear(c, b);
+    if (c->is_closing || c->is_lingering) {
+        buffer_clear(b);
+        return 0;
+    }
+    if (c->is_secured)
+        rc = tls_write(c->tls, buffer_span(b));
+    else
+        buffer_put(&c->early, buffer_span(b));
+    buffer_clear(b);
+    return rc < 0 ? rc : send_sealed(c);
+}
+
 size_t conn_unsent(const struct conn *c)
 {
-    return c->out_len + c->next.len;
+    return c->out_len + c->next.len + c->early.len;
 }
 
 void conn_finish(struct conn *c)
@@ -203,6 +341,11 @@ void conn_finish(struct conn *c)
         return;
     c->is_lingering = true;
     buffer_fini(&c->waiting);
+    buffer_fini(&c->early);
+    if (c->tls) {
+        tls_end(c->tls);
+        (void)send_sealed(c);
+    }
     if (!c->out)
         end_our_side(c);
 }
@@ -212,9 +355,12 @@ static void on_closed(uv_handle_t *handle)
     struct conn *c = handle->data;
 
     buffer_fini(&c->waiting);
+    buffer_fini(&c->early);
     buffer_fini(&c->next);
     free(c->out);
     c->out = NULL;
+    tls_free(c->tls);
+    c->tls = NULL;
     c->events->closed(c->user);
 }
 

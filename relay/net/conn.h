@@ -7,8 +7,10 @@
  * conn_close, in any state and as often as one likes; `closed` comes once, later, and
  * is the only place that may free the owner.
  *
- * Under TLS (conn_start_tls) the owner sees and gives plain text all the same. A peer that
- * goes without close_notify has `ended` with ERROR_TRUNCATED, not 0.
+ * Under TLS (conn_start_tls) the owner sees and gives plain text all the same; what it gives
+ * before the handshake is done is kept until then. A peer that goes without close_notify has
+ * `ended` with ERROR_TRUNCATED, not 0; one that sent more in clear after the call in which
+ * the handshake was begun, with ERROR_PROTOCOL.
  */
 #ifndef WAYPOST_CONN_H
 #define WAYPOST_CONN_H
@@ -24,11 +26,13 @@ struct conn;
 struct conn_events {
     /* Answers how much was consumed. Less than all: reading stops until conn_resume. */
     size_t (*input)(void *user, struct span in);
-    /* The peer has shut its writing side (rc 0), or the connection broke. */
+    /* The peer has shut its writing side (rc 0), or the connection broke. Input that came
+     * before was consumed. */
     void (*ended)(void *user, int rc);
     /* Everything written so far has left. Only after a write that had to wait. */
     void (*drained)(void *user);
-    /* The TLS handshake is done: see conn_tls. One that fails is `ended` with ERROR_TLS. */
+    /* The TLS handshake is done: see conn_tls. One that fails is `ended` with ERROR_TLS.
+     * May be NULL for who never begins one. */
     void (*secured)(void *user);
     void (*closed)(void *user);
 };
@@ -42,10 +46,15 @@ struct conn {
     void *user;
     struct tls *tls;              /* NULL: clear text */
     struct buffer waiting;        /* input not consumed yet, plain text */
+    struct buffer early;          /* output until the handshake is done */
+    int end;                      /* told by `ended` once nothing waits: is_at_end */
     char *out;                    /* being written by libuv */
     size_t out_len;
     struct buffer next;           /* to be written after it */
     bool is_reading, is_ended, is_lingering, is_closing;
+    bool is_secured;              /* the handshake is done */
+    bool is_showing;              /* within events->input */
+    bool is_at_end;               /* of the peer's bytes; the owner does not know yet */
 };
 
 /* Takes a connected, nonblocking fd; reading starts. On failure the fd is gone, and

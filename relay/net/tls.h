@@ -34,6 +34,10 @@ bool tls_material_is_stale(const struct tls_material *m);
 /* The end of the earliest of our certificates, for warnings and metrics; ms since the
  * epoch, INT64_MAX: none. */
 int64_t tls_material_expires_ms(const struct tls_material *m);
+/* What a person should see to, "FILE: text" one a line: certificates that end within 14
+ * days, keys that others can read. */
+void tls_material_warn(const struct tls_material *m, int64_t now_ms,
+                       struct buffer *out);
 
 /* We are the server. listener: index in the settings the material was made of; client: for
  * legacy-tls. NULL: that listener has no TLS. */
@@ -60,7 +64,10 @@ enum tls_said {
 /* Takes ciphertext; plain text is appended to out_plain, ciphertext to be sent to
  * tls_output. An empty `in` begins a handshake. */
 enum tls_said tls_feed(struct tls *t, struct span in, struct buffer *out_plain);
-/* Encrypts into tls_output; only when open. */
+/* The peer's bytes are at an end: 0 where its close_notify came before, ERROR_TRUNCATED, or
+ * ERROR_TLS in the handshake. */
+int tls_cut(struct tls *t);
+/* Encrypts into tls_output; only when open, or when the peer alone has closed. */
 MUST int tls_write(struct tls *t, struct span plain);
 /* close_notify into tls_output. */
 void tls_end(struct tls *t);

@@ -163,5 +163,6 @@ void worker_fini(struct worker *w)
     }
     ASSERT(uv_loop_close(&w->loop) == 0);
     uv_mutex_destroy(&w->lock);
+    buffer_fini(&w->plain);
     settings_release(w->settings);
 }

@@ -42,6 +42,7 @@ struct worker {
     struct delivery *delivery;
     atomic_uint sessions;         /* inbound, for the choice of the least busy */
     char read_buffer[WORKER_READ_SIZE];
+    struct buffer plain;          /* decrypted of it; see conn.c */
     void (*on_tick)(struct worker *w);
     void *owner;                  /* for who runs the workers */
     unsigned sides_empty;         /* going down: of intake and delivery */

@@ -1,0 +1,123 @@
+/*
+ * tls_private - what the files of tls share.
+ *
+ *   tls.c           the engine: one conversation
+ *   tls_material.c  files, pairs and authorities, held together
+ *   tls_context.c   OpenSSL's contexts: what is offered, asked for and refused
+ *   tls_names.c     names in certificates
+ *   tls_cache.c     sessions to be resumed by us as client
+ *
+ * Only these include OpenSSL's TLS.
+ */
+#ifndef WAYPOST_TLS_PRIVATE_H
+#define WAYPOST_TLS_PRIVATE_H
+
+#include "relay/net/tls.h"
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+enum {
+    TLS_CHAIN_MOST = 16,             /* certificates in one file of ours */
+    TLS_CLIENT_DEPTH = 8,            /* of a client's chain */
+    TLS_CLIENT_CHAIN_MOST = 64 << 10, /* bytes of it on the wire */
+    TLS_NAME_MOST = 255,
+    TLS_DIGEST_TEXT = 7 + 64,        /* "sha256:" and hex */
+};
+
+struct tls_cache;
+
+/* A certificate, what leads from it to a root, and its key. */
+struct tls_pair {
+    X509 *certificate;
+    STACK_OF(X509) *chain;
+    EVP_PKEY *key;
+    bool is_default;                 /* shown to who asks for no name of ours */
+    char *path;                      /* of the certificate */
+};
+
+/* A file that was read, as it was then. */
+struct tls_file {
+    char *path;
+    bool is_key;
+    int64_t changed_ns;
+    uint64_t size, inode;
+};
+
+struct tls_listener {
+    SSL_CTX *modern, *legacy;        /* NULL: no TLS; legacy only where it is allowed */
+};
+
+/* Of routes with the same client certificate. */
+struct tls_client {
+    struct span certificate, key;    /* paths, in the settings */
+    struct tls_pair pair;
+    SSL_CTX *strict, *loose;
+};
+
+struct tls_material {
+    atomic_uint holders;
+    struct settings *settings;       /* held */
+    BIO_METHOD *bio;                 /* see tls.c */
+    struct tls_pair *pairs;
+    size_t pair_count, default_count;
+    X509_STORE *authorities, *client_authorities;
+    struct tls_listener *listeners;
+    size_t listener_count;
+    struct tls_client *clients;      /* the first is without a certificate */
+    size_t client_count;
+    size_t *client_of_route;
+    struct tls_cache *cache;
+    struct tls_file *files;
+    size_t file_count;
+    int64_t made_ms;
+};
+
+/* ------------------------------------------------------------- tls.c ---- */
+
+/* How the engine reads and writes; the caller's. */
+BIO_METHOD *tls_bio_method(void);
+/* A new session of this conversation, to be kept; see SSL_CTX_sess_set_new_cb. */
+void tls_keep_session(struct tls *t, SSL_SESSION *session);
+
+/* ----------------------------------------------------- tls_context.c ---- */
+
+/* Is the pair fit for use? false: see tls_context_reason. */
+bool tls_context_takes(const struct tls_pair *p);
+/* Of pairs that were taken. */
+SSL_CTX *tls_context_server(struct tls_material *m, size_t listener,
+                            bool is_legacy);
+SSL_CTX *tls_context_client(struct tls_material *m,
+                            const struct tls_pair *pair, bool is_strict);
+/* The last error of OpenSSL in this thread as words. */
+const char *tls_context_reason(void);
+
+/* ------------------------------------------------------- tls_names.c ---- */
+
+/* Does the certificate serve for this name, when clients ask for it? CN counts where there
+ * are no DNS names. */
+bool tls_names_serve(X509 *x, struct span name);
+/* RFC 9525: DNS names in subjectAltName only, a wildcard only as the whole left-most label
+ * for exactly one label; an address against iPAddress. */
+bool tls_names_match(X509 *x, struct span name);
+/* The same for a verification. What can be no host's name is in no certificate. */
+void tls_names_expect(X509_VERIFY_PARAM *p, struct span name);
+/* May the name be asked for by SNI: a host name, no address? */
+bool tls_names_can_ask(struct span name);
+/* The first name in it: DNS name, mail address, or CN. Nothing where none is clean. */
+void tls_names_first(X509 *x, struct buffer *out);
+/* A few of its names, with commas, for a person. */
+void tls_names_list(X509 *x, struct buffer *out);
+/* "sha256:HEX" */
+void tls_names_digest(X509 *x, char out[TLS_DIGEST_TEXT + 1]);
+
+/* ------------------------------------------------------- tls_cache.c ---- */
+
+struct tls_cache *tls_cache_new(void);
+void tls_cache_free(struct tls_cache *c);
+/* Any thread. The newest session of a key; NULL: none. The caller's. */
+SSL_SESSION *tls_cache_find(struct tls_cache *c, struct span key);
+void tls_cache_put(struct tls_cache *c, struct span key, SSL_SESSION *s);
+void tls_cache_drop(struct tls_cache *c, struct span key);
+
+#endif
