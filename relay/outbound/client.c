@@ -1,16 +1,19 @@
 /*
  * client - our dialogue with a next hop, as an engine.
  *
- * What the host calls; what the peer's replies do is dialogue.c's. All memory
- * of a transaction is its arena, given back by client_next; a connection that
- * is free holds no buffer. RFC 5321, 1870, 2920, 6152, 6531.
+ * What the host calls; what the peer's replies do is said by dialogue.c's table.
+ * All memory of a transaction is its arena, given back by client_next; a
+ * connection that is free holds no buffer and no secret.
  */
 #include "relay/outbound/client.h"
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "relay/outbound/approach.h"
 #include "relay/outbound/dialogue.h"
+#include "relay/outbound/obstacle.h"
 #include "relay/outbound/outcome.h"
+#include "relay/outbound/mailing.h"
 
 #include <stdlib.h>
 
@@ -23,16 +26,35 @@ const struct client_timeouts client_timeouts_default = {
     .block = 180000,
     .dot = 600000,
     .quit = 5000,
+    .handshake = LIMIT_HANDSHAKE_S * 1000,
 };
+
+static struct span keep(char **at, struct span s)
+{
+    struct span kept = span_make(*at, s.len);
+
+    if (s.len)
+        memcpy(*at, s.at, s.len);
+    *at += s.len;
+    return kept;
+}
 
 struct client *client_new(const struct client_options *o, int64_t now_ms)
 {
-    struct client *c = memory_zero(1, sizeof *c + o->hostname.len + 1);
+    struct client *c =
+        memory_zero(1, sizeof *c + o->hostname.len + o->login.len +
+                           o->secret.len + o->host.len);
+    char *at = c->storage;
 
-    memcpy(c->hostname, o->hostname.at, o->hostname.len);
+    c->options = *o;
+    c->options.hostname = keep(&at, o->hostname);
+    c->options.login = keep(&at, o->login);
+    c->options.secret = keep(&at, o->secret);
+    c->options.host = keep(&at, o->host);
+    c->options.timeouts = NULL;
     c->timeouts = *o->timeouts;
     c->now_ms = now_ms;
-    c->state = AT_GREETING;
+    c->state = o->begins_secured ? AT_HANDSHAKE : AT_GREETING;
     dialogue_set_timer(c);
     return c;
 }
@@ -41,11 +63,18 @@ void client_free(struct client *c)
 {
     if (!c)
         return;
+    dialogue_forget_secret(c);
     answer_fini(&c->answer);
     buffer_fini(&c->output);
     arena_reset(&c->arena);
     arena_reset(&c->trouble_words);
     free(c);
+}
+
+/* Until the handshake is done everything in clear text is somebody else's. */
+static bool is_in_handshake(const struct client *c)
+{
+    return c->state == AT_HANDSHAKE || c->state == AT_SECURING;
 }
 
 void client_feed(struct client *c, struct span in, int64_t now_ms)
@@ -56,6 +85,10 @@ void client_feed(struct client *c, struct span in, int64_t now_ms)
     c->now_ms = now_ms;
     c->has_asked = false;
     while (in.len && c->state != AT_CLOSED) {
+        if (is_in_handshake(c)) {
+            dialogue_break(c, NONSENSE, SPAN("clear text where TLS begins"));
+            return;
+        }
         said = answer_read(&c->answer, &in, &r);
         if (said == ANSWER_MORE)
             return;
@@ -83,48 +116,39 @@ struct buffer *client_output(struct client *c)
 void client_sent(struct client *c, int64_t now_ms)
 {
     c->now_ms = now_ms;
-    if (c->state == AT_CONTENT || c->state == AT_DOT)
+    if (dialogue_wants(c) == CLIENT_SENDS || dialogue_is_past_end(c))
         dialogue_set_timer(c);
 }
 
-static bool has_control(struct span s)
+void client_secured(struct client *c, const struct tls_facts *facts,
+                    int64_t now_ms)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.at[i] < ' ' || s.at[i] == 0x7f)
-            return true;
-    return false;
+    ASSERT(is_in_handshake(c));
+    c->now_ms = now_ms;
+    approach_secured(c, facts);
 }
 
-/* What this peer cannot be asked; status of class 0: nothing stands against it.
- */
-static struct client_outcome find_obstacle(const struct client *c)
+void client_tls_failed(struct client *c, struct span why, bool is_trust,
+                       int64_t now_ms)
 {
-    const struct envelope *e = c->t.envelope;
+    ASSERT(is_in_handshake(c));
+    c->now_ms = now_ms;
+    approach_tls_failed(c, why, is_trust);
+}
 
-    if (has_control(e->sender))
-        return outcome_of_ours(DIAGNOSIS_FAILED, STATUS(5, 1, 7),
-                               SPAN("sender address has a control character"));
-    for (size_t i = 0; i < c->t.count; i++) {
-        if (has_control(c->t.recipients[i].address))
-            return outcome_of_ours(
-                DIAGNOSIS_FAILED, STATUS(5, 1, 3),
-                SPAN("recipient address has a control character"));
-    }
-    if (dialogue_needs_utf8(c) && !(c->can.has & CAN_SMTPUTF8))
-        return outcome_of_ours(
-            DIAGNOSIS_FAILED, STATUS(5, 6, 7),
-            SPAN("SMTPUTF8 is required, but was not offered by peer"));
-    if (c->can.size_bytes && e->size_bytes > c->can.size_bytes)
-        return outcome_of_ours(
-            DIAGNOSIS_FAILED, STATUS(5, 3, 4),
-            SPAN("message is larger than the size limit of peer"));
-    if ((e->has_8bit && !(c->can.has & CAN_8BITMIME)) ||
-        e->body == BODY_BINARYMIME)
-        return outcome_of_ours(
-            DIAGNOSIS_OTHER_HOST, STATUS(5, 6, 3),
-            SPAN("message needs 8BITMIME or BINARYMIME, but it was not "
-                 "offered by peer"));
-    return (struct client_outcome){ 0 };
+bool client_tls_was_the_trouble(const struct client *c)
+{
+    return c->was_tls && !c->options.begins_secured;
+}
+
+bool client_login_was_refused(const struct client *c)
+{
+    return c->was_login;
+}
+
+bool client_chunking_was_refused(const struct client *c)
+{
+    return c->was_chunking;
 }
 
 void client_start(struct client *c, const struct client_transaction *t,
@@ -137,54 +161,49 @@ void client_start(struct client *c, const struct client_transaction *t,
     c->now_ms = now_ms;
     c->t = *t;
     c->outcomes = arena_take(&c->arena, t->count * sizeof *c->outcomes);
-    c->at = c->accepted = 0;
     c->after = AT_FREE;
-    obstacle = find_obstacle(c);
-    if (dialogue_is_decided(&obstacle)) {
-        dialogue_decide_rest(c, &obstacle);
-        dialogue_move(c, AT_DONE);
+    obstacle_choose_way(c);
+    obstacle = obstacle_find(c);
+    if (!dialogue_is_decided(&obstacle)) {
+        mailing_begin(c);
         return;
     }
-    c->messages++;
-    dialogue_put_group(c);
-    dialogue_move(c, AT_MAIL);
+    dialogue_decide_rest(c, &obstacle);
+    dialogue_move(c, AT_DONE);
 }
 
-/* Nothing of what was not sent yet may follow, above all no dot. */
-static void give_up_content(struct client *c, struct span words,
-                            struct status status)
+enum client_form client_form(const struct client *c)
 {
-    struct client_outcome o = outcome_of_ours(DIAGNOSIS_LATER, status, words);
-
-    buffer_clear(&c->output);
-    dialogue_decide_rest(c, &o);
-    c->trouble = o;
-    c->after = AT_CLOSED;
-    dialogue_move(c, AT_DONE);
+    return c->form;
 }
 
 void client_content(struct client *c, struct span bytes, bool last,
                     int64_t now_ms)
 {
-    ASSERT(c->state == AT_CONTENT);
     c->now_ms = now_ms;
-    if (!stuffing_put(&c->stuffing, &c->output, bytes) ||
-        (last && !stuffing_end(&c->stuffing, &c->output))) {
-        give_up_content(c, SPAN("message content has a bare CR or LF"),
-                        STATUS(4, 6, 0));
-        return;
-    }
-    if (last)
-        dialogue_move(c, AT_DOT);
-    else
-        dialogue_set_timer(c);
+    if (dialogue_wants(c) == CLIENT_SENDS)
+        mailing_content(c, bytes, last);
 }
 
 void client_content_failed(struct client *c, int64_t now_ms)
 {
-    ASSERT(c->state == AT_CONTENT);
+    struct client_outcome o =
+        outcome_of_ours(DIAGNOSIS_LATER, STATUS(4, 3, 0),
+                        SPAN("message content cannot be read"));
+
+    client_content_refused(c, &o, now_ms);
+}
+
+void client_content_refused(struct client *c, const struct client_outcome *o,
+                            int64_t now_ms)
+{
+    struct client_outcome kept = *o;
+
     c->now_ms = now_ms;
-    give_up_content(c, SPAN("message content cannot be read"), STATUS(4, 3, 0));
+    if (dialogue_wants(c) != CLIENT_SENDS)
+        return;
+    kept.reply = arena_copy(&c->arena, o->reply);
+    mailing_give_up(c, &kept);
 }
 
 const struct client_outcome *client_outcomes(const struct client *c)
@@ -243,7 +262,7 @@ bool client_is_greeted(const struct client *c)
 
 bool client_is_past_dot(const struct client *c)
 {
-    return c->state == AT_DOT;
+    return dialogue_is_past_end(c);
 }
 
 const struct client_outcome *client_trouble(const struct client *c)
@@ -258,6 +277,35 @@ uint32_t client_recipients_most(const struct client *c)
     return most && most < LIMIT_TRANSACTION_RECIPIENTS
                ? most
                : LIMIT_TRANSACTION_RECIPIENTS;
+}
+
+static struct span domain_of(struct span address)
+{
+    return span_skip(address, span_find_last(address, '@'));
+}
+
+/* Has its domain been seen among the first n? */
+static bool is_known(const struct client_recipient *all, size_t n,
+                     struct span domain)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_is_nocase(domain_of(all[i].address), domain))
+            return true;
+    return false;
+}
+
+size_t client_recipients_fit(const struct client *c,
+                             const struct client_recipient *all, size_t count)
+{
+    size_t most = client_recipients_most(c), domains = 0, n;
+
+    for (n = 0; n < count && n < most; n++) {
+        if (!c->can.domains || is_known(all, n, domain_of(all[n].address)))
+            continue;
+        if (domains++ == c->can.domains)
+            break;
+    }
+    return n;
 }
 
 uint32_t client_messages(const struct client *c)

@@ -5,8 +5,10 @@
  * one transaction after the other. RFC 5321, 1870, 2920, 6152, 6531, 3207, 4954, 3030,
  * 3461, 2852, 6710, 9422, 2033 (LMTP).
  *
- *   CLIENT_STARTS_TLS  STARTTLS was answered 220: shake hands, then client_secured; what
- *                   the peer said before (EHLO's answer included) is forgotten
+ *   CLIENT_STARTS_TLS  STARTTLS was answered 220, or the connection begins so (smtps): shake
+ *                   hands, then client_secured or client_tls_failed; what the peer said
+ *                   before (EHLO's answer included) is forgotten, and nothing that it says
+ *                   in clear text now may be fed: it would be a break of the protocol
  *   CLIENT_READS    wants replies (or the connection to be closed by the peer)
  *   CLIENT_FREE     greeted and idle: client_start may be called
  *   CLIENT_SENDS    wants content: client_content with the next bytes
@@ -15,8 +17,12 @@
  *
  * Pipelined where offered: MAIL, RCPT..., DATA in one write (never the body before the
  * 354). When every recipient was refused and DATA got 354 all the same, a lone dot is
- * sent and its reply disregarded. Delivered means: all of the body was handed over
- * before that 250 was read.
+ * sent and its reply disregarded. Where CHUNKING is used the body goes as BDAT, each
+ * client_content a chunk. Delivered means: all of the body was handed over before that
+ * 250 was read. STARTTLS and AUTH stand alone; what is not allowed in clear text is not
+ * said in it.
+ *
+ * Times are milliseconds since the epoch (BY= is what is left until a point in time).
  */
 #ifndef WAYPOST_CLIENT_H
 #define WAYPOST_CLIENT_H
@@ -72,6 +78,7 @@ enum client_form { CLIENT_FORM_ORIGINAL, CLIENT_FORM_7BIT };
 
 struct client_timeouts {      /* ms; behaviour of RFC 5321 4.5.3.2 by default */
     int64_t greeting, helo, mail, rcpt, data, block, dot, quit;
+    int64_t handshake;        /* from CLIENT_STARTS_TLS to client_secured */
 };
 extern const struct client_timeouts client_timeouts_default;
 
@@ -83,12 +90,13 @@ struct client_options {
     const struct client_timeouts *timeouts;
     bool is_lmtp;             /* LHLO; a reply for each recipient after the content */
     enum client_tls tls;
-    bool begins_secured;      /* smtps: client_secured comes before any input is fed */
+    bool begins_secured;      /* smtps: CLIENT_STARTS_TLS first, then the greeting */
     bool chunking;            /* BDAT where offered */
     struct span login;        /* empty: no login. MUST log in else: 4.7.8 when it cannot */
     struct span secret;       /* password, or a bearer token */
     bool secret_is_token;
-    unsigned mechanisms;      /* of enum mechanism, that may be used */
+    unsigned mechanisms;      /* of enum mechanism, that may be used; 0: all that the
+                                 secret fits (EXTERNAL: where there is none) */
     bool login_without_tls;   /* the route says tls = none */
     struct span host;         /* the next hop's name, for OAUTHBEARER and gsasl */
     uint16_t port;
@@ -113,24 +121,35 @@ void client_secured(struct client *c, const struct tls_facts *facts,
 /* It failed: why in words; is_trust: because of the certificate (4.7.5). */
 void client_tls_failed(struct client *c, struct span why, bool is_trust,
                        int64_t now_ms);
-/* STARTTLS was not offered or was refused, where it would have been tried (the trouble then
- * is 4.7.4), or the handshake failed: worth another connection in clear where allowed. */
+/* STARTTLS was not offered though it is a must, or was not answered as it should be (the
+ * trouble then is 4.7.4), or the handshake failed: worth another connection in clear where
+ * that is allowed. Never of smtps. With CLIENT_TLS_IF_OFFERED a peer that refuses STARTTLS
+ * and is intact is talked to in clear on the same connection, and that is no trouble. */
 bool client_tls_was_the_trouble(const struct client *c);
-/* The peer refused our login, or offers no way that we have: the trouble is 4.7.8. */
+/* The peer refused our login for good, does not prove that it knows us (SCRAM), or offers
+ * no way that we have: the trouble is 4.7.8. */
 bool client_login_was_refused(const struct client *c);
+/* It offers CHUNKING, but BDAT was 500, 502 or 503: the outcomes are AGAIN_NOW, and another
+ * connection to this host wants options.chunking = false. */
+bool client_chunking_was_refused(const struct client *c);
 
 /* Only when CLIENT_FREE. Borrowed until client_next. What the peer cannot take (SIZE,
- * SMTPUTF8, 8BITMIME) is CLIENT_DONE without a byte sent. */
+ * SMTPUTF8, 8BITMIME, DELIVERBY mode R) is CLIENT_DONE without a byte sent. */
 void client_start(struct client *c, const struct client_transaction *t,
                   int64_t now_ms);
-/* When CLIENT_SENDS: what client_content is to be given. */
+/* From client_start on: what client_content is to be given. */
 enum client_form client_form(const struct client *c);
-/* The next content bytes, as a BDAT chunk or dot-stuffed into the output (CRLF added where the last is
- * missing); last: the final dot is put behind them, in the same output. */
+/* The next content bytes, as a BDAT chunk or dot-stuffed into the output (CRLF added where
+ * the last is missing); last: the final dot is put behind them, in the same output. Where the
+ * client wants none any more (a chunk was refused meanwhile) they are disregarded. */
 void client_content(struct client *c, struct span bytes, bool last,
                     int64_t now_ms);
-/* The content cannot be read: the connection must be dropped before its end. */
+/* The content cannot be read: the connection is dropped before its end (BDAT: RSET). */
 void client_content_failed(struct client *c, int64_t now_ms);
+/* The same, for a reason that every recipient gets (it cannot be converted, say); the words
+ * are copied. */
+void client_content_refused(struct client *c, const struct client_outcome *o,
+                            int64_t now_ms);
 /* Outcomes, one for each recipient. */
 const struct client_outcome *client_outcomes(const struct client *c);
 /* After the outcomes were read: sends RSET where one is needed. FREE, READS or CLOSES. */
@@ -144,15 +163,19 @@ void client_lost(struct client *c, struct span reason, int64_t now_ms);
 int64_t client_deadline_ms(const struct client *c);
 void client_timeout(struct client *c, int64_t now_ms);
 
-/* Has it been greeted (EHLO or HELO answered 2xx)? Until then trouble is the
- * destination's: see client_trouble. */
+/* Has it once been free (EHLO or HELO answered 2xx, secured and logged in as the options
+ * demand)? Until then trouble is the destination's: see client_trouble. */
 bool client_is_greeted(const struct client *c);
-/* Past the final dot, waiting for its reply: must not be cut when going down. */
+/* Past the final dot or BDAT LAST, waiting for its reply: must not be cut when going down. */
 bool client_is_past_dot(const struct client *c);
 /* Why it wants to close before it was greeted (as an outcome), or why it closed. A status
  * of class 0: there was no trouble. Valid as long as the client. */
 const struct client_outcome *client_trouble(const struct client *c);
 uint32_t client_recipients_most(const struct client *c);
+/* How many of these, from the first, may be in one transaction: also the peer's limit of
+ * distinct domains is obeyed (RFC 9422 RCPTDOMAINMAX). At least one. */
+size_t client_recipients_fit(const struct client *c,
+                             const struct client_recipient *all, size_t count);
 uint32_t client_messages(const struct client *c);
 
 #endif

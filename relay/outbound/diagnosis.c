@@ -4,8 +4,8 @@
  * One row for each stage. Before MAIL every no is the session's: nothing was
  * said about a message, so another host is asked, and a permanent greeting is
  * no bounce (RFC 5321 3.1). From MAIL on 4xx and 5xx mean what they say. After
- * the final dot only a reply settles it; anything else leaves us in doubt (RFC
- * 1047).
+ * the final dot or BDAT LAST only a reply settles it; anything else leaves us in
+ * doubt (RFC 1047).
  *
  * Owns nothing. RFC 5321 4.2.1, 4.5.3.1.10, RFC 3463.
  */
@@ -47,6 +47,19 @@ static const struct stage_row {
         "(in reply to RSET command)", "sending RSET" },
     [STAGE_QUIT] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
         "(in reply to QUIT command)", "sending QUIT command" },
+    [STAGE_STARTTLS] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
+        "(in reply to STARTTLS command)", "sending STARTTLS" },
+    [STAGE_TLS] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
+        "(while performing the TLS handshake)", "performing the TLS handshake" },
+    [STAGE_AUTH] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
+        "(in reply to AUTH command)", "logging in" },
+    [STAGE_XFORWARD] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
+        "(in reply to XFORWARD command)", "sending XFORWARD" },
+    [STAGE_CHUNK] = { LATER, LATER, FAILED, LATER, LATER,
+        "(in reply to BDAT command)", "sending message body" },
+    [STAGE_LAST] = { DELIVERED, LATER, FAILED, LATER, IN_DOUBT,
+        "(in reply to BDAT LAST command)",
+        "sending BDAT LAST -- message may be sent more than once" },
     [STAGE_IDLE] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
         "(while idle)", "idle" },
     /* clang-format on */

@@ -6,20 +6,24 @@
  * leads anywhere that is not in them; a reply that answers nothing is the end
  * of the session.
  *
- * What may be trusted: in DONE every recipient is decided; in CONTENT at least
- * one was accepted, and nothing of the body has been sent before its 354; only
- * in DOT does a 2xx mean delivered. RFC 5321 4.1.4, 4.2, 4.3.2, 4.5.3.2, RFC
+ * What may be trusted: from FREE on the connection is secured and logged in as far
+ * as the options demand; in DONE every recipient is decided; in CONTENT and CHUNKS
+ * at least one was accepted, and nothing of the body has been sent before; only in
+ * DOT and LAST does a 2xx mean delivered. RFC 5321 4.1.4, 4.2, 4.3.2, 4.5.3.2, RFC
  * 2920 3.1, RFC 1047.
  */
 #include "relay/outbound/dialogue.h"
 
 #include "policy/vocabulary/error.h"
-#include "policy/vocabulary/utf8.h"
+#include "relay/outbound/approach.h"
 #include "relay/outbound/outcome.h"
+#include "relay/outbound/mailing.h"
 
 #define TO(state)     (1u << AT_##state)
 #define TIMER(member) offsetof(struct client_timeouts, member)
 #define NO_TIMER      SIZE_MAX
+/* Where an answer to EHLO, STARTTLS or AUTH may lead. */
+#define ONWARD (TO(STARTTLS) | TO(AUTH) | TO(FREE) | TO(CLOSED))
 
 static const struct state_row {
     enum client_wants wants;
@@ -28,25 +32,43 @@ static const struct state_row {
     unsigned next;
 } states[CLIENT_STATES] = {
     /* clang-format off */
+    [AT_HANDSHAKE] = { CLIENT_STARTS_TLS, STAGE_TLS, TIMER(handshake),
+                      TO(GREETING) | TO(CLOSED) },
     [AT_GREETING] = { CLIENT_READS,  STAGE_GREETING, TIMER(greeting),
                       TO(EHLO) | TO(CLOSED) },
     [AT_EHLO]     = { CLIENT_READS,  STAGE_HELO,     TIMER(helo),
-                      TO(FREE) | TO(HELO) | TO(CLOSED) },
+                      ONWARD | TO(HELO) },
     [AT_HELO]     = { CLIENT_READS,  STAGE_HELO,     TIMER(helo),
                       TO(FREE) | TO(CLOSED) },
+    [AT_STARTTLS] = { CLIENT_READS,  STAGE_STARTTLS, TIMER(helo),
+                      ONWARD | TO(SECURING) },
+    [AT_SECURING] = { CLIENT_STARTS_TLS, STAGE_TLS,  TIMER(handshake),
+                      TO(EHLO) | TO(CLOSED) },
+    [AT_AUTH]     = { CLIENT_READS,  STAGE_AUTH,     TIMER(helo),
+                      TO(AUTH) | TO(FREE) | TO(CLOSED) },
     [AT_FREE]     = { CLIENT_FREE,   STAGE_IDLE,     NO_TIMER,
-                      TO(MAIL) | TO(DONE) | TO(QUIT) | TO(CLOSED) },
+                      TO(XFORWARD) | TO(MAIL) | TO(DONE) | TO(QUIT) | TO(CLOSED) },
+    [AT_XFORWARD] = { CLIENT_READS,  STAGE_XFORWARD, TIMER(mail),
+                      TO(XFORWARD) | TO(MAIL) | TO(DONE) },
     [AT_MAIL]     = { CLIENT_READS,  STAGE_MAIL,     TIMER(mail),
                       TO(RCPT) | TO(DONE) },
     [AT_RCPT]     = { CLIENT_READS,  STAGE_RCPT,     TIMER(rcpt),
-                      TO(RCPT) | TO(DATA) | TO(DONE) },
+                      TO(RCPT) | TO(DATA) | TO(CHUNKS) | TO(DONE) },
     [AT_DATA]     = { CLIENT_READS,  STAGE_DATA,     TIMER(data),
                       TO(CONTENT) | TO(VOID_DOT) | TO(DONE) },
     [AT_CONTENT]  = { CLIENT_SENDS,  STAGE_CONTENT,  TIMER(block),
                       TO(DOT) | TO(DONE) },
     [AT_DOT]      = { CLIENT_READS,  STAGE_DOT,      TIMER(dot),
-                      TO(DONE) },
+                      TO(DOT) | TO(DONE) },
     [AT_VOID_DOT] = { CLIENT_READS,  STAGE_DOT,      TIMER(dot),
+                      TO(DONE) },
+    [AT_CHUNKS]   = { CLIENT_SENDS,  STAGE_CHUNK,    TIMER(block),
+                      TO(CHUNK) | TO(LAST) | TO(VOID_CHUNKS) | TO(DONE) },
+    [AT_CHUNK]    = { CLIENT_READS,  STAGE_CHUNK,    TIMER(block),
+                      TO(CHUNKS) | TO(DONE) },
+    [AT_LAST]     = { CLIENT_READS,  STAGE_LAST,     TIMER(dot),
+                      TO(LAST) | TO(VOID_CHUNKS) | TO(DONE) },
+    [AT_VOID_CHUNKS] = { CLIENT_READS, STAGE_CHUNK,  TIMER(block),
                       TO(DONE) },
     [AT_DONE]     = { CLIENT_DONE,   STAGE_IDLE,     NO_TIMER,
                       TO(DONE) | TO(FREE) | TO(RESET) | TO(QUIT) | TO(CLOSED) },
@@ -77,6 +99,7 @@ void dialogue_move(struct client *c, enum client_state to)
     dialogue_set_timer(c);
     if (to != AT_FREE && to != AT_CLOSED)
         return;
+    dialogue_forget_secret(c);
     answer_fini(&c->answer);
     if (c->output.len == 0)
         buffer_fini(&c->output);
@@ -85,6 +108,11 @@ void dialogue_move(struct client *c, enum client_state to)
 enum client_wants dialogue_wants(const struct client *c)
 {
     return states[c->state].wants;
+}
+
+bool dialogue_is_past_end(const struct client *c)
+{
+    return c->state == AT_DOT || c->state == AT_LAST;
 }
 
 void dialogue_put(struct client *c, const char *verb, struct span word,
@@ -96,63 +124,6 @@ void dialogue_put(struct client *c, const char *verb, struct span word,
     c->has_asked = true;
 }
 
-static bool can(const struct client *c, enum capability what)
-{
-    return (c->can.has & what) != 0;
-}
-
-bool dialogue_needs_utf8(const struct client *c)
-{
-    bool needs =
-        c->t.envelope->smtputf8 || utf8_has_high(c->t.envelope->sender);
-
-    for (size_t i = 0; i < c->t.count; i++)
-        needs |= utf8_has_high(c->t.recipients[i].address);
-    return needs;
-}
-
-static void put_mail(struct client *c)
-{
-    const struct envelope *e = c->t.envelope;
-
-    dialogue_put(c, "MAIL FROM:<", e->sender, ">");
-    if (can(c, CAN_SIZE))
-        buffer_printf(&c->output, " SIZE=%llu",
-                      (unsigned long long)e->size_bytes);
-    if (can(c, CAN_8BITMIME) && (e->body != BODY_7BIT || e->has_8bit))
-        buffer_put_string(&c->output, " BODY=8BITMIME");
-    if (dialogue_needs_utf8(c))
-        buffer_put_string(&c->output, " SMTPUTF8");
-    buffer_put_string(&c->output, "\r\n");
-}
-
-static void put_rcpt(struct client *c, size_t i)
-{
-    dialogue_put(c, "RCPT TO:<", c->t.recipients[i].address, ">\r\n");
-}
-
-static void put_data(struct client *c)
-{
-    dialogue_put(c, "DATA", SPAN(""), "\r\n");
-}
-
-void dialogue_put_group(struct client *c)
-{
-    put_mail(c);
-    if (!can(c, CAN_PIPELINING))
-        return;
-    for (size_t i = 0; i < c->t.count; i++)
-        put_rcpt(c, i);
-    put_data(c);
-}
-
-/* What happened, as a step is told it. */
-struct event {
-    enum client_event kind;
-    struct reply reply; /* SAID_... */
-    struct span words;  /* NONSENSE: what was there; LOST: why */
-};
-
 void dialogue_decide_rest(struct client *c, const struct client_outcome *o)
 {
     for (size_t i = 0; i < c->t.count; i++)
@@ -160,24 +131,47 @@ void dialogue_decide_rest(struct client *c, const struct client_outcome *o)
             c->outcomes[i] = *o;
 }
 
-static struct client_outcome outcome_of(struct client *c, struct arena *a,
-                                        const struct event *e)
+void dialogue_forget_secret(struct client *c)
 {
-    enum client_stage stage = states[c->state].stage;
-    /* the dot is still with us: the peer cannot have taken the message */
-    bool is_unsent = c->state == AT_DOT && c->output.len;
+    login_free(c->login);
+    c->login = NULL;
+    if (c->options.secret.len)
+        explicit_bzero((char *)c->options.secret.at, c->options.secret.len);
+    c->options.secret.len = 0;
+}
+
+/* Of an event that is no reply, or of one that answers the last chunk while
+ * others are unanswered. */
+static enum client_stage stage_of(const struct client *c, const struct event *e)
+{
+    bool is_reply = e->kind <= SAID_421;
+    /* the end is still with us: the peer cannot have taken the message */
+    bool is_unsent = dialogue_is_past_end(c) && c->output.len;
+
+    if (is_unsent && !is_reply && e->kind != NONSENSE)
+        return STAGE_CONTENT;
+    if (c->state == AT_LAST && is_reply && c->chunks_open)
+        return STAGE_CHUNK;
+    if (e->kind == LOST && e->words.len &&
+        (c->state == AT_GREETING || c->state == AT_HANDSHAKE))
+        return STAGE_CONNECT;
+    return states[c->state].stage;
+}
+
+struct client_outcome dialogue_outcome(struct client *c, struct arena *a,
+                                       const struct event *e)
+{
+    enum client_stage stage = stage_of(c, e);
 
     switch (e->kind) {
     case NONSENSE:
         return outcome_of_nonsense(a, stage, e->words);
     case LOST:
-        if (c->state == AT_GREETING && e->words.len)
-            stage = STAGE_CONNECT;
-        return outcome_of_loss(a, is_unsent ? STAGE_CONTENT : stage, e->words);
+        return outcome_of_loss(a, stage, e->words);
     case TIMEOUT:
-        return outcome_of_timeout(a, is_unsent ? STAGE_CONTENT : stage);
+        return outcome_of_timeout(a, stage);
     case SAID_2XX:
-        if (c->state != AT_DOT)
+        if (!dialogue_is_past_end(c) || stage == STAGE_CHUNK)
             return outcome_of_misplaced(a, stage, &e->reply);
         break;
     case SAID_3XX:
@@ -194,14 +188,10 @@ static struct client_outcome outcome_of(struct client *c, struct arena *a,
 static void note_trouble(struct client *c, const struct event *e)
 {
     if (!dialogue_is_decided(&c->trouble))
-        c->trouble = outcome_of(c, &c->trouble_words, e);
+        c->trouble = dialogue_outcome(c, &c->trouble_words, e);
 }
 
-typedef void step_fn(struct client *c, const struct event *e);
-
-/* Outside a transaction: the session ends, politely where the peer still
- * listens. */
-static void end_session(struct client *c, const struct event *e)
+void dialogue_end_session(struct client *c, const struct event *e)
 {
     note_trouble(c, e);
     if (e->kind == SAID_4XX || e->kind == SAID_5XX)
@@ -210,16 +200,15 @@ static void end_session(struct client *c, const struct event *e)
 }
 
 /*
- * Inside one, the session ends too. A connection kept from an earlier message
- * that breaks before MAIL was answered was only old: the message was not
- * refused.
+ * A connection kept from an earlier message that breaks before MAIL was answered
+ * was only old: the message was not refused.
  */
-static void end_transaction(struct client *c, const struct event *e)
+void dialogue_end_transaction(struct client *c, const struct event *e)
 {
-    struct client_outcome o = outcome_of(c, &c->arena, e);
+    struct client_outcome o = dialogue_outcome(c, &c->arena, e);
 
     note_trouble(c, e);
-    if (c->state == AT_MAIL && c->messages > 1 &&
+    if ((c->state == AT_MAIL || c->state == AT_XFORWARD) && c->messages > 1 &&
         (e->kind == LOST || e->kind == SAID_421))
         o.diagnosis = DIAGNOSIS_AGAIN_NOW;
     dialogue_decide_rest(c, &o);
@@ -239,158 +228,65 @@ static void hang_up(struct client *c, const struct event *e)
     dialogue_move(c, AT_CLOSED);
 }
 
-/* RFC 5321 4.2: a greeting is 220 and names the host. */
-static void take_greeting(struct client *c, const struct event *e)
-{
-    if (e->reply.code != 220 || e->reply.text.len == 0) {
-        end_session(c, e);
-        return;
-    }
-    dialogue_put(c, "EHLO ", span_of(c->hostname), "\r\n");
-    dialogue_move(c, AT_EHLO);
-}
-
-static void take_ehlo(struct client *c, const struct event *e)
-{
-    capabilities_read(&c->can, e->reply.text);
-    c->was_greeted = true;
-    dialogue_move(c, AT_FREE);
-}
-
-static void say_helo(struct client *c, const struct event *e)
-{
-    (void)e;
-    dialogue_put(c, "HELO ", span_of(c->hostname), "\r\n");
-    dialogue_move(c, AT_HELO);
-}
-
-static void take_helo(struct client *c, const struct event *e)
-{
-    (void)e;
-    c->was_greeted = true;
-    dialogue_move(c, AT_FREE);
-}
-
-/* MAIL or a RCPT was answered. In a pipelined group the next reply is on its
- * way; else the next command is due, and DATA only where someone was taken. */
-static void go_on(struct client *c)
-{
-    bool pipelined = can(c, CAN_PIPELINING);
-
-    if (c->at < c->t.count) {
-        if (!pipelined)
-            put_rcpt(c, c->at);
-        dialogue_move(c, AT_RCPT);
-    } else if (c->accepted || pipelined) {
-        if (!pipelined)
-            put_data(c);
-        dialogue_move(c, AT_DATA);
-    } else {
-        dialogue_move(c, AT_DONE);
-    }
-}
-
-static void take_mail(struct client *c, const struct event *e)
-{
-    (void)e;
-    c->after = AT_RESET;
-    go_on(c);
-}
-
-static void refuse_mail(struct client *c, const struct event *e)
-{
-    struct client_outcome o = outcome_of(c, &c->arena, e);
-
-    dialogue_decide_rest(c, &o);
-    if (can(c, CAN_PIPELINING))
-        go_on(c);
-    else
-        dialogue_move(c, AT_DONE);
-}
-
-static void take_rcpt(struct client *c, const struct event *e)
-{
-    (void)e;
-    if (!dialogue_is_decided(&c->outcomes[c->at]))
-        c->accepted++;
-    c->at++;
-    go_on(c);
-}
-
-static void refuse_rcpt(struct client *c, const struct event *e)
-{
-    struct client_outcome *o = &c->outcomes[c->at++];
-
-    if (!dialogue_is_decided(o))
-        *o = outcome_of(c, &c->arena, e);
-    go_on(c);
-}
-
-static void take_data(struct client *c, const struct event *e)
-{
-    if (e->reply.code != 354) {
-        end_transaction(c, e);
-    } else if (c->accepted) {
-        c->stuffing = (struct stuffing){ 0 };
-        dialogue_move(c, AT_CONTENT);
-    } else {
-        dialogue_put(c, ".", SPAN(""), "\r\n");
-        dialogue_move(c, AT_VOID_DOT);
-    }
-}
-
-/* DATA or the final dot was answered: that settles who was accepted. */
-static void settle(struct client *c, const struct event *e)
-{
-    struct client_outcome o = outcome_of(c, &c->arena, e);
-
-    dialogue_decide_rest(c, &o);
-    if (c->state == AT_DOT)
-        c->after = AT_FREE;
-    dialogue_move(c, AT_DONE);
-}
-
-static void take_void_dot(struct client *c, const struct event *e)
-{
-    (void)e;
-    c->after = AT_FREE;
-    dialogue_move(c, AT_DONE);
-}
-
 static void take_reset(struct client *c, const struct event *e)
 {
     (void)e;
     dialogue_move(c, AT_FREE);
 }
 
+#define END_SESSION dialogue_end_session
+#define END_TRANS   dialogue_end_transaction
+#define REFUSE_TLS  approach_refuse_tls
+#define BREAK_TLS   approach_break_tls
+#define BREAK_LOGIN approach_break_login
+
 static step_fn *const steps[CLIENT_STATES][CLIENT_EVENTS] = {
     /* clang-format off */
     /*                2xx              3xx              4xx              5xx
                       421              nonsense         lost             timed out */
-    [AT_GREETING] = { take_greeting,   end_session,     end_session,     end_session,
-                      end_session,     end_session,     end_session,     end_session },
-    [AT_EHLO]     = { take_ehlo,       end_session,     end_session,     say_helo,
-                      end_session,     end_session,     end_session,     end_session },
-    [AT_HELO]     = { take_helo,       end_session,     end_session,     end_session,
-                      end_session,     end_session,     end_session,     end_session },
-    [AT_FREE]     = { end_session,     end_session,     end_session,     end_session,
-                      end_session,     end_session,     end_session,     ignore },
-    [AT_MAIL]     = { take_mail,       end_transaction, refuse_mail,     refuse_mail,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_RCPT]     = { take_rcpt,       end_transaction, refuse_rcpt,     refuse_rcpt,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_DATA]     = { end_transaction, take_data,       settle,          settle,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_CONTENT]  = { end_transaction, end_transaction, end_transaction, end_transaction,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_DOT]      = { settle,          end_transaction, settle,          settle,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_VOID_DOT] = { take_void_dot,   end_transaction, take_void_dot,   take_void_dot,
-                      end_transaction, end_transaction, end_transaction, end_transaction },
-    [AT_DONE]     = { end_transaction, end_transaction, end_transaction, end_transaction,
-                      end_transaction, end_transaction, end_transaction, ignore },
-    [AT_RESET]    = { take_reset,      end_session,     end_session,     end_session,
-                      end_session,     end_session,     end_session,     end_session },
+    [AT_HANDSHAKE] = { END_SESSION,    END_SESSION,     END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     BREAK_TLS },
+    [AT_GREETING] = { approach_greeted, END_SESSION,    END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
+    [AT_EHLO]     = { approach_ehlo,   END_SESSION,     END_SESSION,     approach_say_helo,
+                      END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
+    [AT_HELO]     = { approach_helo,   END_SESSION,     END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
+    [AT_STARTTLS] = { approach_secure, BREAK_TLS,       REFUSE_TLS,      REFUSE_TLS,
+                      BREAK_TLS,       BREAK_TLS,       BREAK_TLS,       BREAK_TLS },
+    [AT_SECURING] = { BREAK_TLS,       BREAK_TLS,       BREAK_TLS,       BREAK_TLS,
+                      BREAK_TLS,       BREAK_TLS,       BREAK_TLS,       BREAK_TLS },
+    [AT_AUTH]     = { approach_logged_in, approach_challenge, approach_refuse_login,
+                      approach_refuse_login,
+                      BREAK_LOGIN,     BREAK_LOGIN,     BREAK_LOGIN,     BREAK_LOGIN },
+    [AT_FREE]     = { END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     ignore },
+    [AT_XFORWARD] = { mailing_forwarded, END_TRANS,    mailing_forwarded, mailing_forwarded,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_MAIL]     = { mailing_mail,   END_TRANS,       mailing_no_mail, mailing_no_mail,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_RCPT]     = { mailing_rcpt,   END_TRANS,       mailing_no_rcpt, mailing_no_rcpt,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_DATA]     = { END_TRANS,       mailing_data,   mailing_settle, mailing_settle,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_CONTENT]  = { END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_DOT]      = { mailing_settle, END_TRANS,       mailing_settle, mailing_settle,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_VOID_DOT] = { mailing_void_dot, END_TRANS,     mailing_void_dot, mailing_void_dot,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_CHUNKS]   = { mailing_chunk,  END_TRANS,       mailing_no_chunk, mailing_no_chunk,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_CHUNK]    = { mailing_chunk,  END_TRANS,       mailing_no_chunk, mailing_no_chunk,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_LAST]     = { mailing_last,   END_TRANS,       mailing_last,   mailing_last,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_VOID_CHUNKS] = { mailing_void_chunk, END_TRANS, mailing_void_chunk, mailing_void_chunk,
+                      END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS },
+    [AT_DONE]     = { END_TRANS,       END_TRANS,       END_TRANS,       END_TRANS,
+                      END_TRANS,       END_TRANS,       END_TRANS,       ignore },
+    [AT_RESET]    = { take_reset,      END_SESSION,     END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
     [AT_QUIT]     = { hang_up,         hang_up,         hang_up,         hang_up,
                       hang_up,         hang_up,         hang_up,         hang_up },
     [AT_CLOSED]   = { ignore,          ignore,          ignore,          ignore,

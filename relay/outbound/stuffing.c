@@ -1,5 +1,5 @@
 /*
- * stuffing - content made fit for DATA.
+ * stuffing - content made fit for DATA or BDAT.
  *
  * Lines are found with memchr and copied in runs: a run ends only where a dot
  * must be put in, so the common message is one copy.
@@ -25,7 +25,8 @@ static bool end_in_line(struct stuffing *s, struct span tail)
     return true;
 }
 
-bool stuffing_put(struct stuffing *s, struct buffer *out, struct span in)
+/* Line by line; out NULL: looked at only. */
+static bool walk(struct stuffing *s, struct buffer *out, struct span in)
 {
     struct span run = in; /* not copied yet */
 
@@ -38,7 +39,7 @@ bool stuffing_put(struct stuffing *s, struct buffer *out, struct span in)
     while (in.len) {
         const char *lf;
 
-        if (s->at == STUFFING_LINE_START && in.at[0] == '.') {
+        if (out && s->at == STUFFING_LINE_START && in.at[0] == '.') {
             buffer_put(out, span_first(run, (size_t)(in.at - run.at)));
             buffer_put_byte(out, '.');
             run = in;
@@ -54,8 +55,19 @@ bool stuffing_put(struct stuffing *s, struct buffer *out, struct span in)
         s->at = STUFFING_LINE_START;
         in = span_skip(in, (size_t)(lf - in.at) + 1);
     }
-    buffer_put(out, run);
+    if (out)
+        buffer_put(out, run);
     return true;
+}
+
+bool stuffing_put(struct stuffing *s, struct buffer *out, struct span in)
+{
+    return walk(s, out, in);
+}
+
+bool stuffing_check(struct stuffing *s, struct span in)
+{
+    return walk(s, NULL, in);
 }
 
 bool stuffing_end(struct stuffing *s, struct buffer *out)
