@@ -24,6 +24,14 @@ static enum answer ask(const struct condition *c, struct question *q)
         return patterns_match(&c->patterns, &q->recipient);
     case FACT_HELO:
         return patterns_match(&c->patterns, &q->helo);
+    case FACT_LOGIN:
+        return names_have(&c->names, q->facts->login);
+    case FACT_CERTIFICATE:
+        /* apart: a name in a certificate may look like a fingerprint */
+        return names_have(&c->fingerprints, q->facts->certificate) ||
+               names_have(&c->names, q->facts->certificate_name);
+    case FACT_TLS:
+        return q->facts->tls;
     }
     return ANSWER_UNKNOWN;
 }
@@ -37,9 +45,11 @@ enum answer condition_holds(const struct condition *c, struct question *q)
     return answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
 }
 
-bool condition_names_clients(const struct condition *c)
+bool condition_names_somebody(const struct condition *c)
 {
-    return c->fact == FACT_CLIENT && !c->is_negated;
+    return !c->is_negated &&
+           (c->fact == FACT_CLIENT || c->fact == FACT_LOGIN ||
+            c->fact == FACT_CERTIFICATE);
 }
 
 bool condition_names_domains(const struct condition *c)

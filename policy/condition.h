@@ -2,23 +2,34 @@
  * condition - one line of a rule: a key and its values.
  *
  * Holds when the fact it asks about matches one of the values, or with `not-` in
- * front of the key, none of them.
+ * front of the key, none of them. So `login` never holds for a client that is
+ * not logged in, and `not-login = {"*"}` holds for nobody else; `certificate`
+ * likewise.
  */
 #ifndef WAYPOST_CONDITION_H
 #define WAYPOST_CONDITION_H
 
 #include "policy/judge.h"
+#include "policy/names.h"
 #include "policy/networks.h"
 #include "policy/pattern.h"
 
-enum condition_fact { FACT_CLIENT, FACT_FROM, FACT_TO, FACT_HELO };
+enum condition_fact {
+    FACT_CLIENT, FACT_FROM, FACT_TO, FACT_HELO,
+    FACT_LOGIN,
+    FACT_CERTIFICATE,
+    FACT_TLS,
+};
 
 struct condition {
     enum condition_fact fact;
     bool is_negated;
     uint64_t identity;        /* the same for the same key and values */
     struct networks networks; /* of FACT_CLIENT */
-    struct patterns patterns; /* of the others */
+    struct patterns patterns; /* of FACT_FROM, FACT_TO, FACT_HELO */
+    struct names names;       /* of FACT_LOGIN; of FACT_CERTIFICATE those in it,
+                                 of certificates that verified */
+    struct names fingerprints; /* of FACT_CERTIFICATE */
 };
 
 /* Facts with what was derived from them; one for each judgement. */
@@ -31,9 +42,9 @@ void question_init(struct question *q, const struct facts *facts);
 
 enum answer condition_holds(const struct condition *c, struct question *q);
 
-/* A `client` that is not negated, or a `to` that is not and names nothing but
- * domains (and addresses in them): what may grant. */
-bool condition_names_clients(const struct condition *c);
+/* A `client`, `login` or `certificate` that is not negated, or a `to` that is
+ * not and names nothing but domains (and addresses in them): what may grant. */
+bool condition_names_somebody(const struct condition *c);
 bool condition_names_domains(const struct condition *c);
 
 #endif

@@ -45,7 +45,7 @@ static enum answer rule_holds(const struct rule *r, struct question *q)
 static bool grants_by_domain_alone(const struct rule *r)
 {
     for (size_t i = 0; i < r->condition_count; i++)
-        if (condition_names_clients(&r->conditions[i]))
+        if (condition_names_somebody(&r->conditions[i]))
             return false;
     return true;
 }

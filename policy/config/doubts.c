@@ -6,6 +6,7 @@
 #include "policy/config/doubts.h"
 
 #include "policy/condition.h"
+#include "policy/config/accounts.h"
 #include "policy/route.h"
 
 /* Rules compared with each other; of more only neighbours would be found. */
@@ -100,10 +101,10 @@ static void doubt_own_by_mx(struct reading *r, const struct rule *rule,
                 faults_place(&r->faults, route->place), more);
 }
 
-static bool has_client(const struct rule *rule)
+static bool names_somebody(const struct rule *rule)
 {
     for (size_t i = 0; i < rule->condition_count; i++)
-        if (condition_names_clients(&rule->conditions[i]))
+        if (condition_names_somebody(&rule->conditions[i]))
             return true;
     return false;
 }
@@ -115,7 +116,7 @@ static void doubt_own_domains(struct reading *r)
     for (size_t i = 0; i < s->rule_count; i++) {
         const struct rule *rule = &s->rules[i];
 
-        if (rule->action != ACTION_RELAY || has_client(rule))
+        if (rule->action != ACTION_RELAY || names_somebody(rule))
             continue;
         for (size_t c = 0; c < rule->condition_count; c++)
             if (condition_names_domains(&rule->conditions[c]))
@@ -173,7 +174,7 @@ static bool covers(const struct rule *first, const struct rule *later)
     if (first->action == ACTION_HOLD)
         return false;
     /* what is granted by domain alone leaves routed local parts to others */
-    if (first->action == ACTION_RELAY && !has_client(first) &&
+    if (first->action == ACTION_RELAY && !names_somebody(first) &&
         later->action != ACTION_RELAY)
         return false;
     for (size_t i = 0; i < first->condition_count; i++)
@@ -201,6 +202,69 @@ static void doubt_unreachable(struct reading *r)
     }
 }
 
+/* --- conditions that no listener lets become true ----------------------------
+ */
+
+/* What a fact needs of at least one listener. */
+struct chance {
+    bool login, certificate, tls;
+};
+
+static struct chance chances_of(const struct settings *s)
+{
+    struct chance c = { 0 };
+
+    for (size_t i = 0; i < s->listener_count; i++) {
+        const struct listener_settings *l = &s->listeners[i];
+
+        /* XCLIENT may say who is logged in */
+        c.login = c.login || l->auth != LISTENER_AUTH_NONE ||
+                  l->xclient.v4_count || l->xclient.v6_count;
+        c.certificate =
+            c.certificate || l->client_certificate != CERTIFICATE_NONE;
+        c.tls = c.tls || l->tls != LISTENER_TLS_NONE;
+    }
+    return c;
+}
+
+/* Why it can never hold; NULL: it can. */
+static const char *why_never(const struct settings *s,
+                             const struct condition *c, struct chance chance)
+{
+    if (c->is_negated)
+        return NULL;
+    if (c->fact == FACT_LOGIN && !chance.login)
+        return "login: all listeners have auth = none";
+    if (c->fact == FACT_TLS && !chance.tls)
+        return "tls: all listeners have tls = none";
+    if (c->fact != FACT_CERTIFICATE)
+        return NULL;
+    if (!chance.certificate)
+        return "certificate: all listeners have client-certificate = none";
+    if (c->fingerprints.exact_count == 0 && s->tls.client_authorities.len == 0)
+        return "certificate: names need tls { client-authorities = FILE }";
+    return NULL;
+}
+
+static void doubt_never_holds(struct reading *r)
+{
+    const struct settings *s = r->settings;
+    struct chance chance = chances_of(s);
+
+    for (size_t i = 0; i < s->rule_count && s->listener_count; i++) {
+        const struct rule *rule = &s->rules[i];
+
+        for (size_t c = 0; c < rule->condition_count; c++) {
+            const char *why = why_never(s, &rule->conditions[c], chance);
+
+            if (why)
+                faults_warn(&r->faults, rule->place,
+                            "rule %s can never hold for its %s",
+                            quote(r, rule->title), why);
+        }
+    }
+}
+
 void doubts_find(struct reading *r)
 {
     doubt_nothing_there(r);
@@ -208,4 +272,6 @@ void doubts_find(struct reading *r)
     doubt_own_domains(r);
     doubt_shadowed_routes(r);
     doubt_unreachable(r);
+    doubt_never_holds(r);
+    accounts_doubt_unused(r);
 }

@@ -5,8 +5,8 @@
  */
 #include "policy/config/lists.h"
 
-void lists_networks(struct reading *r, const struct key *key,
-                    const struct syntax_entry *e, void *object)
+void lists_read_networks(struct reading *r, const struct syntax_entry *e,
+                         struct networks *out)
 {
     struct network *all = arena_take(r->arena, e->value_count * sizeof *all);
     size_t count = 0;
@@ -20,8 +20,14 @@ void lists_networks(struct reading *r, const struct key *key,
                        "2001:db8::/32 (no bits set below its length)",
                        faults_quote(&r->faults, e->values[i].text));
     }
-    networks_init((struct networks *)((char *)object + key->offset), r->arena,
-                  all, count);
+    networks_init(out, r->arena, all, count);
+}
+
+void lists_networks(struct reading *r, const struct key *key,
+                    const struct syntax_entry *e, void *object)
+{
+    lists_read_networks(r, e,
+                        (struct networks *)((char *)object + key->offset));
 }
 
 static void unknown_mechanism(struct reading *r, const struct syntax_text *t)

@@ -16,4 +16,7 @@ void lists_networks(struct reading *r, const struct key *key,
 void lists_mechanisms(struct reading *r, const struct key *key,
                       const struct syntax_entry *entry, void *object);
 
+void lists_read_networks(struct reading *r, const struct syntax_entry *entry,
+                         struct networks *out);
+
 #endif

@@ -6,7 +6,7 @@
  */
 #include "policy/config/rules.h"
 
-#include "policy/condition.h"
+#include "policy/config/conditions.h"
 #include "policy/config/titles.h"
 #include "policy/vocabulary/utf8.h"
 
@@ -24,74 +24,12 @@ struct draft {
     unsigned action;
 };
 
-/* FNV-1a over the texts, order and all: equal texts, equal identity. */
-static uint64_t identity_of(const struct syntax_entry *e)
-{
-    uint64_t hash = 14695981039346656037u;
-
-    for (size_t i = 0; i <= e->value_count; i++) {
-        struct span s = i ? e->values[i - 1].text : e->key;
-
-        for (size_t n = 0; n <= s.len; n++)
-            hash = (hash ^ (n < s.len ? (unsigned char)s.at[n] : 0)) *
-                   1099511628211u;
-    }
-    return hash;
-}
-
-static void read_networks(struct reading *r, const struct syntax_entry *e,
-                          struct condition *c)
-{
-    struct network *all = arena_take(r->arena, e->value_count * sizeof *all);
-    size_t count = 0;
-
-    for (size_t i = 0; i < e->value_count; i++) {
-        if (network_parse(e->values[i].text, &all[count]))
-            count++;
-        else
-            faults_add(&r->faults, e->values[i].place,
-                       "%s is not a network such as 10.0.0.0/8, 192.0.2.1 or "
-                       "2001:db8::/32 (no bits set below its length)",
-                       faults_quote(&r->faults, e->values[i].text));
-    }
-    networks_init(&c->networks, r->arena, all, count);
-}
-
-static void read_patterns(struct reading *r, const struct syntax_entry *e,
-                          struct condition *c)
-{
-    enum pattern_use use =
-        c->fact == FACT_HELO ? PATTERN_OF_NAME : PATTERN_OF_MAILBOX;
-    struct pattern *all = arena_take(r->arena, e->value_count * sizeof *all);
-    struct buffer why = { 0 };
-    size_t count = 0;
-
-    for (size_t i = 0; i < e->value_count; i++) {
-        buffer_clear(&why);
-        if (pattern_parse(r->arena, e->values[i].text, use, &all[count], &why))
-            count++;
-        else
-            faults_add(&r->faults, e->values[i].place, "%s %s",
-                       faults_quote(&r->faults, e->values[i].text),
-                       buffer_string(&why));
-    }
-    buffer_fini(&why);
-    patterns_init(&c->patterns, all, count);
-}
-
 static void read_condition(struct reading *r, const struct key *key,
                            const struct syntax_entry *e, void *object)
 {
     struct rule *rule = ((struct draft *)object)->rule;
-    struct condition *c = &rule->conditions[rule->condition_count++];
 
-    c->fact = (enum condition_fact)key->low;
-    c->is_negated = key->high;
-    c->identity = identity_of(e);
-    if (c->fact == FACT_CLIENT)
-        read_networks(r, e, c);
-    else
-        read_patterns(r, e, c);
+    conditions_read(r, key, e, &rule->conditions[rule->condition_count++]);
 }
 
 /* Every %{name} in it must be one that verdict_text knows. */
@@ -148,10 +86,16 @@ static const struct key rule_keys[] = {
     { "from",       KEY_OWN,  .low = FACT_FROM,   .read = read_condition },
     { "to",         KEY_OWN,  .low = FACT_TO,     .read = read_condition },
     { "helo",       KEY_OWN,  .low = FACT_HELO,   .read = read_condition },
+    { "login",      KEY_OWN,  .low = FACT_LOGIN,  .read = read_condition },
+    { "certificate", KEY_OWN, .low = FACT_CERTIFICATE, .read = read_condition },
+    { "tls",        KEY_OWN,  .low = FACT_TLS,    .read = read_condition },
     { "not-client", KEY_OWN,  .low = FACT_CLIENT, .high = true, .read = read_condition },
     { "not-from",   KEY_OWN,  .low = FACT_FROM,   .high = true, .read = read_condition },
     { "not-to",     KEY_OWN,  .low = FACT_TO,     .high = true, .read = read_condition },
     { "not-helo",   KEY_OWN,  .low = FACT_HELO,   .high = true, .read = read_condition },
+    { "not-login",  KEY_OWN,  .low = FACT_LOGIN,  .high = true, .read = read_condition },
+    { "not-certificate", KEY_OWN, .low = FACT_CERTIFICATE, .high = true,
+      .read = read_condition },
     { "action",     KEY_WORD, offsetof(struct draft, action), .words = actions,
       .grows = true },
     { "reply",      KEY_OWN,  .read = read_reply },
@@ -164,29 +108,28 @@ static const struct key_table table = KEY_TABLE("a rule", rule_keys);
 static void check_relay(struct reading *r, const struct rule *rule,
                         const struct syntax_entry *section)
 {
-    bool names_domains = false, names_clients = false, is_everybody = false;
+    bool is_everybody = false;
 
     for (size_t i = 0; i < rule->condition_count; i++) {
         const struct condition *c = &rule->conditions[i];
 
-        names_domains = names_domains || condition_names_domains(c);
-        if (!condition_names_clients(c))
+        if (condition_names_domains(c))
+            return;
+        if (!condition_names_somebody(c))
             continue;
-        if (networks_are_everything(&c->networks))
-            is_everybody = true;
-        else
-            names_clients = true;
+        if (c->fact != FACT_CLIENT || !networks_are_everything(&c->networks))
+            return;
+        is_everybody = true;
     }
-    if (names_domains || names_clients)
-        return;
     faults_add(&r->faults,
                is_everybody ? keys_place(section, "client")
                             : keys_place(section, "action"),
                is_everybody
                    ? "this opens the relay: these networks hold everybody"
                    : "this opens the relay: say who may send (client = "
-                     "{\"10.0.0.0/8\"}) or whose mail it is (to = "
-                     "{\"example.org\"}; * and expressions name no domain)");
+                     "{\"10.0.0.0/8\"}, login = {\"*\"}, certificate) or "
+                     "whose mail it is (to = {\"example.org\"}; * and "
+                     "expressions name no domain)");
 }
 
 static void check_reply(struct reading *r, const struct rule *rule,
@@ -230,7 +173,7 @@ static void read_rule(struct reading *r, const struct syntax_entry *section,
 static bool is_for_anybody(const struct rule *rule)
 {
     for (size_t i = 0; i < rule->condition_count; i++)
-        if (condition_names_clients(&rule->conditions[i]))
+        if (condition_names_somebody(&rule->conditions[i]))
             return false;
     return rule->action == ACTION_RELAY;
 }

@@ -18,17 +18,19 @@ struct span titles_take(struct titles *t, struct reading *r, const char *what,
                         const struct syntax_entry *section)
 {
     struct span text = section->title.text;
+    const char *article = strchr("aeiou", what[0]) ? "an" : "a";
     struct title *title;
 
     if (text.len == 0) {
         faults_add(&r->faults, section->place,
-                   "a %s needs a title: %s \"NAME\" { ... }", what, what);
+                   "%s %s needs a title: %s \"NAME\" { ... }", article, what,
+                   what);
         return text;
     }
     HASH_FIND(hh, t->all, text.at, text.len, title);
     if (title) {
         faults_add(&r->faults, section->title.place,
-                   "there is a %s %s already, at %s", what,
+                   "there is %s %s %s already, at %s", article, what,
                    faults_quote(&r->faults, text),
                    faults_place(&r->faults, title->section->place));
     } else {

@@ -13,6 +13,8 @@
 
 struct asked {
     const char *client, *helo, *from, *to; /* NULL: something usual */
+    const char *login, *certificate, *certificate_name; /* NULL: none */
+    bool tls;
 };
 
 static struct settings *rules(const char *text)
@@ -37,6 +39,10 @@ static bool facts_of(const struct asked *q, struct facts *facts,
     assert_true(host_address_parse(
         span_of(q->client ? q->client : "203.0.113.9"), &facts->client));
     facts->helo = span_of(q->helo ? q->helo : "client.test");
+    facts->login = span_of(q->login);
+    facts->certificate = span_of(q->certificate);
+    facts->certificate_name = span_of(q->certificate_name);
+    facts->tls = q->tls;
     facts->sender = from;
     facts->recipient = to;
     return address_parse_path(span_of(q->from ? q->from : "<s@ext.test>"),
@@ -232,6 +238,93 @@ static void helo_is_a_name_not_a_mailbox(void **state)
     settings_release(s);
 }
 
+static void who_logged_in_may_decide(void **state)
+{
+    static const char text[] =
+        "rule \"bad\" { login = {\"Mallory\", \"spam*\"} action = reject }\n"
+        "rule \"staff\" { login = {\"*@Example.org\"} action = relay }\n"
+        "rule \"others\" { login = {\"*\"} not-login = {\"guest\"}\n"
+        "  action = relay }\n"
+        "rule \"strangers\" { not-login = {\"*\"} to = {\"x.test\"}\n"
+        "  action = defer }\n"
+        "rule \"not joe\" { not-login = {\"joe\"} to = {\"y.test\"}\n"
+        "  action = discard }\n";
+    static const struct row rows[] = {
+        { { .login = "joe@example.ORG" }, "relay staff" },
+        { { .login = "joe@example.org.test" }, "relay others" },
+        { { .login = "mallory" }, "reject bad" },
+        { { .login = "spammer" }, "reject bad" },
+        { { .login = "mallory2" }, "relay others" },
+        /* who may send as he likes may also use routed local parts */
+        { { .login = "joe", .to = "<a%b@c.test>" }, "relay others" },
+        { { .login = "guest" }, "reject" },
+        { { .login = "Guest", .to = "<a@x.test>" }, "reject" },
+        { { .to = "<a@x.test>" }, "defer strangers" },
+        { { .login = "" }, "reject" },
+        /* nobody is not joe either */
+        { { .to = "<a@y.test>" }, "discard not joe" },
+        { { .login = "guest", .to = "<a@y.test>" }, "discard not joe" },
+    };
+
+    (void)state;
+    CHECK(text, rows);
+}
+
+#define PRINT "sha256:00112233445566778899aabbccddeeff" \
+              "00112233445566778899aabbccddeeff"
+
+static void a_certificate_is_known_by_fingerprint_or_verified_name(void **state)
+{
+    static const char text[] =
+        "rule \"print\" { certificate = {\"SHA256:00:11:22:33:44:55:66:77:88:"
+        "99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"
+        "\"} action = relay }\n"
+        "rule \"name\" { certificate = {\"Mail.ok.test\", \"*.sub.test\"}\n"
+        "  action = relay }\n"
+        "rule \"verified\" { certificate = {\"*\"} to = {\"x.test\"}\n"
+        "  action = relay }\n"
+        "rule \"none\" { not-certificate = {\"*\"} to = {\"x.test\"}\n"
+        "  action = defer }\n";
+    static const struct row rows[] = {
+        { { .certificate = PRINT }, "relay print" },
+        { { .certificate = PRINT "0" }, "reject" },
+        { { .certificate = "sha256:11" }, "reject" },
+        /* whoever issues certificates may write anything as a name */
+        { { .certificate = "sha256:11", .certificate_name = PRINT }, "reject" },
+        { { .certificate = "mail.ok.test" }, "reject" },
+        { { .certificate_name = "MAIL.ok.test" }, "relay name" },
+        { { .certificate_name = "mail.ok.test.evil.test" }, "reject" },
+        { { .certificate_name = "a.b.sub.test" }, "relay name" },
+        { { .certificate_name = "sub.test" }, "reject" },
+        { { .certificate_name = "any", .to = "<a@x.test>" },
+          "relay verified" },
+        /* shown, but not verified */
+        { { .certificate = "sha256:11", .to = "<a@x.test>" }, "defer none" },
+        { { .to = "<a@x.test>" }, "defer none" },
+        { { .certificate = PRINT, .to = "<a%b@c.test>" }, "relay print" },
+        { { .login = "mail.ok.test" }, "reject" },
+    };
+
+    (void)state;
+    CHECK(text, rows);
+}
+
+static void tls_is_a_fact_like_others(void **state)
+{
+    static const char text[] =
+        "rule \"clear\" { tls = false to = {\"x.test\"} action = reject }\n"
+        "rule \"safe\" { tls = true login = {\"*\"} action = relay }\n";
+    static const struct row rows[] = {
+        { { .to = "<a@x.test>" }, "reject clear" },
+        { { .to = "<a@x.test>", .tls = true }, "reject" },
+        { { .login = "joe" }, "reject" },
+        { { .login = "joe", .tls = true }, "relay safe" },
+    };
+
+    (void)state;
+    CHECK(text, rows);
+}
+
 static void many_patterns_are_all_found(void **state)
 {
     struct buffer text = { 0 };
@@ -401,6 +494,10 @@ int main(void)
         cmocka_unit_test(the_first_rule_that_holds_decides),
         cmocka_unit_test(patterns_match_what_they_say),
         cmocka_unit_test(helo_is_a_name_not_a_mailbox),
+        cmocka_unit_test(who_logged_in_may_decide),
+        cmocka_unit_test(
+            a_certificate_is_known_by_fingerprint_or_verified_name),
+        cmocka_unit_test(tls_is_a_fact_like_others),
         cmocka_unit_test(many_patterns_are_all_found),
         cmocka_unit_test(an_expression_that_runs_away_decides_nothing),
         cmocka_unit_test(replies_are_the_rules_own_or_the_usual_ones),

@@ -1,25 +1,13 @@
 /*
  * The configuration: what a file means, and every way to get one wrong.
  */
-#include "tests/unit/settings_text.h"
+#include "tests/unit/settings_faults.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-
-static struct settings *read_well(const char *text)
-{
-    struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = settings_text(text, &faults, &warnings);
-
-    if (!s)
-        fail_msg("%s", buffer_string(&faults));
-    buffer_fini(&faults);
-    buffer_fini(&warnings);
-    return s;
-}
 
 #define LISTENER "listener \"l\" { address = \"127.0.0.1:25\" }\n"
 #define RULE     "rule \"r\" { client = {\"10.0.0.0/8\"} action = relay }\n"
@@ -87,6 +75,10 @@ static void the_defaults_are_those_of_limits_h(void **state)
     assert_int_equal(s->limits.errors, LIMIT_ERRORS);
     assert_int_equal(s->limits.silence_ms, LIMIT_SILENCE_S * 1000);
     assert_int_equal(s->limits.data_rate, LIMIT_DATA_RATE);
+    assert_int_equal(s->limits.login_failures, LIMIT_LOGIN_FAILURES);
+    assert_int_equal(s->limits.handshake_ms, LIMIT_HANDSHAKE_S * 1000);
+    assert_int_equal(s->limits.future_release_ms,
+                     LIMIT_FUTURE_RELEASE_S * 1000ll);
     assert_int_equal(s->retry.first_ms, 60000);
     assert_int_equal(s->retry.most_ms, 3600000);
     assert_int_equal(s->retry.expire_ms, 5ll * 86400000);
@@ -211,42 +203,6 @@ static void everything_that_may_be_said_is_heard(void **state)
 
 /* --- faults ----------------------------------------------------------------
  */
-
-struct fault_row {
-    const char *text;
-    const char *expected[5]; /* each is in the faults; no other line is */
-};
-
-static size_t lines_of(const struct buffer *b)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < b->len; i++)
-        n += b->at[i] == '\n';
-    return n;
-}
-
-static void check_faults(const struct fault_row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct buffer faults = { 0 }, warnings = { 0 };
-        struct settings *s = settings_text(rows[i].text, &faults, &warnings);
-        size_t expected = 0;
-
-        if (s)
-            fail_msg("taken: %s", rows[i].text);
-        for (; expected < 5 && rows[i].expected[expected]; expected++)
-            if (!strstr(buffer_string(&faults), rows[i].expected[expected]))
-                fail_msg("%s\nlacks: %s\nsaid: %s", rows[i].text,
-                         rows[i].expected[expected], buffer_string(&faults));
-        if (lines_of(&faults) != expected)
-            fail_msg("%s\nsaid: %s", rows[i].text, buffer_string(&faults));
-        buffer_fini(&faults);
-        buffer_fini(&warnings);
-    }
-}
-
-#define CHECK_FAULTS(rows) check_faults((rows), sizeof(rows) / sizeof(rows)[0])
 
 static void faults_of_the_text_say_where(void **state)
 {
@@ -412,8 +368,20 @@ static void faults_of_rules_are_told(void **state)
         { "rule \"a\" { client = {\"10.0.0.1/8\", \"x\"} action = relay }\n",
           { "w.conf:1:22: \"10.0.0.1/8\" is not a network",
             "w.conf:1:36: \"x\" is not a network" } },
-        { "rule \"a\" { login = {\"*\"} dnsbl = {\"z\"} action = relay }\n",
-          { "no key \"login\"", "no key \"dnsbl\"" } },
+        { "rule \"a\" { logins = {\"*\"} dnsbl = {\"z\"} action = relay }\n",
+          { "no key \"logins\" that this version knows; \"login\" was meant?",
+            "no key \"dnsbl\"" } },
+        { "rule \"a\" { login = \"\" tls = yes not-tls = true\n"
+          "action = relay }\n",
+          { "w.conf:1:20: \"\" is not a login, *@example.org, or *",
+            "w.conf:1:29: \"yes\" is not right for tls, which takes true or",
+            "no key \"not-tls\"" } },
+        { "rule \"a\" { tls = {true, true} action = reject }\n",
+          { "takes one value" } },
+        { "rule \"a\" { certificate = {\"sha256:12\", \"md5:12\", \"a*.test\",\n"
+          "\"\"} action = relay }\n",
+          { "w.conf:1:27: \"sha256:12\" is not sha256: with 64 hex",
+            "\"md5:12\" is not", "\"a*.test\" is not", "\"\" is not" } },
         { "rule \"a\" { to = {\"a@\", \"@b\", \".c\", \"table:/x\", '/(/'}\n"
           " action = reject }\n",
           { "w.conf:1:18: \"a@\" is not an address",
@@ -468,6 +436,10 @@ static void a_rule_that_opens_the_relay_is_a_fault(void **state)
         "client = {\"::/1\", \"8000::/1\"}",
         "client = {\"::ffff:0.0.0.0/96\"}",
         "client = {\"0.0.0.0/0\"} from = {\"ok.test\"}",
+        "not-login = {\"*\"}",
+        "not-certificate = {\"*\"}",
+        "tls = true",
+        "tls = true to = {\"*\"}",
         "client = {\"0.0.0.0/0\"} not-client = {\"10.0.0.0/8\"}",
     };
     static const char *const closed[] = {
@@ -478,6 +450,9 @@ static void a_rule_that_opens_the_relay_is_a_fault(void **state)
         "to = {\"*.ok.test\", \"a@b.test\"}",
         "client = {\"0.0.0.0/0\"} to = {\"ok.test\"}",
         "client = {\"0.0.0.0/1\"}",
+        "login = {\"*\"}",
+        "login = {\"joe\"} client = {\"0.0.0.0/0\"}",
+        "certificate = {\"*.ok.test\"}",
     };
 
     (void)state;
@@ -736,22 +711,7 @@ static void what_is_seldom_meant_is_warned_of(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct buffer faults = { 0 }, warnings = { 0 };
-        struct settings *s = settings_text(rows[i].text, &faults, &warnings);
-        size_t n = 0;
-
-        assert_string_equal(buffer_string(&faults), "");
-        for (; n < 5 && rows[i].expected[n]; n++)
-            if (!strstr(buffer_string(&warnings), rows[i].expected[n]))
-                fail_msg("%s\nlacks %s\nsaid %s", rows[i].text,
-                         rows[i].expected[n], buffer_string(&warnings));
-        if (lines_of(&warnings) != n)
-            fail_msg("%s\nsaid %s", rows[i].text, buffer_string(&warnings));
-        settings_release(s);
-        buffer_fini(&faults);
-        buffer_fini(&warnings);
-    }
+    CHECK_WARNINGS(rows);
 }
 
 int main(void)

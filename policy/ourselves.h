@@ -1,0 +1,21 @@
+/*
+ * ourselves - is this address one that we answer for ourselves?
+ *
+ * Whoever runs a mail host must be reachable through it: mail for postmaster is
+ * never refused as relay, and goes where the configuration says (settings'
+ * postmaster). RFC 5321 4.5.1, RFC 2142 5.
+ */
+#ifndef WAYPOST_OURSELVES_H
+#define WAYPOST_OURSELVES_H
+
+#include "policy/settings.h"
+#include "policy/vocabulary/address.h"
+
+/*
+ * postmaster without a domain; postmaster and MAILER-DAEMON at hostname, at
+ * origin, and at [address] of a listener that stands on one address. In any
+ * case, quoted or not.
+ */
+bool is_our_postmaster(const struct settings *s, const struct address *a);
+
+#endif
