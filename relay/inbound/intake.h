@@ -21,9 +21,16 @@ struct census;
 
 /* Sets w->intake. census is borrowed. */
 void intake_open(struct worker *w, struct census *census);
-/* Takes a connection that census has counted; settings are held for it. */
+/* Takes a connection that census has counted, but where a PROXY header is to come: then
+ * its client is counted here. Settings are held for it. */
 void intake_accept(struct intake *i, int fd, struct settings *settings,
                    size_t listener, const struct host_address *client);
+/* Does this listener take connections from named balancers only? */
+bool intake_is_for_proxies(const struct listener_settings *l);
+/* Says so in one line, closes, logs. */
+#define INTAKE_TOO_MANY "421 4.7.0 Too many sessions from your address"
+void intake_turn_away(int fd, const struct host_address *peer,
+                      const char *words);
 void intake_tick(struct intake *i);
 /* The queue is no longer behind. */
 void intake_eased(struct intake *i);

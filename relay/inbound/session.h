@@ -176,6 +176,8 @@ uint32_t session_commands(const struct session *s);
 /* Whom rules and log see: XCLIENT may have changed it. */
 const struct host_address *session_client(const struct session *s);
 struct span session_client_name(const struct session *s);
+/* "ESMTPS", as in Received. */
+struct span session_said_protocol(const struct session *s);
 struct span session_helo(const struct session *s);
 
 #endif

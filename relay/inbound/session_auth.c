@@ -28,7 +28,7 @@ enum {
 /* One exchange. */
 struct session_auth {
     struct session_login login; /* the step at hand */
-    struct span known_as;       /* logged in, but the last words of the mechanism
+    struct span known_as; /* logged in, but the last words of the mechanism
                                    are still to be acknowledged; own copy */
 };
 

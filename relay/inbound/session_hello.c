@@ -105,6 +105,11 @@ void session_ehlo(struct session *s, const struct verb_call *call)
             put_extension(s, &extensions[i], i + 1 == last);
 }
 
+struct span session_said_protocol(const struct session *s)
+{
+    return session_protocol(s, s->draft.envelope.smtputf8);
+}
+
 /* RFC 3848 and RFC 6531 4.3: S under TLS, A when logged in. */
 struct span session_protocol(const struct session *s, bool smtputf8)
 {

@@ -155,8 +155,9 @@ static enum attribute find_attribute(struct span name, unsigned allowed)
 {
     unsigned a = 0;
 
-    while (a < ATTRIBUTES && !(allowed & HAS(a) &&
-                               span_is_nocase(name, span_of(attributes[a].name))))
+    while (a < ATTRIBUTES &&
+           !(allowed & HAS(a) &&
+             span_is_nocase(name, span_of(attributes[a].name))))
         a++;
     return (enum attribute)a;
 }

@@ -6,11 +6,9 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
 #include "relay/net/listener.h"
-#include "relay/net/log.h"
 #include "relay/net/notify.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { LISTENERS_MOST = 64 };
@@ -75,33 +73,23 @@ static struct worker *least_busy(struct entrance *e)
     return best;
 }
 
-static void turn_away(int fd, const struct host_address *peer)
-{
-    static const char words[] = "421 4.7.0 Too many sessions from your address";
-    struct buffer address = { 0 };
-    struct buffer line = { 0 };
-
-    buffer_printf(&line, "%s\r\n", words);
-    (void)!send(fd, line.at, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)close(fd);
-    host_address_print(&address, peer);
-    log_put(&(struct log_line){
-        .event = LOG_REFUSED, .stage = SPAN("CONNECT"), .host = SPAN("unknown"),
-        .address = buffer_span(&address), .protocol = SPAN("SMTP"),
-        .text = span_of(words) });
-    buffer_fini(&address);
-    buffer_fini(&line);
-}
-
 static void on_accepted(void *user, const struct listener *l, int fd,
                         const struct host_address *peer)
 {
     struct entrance *e = user;
+    const struct listener_settings *ls =
+        &e->settings->listeners[listener_index(l)];
     struct arrival *a;
     struct worker *w;
 
-    if (!census_enter(e->census, peer, e->settings->limits.sessions_per_client)) {
-        turn_away(fd, peer);
+    if (intake_is_for_proxies(ls)) {
+        if (!networks_have(&ls->proxy, peer)) {
+            intake_turn_away(fd, peer, "421 4.7.0 You are no proxy of ours");
+            return;
+        } /* the intake counts whom the proxy names */
+    } else if (!census_enter(e->census, peer,
+                             e->settings->limits.sessions_per_client)) {
+        intake_turn_away(fd, peer, INTAKE_TOO_MANY);
         return;
     }
     a = NEW(struct arrival);

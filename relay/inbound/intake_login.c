@@ -1,0 +1,133 @@
+/*
+ * intake_login - handshakes and logins of the sessions that want them.
+ *
+ * Material and desk are the worker's of this moment, so a reload serves the next
+ * handshake and the next login; the sessions that had theirs go on.
+ */
+#include "relay/inbound/intake_private.h"
+
+#include "relay/net/log.h"
+
+#include <stdarg.h>
+
+/* ---------------------------------------------------------------- TLS ---- */
+
+/* The material is that of the worker's settings, which may be newer than ours. */
+static bool find_index(const struct visit *v, size_t *out_index)
+{
+    const struct settings *now = v->intake->worker->settings;
+
+    for (size_t i = 0; i < now->listener_count; i++)
+        if (span_is(now->listeners[i].title, v->listener->title)) {
+            *out_index = i;
+            return true;
+        }
+    return false;
+}
+
+void intake_login_offer(const struct visit *v, struct session_client *c)
+{
+    const struct worker *w = v->intake->worker;
+
+    c->has_tls = w->tls && v->listener->tls != LISTENER_TLS_NONE;
+    c->mechanisms = w->sasl ? sasl_mechanisms(w->sasl) : 0;
+}
+
+static void complain(const struct visit *v, struct span why)
+{
+    struct buffer client = { 0 };
+
+    host_address_print(&client, session_client(v->session));
+    log_text(LOG_WARNING, "TLS handshake with %.*s[%.*s] failed: %.*s",
+             SPAN_FMT(session_client_name(v->session)),
+             SPAN_FMT(buffer_span(&client)), SPAN_FMT(why));
+    buffer_fini(&client);
+}
+
+void intake_login_secure(struct visit *v)
+{
+    struct worker *w = v->intake->worker;
+    struct tls *t = NULL;
+    size_t index;
+
+    if (w->tls && find_index(v, &index))
+        t = tls_accept(w->tls, index, &v->client);
+    v->is_securing = true;
+    if (!t)
+        complain(v, SPAN("this listener has no certificate any more"));
+    else if (conn_start_tls(&v->conn, t))
+        return;
+    session_end_of_input(v->session, wall_ms());
+    conn_close(&v->conn);
+}
+
+void intake_login_secured(struct visit *v)
+{
+    const struct tls_facts *facts = tls_facts(conn_tls(&v->conn));
+
+    v->is_securing = false;
+    if (session_wants(v->session) == SESSION_STARTS_TLS)
+        session_secured(v->session, facts, wall_ms());
+    intake_pump_attend(v);
+}
+
+void intake_login_trouble(struct visit *v, int rc)
+{
+    if (rc == ERROR_TLS)
+        complain(v, tls_trouble(conn_tls(&v->conn)));
+    else if (rc == ERROR_PROTOCOL)
+        complain(v, SPAN("more was sent in clear behind STARTTLS"));
+    else if (v->is_securing)
+        complain(v, span_of(error_text(rc)));
+}
+
+/* -------------------------------------------------------------- logins ---- */
+
+static void on_step(void *user, uint64_t token, const struct sasl_result *r)
+{
+    struct worker *w = user;
+    struct visit *v = registry_find(&w->intake->registry, token);
+
+    if (!v || !v->is_asking)
+        return;
+    v->is_asking = false;
+    if (r->said != SASL_MORE)
+        intake_login_drop(v);
+    if (session_wants(v->session) == SESSION_AUTHENTICATES)
+        session_authenticated(v->session, r, wall_ms());
+    intake_pump_go_on(v);
+}
+
+static void begin(struct visit *v, const struct session_login *l)
+{
+    struct worker *w = v->intake->worker;
+    const struct tls *t = conn_tls(&v->conn);
+
+    intake_login_drop(v);
+    v->exchange = sasl_begin(
+        w->sasl, w,
+        &(struct sasl_question){ .mechanism = l->mechanism,
+                                 .tls = t ? tls_facts(t) : NULL,
+                                 .offered = l->offered,
+                                 .client = *session_client(v->session),
+                                 .hostname = v->settings->hostname },
+        on_step, v->token);
+}
+
+void intake_login_ask(struct visit *v)
+{
+    const struct session_login *l = session_login(v->session);
+
+    if (l->begins)
+        begin(v, l);
+    v->is_asking = true;
+    sasl_step(v->exchange, l->has_response, l->response);
+}
+
+void intake_login_drop(struct visit *v)
+{
+    v->is_asking = false;
+    if (v->exchange)
+        sasl_drop(v->exchange);
+    v->exchange = NULL;
+}

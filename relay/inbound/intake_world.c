@@ -1,0 +1,123 @@
+/*
+ * intake_world - what the engines ask of the world, and what they tell it.
+ *
+ * Questions go to the queue and the routes; events become lines of the log, and
+ * refusals are remembered for the history besides.
+ */
+#include "relay/inbound/intake_private.h"
+
+#include "policy/route.h"
+#include "relay/net/log.h"
+
+static uint64_t world_new_id(void *user)
+{
+    struct visit *v = user;
+
+    return queue_new_id(v->intake->worker->queue);
+}
+
+static bool world_has_room(void *user, uint64_t bytes)
+{
+    struct visit *v = user;
+
+    return queue_has_room(v->intake->worker->queue, bytes);
+}
+
+static bool world_has_route(void *user, struct span sender,
+                            const struct address *to)
+{
+    struct visit *v = user;
+
+    return route_find(v->settings, sender, to) != NULL;
+}
+
+static const enum log_event events[] = {
+    [SESSION_CONNECTED] = LOG_CONNECT,
+    [SESSION_MAIL_REFUSED] = LOG_REFUSED,
+    [SESSION_RCPT_REFUSED] = LOG_REFUSED,
+    [SESSION_DATA_REFUSED] = LOG_REFUSED,
+    [SESSION_COMMAND_REFUSED] = LOG_REFUSED,
+    [SESSION_CUT] = LOG_LOST,
+    [SESSION_DISCONNECTED] = LOG_DISCONNECT,
+};
+
+/* The engine tells of its birth before we have it. */
+static struct span helo_of(const struct visit *v)
+{
+    return v->session ? session_helo(v->session) : SPAN("");
+}
+
+static void remember_refusal(struct visit *v, const struct session_event *e,
+                             struct span client, struct span reply)
+{
+    queue_refuse(
+        v->intake->worker->queue,
+        &(struct queue_refusal){ .at_ms = wall_ms(),
+                                 .client = client,
+                                 .helo = helo_of(v),
+                                 .sender = e->sender,
+                                 .recipient = e->recipient,
+                                 .reply = reply,
+                                 .rule = e->rule ? e->rule->title : SPAN("") });
+}
+
+/* The user's name only when it was right: people type passwords there. */
+static void tell_login(const struct session_event *e, struct span name,
+                       struct span address)
+{
+    if (e->kind == SESSION_LOGIN)
+        log_text(LOG_NOTE, "%.*s[%.*s]: logged in by %s as %.*s",
+                 SPAN_FMT(name), SPAN_FMT(address), e->mechanism,
+                 SPAN_FMT(e->login));
+    else
+        log_text(LOG_WARNING, "%.*s[%.*s]: login by %s failed: %.*s%s%.*s",
+                 SPAN_FMT(name), SPAN_FMT(address), e->mechanism,
+                 SPAN_FMT(e->reply.text), e->why.len ? ": " : "",
+                 SPAN_FMT(e->why));
+}
+
+static void world_tell(void *user, const struct session_event *e)
+{
+    struct visit *v = user;
+    struct span name =
+        v->session ? session_client_name(v->session) : SPAN("unknown");
+    struct buffer client = { 0 }, text = { 0 };
+
+    host_address_print(&client,
+                       v->session ? session_client(v->session) : &v->client);
+    if (e->mechanism) {
+        tell_login(e, name, buffer_span(&client));
+        buffer_fini(&client);
+        return;
+    }
+    if (e->reply.code)
+        reply_print(&text, &e->reply);
+    else
+        buffer_put(&text, e->reply.text);
+    log_put(&(struct log_line){
+        .event = events[e->kind],
+        .host = name,
+        .address = buffer_span(&client),
+        .stage = span_of(e->stage),
+        .text = buffer_span(&text),
+        .sender = e->sender,
+        .recipient = e->recipient,
+        .helo = helo_of(v),
+        .protocol =
+            v->session ? session_said_protocol(v->session) : SPAN("SMTP"),
+        .rule = e->rule ? e->rule->title : SPAN(""),
+        .place = e->rule ? e->rule->place : (struct place){ 0 },
+        .commands = v->session ? session_commands(v->session) : 0,
+        .count = v->session ? session_messages(v->session) : 0 });
+    if (events[e->kind] == LOG_REFUSED)
+        remember_refusal(v, e, buffer_span(&client), buffer_span(&text));
+    buffer_fini(&client);
+    buffer_fini(&text);
+}
+
+const struct session_world intake_world = {
+    .new_id = world_new_id,
+    .has_room = world_has_room,
+    .has_route = world_has_route,
+    .tell = world_tell,
+};
