@@ -6,7 +6,7 @@
  *                  {SCRAM-SHA-1}... (in base64, as Dovecot writes them), or a hash of
  *                  crypt(5), with {CRYPT} in front of it or not; one that begins with !
  *                  or * is locked and fits nothing
- *   cram-file      LOGIN:PASSWORD       for CRAM-MD5, which needs the password itself;
+ *   cram           LOGIN:PASSWORD       for CRAM-MD5, which needs the password itself;
  *                                       nobody but its owner may read it
  *   certificates   sha256:HEX LOGIN     a client certificate, by fingerprint
  *                  NAME LOGIN           or by a name in one that an authority vouches for

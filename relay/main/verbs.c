@@ -49,6 +49,14 @@ static const struct verb verbs[] = {
       "  delete, undelete   can be undone for a day\n"
       "What would change more than one message is only announced without --yes.\n"
       "\n" FILTERS_HELP },
+    { "user", "add LOGIN | list | delete LOGIN [--cram]", user_verb,
+      "change who may log in: the files that users { } names",
+      "  add LOGIN          reads the password as one line of standard input (a terminal\n"
+      "                     is asked twice); the password of one that is there is changed\n"
+      "  list               each login and the mechanisms that it can use\n"
+      "  delete LOGIN       from the users file and the CRAM-MD5 file\n"
+      "  --cram             only the CRAM-MD5 file, which holds passwords as they are\n"
+      "The relay need not run; when it does, it sees the change within a second.\n" },
     { "help", "[VERB]", help_verb, "print this, or more of one verb", NULL },
     { "--help", "[VERB]", help_verb, NULL, NULL },
     { "--version", "", version_verb, "print the version", NULL },
