@@ -48,7 +48,7 @@ struct tls {
     size_t session_key_len;
     char *name; /* that is looked for; NULL: none */
     struct buffer trouble;
-    struct buffer peer_name;
+    struct buffer peer_name; /* of facts; or, not verified, what it is for */
     struct tls_facts facts;
     char digest[TLS_DIGEST_TEXT + 1];
     unsigned char exporter[EXPORTER_BYTES];
@@ -240,17 +240,22 @@ void tls_keep_session(struct tls *t, SSL_SESSION *session)
 
 /* ------------------------------------------------------------- trouble ---- */
 
+void tls_see_unverified(struct tls *t, X509 *x)
+{
+    buffer_clear(&t->peer_name);
+    if (x)
+        tls_names_list(x, &t->peer_name);
+}
+
 static void say_why_not_trusted(struct tls *t, struct buffer *b)
 {
     long why = SSL_get_verify_result(t->ssl);
-    X509 *x = SSL_get0_peer_certificate(t->ssl);
 
     t->is_about_trust = true;
-    if ((why == X509_V_ERR_HOSTNAME_MISMATCH ||
-         why == X509_V_ERR_IP_ADDRESS_MISMATCH) &&
-        x) {
+    if (why == X509_V_ERR_HOSTNAME_MISMATCH ||
+        why == X509_V_ERR_IP_ADDRESS_MISMATCH) {
         buffer_put_string(b, "the certificate is for ");
-        tls_names_list(x, b);
+        buffer_put(b, buffer_span(&t->peer_name));
     } else {
         buffer_put_string(b, X509_verify_cert_error_string(why));
     }

@@ -60,6 +60,18 @@ static int on_any_certificate(int ok, X509_STORE_CTX *ctx)
     return 1;
 }
 
+/* OpenSSL keeps no certificate that it did not like; who explains wants its names. */
+static int on_verified(int ok, X509_STORE_CTX *ctx)
+{
+    SSL *ssl =
+        X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+    if (!ok)
+        tls_see_unverified(SSL_get_app_data(ssl),
+                           X509_STORE_CTX_get0_cert(ctx));
+    return ok;
+}
+
 static bool has_type(const struct tls_pair *const *chosen, size_t count,
                      const struct tls_pair *p)
 {
@@ -206,7 +218,7 @@ SSL_CTX *tls_context_client(struct tls_material *m, const struct tls_pair *pair,
     if (!is_strict)
         (void)SSL_CTX_set_options(c, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER,
-                       is_strict ? NULL : on_any_certificate);
+                       is_strict ? on_verified : on_any_certificate);
     SSL_CTX_set1_cert_store(c, m->authorities);
     (void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT |
                                                 SSL_SESS_CACHE_NO_INTERNAL);

@@ -120,8 +120,7 @@ static void read_key(struct tls_pair *p, const char *path,
     if (!p->key)
         buffer_printf(faults, "%s: %s\n", path,
                       is_encrypted ? "the key is encrypted; it must be in clear"
-                      : is_at_end() ? "there is no key in it"
-                                    : tls_context_reason());
+                                   : "there is no key in it");
     (void)BIO_free(b);
 }
 

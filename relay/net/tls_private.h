@@ -79,6 +79,8 @@ struct tls_material {
 BIO_METHOD *tls_bio_method(void);
 /* A new session of this conversation, to be kept; see SSL_CTX_sess_set_new_cb. */
 void tls_keep_session(struct tls *t, SSL_SESSION *session);
+/* The certificate that a strict verification is about to refuse. */
+void tls_see_unverified(struct tls *t, X509 *x);
 
 /* ----------------------------------------------------- tls_context.c ---- */
 
