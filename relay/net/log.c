@@ -166,7 +166,7 @@ static void put_to_syslog(const struct setup *s, const struct log_line *line)
     struct buffer text = { .cap = LINE_MOST };
     char ident[IDENT_MOST];
     enum maillog_severity severity = line->event == LOG_FATAL ? MAILLOG_FATAL
-                                     : line->event == LOG_WARNING
+                                     : logline_is_warning(line->event)
                                          ? MAILLOG_WARNING
                                          : MAILLOG_INFO;
 

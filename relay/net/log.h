@@ -10,6 +10,7 @@
 
 #include "policy/settings.h"
 #include "policy/vocabulary/buffer.h"
+#include "relay/net/tls.h"
 
 enum log_event {
     LOG_STARTED,          /* qmgr: started, listening ... */
@@ -25,12 +26,18 @@ enum log_event {
     LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
     LOG_REFUSED,          /* smtpd: NOQUEUE: reject: RCPT from host[ip]: 554 5.7.1 ...;
                              from=<> to=<> proto=ESMTP helo=<> rule="NAME" FILE:LINE */
-    LOG_DELIVERY,         /* smtp: ID: to=<b>, relay=host[ip]:25, conn_use=N, delay=1.2,
-                             delays=a/b/c/d, dsn=2.0.0, status=sent (reply) */
+    LOG_DELIVERY,         /* smtp: ID: to=<b>, orig_to=<c>, relay=host[ip]:25, conn_use=N,
+                             delay=1.2, delays=a/b/c/d, dsn=2.0.0, status=sent (reply) */
     LOG_REMOVED,          /* qmgr: ID: removed */
     LOG_REPORT,           /* bounce: ID: sender non-delivery notification: ID2;
                              status: non-delivery, delay, delivery status */
     LOG_CONNECT_FAILED,   /* smtp: connect to host[ip]:25: text */
+    LOG_TLS_IN,           /* smtpd: Anonymous TLS connection established from host[ip]:
+                             TLSv1.3 with cipher X (256/256 bits), resumed */
+    LOG_TLS_OUT,          /* smtp: ... established to host[ip]:25: ... */
+    LOG_LOGIN,            /* smtpd: host[ip]: logged in as USER by MECHANISM */
+    LOG_LOGIN_FAILED,     /* smtpd: warning: host[ip]: SASL MECHANISM authentication failed:
+                             text, sasl_username=USER (where it may be told) */
     LOG_EVENTS
 };
 
@@ -44,6 +51,9 @@ struct log_line {
     uint16_t port;
     struct span listener, login, helo, protocol;
     struct span sender, recipient, message_id;
+    struct span orig_to;          /* LOG_DELIVERY: as it was first addressed, or empty */
+    struct span mechanism;        /* LOG_LOGIN...: "PLAIN" */
+    const struct tls_facts *tls;  /* LOG_TLS_... */
     struct span relay;            /* LOG_DELIVERY: "host[ip]:25" or "none" */
     struct span status;           /* sent, deferred, bounced, expired, held ... */
     struct span stage;

@@ -10,6 +10,7 @@
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
+#include "relay/net/logfigure.h"
 
 enum kind {
     K_SPAN,
@@ -23,6 +24,11 @@ enum kind {
     K_DELAYS,
     K_NUMBER,
     K_USE,
+    K_TRUST,
+    K_PROTOCOL,
+    K_CIPHER,
+    K_BITS,
+    K_RESUMED,
 };
 
 enum field {
@@ -50,6 +56,13 @@ enum field {
     F_COUNT,
     F_COMMANDS,
     F_CONN_USE,
+    F_ORIG_TO,
+    F_MECHANISM,
+    F_TRUST,
+    F_TLS,
+    F_CIPHER,
+    F_BITS,
+    F_RESUMED,
 };
 
 #define AT(member) offsetof(struct log_line, member)
@@ -84,10 +97,17 @@ static const struct field_row {
     [F_COUNT]      = { "count",      K_NUMBER,     AT(count) },
     [F_COMMANDS]   = { "commands",   K_NUMBER,     AT(commands) },
     [F_CONN_USE]   = { "conn_use",   K_USE,        AT(conn_use) },
+    [F_ORIG_TO]    = { "orig_to",    K_SPAN,       AT(orig_to) },
+    [F_MECHANISM]  = { "mechanism",  K_SPAN,       AT(mechanism) },
+    [F_TRUST]      = { "trust",      K_TRUST,      AT(tls) },
+    [F_TLS]        = { "tls",        K_PROTOCOL,   AT(tls) },
+    [F_CIPHER]     = { "cipher",     K_CIPHER,     AT(tls) },
+    [F_BITS]       = { "bits",       K_BITS,       AT(tls) },
+    [F_RESUMED]    = { "resumed",    K_RESUMED,    AT(tls) },
     /* clang-format on */
 };
 
-enum { PIECES = 13, MAY_MISS = 1, URGENT = 1 };
+enum { PIECES = 13, MAY_MISS = 1, URGENT = 1, WARNS = 2 };
 
 static const struct event_row {
     const char *name, *daemon;
@@ -107,7 +127,7 @@ static const struct event_row {
         { ", ", F_TEXT, "", MAY_MISS } } },
     [LOG_NOTE] = { "note", "qmgr", URGENT, "", {
         { "", F_TEXT, "", 0 } } },
-    [LOG_WARNING] = { "warning", "qmgr", URGENT, "warning: ", {
+    [LOG_WARNING] = { "warning", "qmgr", URGENT | WARNS, "warning: ", {
         { "", F_TEXT, "", 0 } } },
     [LOG_FATAL] = { "fatal", "qmgr", URGENT, "fatal: ", {
         { "", F_TEXT, "", 0 } } },
@@ -136,6 +156,7 @@ static const struct event_row {
         { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
     [LOG_DELIVERY] = { "delivery", "smtp", 0, "", {
         { "", F_ID, ": ", 0 }, { "to=<", F_RECIPIENT, ">", 0 },
+        { ", orig_to=<", F_ORIG_TO, ">", MAY_MISS },
         { ", relay=", F_RELAY, "", 0 }, { ", conn_use=", F_CONN_USE, "", MAY_MISS },
         { ", delay=", F_DELAY, "", 0 }, { ", delays=", F_DELAYS, "", 0 },
         { ", dsn=", F_DSN, "", 0 }, { ", status=", F_STATUS, "", 0 },
@@ -147,6 +168,20 @@ static const struct event_row {
         { " notification: ", F_OTHER_ID, "", 0 } } },
     [LOG_CONNECT_FAILED] = { "connect-failed", "smtp", 0, "connect to ", {
         { "", F_NEXT_HOP, "", 0 }, { ": ", F_TEXT, "", 0 } } },
+    [LOG_TLS_IN] = { "tls-in", "smtpd", 0, "", {
+        { "", F_TRUST, " TLS connection established", 0 }, { " from ", F_PEER, ": ", 0 },
+        { "", F_TLS, "", 0 }, { " with cipher ", F_CIPHER, "", 0 },
+        { " (", F_BITS, " bits)", 0 }, { ", ", F_RESUMED, "", MAY_MISS } } },
+    [LOG_TLS_OUT] = { "tls-out", "smtp", 0, "", {
+        { "", F_TRUST, " TLS connection established", 0 }, { " to ", F_NEXT_HOP, ": ", 0 },
+        { "", F_TLS, "", 0 }, { " with cipher ", F_CIPHER, "", 0 },
+        { " (", F_BITS, " bits)", 0 }, { ", ", F_RESUMED, "", MAY_MISS } } },
+    [LOG_LOGIN] = { "login", "smtpd", 0, "", {
+        { "", F_PEER, ": logged in", 0 }, { " as ", F_LOGIN, "", 0 },
+        { " by ", F_MECHANISM, "", 0 } } },
+    [LOG_LOGIN_FAILED] = { "login-failed", "smtpd", WARNS, "warning: ", {
+        { "", F_PEER, ": SASL ", 0 }, { "", F_MECHANISM, " authentication failed: ", 0 },
+        { "", F_TEXT, "", 0 }, { ", sasl_username=", F_LOGIN, "", MAY_MISS } } },
     /* clang-format on */
 };
 
@@ -160,6 +195,11 @@ bool logline_is_urgent(enum log_event event)
     return events[event].flags & URGENT;
 }
 
+bool logline_is_warning(enum log_event event)
+{
+    return events[event].flags & WARNS;
+}
+
 /* As buffer_put_escaped, with a short way for what nearly everything is. */
 static void put_clean(struct buffer *b, struct span s)
 {
@@ -171,53 +211,38 @@ static void put_clean(struct buffer *b, struct span s)
     buffer_put_escaped(b, span_skip(s, n));
 }
 
-/* What printf would do, in a tenth of its time; a line has a dozen numbers. */
-static void put_number(struct buffer *b, unsigned long long n)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    buffer_put(b, span_make(digits + at, sizeof digits - at));
-}
-
-static void put_status(struct buffer *b, struct status s)
-{
-    put_number(b, s.class);
-    buffer_put_byte(b, '.');
-    put_number(b, s.subject);
-    buffer_put_byte(b, '.');
-    put_number(b, s.detail);
-}
-
-/* Two significant digits, at most two of them behind the point: 0.12, 1.2, 34.
- */
-static void put_delay(struct buffer *b, int64_t ms)
-{
-    unsigned long long left = ms > 0 ? (unsigned long long)ms : 0;
-    unsigned long long scale = left < 995 ? 100 : left < 9950 ? 10 : 1;
-    unsigned long long unit = 1000 / scale;
-
-    left = (left + unit / 2) / unit;
-    while (scale > 1 && left % 10 == 0) {
-        left /= 10;
-        scale /= 10;
-    }
-    put_number(b, left / scale);
-    if (scale == 1)
-        return;
-    buffer_put_byte(b, '.');
-    if (left % scale < scale / 10)
-        buffer_put_byte(b, '0');
-    put_number(b, left % scale);
-}
-
 static int64_t sum_of(const int64_t *delay_ms)
 {
     return delay_ms[0] + delay_ms[1] + delay_ms[2] + delay_ms[3];
+}
+
+static const struct tls_facts *facts_of(const void *value)
+{
+    static const struct tls_facts none = { .protocol = "", .cipher = "" };
+    const struct tls_facts *f = *(const struct tls_facts *const *)value;
+
+    return f ? f : &none;
+}
+
+static void put_tls(struct buffer *b, enum kind kind, const struct tls_facts *f)
+{
+    static const char *const trusts[] = {
+        [TLS_ANONYMOUS] = "Anonymous",
+        [TLS_UNTRUSTED] = "Untrusted",
+        [TLS_TRUSTED] = "Trusted",
+        [TLS_VERIFIED] = "Verified",
+    };
+
+    if (kind == K_TRUST)
+        buffer_put_string(b, trusts[f->trust]);
+    else if (kind == K_PROTOCOL)
+        buffer_put_string(b, f->protocol);
+    else if (kind == K_CIPHER)
+        buffer_put_string(b, f->cipher);
+    else if (kind == K_BITS)
+        buffer_printf(b, "%d/%d", f->bits, f->bits);
+    else
+        buffer_put_string(b, "resumed");
 }
 
 static bool is_empty(const struct field_row *f, const void *value)
@@ -229,6 +254,8 @@ static bool is_empty(const struct field_row *f, const void *value)
         return ((const struct place *)value)->file == NULL;
     case K_USE:
         return *(const uint32_t *)value <= 1;
+    case K_RESUMED:
+        return !facts_of(value)->is_resumed;
     case K_MESSAGE_ID:
     case K_ID:
     case K_PEER:
@@ -237,6 +264,10 @@ static bool is_empty(const struct field_row *f, const void *value)
     case K_DELAY:
     case K_DELAYS:
     case K_NUMBER:
+    case K_TRUST:
+    case K_PROTOCOL:
+    case K_CIPHER:
+    case K_BITS:
         break;
     }
     return false;
@@ -280,23 +311,30 @@ static void put_value(struct buffer *b, const struct log_line *line,
         buffer_printf(b, ":%u", place->line);
         break;
     case K_STATUS:
-        put_status(b, *(const struct status *)value);
+        logfigure_status(b, *(const struct status *)value);
         break;
     case K_DELAY:
-        put_delay(b, sum_of(delay));
+        logfigure_delay(b, sum_of(delay));
         break;
     case K_DELAYS:
         for (size_t i = 0; i < 4; i++) {
             if (i)
                 buffer_put_byte(b, '/');
-            put_delay(b, delay[i]);
+            logfigure_delay(b, delay[i]);
         }
         break;
     case K_NUMBER:
-        put_number(b, *(const uint64_t *)value);
+        logfigure_number(b, *(const uint64_t *)value);
         break;
     case K_USE:
-        put_number(b, *(const uint32_t *)value);
+        logfigure_number(b, *(const uint32_t *)value);
+        break;
+    case K_TRUST:
+    case K_PROTOCOL:
+    case K_CIPHER:
+    case K_BITS:
+    case K_RESUMED:
+        put_tls(b, f->kind, facts_of(value));
         break;
     }
 }
@@ -347,6 +385,12 @@ static void put_json_value(struct buffer *b, const struct log_line *line,
     case K_USE:
         put_value(b, line, f);
         return;
+    case K_BITS:
+        buffer_printf(b, "%d", facts_of(delay)->bits);
+        return;
+    case K_RESUMED:
+        buffer_put_string(b, "true");
+        return;
     case K_DELAY:
         buffer_printf(b, "%.3f", (double)sum_of(delay) / 1000);
         return;
@@ -367,6 +411,9 @@ static void put_json_value(struct buffer *b, const struct log_line *line,
     case K_PEER_PORT:
     case K_PLACE:
     case K_STATUS:
+    case K_TRUST:
+    case K_PROTOCOL:
+    case K_CIPHER:
         break;
     }
     put_value(&value, line, f);

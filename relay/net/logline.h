@@ -14,6 +14,8 @@
 const char *logline_daemon(enum log_event event);
 /* Must it be seen at once? What is about us, not about one message. */
 bool logline_is_urgent(enum log_event event);
+/* Something that a person should look into? */
+bool logline_is_warning(enum log_event event);
 /* "ID: client=host[ip] ..." */
 void logline_put_text(struct buffer *b, const struct log_line *line);
 /* "queue_id":"...", ... without the braces, so that more may stand around it.

@@ -14,6 +14,11 @@
 
 #define ID "0000000000010"
 
+static const struct tls_facts fresh = { "TLSv1.3", "TLS_AES_256_GCM_SHA384",
+                                        256 };
+static const struct tls_facts resumed = { "TLSv1.2", "ECDHE-RSA-AES128-SHA",
+                                          128, true, TLS_VERIFIED };
+
 /* clang-format off */
 static const struct row {
     struct log_line line;
@@ -93,6 +98,46 @@ static const struct row {
         .address = SPAN_INIT("192.0.2.2"), .port = 25,
         .text = SPAN_INIT("Connection refused") },
       "waypost/smtp: connect to mx[192.0.2.2]:25: Connection refused", NULL },
+    { { .event = LOG_DELIVERY, .id = 32, .recipient = SPAN_INIT("b@c"),
+        .orig_to = SPAN_INIT("B@d"), .relay = SPAN_INIT("none"), .dsn = { 4, 4, 1 },
+        .status = SPAN_INIT("deferred"), .text = SPAN_INIT("x") },
+      "waypost/smtp: " ID ": to=<b@c>, orig_to=<B@d>, relay=none, delay=0, "
+      "delays=0/0/0/0, dsn=4.4.1, status=deferred (x)",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtp\",\"event\":\"delivery\","
+      "\"queue_id\":\"" ID "\",\"to\":\"b@c\",\"orig_to\":\"B@d\","
+      "\"relay\":\"none\",\"delay\":0.000,"
+      "\"delays\":[0.000,0.000,0.000,0.000],\"dsn\":\"4.4.1\","
+      "\"status\":\"deferred\",\"text\":\"x\"}" },
+    { { .event = LOG_TLS_IN, .address = SPAN_INIT("192.0.2.1"), .tls = &fresh },
+      "waypost/smtpd: Anonymous TLS connection established from "
+      "unknown[192.0.2.1]: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 "
+      "(256/256 bits)",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtpd\",\"event\":\"tls-in\","
+      "\"trust\":\"Anonymous\",\"client\":\"unknown[192.0.2.1]\","
+      "\"tls\":\"TLSv1.3\",\"cipher\":\"TLS_AES_256_GCM_SHA384\",\"bits\":256}" },
+    { { .event = LOG_TLS_OUT, .address = SPAN_INIT("192.0.2.1"), .port = 25,
+        .host = SPAN_INIT("mx"), .tls = &resumed },
+      "waypost/smtp: Verified TLS connection established to mx[192.0.2.1]:25: "
+      "TLSv1.2 with cipher ECDHE-RSA-AES128-SHA (128/128 bits), resumed",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtp\",\"event\":\"tls-out\","
+      "\"trust\":\"Verified\",\"relay\":\"mx[192.0.2.1]:25\","
+      "\"tls\":\"TLSv1.2\",\"cipher\":\"ECDHE-RSA-AES128-SHA\",\"bits\":128,"
+      "\"resumed\":true}" },
+    { { .event = LOG_LOGIN, .address = SPAN_INIT("192.0.2.1"),
+        .login = SPAN_INIT("ann"), .mechanism = SPAN_INIT("SCRAM-SHA-256") },
+      "waypost/smtpd: unknown[192.0.2.1]: logged in as ann by SCRAM-SHA-256",
+      "{\"tag\":\"waypost\",\"daemon\":\"smtpd\",\"event\":\"login\","
+      "\"client\":\"unknown[192.0.2.1]\",\"login\":\"ann\","
+      "\"mechanism\":\"SCRAM-SHA-256\"}" },
+    { { .event = LOG_LOGIN_FAILED, .address = SPAN_INIT("192.0.2.1"),
+        .mechanism = SPAN_INIT("PLAIN"), .text = SPAN_INIT("authentication failure") },
+      "waypost/smtpd: warning: unknown[192.0.2.1]: SASL PLAIN authentication "
+      "failed: authentication failure", NULL },
+    { { .event = LOG_LOGIN_FAILED, .address = SPAN_INIT("192.0.2.1"),
+        .login = SPAN_INIT("a\nb"), .mechanism = SPAN_INIT("LOGIN"),
+        .text = SPAN_INIT("authentication failure") },
+      "waypost/smtpd: warning: unknown[192.0.2.1]: SASL LOGIN authentication "
+      "failed: authentication failure, sasl_username=a\\x0Ab", NULL },
     /* a line break, an escape sequence, a quote and half a character of UTF-8 */
     { { .event = LOG_CLIENT, .id = 32, .host = SPAN_INIT("a\nb\x1b[31m"),
         .address = SPAN_INIT("::1"), .listener = SPAN_INIT("\"\\"),
