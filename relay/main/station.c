@@ -8,14 +8,17 @@
 #include "queue/queue.h"
 #include "relay/admin/admin.h"
 #include "relay/inbound/intake.h"
+#include "relay/inbound/sasl.h"
 #include "relay/main/configuration.h"
 #include "relay/main/entrance.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
 #include "relay/net/notify.h"
 #include "relay/net/resolver.h"
+#include "relay/net/tls.h"
 #include "relay/net/worker.h"
 #include "relay/outbound/delivery.h"
+#include "relay/outbound/tokens.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -36,6 +39,9 @@ struct station {
     struct queue *queue;
     struct admin *admin;
     struct census *census;
+    struct tls_material *tls;
+    struct sasl_desk *sasl;
+    struct tokens *tokens;
     struct entrance *entrance;
     struct notify notify;
     struct worker *workers[WORKERS_MOST];
@@ -131,6 +137,9 @@ static int open_worker(struct station *st, unsigned index,
         buffer_printf(out_why, "worker: %s", error_text(rc));
         return rc;
     }
+    w->tls = tls_material_hold(st->tls);
+    w->sasl = st->sasl;
+    w->tokens = st->tokens;
     intake_open(w, st->census);
     delivery_open(w);
     w->on_tick = on_worker_tick;
@@ -186,14 +195,35 @@ static void task_shut_down(struct worker *w, void *arg)
 
 /* -------------------------------------------------------------- reload ---- */
 
+/* The first belongs to the second, and so do listeners and routes by their index: they
+ * change together. */
+struct change {
+    struct settings *settings;
+    struct tls_material *tls;
+};
+
 static void task_reload(struct worker *w, void *arg)
 {
-    struct settings *s = arg;
+    struct change *c = arg;
 
     settings_release(w->settings);
-    w->settings = s;
+    tls_material_release(w->tls);
+    w->settings = c->settings;
+    w->tls = c->tls;
+    free(c);
     resolver_flush(w->resolver);
     intake_reload(w->intake);
+}
+
+static void tell_workers(struct station *st, struct settings *s,
+                         struct tls_material *m)
+{
+    for (unsigned i = 0; i < st->worker_count; i++) {
+        struct change *c = NEW(struct change);
+
+        *c = (struct change){ settings_hold(s), tls_material_hold(m) };
+        worker_post(st->workers[i], task_reload, c);
+    }
 }
 
 static void log_lines(enum log_event event, struct buffer *lines)
@@ -207,28 +237,43 @@ static void log_lines(enum log_event event, struct buffer *lines)
     }
 }
 
+/* All of a new configuration is at hand: it takes the old one's place. */
+static void change(struct station *st, struct settings *s, struct tls_material *m)
+{
+    struct buffer why = { 0 };
+
+    s->epoch = st->settings->epoch + 1;
+    if (entrance_open(st->entrance, s, &why) < 0)
+        log_text(LOG_WARNING, "%s", buffer_string(&why));
+    /* The workers first: nothing leaves by an old route once the queue knows the
+     * new ones. */
+    tell_workers(st, s, m);
+    queue_reroute(st->queue, route_lane, s);
+    log_open(s->log.form, s->log.tag, s->log.syslog);
+    settings_release(st->settings);
+    tls_material_release(st->tls);
+    st->settings = s;
+    st->tls = m;
+    log_text(LOG_NOTE, "configuration reloaded");
+    buffer_fini(&why);
+}
+
 static void reload(struct station *st)
 {
     struct buffer faults = { 0 }, warnings = { 0 }, why = { 0 };
     struct settings *s = configuration_read(st->call, &faults, &warnings);
+    struct tls_material *m = s ? tls_material_new(s, &faults) : NULL;
 
     log_lines(LOG_WARNING, &warnings);
-    if (!s) {
+    if (m && sasl_desk_reload(st->sasl, s, &why) < 0)
+        buffer_put(&faults, buffer_span(&why));
+    if (faults.len == 0) {
+        change(st, s, m);
+    } else {
         log_lines(LOG_WARNING, &faults);
         log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
-    } else {
-        s->epoch = st->settings->epoch + 1;
-        if (entrance_open(st->entrance, s, &why) < 0)
-            log_text(LOG_WARNING, "%s", buffer_string(&why));
-        /* The workers first: nothing leaves by an old route once the queue knows the
-         * new ones. */
-        for (unsigned i = 0; i < st->worker_count; i++)
-            worker_post(st->workers[i], task_reload, settings_hold(s));
-        queue_reroute(st->queue, route_lane, s);
-        log_open(s->log.form, s->log.tag, s->log.syslog);
-        settings_release(st->settings);
-        st->settings = s;
-        log_text(LOG_NOTE, "configuration reloaded");
+        tls_material_release(m);
+        settings_release(s);
     }
     buffer_fini(&faults);
     buffer_fini(&warnings);
@@ -386,10 +431,27 @@ static int open_admin(struct station *st, struct buffer *out_why)
         .user = st }, out_why);
 }
 
+/* What the settings name must be there before anything is accepted. */
+static int open_credentials(struct station *st, struct buffer *out_why)
+{
+    int rc;
+
+    st->tls = tls_material_new(st->settings, out_why);
+    if (!st->tls)
+        return ERROR_CONFIG;
+    if ((rc = sasl_desk_open(&st->sasl, st->settings, out_why)) < 0)
+        return ERROR_CONFIG;
+    if ((rc = tokens_open(&st->tokens)) < 0)
+        buffer_printf(out_why, "tokens: %s", error_text(rc));
+    return rc;
+}
+
 static int open_all(struct station *st, struct buffer *out_why)
 {
     int rc;
 
+    if ((rc = open_credentials(st, out_why)) < 0)
+        return rc;
     if ((rc = open_queue(st, out_why)) < 0)
         return rc;
     if ((rc = open_workers(st, out_why)) < 0)
@@ -414,10 +476,15 @@ static void announce(struct station *st)
 
 static void free_all(struct station *st)
 {
+    tokens_close(st->tokens);
+    if (st->sasl)
+        sasl_desk_close(st->sasl);
     for (unsigned i = 0; i < st->worker_count; i++) {
+        tls_material_release(st->workers[i]->tls);
         worker_fini(st->workers[i]);
         free(st->workers[i]);
     }
+    tls_material_release(st->tls);
     if (st->queue)
         queue_close(st->queue);
     entrance_free(st->entrance);
@@ -431,7 +498,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
 {
     struct station *st = NEW(struct station);
     struct buffer why = { 0 };
-    int code = EX_OK;
+    int code = EX_OK, rc;
 
     st->call = call;
     st->settings = take_settings;
@@ -441,9 +508,9 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
     open_loop(st);
-    if (open_all(st, &why) < 0) {
-        log_text(LOG_FATAL, "%s", buffer_string(&why));
-        code = EX_TEMPFAIL;
+    if ((rc = open_all(st, &why)) < 0) {
+        log_lines(LOG_FATAL, &why);
+        code = rc == ERROR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
         if (st->queue)
             shut_down(st);
         else

@@ -55,6 +55,7 @@ void courier_let_go(struct courier *c)
     if (c->next)
         c->next->here = c->here;
     settings_release(c->settings);
+    tls_material_release(c->tls);
     arena_reset(&c->arena);
     free(c);
     delivery_left(d);
@@ -170,6 +171,7 @@ void courier_open(struct delivery *d, struct queue_slot *slot)
     c->delivery = d;
     c->slot = slot;
     c->settings = settings_hold(d->worker->settings);
+    c->tls = tls_material_hold(d->worker->tls);
     c->next = d->couriers;
     c->here = &d->couriers;
     if (c->next)

@@ -26,6 +26,7 @@ struct courier {
     struct delivery *delivery;
     struct queue_slot *slot;
     struct settings *settings;
+    struct tls_material *tls; /* of these settings */
     const struct route *route; /* NULL: none */
     enum phase phase;
     struct arena arena; /* for the courier's life */

@@ -5,10 +5,17 @@
 
 #include "policy/vocabulary/error.h"
 #include "relay/net/log.h"
+#include "relay/outbound/tokens.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 enum { CONNECT_MS = 30000 };
 
-static void look_up(struct itinerary *it);
+static void approach(struct itinerary *it);
 
 void itinerary_init(struct itinerary *it, struct delivery *d,
                     const struct route *route, struct span domain,
@@ -21,8 +28,18 @@ void itinerary_init(struct itinerary *it, struct delivery *d,
                               .user = user };
 }
 
+static void forget_secret(struct itinerary *it)
+{
+    if (it->secret.at)
+        OPENSSL_cleanse(it->secret.at, it->secret.size);
+    buffer_fini(&it->secret);
+}
+
 static void cancel(struct itinerary *it)
 {
+    if (it->secret_token)
+        registry_drop(&it->delivery->registry, it->secret_token);
+    it->secret_token = 0;
     if (it->query)
         resolver_cancel(it->query);
     if (it->race)
@@ -34,26 +51,47 @@ static void cancel(struct itinerary *it)
 void itinerary_fini(struct itinerary *it)
 {
     cancel(it);
+    forget_secret(it);
     arena_reset(&it->names);
     buffer_fini(&it->relay);
     buffer_fini(&it->trouble);
 }
 
-static const struct hop *hop_of(const struct itinerary *it)
+const struct hop *itinerary_hop(const struct itinerary *it)
 {
     return &it->route->via[it->member];
 }
 
+struct span itinerary_host_name(const struct itinerary *it)
+{
+    return it->hosts[it->host_next - 1].name;
+}
+
+static bool is_socket(const struct itinerary *it)
+{
+    return itinerary_hop(it)->path.len > 0;
+}
+
 /* ------------------------------------------------------------- trouble ---- */
+
+/* As in host[address]. */
+static void put_address(const struct itinerary *it, const struct race_target *t,
+                        struct buffer *b)
+{
+    if (is_socket(it))
+        buffer_put(b, itinerary_hop(it)->path);
+    else
+        host_address_print(b, &t->address);
+}
 
 static void log_trouble(const struct itinerary *it, const struct race_target *t,
                         struct span why)
 {
     struct buffer address = { 0 };
 
-    host_address_print(&address, &t->address);
+    put_address(it, t, &address);
     log_put(&(struct log_line){ .event = LOG_CONNECT_FAILED,
-                                .host = it->hosts[it->host_next - 1].name,
+                                .host = itinerary_host_name(it),
                                 .address = buffer_span(&address),
                                 .port = t->port,
                                 .text = why });
@@ -75,10 +113,12 @@ static void no_addresses(struct itinerary *it, const char *what,
 static void name_relay(struct itinerary *it, const struct race_target *t)
 {
     buffer_clear(&it->relay);
-    buffer_put_escaped(&it->relay, it->hosts[it->host_next - 1].name);
+    buffer_put_escaped(&it->relay, itinerary_host_name(it));
     buffer_put_byte(&it->relay, '[');
-    host_address_print(&it->relay, &t->address);
-    buffer_printf(&it->relay, "]:%u", t->port);
+    put_address(it, t, &it->relay);
+    buffer_put_byte(&it->relay, ']');
+    if (!is_socket(it))
+        buffer_printf(&it->relay, ":%u", t->port);
 }
 
 static void address_failed(struct itinerary *it, const struct race_target *t,
@@ -87,7 +127,8 @@ static void address_failed(struct itinerary *it, const struct race_target *t,
     const char *why =
         rc == -EACCES ? "mail may not go to this address" : uv_strerror(rc);
 
-    delivery_host_failed(it->delivery, t);
+    if (!is_socket(it))
+        delivery_host_failed(it->delivery, t);
     name_relay(it, t);
     buffer_clear(&it->trouble);
     buffer_printf(&it->trouble, "4.4.1 connect to %s: %s",
@@ -97,7 +138,8 @@ static void address_failed(struct itinerary *it, const struct race_target *t,
 
 void itinerary_refused(struct itinerary *it, const struct client_outcome *why)
 {
-    delivery_host_failed(it->delivery, &it->peer);
+    if (!is_socket(it))
+        delivery_host_failed(it->delivery, &it->peer);
     buffer_clear(&it->trouble);
     status_print(&it->trouble, why->status);
     buffer_printf(&it->trouble, " %s: ", buffer_string(&it->relay));
@@ -107,7 +149,8 @@ void itinerary_refused(struct itinerary *it, const struct client_outcome *why)
 
 void itinerary_greeted(struct itinerary *it)
 {
-    delivery_host_worked(it->delivery, &it->peer);
+    if (!is_socket(it))
+        delivery_host_worked(it->delivery, &it->peer);
 }
 
 /* ---------------------------------------------------------- connecting ---- */
@@ -142,22 +185,59 @@ bool itinerary_has_more(const struct itinerary *it)
     return has_host(it) || it->member + 1 < it->route->via_count;
 }
 
+static void race(struct itinerary *it, const struct race_target *targets,
+                 size_t count)
+{
+    it->began_ms = wall_ms();
+    it->race = race_start(&it->delivery->worker->loop, targets, count, CONNECT_MS,
+                          itinerary_hop(it)->kind == HOP_MX, on_raced, it);
+}
+
+static void milden_no_more(struct itinerary *it)
+{
+    it->in_clear = it->without_chunking = false;
+}
+
 void itinerary_next(struct itinerary *it)
 {
+    milden_no_more(it);
     if (has_host(it)) {
         const struct itinerary_host *h = &it->hosts[it->host_next++];
         size_t count = LIMIT_ADDRESSES - it->addresses_tried;
 
-        it->began_ms = wall_ms();
-        it->race = race_start(&it->delivery->worker->loop, h->targets,
-                              h->count < count ? h->count : count, CONNECT_MS,
-                              hop_of(it)->kind == HOP_MX, on_raced, it);
+        race(it, h->targets, h->count < count ? h->count : count);
     } else if (it->member + 1 < it->route->via_count) {
         it->member++;
-        look_up(it);
+        approach(it);
     } else {
         it->events->exhausted(it->user);
     }
+}
+
+/* A unix socket answers at once, or nobody listens. */
+static void dial_socket(struct itinerary *it)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct span path = itinerary_hop(it)->path;
+    int rc = -ENAMETOOLONG;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    it->hosts[0] = (struct itinerary_host){ .name = SPAN("localhost") };
+    it->host_count = it->host_next = 1;
+    it->peer = (struct race_target){ .port = 0 };
+    if (path.len < sizeof to.sun_path) {
+        memcpy(to.sun_path, path.at, path.len);
+        rc = connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
+    }
+    if (rc < 0) {
+        (void)close(fd);
+        address_failed(it, &it->peer, rc);
+        itinerary_next(it);
+        return;
+    }
+    name_relay(it, &it->peer);
+    it->connect_ms = 0;
+    it->events->connected(it->user, fd);
 }
 
 /* ------------------------------------------------------------ looking ---- */
@@ -239,7 +319,7 @@ static const struct {
 static void on_looked_up(void *user, const struct mx_answer *a)
 {
     struct itinerary *it = user;
-    const struct hop *hop = hop_of(it);
+    const struct hop *hop = itinerary_hop(it);
 
     it->query = NULL;
     if (a->kind == RESOLVER_OK && a->count) {
@@ -257,21 +337,75 @@ static void on_looked_up(void *user, const struct mx_answer *a)
     itinerary_next(it);
 }
 
+void itinerary_again(struct itinerary *it)
+{
+    if (is_socket(it))
+        dial_socket(it);
+    else
+        race(it, &it->peer, 1);
+}
+
 static void look_up(struct itinerary *it)
 {
-    const struct hop *hop = hop_of(it);
+    const struct hop *hop = itinerary_hop(it);
     struct resolver *r = it->delivery->worker->resolver;
 
+    if (is_socket(it))
+        dial_socket(it);
+    else
+        it->query = hop->kind == HOP_MX
+                        ? resolver_mx(r, it->domain, on_looked_up, it)
+                        : resolver_host(r, hop->host, on_looked_up, it);
+}
+
+/* -------------------------------------------------------------- asking ---- */
+
+static void on_secret(void *worker, uint64_t token, int rc, struct span secret,
+                      struct span why)
+{
+    struct delivery *d = ((struct worker *)worker)->delivery;
+    struct itinerary *it = registry_find(&d->registry, token);
+
+    if (!it)
+        return;
+    registry_drop(&d->registry, token);
+    it->secret_token = 0;
+    if (rc == 0) {
+        buffer_put(&it->secret, secret);
+        look_up(it);
+        return;
+    }
+    buffer_clear(&it->trouble);
+    buffer_put_string(&it->trouble, "4.7.8 cannot log in to ");
+    buffer_put_escaped(&it->trouble, itinerary_hop(it)->text);
+    buffer_put_string(&it->trouble, ": ");
+    buffer_put_escaped(&it->trouble, why);
+    log_text(LOG_WARNING, "%s", buffer_string(&it->trouble) + sizeof "4.7.8");
+    itinerary_next(it);
+}
+
+/* A member of via, from its beginning. */
+static void approach(struct itinerary *it)
+{
+    const struct account *account = itinerary_hop(it)->account;
+    struct delivery *d = it->delivery;
+
     arena_reset(&it->names);
+    forget_secret(it);
     it->host_count = it->host_next = it->addresses_tried = 0;
-    it->query = hop->kind == HOP_MX
-                    ? resolver_mx(r, it->domain, on_looked_up, it)
-                    : resolver_host(r, hop->host, on_looked_up, it);
+    milden_no_more(it);
+    if (!account) {
+        look_up(it);
+        return;
+    }
+    it->secret_token = registry_put(&d->registry, it);
+    tokens_get(d->worker->tokens, d->worker, account, on_secret,
+               it->secret_token);
 }
 
 void itinerary_begin(struct itinerary *it)
 {
     cancel(it);
     it->member = 0;
-    look_up(it);
+    approach(it);
 }

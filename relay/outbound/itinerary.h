@@ -1,12 +1,13 @@
 /*
  * itinerary - which host comes next?
  *
- *   LOOKING --addresses--> RACING --connected--> (the owner talks)
- *    |   ^                  |  ^                        |
- *    |   +--- next member --+  +--- itinerary_next -----+
- *    v                      v
- *   judged()            exhausted()
+ *   ASKING --secret--> LOOKING --addresses--> RACING --connected--> (the owner talks)
+ *     ^                  |                      |  ^                   |
+ *     +--- next member --|----------------------+  +- itinerary_next --+
+ *                        v                      v     itinerary_again
+ *                     judged()             exhausted()
  *
+ * ASKING: only for a member that wants a login, for what is to be shown to it.
  * Members of `via` in their order; of one member the hosts in theirs, but those that
  * failed lately last; of each member LIMIT_ADDRESSES addresses at most. A name that can
  * never work (no such domain, null MX) is a verdict about the mail. All that goes wrong on
@@ -45,6 +46,8 @@ struct itinerary {
     struct span domain; /* borrowed: MX look-ups */
     const struct itinerary_events *events;
     void *user;
+    uint64_t secret_token;        /* ASKING; else 0 */
+    struct buffer secret;         /* to log in to this member with */
     struct resolver_query *query; /* LOOKING */
     struct race *race;            /* RACING */
     size_t member;                /* of via */
@@ -54,7 +57,9 @@ struct itinerary {
     size_t addresses_tried; /* of this member */
     int64_t began_ms;
     int64_t connect_ms;      /* how long the latest connect took */
-    struct race_target peer; /* the latest connected */
+    struct race_target peer; /* the latest connected, when it is no unix socket */
+    bool in_clear;           /* the peer's TLS failed: it is met again without */
+    bool without_chunking;   /* it offers CHUNKING and does not know BDAT */
     struct buffer relay;     /* "host[ip]:25": the latest connected or failed */
     struct buffer trouble;   /* "4.4.1 connect to ...": the latest */
 };
@@ -69,6 +74,11 @@ void itinerary_fini(struct itinerary *it);
 void itinerary_begin(struct itinerary *it);
 /* The host after the latest. */
 void itinerary_next(struct itinerary *it);
+/* The latest once more, on the terms that stand above. */
+void itinerary_again(struct itinerary *it);
+/* The member of via that the latest belongs to, and the host's own name. */
+const struct hop *itinerary_hop(const struct itinerary *it);
+struct span itinerary_host_name(const struct itinerary *it);
 /* Might itinerary_next lead anywhere? */
 bool itinerary_has_more(const struct itinerary *it);
 

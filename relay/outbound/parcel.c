@@ -29,6 +29,7 @@ void parcel_fini(struct parcel *p)
     ASSERT(!p->is_held);
     forget_read(p);
     buffer_fini(&p->head);
+    buffer_fini(&p->verp);
 }
 
 void parcel_take(struct parcel *p, struct settings *settings,
@@ -45,6 +46,7 @@ void parcel_take(struct parcel *p, struct settings *settings,
     p->shown = p->elsewhere_count = p->settled = p->afresh_from = 0;
     p->sessions = 0;
     p->content_rc = 0;
+    p->converts = false;
 }
 
 void parcel_drop(struct parcel *p)
@@ -54,6 +56,7 @@ void parcel_drop(struct parcel *p)
         return;
     p->is_held = false;
     settlement_end(&p->settlement);
+    packing_fini(&p->packing);
     buffer_fini(&p->head);
 }
 
@@ -132,12 +135,29 @@ void parcel_content_failed(struct parcel *p, int rc)
     p->elsewhere_count = 0;
 }
 
+/* The next bytes, in the form that this host takes. */
+static void hand_over(struct parcel *p, struct client *client, struct span bytes)
+{
+    const struct envelope *e = &p->settlement.work->envelope;
+    struct client_outcome why;
+    bool last;
+
+    if (p->offset == 0)
+        packing_begin(&p->packing, p->settlement.route, e, client_form(client));
+    p->offset += bytes.len;
+    last = p->offset >= e->size_bytes;
+    if (packing_put(&p->packing, bytes, last, &bytes, &why))
+        client_content(client, bytes, last, wall_ms());
+    else
+        client_content_refused(client, &why, wall_ms());
+}
+
 void parcel_send(struct parcel *p, struct client *client)
 {
     if (parcel_is_large(p))
         read_on(p, p->offset, CONTENT_PART, p->on_part);
     else
-        client_content(client, p->settlement.work->content, true, wall_ms());
+        hand_over(p, client, p->settlement.work->content);
 }
 
 void parcel_send_part(struct parcel *p, struct client *client, int rc,
@@ -148,10 +168,7 @@ void parcel_send_part(struct parcel *p, struct client *client, int rc,
         client_content_failed(client, wall_ms());
         return;
     }
-    p->offset += bytes.len;
-    client_content(client, bytes,
-                   p->offset >= p->settlement.work->envelope.size_bytes,
-                   wall_ms());
+    hand_over(p, client, bytes);
 }
 
 /* ---------------------------------------------------------- recipients ---- */
@@ -171,20 +188,80 @@ void parcel_meet(struct parcel *p, uint32_t conn_use, int64_t connect_ms)
     p->settlement.connect_ms = conn_use == 1 ? connect_ms : 0;
 }
 
-void parcel_start(struct parcel *p, struct client *client)
+/* VERP: whom a report is about can be read from where it comes back to. A recipient for each
+ * transaction, then; not where there is no reverse-path. */
+static bool is_verp(const struct parcel *p)
+{
+    const struct envelope *e = &p->settlement.work->envelope;
+
+    return e->verp.len == 2 && span_find(e->sender, '@') < e->sender.len;
+}
+
+/* owner@here for user@there becomes owner+user=there@here. */
+static struct span verp_sender(struct parcel *p)
+{
+    const struct envelope *e = &p->settlement.work->envelope;
+    struct span to = p->to[0].address;
+    size_t from_at = span_find_last(e->sender, '@');
+    size_t to_at = span_find_last(to, '@');
+
+    buffer_clear(&p->verp);
+    buffer_put(&p->verp, span_first(e->sender, from_at));
+    buffer_put(&p->verp, span_first(e->verp, 1));
+    buffer_put(&p->verp, span_first(to, to_at));
+    buffer_put(&p->verp, span_skip(e->verp, 1));
+    buffer_put(&p->verp, span_skip(to, to_at + 1));
+    buffer_put(&p->verp, span_skip(e->sender, from_at));
+    return buffer_span(&p->verp);
+}
+
+static size_t fit(struct parcel *p, const struct client *client)
 {
     size_t most = client_recipients_most(client);
 
+    if (is_verp(p))
+        return 1;
+    return client_recipients_fit(client, p->to,
+                                 p->here_count < most ? p->here_count : most);
+}
+
+void parcel_start(struct parcel *p, struct client *client)
+{
     ASSERT(p->is_held && p->here_count && !p->read_token);
-    p->shown = p->here_count < most ? p->here_count : most;
-    for (size_t i = 0; i < p->shown; i++)
-        p->to[i].address = p->settlement.work->recipients[p->here[i]].address;
+    for (size_t i = 0; i < p->here_count; i++) {
+        const struct queue_recipient *to =
+            &p->settlement.work->recipients[p->here[i]];
+
+        p->to[i] = (struct client_recipient){ .address = to->address,
+                                              .notify = to->notify,
+                                              .orcpt = to->orcpt };
+    }
+    p->shown = fit(p, client);
     p->offset = 0;
     p->transaction =
         (struct client_transaction){ .envelope = &p->settlement.work->envelope,
                                      .recipients = p->to,
-                                     .count = p->shown };
+                                     .count = p->shown,
+                                     .may_convert = p->converts };
+    if (is_verp(p))
+        p->transaction.sender = verp_sender(p);
     client_start(client, &p->transaction, wall_ms());
+}
+
+/* The host does not take such content; nothing of it was sent. */
+static bool is_about_content(const struct client_outcome *o)
+{
+    return o->diagnosis == DIAGNOSIS_OTHER_HOST && o->status.class == 5 &&
+           o->status.subject == 6 && o->status.detail == 3;
+}
+
+/* There is no other host: shall it be re-encoded? */
+static bool may_convert(const struct parcel *p, struct client_outcome *out_why)
+{
+    const struct queue_work *work = p->settlement.work;
+
+    return packing_allows(p->settlement.route, &work->envelope, work->content,
+                          out_why);
 }
 
 /* What is worth another try at once? */
@@ -227,13 +304,19 @@ enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
     bool is_stale = o[0].diagnosis == DIAGNOSIS_AGAIN_NOW;
     bool can_move = has_other_host && p->sessions < PARCEL_SESSIONS_MOST;
     size_t shown = p->shown, kept = 0;
+    struct client_outcome refused = { 0 };
 
     forget_read(p);
     p->shown = 0;
     if (is_stale && parcel_may_go_afresh(p))
         return PARCEL_STALE;
+    if (!can_move && is_about_content(&o[0]) && !p->converts) {
+        if ((p->converts = may_convert(p, &refused)))
+            return PARCEL_STAYS;
+    }
     for (size_t i = 0; i < shown; i++)
-        if (collect_one(p, p->here[i], o[i], host, can_move, !is_stale))
+        if (collect_one(p, p->here[i], refused.status.class ? refused : o[i],
+                        host, can_move, !is_stale))
             p->here[kept++] = p->here[i];
     for (size_t i = shown; i < p->here_count; i++)
         p->here[kept++] = p->here[i];

@@ -17,6 +17,7 @@
 #define WAYPOST_PARCEL_H
 
 #include "relay/outbound/delivery.h"
+#include "relay/outbound/packing.h"
 #include "relay/outbound/settlement.h"
 
 enum { PARCEL_SESSIONS_MOST = 2 }; /* hosts that one work is shown to at once */
@@ -48,6 +49,9 @@ struct parcel {
     int content_rc;     /* of the read that failed, or 0 */
     struct buffer head; /* of large content, for a report */
     uint64_t offset;    /* of content handed over */
+    bool converts;      /* this host does not take it as it is: it is re-encoded */
+    struct packing packing;
+    struct buffer verp; /* the reverse-path made of the recipient */
     struct client_transaction transaction;
 };
 

@@ -5,8 +5,9 @@
  * waited for. A connection ends in visit_closed and nowhere else, whoever wanted it; a
  * parcel in hand then goes on to where it may still be taken.
  */
+#include "relay/outbound/terms.h"
+
 #include "policy/vocabulary/error.h"
-#include "relay/outbound/courier_private.h"
 
 enum { LINGER_MS = 5000 };
 
@@ -19,19 +20,23 @@ void visit_over(struct courier *c)
 {
     struct parcel *p = &c->parcel;
     bool was_greeted = client_is_greeted(c->client);
+    bool is_cut = c->delivery->cut_ms != 0;
+    bool again = !is_cut && terms_are_milder(c);
 
     if (c->phase != PHASE_ENDING)
         courier_enter(c, PHASE_ENDING);
-    if (!was_greeted && !c->delivery->cut_ms)
+    if (!was_greeted && !is_cut && !again)
         itinerary_refused(&c->itinerary, client_trouble(c->client));
     client_free(c->client);
     c->client = NULL;
-    if (c->delivery->cut_ms || (was_greeted && !p->is_held)) {
+    if (is_cut || (was_greeted && !p->is_held)) {
         courier_let_go(c);
         return;
     }
     courier_enter(c, PHASE_SEEKING);
-    if (was_greeted && parcel_may_go_afresh(p)) {
+    if (again) {
+        itinerary_again(&c->itinerary);
+    } else if (was_greeted && parcel_may_go_afresh(p)) {
         parcel_goes_afresh(p);
         itinerary_begin(&c->itinerary);
     } else {
@@ -207,8 +212,12 @@ static void converse(struct courier *c)
     while (c->phase == PHASE_TALKING && !c->conn.is_closing) {
         switch (client_wants(c->client)) {
         case CLIENT_READS:
+            flush(c);
+            return;
         case CLIENT_STARTS_TLS:
             flush(c);
+            if (!terms_start_tls(c))
+                conn_close(&c->conn);
             return;
         case CLIENT_FREE:
             became_free(c);
@@ -242,9 +251,17 @@ static void visit_ended(void *user, int rc)
 {
     struct courier *c = user;
 
-    client_lost(c->client, span_of(rc ? uv_strerror(rc) : ""), wall_ms());
+    terms_broken(c, rc);
     converse(c);
     conn_close(&c->conn);
+}
+
+static void visit_secured(void *user)
+{
+    struct courier *c = user;
+
+    terms_secured(c);
+    converse(c);
 }
 
 static void visit_drained(void *user)
@@ -261,6 +278,7 @@ static const struct conn_events conn_events = {
     .input = visit_input,
     .ended = visit_ended,
     .drained = visit_drained,
+    .secured = visit_secured,
     .closed = visit_closed,
 };
 
@@ -270,10 +288,12 @@ void visit_begin(struct courier *c, int fd)
     c->conn_use = 0;
     c->must_end = false;
     c->opened_ms = wall_ms();
-    c->client = client_new(&(struct client_options){ .hostname = c->settings->hostname, .timeouts = &client_timeouts_default }, c->opened_ms);
+    c->client = terms_client(c, c->opened_ms);
     c->is_connected = true;
     if (conn_open(&c->conn, c->delivery->worker, fd, &conn_events, c) < 0)
         visit_ended(c, UV_ECONNRESET);
+    else
+        converse(c); /* TLS may be first */
 }
 
 void visit_go_on(struct courier *c)

@@ -18,6 +18,7 @@ struct world {
     struct delivery delivery;
     struct settings settings;
     struct queue_work work;
+    struct route route; /* zeroed: convert = never */
     struct queue_recipient people[PEOPLE_MOST];
     struct parcel parcel;
     struct client *client;
@@ -33,7 +34,10 @@ static void hear(struct world *w, const char *replies)
 static void connect_to(struct world *w, const char *ehlo)
 {
     client_free(w->client);
-    w->client = client_new(&(struct client_options){ .hostname = SPAN("us.test"), .timeouts = &client_timeouts_default }, 0);
+    w->client = client_new(
+        &(struct client_options){ .hostname = SPAN("us.test"),
+                                  .timeouts = &client_timeouts_default },
+        0);
     hear(w, "220 peer.test ESMTP\r\n");
     hear(w, ehlo);
     parcel_meet(&w->parcel, 1, 0);
@@ -48,6 +52,7 @@ static void begin(struct world *w, size_t count, const char *ehlo)
                                  .most_ms = 1000,
                                  .expire_ms = INT64_MAX / 4,
                                  .expire_report_ms = INT64_MAX / 4 };
+    w->route.retry = w->settings.retry;
     for (size_t i = 0; i < count; i++)
         w->people[i] = (struct queue_recipient){ .number = (uint32_t)i,
                                                  .address = SPAN("a@b") };
@@ -58,7 +63,7 @@ static void begin(struct world *w, size_t count, const char *ehlo)
     w->work.envelope.sender = SPAN("s@from.test");
     w->work.envelope.size_bytes = 3;
     parcel_init(&w->parcel, &w->delivery, NULL, NULL, NULL);
-    parcel_take(&w->parcel, &w->settings, NULL, &w->work);
+    parcel_take(&w->parcel, &w->settings, &w->route, &w->work);
     connect_to(w, ehlo);
 }
 
@@ -233,6 +238,67 @@ static void content_that_cannot_be_read_just_now_is_tried_later(void **state)
     end(&w);
 }
 
+static void what_no_host_takes_is_reencoded_where_the_route_allows_it(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 1, PIPELINING);
+    w.route.convert = CONVERT_UNSIGNED;
+    w.work.envelope.has_8bit = true;
+    w.work.content = SPAN("Subject: a\r\n\r\n\xc3\xa4\r\n");
+    w.work.envelope.size_bytes = w.work.content.len;
+    parcel_start(&w.parcel, w.client);
+    assert_int_equal(client_wants(w.client), CLIENT_DONE);
+    assert_int_equal(parcel_collect(&w.parcel, w.client, SPAN("h"), false),
+                     PARCEL_STAYS);
+    client_next(w.client, 0);
+    parcel_start(&w.parcel, w.client);
+    hear(&w, "250 a\r\n250 b\r\n354 c\r\n");
+    parcel_send(&w.parcel, w.client);
+    assert_non_null(strstr(buffer_string(client_output(w.client)), "=C3=A4\r\n"));
+    hear(&w, "250 d\r\n");
+    assert_int_equal(parcel_collect(&w.parcel, w.client, SPAN("h"), false),
+                     PARCEL_DONE);
+    assert_int_equal(outcome(&w, 0), OUTCOME_DELIVERED);
+    end(&w);
+}
+
+static void a_signature_is_not_broken(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 1, PIPELINING);
+    w.route.convert = CONVERT_UNSIGNED;
+    w.work.envelope.has_8bit = true;
+    w.work.content =
+        SPAN("DKIM-Signature: v=1\r\nSubject: a\r\n\r\n\xc3\xa4\r\n");
+    w.work.envelope.size_bytes = w.work.content.len;
+    assert_int_equal(attempt(&w, "", "", false), PARCEL_DONE);
+    assert_int_equal(outcome(&w, 0), OUTCOME_FAILED);
+    assert_int_equal(w.parcel.settlement.results[0].status.detail, 3);
+    end(&w);
+}
+
+static void verp_gives_each_recipient_a_reverse_path_of_its_own(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 2, PIPELINING);
+    w.work.envelope.verp = SPAN("+=");
+    w.people[1].address = SPAN("who@there.test");
+    assert_int_equal(
+        attempt(&w, "250 a\r\n250 b\r\n354 c\r\n", "250 d\r\n", false),
+        PARCEL_STAYS);
+    parcel_start(&w.parcel, w.client);
+    assert_int_equal(w.parcel.transaction.count, 1);
+    assert_non_null(strstr(buffer_string(client_output(w.client)),
+                           "MAIL FROM:<s+who=there.test@from.test>"));
+    end(&w);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -244,6 +310,9 @@ int main(void)
         cmocka_unit_test(a_dead_kept_connection_is_tried_afresh_once),
         cmocka_unit_test(lost_content_holds_only_who_has_no_other_outcome),
         cmocka_unit_test(content_that_cannot_be_read_just_now_is_tried_later),
+        cmocka_unit_test(what_no_host_takes_is_reencoded_where_the_route_allows_it),
+        cmocka_unit_test(a_signature_is_not_broken),
+        cmocka_unit_test(verp_gives_each_recipient_a_reverse_path_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
