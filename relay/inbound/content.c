@@ -1,5 +1,5 @@
 /*
- * content - the bytes between 354 and the final dot.
+ * content - the bytes between 354 and the final dot, or those of BDAT's chunks.
  *
  * Two gears. clean_run finds how far the input needs no thought: every CR is
  * followed by LF, every LF comes after CR, no line begins with a dot. Such a
@@ -17,6 +17,7 @@
 #include "relay/inbound/content.h"
 
 #include "policy/vocabulary/error.h"
+#include "policy/vocabulary/utf8.h"
 
 enum place {
     START,
@@ -95,11 +96,11 @@ static const struct step steps[PLACES][CLASSES] = {
 };
 /* clang-format on */
 
-static enum class class_of(char c) {
-    return c == '\r'   ? IS_CR
-           : c == '\n' ? IS_LF
-           : c == '.'  ? IS_DOT
-                       : IS_OTHER;
+static enum class class_of(const struct content *c, char byte) {
+    if (byte == '.' && c->options.form == CONTENT_DOTTED) return IS_DOT;
+    return byte == '\r'   ? IS_CR
+           : byte == '\n' ? IS_LF
+                          : IS_OTHER;
 }
 
 void content_init(struct content *c, const struct content_options *o)
@@ -154,7 +155,9 @@ static void put(struct content *c, struct span run, struct buffer *out)
     c->size += run.len;
     if (c->size > c->options.size_most)
         fault(c, CONTENT_TOO_LARGE);
-    if (c->line + run.len > c->options.line_most) {
+    if (c->options.form == CONTENT_BINARY) {
+        /* has no lines */
+    } else if (c->line + run.len > c->options.line_most) {
         check_lines(c, run);
     } else {
         last = memrchr(run.at, '\n', run.len);
@@ -219,7 +222,7 @@ static bool begins_run(const struct content *c, char first)
 
 static void step(struct content *c, char byte, struct buffer *out)
 {
-    const struct step *s = &steps[c->place][class_of(byte)];
+    const struct step *s = &steps[c->place][class_of(c, byte)];
     char bytes[4];
     size_t n = 0;
 
@@ -240,6 +243,26 @@ static void step(struct content *c, char byte, struct buffer *out)
         c->has_8bit = true;
 }
 
+static size_t feed_binary(struct content *c, struct span in, struct buffer *out)
+{
+    if (!c->has_8bit)
+        c->has_8bit = utf8_has_high(in);
+    if (in.len)
+        put(c, in, out);
+    return in.len;
+}
+
+void content_finish(struct content *c, struct buffer *out)
+{
+    ASSERT(c->options.form != CONTENT_DOTTED && c->place != END);
+    if (c->place == CR)
+        c->is_bare = true;
+    if (c->place == CR || c->place == TEXT)
+        put(c, SPAN("\r\n"), out);
+    c->place = END;
+    header_scan_end(&c->header);
+}
+
 size_t content_feed(struct content *c, struct span in, struct buffer *out,
                     bool *out_end)
 {
@@ -248,6 +271,9 @@ size_t content_feed(struct content *c, struct span in, struct buffer *out,
     ASSERT(c->place != END);
     if (!content_is_refused(c))
         (void)buffer_room(out, in.len);
+    *out_end = false;
+    if (c->options.form == CONTENT_BINARY)
+        return feed_binary(c, in, out);
     while (rest.len && c->place != END) {
         size_t n = 1;
 

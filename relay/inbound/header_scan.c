@@ -130,7 +130,8 @@ void header_scan_feed(struct header_scan *h, struct span run)
             n = in_value(h, run);
             break;
         case HEADER_EMPTY_CR:
-            h->bytes += 2;
+            if (run.at[0] == '\n')
+                h->bytes += 2; /* else, in binary content, no empty line */
             over(h);
             return;
         case HEADER_OVER:

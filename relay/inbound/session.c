@@ -20,13 +20,19 @@
 
 /* clang-format off */
 static const unsigned successors[] = {
-    [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(CLOSING),
-    [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
-                    IN(GREETING) | IN(CLOSING),
-    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(CLOSING),
-    [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(SECURING) |
+    [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(SKIPPING) |
                     IN(CLOSING),
+    [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
+                    IN(GREETING) | IN(SKIPPING) | IN(CLOSING),
+    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(SKIPPING) |
+                    IN(CLOSING),
+    [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(CHUNK) |
+                    IN(SECURING) | IN(SKIPPING) | IN(CLOSING),
     [AT_CONTENT]  = IN(READY) | IN(STORING) | IN(CLOSING),
+    [AT_CHUNK]    = IN(READY) | IN(CHUNKS) | IN(STORING) | IN(CLOSING),
+    [AT_CHUNKS]   = IN(READY) | IN(CHUNK) | IN(SKIPPING) | IN(CLOSING),
+    [AT_SKIPPING] = IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) |
+                    IN(CLOSING),
     [AT_STORING]  = IN(READY) | IN(CLOSING),
     [AT_CLOSING]  = IN(CLOSING),
     [AT_SECURING] = IN(GREETING) | IN(CLOSING),
@@ -135,6 +141,8 @@ void session_reset(struct session *s)
     s->recipient_room = 0;
     s->refused_recipients = 0;
     s->declared_bytes = 0;
+    s->holds_header = s->is_chunked = s->bad_author = false;
+    s->chunk.total = 0;
     /* What XFORWARD said comes before MAIL and lasts as long as the mail. */
     if (s->state != AT_READY && s->state != AT_GREETING)
         session_trust_forget(s);
@@ -230,16 +238,21 @@ static size_t feed_commands(struct session *s, struct span in, int64_t now_ms)
     return n;
 }
 
+static size_t feed_one(struct session *s, struct span in, int64_t now_ms)
+{
+    if (s->state == AT_CONTENT)
+        return session_data_feed(s, in, now_ms);
+    if (s->state == AT_CHUNK || s->state == AT_SKIPPING)
+        return session_chunk_feed(s, in, now_ms);
+    return feed_commands(s, in, now_ms);
+}
+
 size_t session_feed(struct session *s, struct span in, int64_t now_ms)
 {
     struct span rest = in;
 
-    while (rest.len && session_wants(s) == SESSION_READS) {
-        size_t n = s->state == AT_CONTENT ? session_data_feed(s, rest, now_ms)
-                                          : feed_commands(s, rest, now_ms);
-
-        rest = span_skip(rest, n);
-    }
+    while (rest.len && session_wants(s) == SESSION_READS)
+        rest = span_skip(rest, feed_one(s, rest, now_ms));
     return s->state == AT_CLOSING ? in.len : in.len - rest.len;
 }
 
@@ -249,6 +262,8 @@ enum session_wants session_wants(const struct session *s)
         [AT_GREETING] = SESSION_READS,        [AT_READY] = SESSION_READS,
         [AT_MAIL] = SESSION_READS,            [AT_RCPT] = SESSION_READS,
         [AT_CONTENT] = SESSION_READS,         [AT_LOGIN] = SESSION_READS,
+        [AT_CHUNK] = SESSION_READS,           [AT_CHUNKS] = SESSION_READS,
+        [AT_SKIPPING] = SESSION_READS,
         [AT_STORING] = SESSION_STORES,        [AT_CLOSING] = SESSION_CLOSES,
         [AT_SECURING] = SESSION_STARTS_TLS,   [AT_PAUSING] = SESSION_WAITS,
         [AT_ASKING] = SESSION_AUTHENTICATES,
@@ -331,12 +346,16 @@ void session_reload(struct session *s, struct settings *settings,
 
 struct draft *session_draft(struct session *s)
 {
-    return s->state == AT_CONTENT || s->state == AT_STORING ? &s->draft : NULL;
+    const unsigned with_draft =
+        IN(CONTENT) | IN(CHUNK) | IN(CHUNKS) | IN(STORING);
+
+    return with_draft & (1u << s->state) ? &s->draft : NULL;
 }
 
 bool session_in_content(const struct session *s)
 {
-    return s->state == AT_CONTENT;
+    return (IN(CONTENT) | IN(CHUNK) | IN(CHUNKS)) & (1u << s->state) &&
+           !s->holds_header;
 }
 
 const char *session_stage(const struct session *s)

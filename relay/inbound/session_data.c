@@ -22,8 +22,7 @@ static void refuse_data(struct session *s, struct reply reply)
     session_refuse(s, SESSION_DATA_REFUSED, &reply);
 }
 
-/* The transaction ends with this refusal, whether or not the session does. */
-static void fail(struct session *s, struct reply reply)
+void session_data_fail(struct session *s, struct reply reply)
 {
     refuse_data(s, reply);
     if (s->state == AT_CLOSING)
@@ -52,10 +51,12 @@ static void put_received(struct session *s, int64_t now_ms)
     s->draft.envelope.header_bytes = (uint32_t)d->content.len;
 }
 
-static void begin_content(struct session *s, int64_t now_ms)
+void session_content_begin(struct session *s, enum content_form form,
+                           int64_t now_ms)
 {
     const struct limits *limits = &s->settings->limits;
     struct content_options o = {
+        .form = form,
         .normalize = s->listener->normalize,
         .size_most = limits->message_bytes,
         .line_most = LIMIT_LINE,
@@ -67,20 +68,26 @@ static void begin_content(struct session *s, int64_t now_ms)
     put_received(s, now_ms);
     s->content = NEW(struct content);
     content_init(s->content, &o);
-    session_move(s, AT_CONTENT);
-    session_say(s, SPAN("354 End data with <CR><LF>.<CR><LF>"));
+    s->is_chunked = form != CONTENT_DOTTED;
+    session_header_begin(s);
 }
 
 void session_data_begin(struct session *s, const struct verb_call *call)
 {
-    if (s->draft.count == 0 && s->refused_recipients == 0)
+    if (s->draft.count == 0 && s->refused_recipients == 0) {
         refuse_data(s, REPLY(503, 5, 5, 1, "Error: need RCPT command"));
-    else if (s->draft.count == 0)
-        fail(s, REPLY(554, 5, 5, 1, "Error: no valid recipients"));
-    else if (!s->world->has_room(s->world->user, s->declared_bytes))
-        fail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"));
-    else
-        begin_content(s, call->now_ms);
+    } else if (s->draft.envelope.body == BODY_BINARYMIME) {
+        refuse_data(s, REPLY(503, 5, 5, 1, "Error: BINARYMIME needs BDAT"));
+    } else if (s->draft.count == 0) {
+        session_data_fail(s, REPLY(554, 5, 5, 1, "Error: no valid recipients"));
+    } else if (!s->world->has_room(s->world->user, s->declared_bytes)) {
+        session_data_fail(s,
+                          REPLY(452, 4, 3, 1, "Insufficient system storage"));
+    } else {
+        session_content_begin(s, CONTENT_DOTTED, call->now_ms);
+        session_move(s, AT_CONTENT);
+        session_say(s, SPAN("354 End data with <CR><LF>.<CR><LF>"));
+    }
 }
 
 /* ------------------------------------------------------------- content ---- */
@@ -108,31 +115,46 @@ static void finish_draft(struct session *s)
 {
     struct draft *d = &s->draft;
     struct content *c = s->content;
+    struct span id = header_scan_id(&c->header);
 
     d->envelope.has_8bit = c->has_8bit;
     d->envelope.header_bytes += (uint32_t)c->header.bytes;
     d->envelope.size_bytes = d->taken_bytes + d->content.len;
-    d->envelope.message_id = arena_copy(&s->arena, header_scan_id(&c->header));
+    if (id.len)
+        d->envelope.message_id = arena_copy(&s->arena, id);
     free(s->content);
     s->content = NULL;
     session_move(s, AT_STORING);
 }
 
-static void content_ended(struct session *s)
+bool session_content_refuse(struct session *s)
 {
     const struct content *c = s->content;
 
-    s->stage = "END-OF-DATA";
-    if (c->is_bare && !s->listener->normalize)
+    if (!content_is_refused(c))
+        return false;
+    if (c->fault == CONTENT_FINE || (c->is_bare && !s->listener->normalize))
         session_hang_up(
             s, &REPLY(550, 5, 5, 2, "Error: bare <CR> or <LF> in message"));
-    else if (c->fault != CONTENT_FINE)
-        fail(s, fault_reply(c->fault));
+    else
+        session_data_fail(s, fault_reply(c->fault));
+    return true;
+}
+
+void session_content_end(struct session *s)
+{
+    s->stage = "END-OF-DATA";
+    session_header_look(s);
+    if (session_content_refuse(s))
+        return;
+    if (s->bad_author)
+        session_data_fail(
+            s, REPLY(553, 5, 7, 1, "Error: From: is not an address of yours"));
     else
         finish_draft(s);
 }
 
-static void extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
+void session_extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
 {
     const struct limits *limits = &s->settings->limits;
     int64_t most = now_ms + limits->silence_ms;
@@ -145,16 +167,27 @@ static void extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
         s->deadline_ms = most;
 }
 
+size_t session_content_feed(struct session *s, struct span in, int64_t now_ms,
+                            bool *out_end)
+{
+    size_t n = content_feed(s->content, in, &s->draft.content, out_end);
+
+    session_extend_deadline(s, n, now_ms);
+    if (content_is_refused(s->content)) {
+        buffer_fini(&s->draft.content);
+        s->holds_header = false;
+    }
+    session_header_look(s);
+    return n;
+}
+
 size_t session_data_feed(struct session *s, struct span in, int64_t now_ms)
 {
     bool ended = false;
-    size_t n = content_feed(s->content, in, &s->draft.content, &ended);
+    size_t n = session_content_feed(s, in, now_ms, &ended);
 
-    extend_deadline(s, n, now_ms);
-    if (content_is_refused(s->content))
-        buffer_fini(&s->draft.content);
     if (ended)
-        content_ended(s);
+        session_content_end(s);
     if (ended && s->state == AT_READY)
         s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     return n;
@@ -170,14 +203,20 @@ static void answer(struct session *s, int rc)
         s->messages++;
         s->errors = 0;
         s->junk = 0;
-        buffer_put(&s->output, SPAN("250 2.0.0 Ok: queued as "));
+        buffer_put(&s->output, SPAN("250 2.0.0 Ok: "));
+        if (s->is_chunked)
+            buffer_printf(&s->output, "%llu bytes ",
+                          (unsigned long long)s->chunk.total);
+        buffer_put(&s->output, SPAN("queued as "));
         session_say(s, span_make(id.at, ID_LENGTH));
         session_reset(s);
         session_move(s, AT_READY);
     } else if (rc == ERROR_FULL) {
-        fail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"));
+        session_data_fail(s,
+                          REPLY(452, 4, 3, 1, "Insufficient system storage"));
     } else {
-        fail(s, REPLY(451, 4, 3, 0, "Error: queue file write error"));
+        session_data_fail(s,
+                          REPLY(451, 4, 3, 0, "Error: queue file write error"));
     }
 }
 

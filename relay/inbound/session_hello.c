@@ -7,6 +7,7 @@
 #include "relay/inbound/session_private.h"
 
 #include "relay/inbound/command.h"
+#include "relay/inbound/moment.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,26 @@ static void put_size(const struct session *s, struct buffer *b)
 {
     buffer_printf(b, "%llu",
                   (unsigned long long)s->settings->limits.message_bytes);
+}
+
+static void put_least_time(const struct session *s, struct buffer *b)
+{
+    (void)s;
+    buffer_printf(b, "%d", LIMIT_DELIVER_BY_MIN_S);
+}
+
+/* RFC 4865 4: the longest span, and the latest moment. */
+static void put_release(const struct session *s, struct buffer *b)
+{
+    int64_t most_ms = s->settings->limits.future_release_ms;
+
+    buffer_printf(b, "%lld ", (long long)(most_ms / 1000));
+    moment_print(b, s->hello_ms + most_ms);
+}
+
+static void put_limits(const struct session *s, struct buffer *b)
+{
+    buffer_printf(b, "RCPTMAX=%u", (unsigned)s->settings->limits.recipients);
 }
 
 /* clang-format off */
@@ -33,6 +54,14 @@ static const struct extension {
     { "ENHANCEDSTATUSCODES", NULL, NULL },
     { "8BITMIME",            NULL, NULL },
     { "SMTPUTF8",            NULL, NULL },
+    { "DSN",                 NULL, NULL },
+    { "CHUNKING",            NULL, NULL },
+    { "BINARYMIME",          NULL, NULL },
+    { "DELIVERBY",           NULL, put_least_time },
+    { "FUTURERELEASE",       session_offers_release, put_release },
+    { "MT-PRIORITY",         NULL, NULL },
+    { "LIMITS",              NULL, put_limits },
+    { "XVERP",               session_offers_verp, NULL },
     { "XCLIENT",             session_trust_has_xclient,
                              session_trust_put_xclient },
     { "XFORWARD",            session_trust_has_xforward,
@@ -78,6 +107,7 @@ static bool hello(struct session *s, const struct verb_call *call,
         s->helo.at = span_dup(s->helo);
     }
     s->extended = extended;
+    s->hello_ms = call->now_ms;
     session_move(s, AT_READY);
     return true;
 }

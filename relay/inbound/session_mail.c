@@ -1,16 +1,16 @@
 /*
- * session_mail - MAIL and RCPT: the envelope of the draft.
+ * session_mail - MAIL: who sends, and under which terms.
  *
- * Grammar first, then limits, then the judge, then the route; the first that
- * says no is the answer. Refused recipients leave nothing in the draft. The
- * same address given twice is accepted twice and delivered once. RFC 5321 3.3.
+ * Grammar first, then limits, then whether the client may send as this. On a
+ * submission listener a bare local part gets the origin's domain. RFC 5321 3.3;
+ * the parameters' are named in parameters.c.
  */
 #include "relay/inbound/session_private.h"
 
-#include "policy/vocabulary/memory.h"
+#include "policy/senders.h"
+#include "policy/vocabulary/xtext.h"
 #include "relay/inbound/command.h"
-
-/* ---------------------------------------------------------------- MAIL ---- */
+#include "relay/inbound/complete.h"
 
 static void refuse_mail(struct session *s, struct reply reply,
                         struct span sender)
@@ -18,15 +18,55 @@ static void refuse_mail(struct session *s, struct reply reply,
     session_refuse_for(s, SESSION_MAIL_REFUSED, &reply, sender, SPAN(""), NULL);
 }
 
-static struct reply parameter_reply(enum parameter_fault fault)
+/* ---------------------------------------------------------- parameters ---- */
+
+bool session_offers_release(const struct session *s)
 {
-    return fault == PARAMETER_UNKNOWN
-               ? REPLY(555, 5, 5, 4, "Error: unsupported parameter")
-               : REPLY(501, 5, 5, 4, "Error: bad parameter syntax");
+    return s->listener->submission && s->settings->limits.future_release_ms > 0;
 }
 
-/* The address again, in memory that lives as long as the draft. */
-static struct address keep_address(struct session *s, struct address a)
+bool session_offers_verp(const struct session *s)
+{
+    return networks_have(&s->listener->verp, &s->client);
+}
+
+struct parameter_terms session_terms(const struct session *s, int64_t now_ms)
+{
+    unsigned offers = 0;
+
+    if (s->extended)
+        offers |= OFFERS_EXTENSIONS;
+    if (session_offers_release(s))
+        offers |= OFFERS_RELEASE;
+    if (session_offers_verp(s))
+        offers |= OFFERS_VERP;
+    return (struct parameter_terms){
+        .offers = offers,
+        .smtputf8 = s->draft.envelope.smtputf8,
+        .now_ms = now_ms,
+        .release_most_ms = s->settings->limits.future_release_ms,
+    };
+}
+
+struct reply session_parameter_reply(enum parameter_fault fault)
+{
+    switch (fault) {
+    case PARAMETER_UNKNOWN:
+        return REPLY(555, 5, 5, 4, "Error: unsupported parameter");
+    case PARAMETER_TOO_SOON:
+        return REPLY(555, 5, 5, 4, "Error: deliver-by time is too short");
+    case PARAMETER_TOO_LATE:
+        return REPLY(501, 5, 5, 4, "Error: too far in the future");
+    case PARAMETER_OK:
+    case PARAMETER_SYNTAX:
+        break;
+    }
+    return REPLY(501, 5, 5, 4, "Error: bad parameter syntax");
+}
+
+/* ----------------------------------------------------------- the draft ---- */
+
+struct address session_keep_address(struct session *s, struct address a)
 {
     struct span text = arena_copy(&s->arena, a.text);
 
@@ -37,248 +77,152 @@ static struct address keep_address(struct session *s, struct address a)
     return a;
 }
 
+static struct span decoded_envid(struct session *s, struct span xtext)
+{
+    struct buffer text = { 0 };
+    struct span kept = { 0 };
+
+    if (xtext_decode(xtext, &text) && text.len)
+        kept = arena_copy(&s->arena, buffer_span(&text));
+    buffer_fini(&text);
+    return kept;
+}
+
+/* A stranger's mail never goes ahead of others' (RFC 6710 5.1). */
+static int granted_priority(const struct session *s, int wanted)
+{
+    bool is_known = s->login.len || s->listener->submission;
+
+    return is_known || wanted < 0 ? wanted : 0;
+}
+
+static void say_ok(struct session *s, const struct mail_parameters *p)
+{
+    int granted = s->draft.envelope.priority;
+
+    if (granted == p->priority) {
+        session_say(s, SPAN("250 2.1.0 Ok"));
+        return;
+    }
+    buffer_printf(&s->output, "250 2.3.6 %d is the priority granted", granted);
+    session_say(s, SPAN(""));
+}
+
 static void begin_draft(struct session *s, const struct address *sender,
                         const struct mail_parameters *p, int64_t now_ms)
 {
     struct draft *d = &s->draft;
 
     session_reset(s);
-    d->sender = keep_address(s, *sender);
+    d->sender = session_keep_address(s, *sender);
+    d->release_ms = p->release_ms;
     d->envelope = (struct envelope){
         .sender = d->sender.text,
         .body = p->body,
         .smtputf8 = p->smtputf8,
+        .ret = p->ret,
+        .envid = decoded_envid(s, p->envid),
         .client = s->client_text,
         .client_name = s->client_name,
         .helo = s->helo,
-        .listener = s->listener->title,
         .login = s->login,
+        .listener = s->listener->title,
         .protocol = session_protocol(s, p->smtputf8),
         .received_ms = now_ms,
+        .priority = granted_priority(s, p->priority),
+        .deliver_by_ms = p->deliver_by_ms,
+        .deliver_by_mode = p->deliver_by_mode,
+        .deliver_by_trace = p->deliver_by_trace,
+        .verp = arena_copy(&s->arena, p->verp),
     };
+    session_trust_fill(s, &d->envelope);
     session_trust_fill(s, &d->envelope);
     s->declared_bytes = p->size;
     session_move(s, AT_MAIL);
-    session_say(s, SPAN("250 2.1.0 Ok"));
+    say_ok(s, p);
+}
+
+/* ---------------------------------------------------------------- MAIL ---- */
+
+bool session_may_send_as(const struct session *s, const struct address *a)
+{
+    return s->listener->auth == LISTENER_AUTH_NONE ||
+           senders_allow(s->settings->senders, s->login, a);
+}
+
+/* The address is shown as it came: its grammar was checked. */
+static void refuse_owner(struct session *s, const struct address *sender)
+{
+    struct buffer text = { .cap = LIMIT_REPLY_STORED };
+    struct reply reply = REPLY(553, 5, 7, 1, "");
+
+    buffer_printf(&text, "<%.*s>: Sender address rejected: not ",
+                  SPAN_FMT(sender->text));
+    if (s->login.len) {
+        buffer_put(&text, SPAN("owned by user "));
+        buffer_put_escaped(&text, s->login);
+    } else {
+        buffer_put(&text, SPAN("logged in"));
+    }
+    reply.text = buffer_span(&text);
+    refuse_mail(s, reply, sender->text);
+    buffer_fini(&text);
+}
+
+/* Path and parameters are good in themselves: are they good here? */
+static void weigh_mail(struct session *s, const struct address *sender,
+                       const struct mail_parameters *p, int64_t now_ms)
+{
+    if (sender->is_utf8 && !p->smtputf8)
+        refuse_mail(s,
+                    REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"),
+                    sender->text);
+    else if (p->size > s->settings->limits.message_bytes)
+        refuse_mail(s, REPLY(552, 5, 3, 4, "Message size exceeds fixed limit"),
+                    sender->text);
+    else if (!session_may_send_as(s, sender))
+        refuse_owner(s, sender);
+    else if (!s->world->has_room(s->world->user, p->size))
+        refuse_mail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"),
+                    sender->text);
+    else
+        begin_draft(s, sender, p, now_ms);
+}
+
+enum address_fault session_read_path(struct session *s, struct span path,
+                                     enum path_kind kind, bool smtputf8,
+                                     struct buffer *completed,
+                                     struct address *out_address,
+                                     struct span *out_rest)
+{
+    enum address_fault fault =
+        address_parse_path(path, kind, smtputf8, out_address, out_rest);
+
+    if (fault == ADDRESS_SYNTAX && s->listener->submission &&
+        complete_path(path, s->settings->origin, completed))
+        fault = address_parse_path(buffer_span(completed), kind, smtputf8,
+                                   out_address, out_rest);
+    return fault;
 }
 
 void session_mail_from(struct session *s, const struct verb_call *call)
 {
     struct mail_parameters p = { 0 };
+    struct parameter_terms terms = session_terms(s, call->now_ms);
     enum parameter_fault fault;
     struct address sender;
     struct span path, rest;
+    struct buffer completed = { 0 };
 
-    if (!command_path(call->argument, SPAN("FROM:"), &path)) {
+    if (!command_path(call->argument, SPAN("FROM:"), &path))
         refuse_mail(s, REPLY(501, 5, 5, 4, "Syntax: MAIL FROM:<address>"),
                     SPAN(""));
-        return;
-    }
-    if (address_parse_path(path, PATH_REVERSE, true, &sender, &rest)) {
+    else if (session_read_path(s, path, PATH_REVERSE, true, &completed, &sender,
+                               &rest))
         refuse_mail(s, REPLY(501, 5, 1, 7, "Bad sender address syntax"), path);
-        return;
-    }
-    if ((fault = command_mail_parameters(rest, s->extended, &p)))
-        refuse_mail(s, parameter_reply(fault), sender.text);
-    else if (sender.is_utf8 && !p.smtputf8)
-        refuse_mail(s,
-                    REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"),
-                    sender.text);
-    else if (p.size > s->settings->limits.message_bytes)
-        refuse_mail(s, REPLY(552, 5, 3, 4, "Message size exceeds fixed limit"),
-                    sender.text);
-    else if (!s->world->has_room(s->world->user, p.size))
-        refuse_mail(s, REPLY(452, 4, 3, 1, "Insufficient system storage"),
-                    sender.text);
+    else if ((fault = parameters_of_mail(rest, &terms, &p)))
+        refuse_mail(s, session_parameter_reply(fault), sender.text);
     else
-        begin_draft(s, &sender, &p, call->now_ms);
-}
-
-/* ---------------------------------------------------------------- RCPT ---- */
-
-static void refuse_rcpt(struct session *s, const struct reply *reply,
-                        struct span recipient, const struct rule *rule)
-{
-    s->refused_recipients++;
-    session_refuse_for(s, SESSION_RCPT_REFUSED, reply, s->draft.sender.text,
-                       recipient, rule);
-}
-
-/*
- * More recipients than we take in one go is not the client's fault (RFC 5321
- * 4.5.3.1.10), so as many again are refused without counting as errors.
- */
-static void refuse_surplus(struct session *s, struct span recipient)
-{
-    static const struct reply full =
-        REPLY(452, 4, 5, 3, "Error: too many recipients");
-    struct session_event e = {
-        .kind = SESSION_RCPT_REFUSED,
-        .stage = s->stage,
-        .reply = full,
-        .sender = s->draft.sender.text,
-        .recipient = recipient,
-    };
-
-    if (s->refused_recipients >= s->settings->limits.recipients) {
-        refuse_rcpt(s, &full, recipient, NULL);
-        return;
-    }
-    s->refused_recipients++;
-    reply_write(&s->output, &full);
-    s->world->tell(s->world->user, &e);
-}
-
-/* Domains without case, local parts as they are. FNV-1a. */
-static uint32_t recipient_hash(const struct address *a)
-{
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < a->local.len; i++)
-        h = (h ^ (unsigned char)a->local.at[i]) * 16777619u;
-    for (size_t i = 0; i < a->domain.len; i++)
-        h = (h ^ (unsigned char)ascii_lower(a->domain.at[i])) * 16777619u;
-    return h;
-}
-
-static bool is_in_draft(const struct session *s, const struct address *a,
-                        uint32_t hash)
-{
-    for (size_t i = 0; i < s->draft.count; i++) {
-        const struct address *b = &s->draft.recipients[i].address;
-
-        if (s->recipient_hashes[i] == hash && span_is(a->local, b->local) &&
-            span_is_nocase(a->domain, b->domain))
-            return true;
-    }
-    return false;
-}
-
-static void add_recipient(struct session *s, const struct address *a,
-                          uint32_t hash, const struct verdict *v)
-{
-    struct draft *d = &s->draft;
-
-    if (d->count == s->recipient_room) {
-        size_t room = s->recipient_room ? s->recipient_room * 2 : 2;
-
-        d->recipients =
-            memory_grow(d->recipients, room * sizeof *d->recipients);
-        s->recipient_hashes =
-            memory_grow(s->recipient_hashes, room * sizeof(uint32_t));
-        s->recipient_room = room;
-    }
-    s->recipient_hashes[d->count] = hash;
-    d->recipients[d->count++] = (struct draft_recipient){
-        .address = keep_address(s, *a),
-        .hold = v->hold,
-        .discard = v->kind == VERDICT_DISCARD,
-        .rule = v->rule,
-    };
-    session_move(s, AT_RCPT);
-    session_say(s, SPAN("250 2.1.5 Ok"));
-}
-
-static void refuse_by_verdict(struct session *s, const struct verdict *v,
-                              const struct facts *facts)
-{
-    struct buffer text = { .cap = LIMIT_REPLY_STORED };
-    struct reply reply = v->reply;
-
-    verdict_text(&text, v->reply.text, facts, v->rule);
-    reply.text = buffer_span(&text);
-    refuse_rcpt(s, &reply, facts->recipient->text, v->rule);
-    buffer_fini(&text);
-}
-
-/* Accepts, or says why not. A postmaster whose address is configured is always
- * heard (RFC 5321 4.5.1), so nobody is judged. */
-static void weigh(struct session *s, const struct address *a, bool is_ours)
-{
-    struct facts facts = {
-        .client = s->client,
-        .helo = s->helo,
-        .login = s->login,
-        .tls = s->tls != NULL,
-        .certificate = s->tls ? s->tls->fingerprint : SPAN(""),
-        .certificate_name = s->tls ? s->tls->name : SPAN(""),
-        .listener = s->listener->title,
-        .sender = &s->draft.sender,
-        .recipient = a,
-    };
-    struct verdict v = { .kind = VERDICT_RELAY };
-    uint32_t hash = recipient_hash(a);
-
-    if (is_in_draft(s, a, hash)) {
-        session_say(s, SPAN("250 2.1.5 Ok"));
-        return;
-    }
-    if (s->draft.count >= s->settings->limits.recipients) {
-        refuse_surplus(s, a->text);
-        return;
-    }
-    if (!is_ours)
-        v = judge_recipient(s->settings, &facts);
-    if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
-        refuse_by_verdict(s, &v, &facts);
-    else if (v.kind == VERDICT_RELAY &&
-             !s->world->has_route(s->world->user, s->draft.sender.text, a))
-        refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
-                    a->text, NULL);
-    else
-        add_recipient(s, a, hash, &v);
-}
-
-/* "postmaster" alone: who is that here? */
-static void weigh_postmaster(struct session *s, const struct address *bare)
-{
-    struct buffer text = { 0 };
-    struct span configured = s->settings->postmaster;
-    struct address a;
-    bool is_ours =
-        configured.len && address_parse(configured, &a) == ADDRESS_OK;
-
-    if (!is_ours) {
-        buffer_put(&text, bare->local);
-        buffer_put_byte(&text, '@');
-        buffer_put(&text, s->settings->origin.len ? s->settings->origin
-                                                  : s->settings->hostname);
-    }
-    if (is_ours || address_parse(buffer_span(&text), &a) == ADDRESS_OK)
-        weigh(s, &a, is_ours);
-    else
-        refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
-                    bare->text, NULL);
-    buffer_fini(&text);
-}
-
-void session_mail_to(struct session *s, const struct verb_call *call)
-{
-    enum parameter_fault parameters;
-    enum address_fault fault;
-    struct address a;
-    struct span path, rest;
-
-    if (!command_path(call->argument, SPAN("TO:"), &path)) {
-        refuse_rcpt(s, &REPLY(501, 5, 5, 4, "Syntax: RCPT TO:<address>"),
-                    SPAN(""), NULL);
-        return;
-    }
-    fault = address_parse_path(path, PATH_FORWARD, s->draft.envelope.smtputf8,
-                               &a, &rest);
-    if (fault == ADDRESS_NEEDS_UTF8)
-        refuse_rcpt(s,
-                    &REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"),
-                    path, NULL);
-    else if (fault)
-        refuse_rcpt(s, &REPLY(501, 5, 1, 3, "Bad recipient address syntax"),
-                    path, NULL);
-    else if ((parameters = command_rcpt_parameters(rest))) {
-        struct reply reply = parameter_reply(parameters);
-
-        refuse_rcpt(s, &reply, a.text, NULL);
-    } else if (a.domain.len == 0)
-        weigh_postmaster(s, &a);
-    else
-        weigh(s, &a, false);
+        weigh_mail(s, &sender, &p, call->now_ms);
+    buffer_fini(&completed);
 }

@@ -6,8 +6,11 @@
  * session_line.c      command lines out of a stream of bytes
  * session_verbs.c     the verb table, its dispatcher, verbs without a mail
  * session_hello.c     HELO and EHLO, and the table of what is offered
- * session_mail.c      MAIL and RCPT: the envelope
+ * session_mail.c      MAIL: sender and terms
+ * session_rcpt.c      RCPT: recipients
  * session_data.c      DATA: the content, and the answer after the queue's
+ * session_chunk.c     BDAT: the content in chunks
+ * session_header.c    the header section, where it is completed or looked at
  * session_tls.c       STARTTLS
  * session_auth.c      AUTH; its states LOGIN, ASKING and PAUSING
  * session_trust.c     XCLIENT and XFORWARD
@@ -18,15 +21,18 @@
  *                      | +---------------- refused ------------------+  v
  *                      +---------------- answered -----------------STORING
  *
+ *   RCPT --BDAT--> CHUNK <--BDAT, its end--> CHUNKS     CHUNK --LAST--> STORING
  *   READY, MAIL, RCPT --STARTTLS--> SECURING --session_secured--> GREETING
  *   (implicit) -------------------> SECURING
  *   READY --AUTH--> ASKING <--> LOGIN, then READY, or PAUSING and READY
  *   GREETING, READY --XCLIENT--> GREETING
+ *   any of commands --BDAT, refused--> SKIPPING, then back or READY
  *
  * and from each of them to CLOSING. GREETING: nothing is known of the client
  * but its address. READY: it has a name, which proves nothing, and perhaps a
  * login, which was checked. MAIL, RCPT: the draft's sender (and recipients)
- * were checked. CONTENT: there is an id. STORING: the draft is whole and
+ * were checked. CONTENT, CHUNK, CHUNKS (between two chunks): there is an id.
+ * SKIPPING: a chunk that nobody wants goes by. STORING: the draft is whole and
  * belongs to the caller until session_stored. SECURING: the bytes are TLS's.
  * LOGIN: the next line is a response. ASKING: somebody else looks at it.
  * PAUSING: a wrong login waits for its answer.
@@ -35,6 +41,7 @@
 #define WAYPOST_SESSION_PRIVATE_H
 
 #include "relay/inbound/content.h"
+#include "relay/inbound/parameters.h"
 #include "relay/inbound/session.h"
 
 enum session_state {
@@ -43,6 +50,9 @@ enum session_state {
     AT_MAIL,
     AT_RCPT,
     AT_CONTENT,
+    AT_CHUNK,
+    AT_CHUNKS,
+    AT_SKIPPING,
     AT_STORING,
     AT_CLOSING,
     AT_SECURING,
@@ -65,6 +75,7 @@ struct session_forward;
 struct session {
     enum session_state state; /* changed by session_move alone */
     bool extended;            /* EHLO, not HELO */
+    int64_t hello_ms;         /* when it said so */
     bool input_ended;         /* while STORING: close after the answer */
     bool going_down;          /* while STORING: 421 after the answer */
 
@@ -105,6 +116,19 @@ struct session {
     uint32_t refused_recipients;
     uint64_t declared_bytes; /* SIZE= */
     struct content *content; /* only while in it */
+    bool holds_header;       /* the draft's content still begins with all of it */
+    bool is_chunked;         /* it comes by BDAT */
+    bool bad_author;         /* From: is not the login's */
+
+    struct {
+        uint64_t left;  /* of the chunk at hand */
+        uint64_t size;  /* of it */
+        uint64_t total; /* of all whole ones of the draft */
+        bool is_last;
+        bool drops_mail;            /* with the refusal the draft is gone */
+        enum session_state back;    /* from SKIPPING */
+        const struct reply *refusal; /* what is said then; static */
+    } chunk;
 };
 
 /* session.c */
@@ -178,8 +202,53 @@ void session_trust_put_xforward(const struct session *s, struct buffer *b);
 void session_trust_fill(const struct session *s, struct envelope *e);
 void session_trust_forget(struct session *s);
 
-/* session_mail.c, session_data.c */
-session_verb_fn session_mail_from, session_mail_to, session_data_begin;
+/* session_mail.c */
+session_verb_fn session_mail_from;
+bool session_offers_release(const struct session *s);
+bool session_offers_verp(const struct session *s);
+struct parameter_terms session_terms(const struct session *s, int64_t now_ms);
+struct reply session_parameter_reply(enum parameter_fault fault);
+/* As address_parse_path, but where the listener completes what is missing a bare
+ * local part gets its domain; then the address borrows from completed. */
+enum address_fault session_read_path(struct session *s, struct span path,
+                                     enum path_kind kind, bool smtputf8,
+                                     struct buffer *completed,
+                                     struct address *out_address,
+                                     struct span *out_rest);
+/* The address again, in memory that lives as long as the draft. */
+struct address session_keep_address(struct session *s, struct address a);
+/* Whose address is it? See policy/senders.h; not asked where nobody logs in. */
+bool session_may_send_as(const struct session *s, const struct address *a);
+
+/* session_rcpt.c */
+session_verb_fn session_mail_to;
+
+/* session_data.c */
+session_verb_fn session_data_begin;
 size_t session_data_feed(struct session *s, struct span in, int64_t now_ms);
+/* The draft gets an id, our trace line and room for its content. */
+void session_content_begin(struct session *s, enum content_form form,
+                           int64_t now_ms);
+/* Input for the content; how much was taken, whether the end was read. */
+size_t session_content_feed(struct session *s, struct span in, int64_t now_ms,
+                            bool *out_end);
+/* It is whole, or refused: answers, or goes on to the queue. */
+void session_content_end(struct session *s);
+/* Refuses what was found wrong so far; false: nothing was. */
+bool session_content_refuse(struct session *s);
+/* So many bytes buy so much time. */
+void session_extend_deadline(struct session *s, size_t bytes, int64_t now_ms);
+/* The transaction ends with this refusal, whether or not the session does. */
+void session_data_fail(struct session *s, struct reply reply);
+
+/* session_chunk.c */
+session_verb_fn session_chunk_begin;
+size_t session_chunk_feed(struct session *s, struct span in, int64_t now_ms);
+
+/* session_header.c */
+/* Begins to hold the header section back, where something is to be done to it. */
+void session_header_begin(struct session *s);
+/* Has the section ended? Then it is completed and looked at. */
+void session_header_look(struct session *s);
 
 #endif

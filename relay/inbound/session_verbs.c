@@ -13,7 +13,8 @@
 
 #include <stdlib.h>
 
-#define ANYTIME (IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT))
+#define ANYTIME                                                                \
+    (IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
 
 enum verb_flags {
     JUNK = 1,           /* of no use but with a mail between */
@@ -41,6 +42,7 @@ static const struct verb {
       "Error: need MAIL command" },
     { "DATA",     session_data_begin,IN(MAIL) | IN(RCPT), NEEDS,
       "Error: need RCPT command" },
+    { "BDAT",     session_chunk_begin, ANYTIME, TAKES_ARGUMENT },
     { "EHLO",     session_ehlo,   ANYTIME, TAKES_ARGUMENT | JUNK },
     { "HELO",     session_helo_alone, ANYTIME, TAKES_ARGUMENT | JUNK },
     { "RSET",     rset,           ANYTIME, JUNK },
@@ -59,7 +61,6 @@ static const struct verb {
       TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
     { "XFORWARD", session_trust_xforward,IN(GREETING) | IN(READY),
       TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
-    { "BDAT",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
     { "GET",      wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
     { "POST",     wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
@@ -110,6 +111,12 @@ static struct reply what_is_missing(const struct session *s, unsigned flags)
     return (struct reply){ 0 };
 }
 
+static struct span out_of_turn(const struct session *s, const struct verb *v)
+{
+    return s->state == AT_CHUNKS ? SPAN("Error: a BDAT transfer is under way")
+                                 : span_of(v->otherwise);
+}
+
 static void run_verb(struct session *s, const struct command *c, bool behind,
                      int64_t now_ms)
 {
@@ -127,8 +134,7 @@ static void run_verb(struct session *s, const struct command *c, bool behind,
     else if (missing.code)
         refuse(s, missing);
     else if (!(v->in & (1u << s->state)))
-        refuse(s,
-               (struct reply){ 503, STATUS(5, 5, 1), span_of(v->otherwise) });
+        refuse(s, (struct reply){ 503, STATUS(5, 5, 1), out_of_turn(s, v) });
     else if (c->argument.len && !(v->flags & TAKES_ARGUMENT))
         refuse(s, REPLY(501, 5, 5, 4, "Error: no argument is taken"));
     else

@@ -16,7 +16,7 @@ enum { SEQUENCES = 20000, LENGTH = 200, CODES_MOST = 64 };
 
 /* What the reference knows. */
 struct model {
-    bool greeted, extended, mail, closed;
+    bool greeted, extended, mail, chunks, closed;
     unsigned recipients, refused, errors, junk;
     int codes[CODES_MOST]; /* expected since the last look */
     size_t count;
@@ -28,6 +28,8 @@ enum what {
     RCPT,
     DATA,
     DATA_X,
+    CHUNK,
+    CHUNK_LAST,
     RSET,
     HARMLESS,
     PLAIN_ERROR,
@@ -63,7 +65,11 @@ static const struct act acts[] = {
     { "RCPT TO:<v@ext.test>\r\n",            RCPT, 554, false, false, 2 },
     { "RCPT TO:<v@noroute.test>\r\n",        RCPT, 451, false, false, 1 },
     { "RCPT TO:<>\r\n",                      RCPT, 501, false, false, 1 },
-    { "RCPT TO:<u@ok.test> NOTIFY=NEVER\r\n", RCPT, 555, false, false, 1 },
+    { "RCPT TO:<u@ok.test> NOTIFY=ALWAYS\r\n", RCPT, 501, true, false, 1 },
+    { "RCPT TO:<x@ok.test> NOTIFY=NEVER\r\n", RCPT, 250, true, false, 2 },
+    { "BDAT 6\r\nQUIT\r\n",                  CHUNK, 0, false, false, 2 },
+    { "BDAT 8 LAST\r\nA: b\r\n\r\n",         CHUNK_LAST, 0, false, false, 4 },
+    { "BDAT 0 last\r\n",                     CHUNK_LAST, 0, false, false, 1 },
     { "DATA\r\n",                            DATA, 0, false, false, 14 },
     { "DATA x\r\n",                          DATA_X, 501, false, false, 1 },
     { "RSET\r\n",                            RSET, 250, false, true, 4 },
@@ -116,7 +122,7 @@ static void count_error(struct model *m)
 
 static void clear(struct model *m)
 {
-    m->mail = false;
+    m->mail = m->chunks = false;
     m->recipients = m->refused = 0;
 }
 
@@ -128,13 +134,20 @@ static int code_of(const struct model *m, const struct act *a)
             return 503;
         return a->parameters && !m->extended ? 555 : a->code;
     case RCPT:
-        return m->mail ? a->code : 503;
+        if (!m->mail || m->chunks)
+            return 503;
+        return a->parameters && !m->extended ? 555 : a->code;
     case DATA:
-        if (!m->mail)
+        if (!m->mail || m->chunks)
             return 503;
         return m->recipients ? 354 : m->refused ? 554 : 503;
     case DATA_X:
-        return m->mail ? 501 : 503;
+        return m->mail && !m->chunks ? 501 : 503;
+    case CHUNK:
+    case CHUNK_LAST:
+        if (!m->mail || !m->extended)
+            return 503;
+        return m->recipients ? 250 : m->refused ? 554 : 503;
     case TRUST:
         return m->mail ? 503 : a->code;
     case HELLO:
@@ -150,15 +163,22 @@ static int code_of(const struct model *m, const struct act *a)
 static void change(struct model *m, const struct act *a, int code)
 {
     if (a->what == RSET || (a->what == HELLO && code == 250) ||
-        (a->what == DATA && code == 554))
+        ((a->what == DATA || a->what == CHUNK || a->what == CHUNK_LAST) &&
+         code == 554))
         clear(m);
+    if (a->what == CHUNK && code == 250)
+        m->chunks = true;
+    if (a->what == CHUNK_LAST && code == 250) {
+        clear(m);
+        m->errors = m->junk = 0;
+    }
     if (a->what == HELLO && code == 250) {
         m->greeted = true;
         m->extended = a->parameters;
     }
     if (a->what == MAIL && code == 250)
         m->mail = true;
-    if (a->what == RCPT && m->mail) {
+    if (a->what == RCPT && m->mail && !m->chunks) {
         m->recipients += code == 250;
         m->refused += code != 250;
     }

@@ -1,0 +1,115 @@
+/*
+ * session_header - the header section, where it is completed or looked at.
+ *
+ * On a submission listener what machines leave out is completed; where the
+ * configuration binds From: to the login it is held against policy/senders.h.
+ * Both need the section whole: until its end it stays in the draft's content
+ * (which nobody may take away meanwhile), bounded by limits.header_bytes. All
+ * other content passes as it came.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "policy/vocabulary/utf8.h"
+#include "relay/inbound/addresslist.h"
+#include "relay/inbound/complete.h"
+#include "relay/inbound/fields.h"
+
+static bool binds_author(const struct session *s)
+{
+    return s->settings->users.from_header && s->settings->senders &&
+           s->listener->auth != LISTENER_AUTH_NONE;
+}
+
+void session_header_begin(struct session *s)
+{
+    s->holds_header = s->listener->submission || binds_author(s);
+    s->bad_author = false;
+}
+
+/* May the client write this address into From:? One without a domain is ours. */
+static bool may_be_author(const struct session *s, const struct listed *one)
+{
+    struct buffer text = { .cap = LIMIT_PATH };
+    struct address a;
+    bool yes;
+
+    buffer_put(&text, one->spec);
+    if (one->is_bare) {
+        buffer_put_byte(&text, '@');
+        buffer_put(&text, s->settings->origin);
+    }
+    yes = address_parse(buffer_span(&text), &a) == ADDRESS_OK &&
+          session_may_send_as(s, &a);
+    buffer_fini(&text);
+    return yes;
+}
+
+/* What cannot be read cannot be shown to be the login's own. */
+static bool has_good_authors(const struct session *s, struct span header)
+{
+    struct field f;
+
+    while (fields_next(&header, &f)) {
+        struct addresslist l;
+        struct listed one;
+        bool good = true;
+
+        if (!span_is_nocase(f.name, SPAN("From")))
+            continue;
+        addresslist_init(&l, f.value);
+        while (good && addresslist_next(&l, &one))
+            good = may_be_author(s, &one);
+        good = good && !l.is_broken;
+        addresslist_fini(&l);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+/* Writes trace line, completed header and what came of the body into new
+ * memory. */
+static void complete(struct session *s, struct span header, struct span body)
+{
+    struct draft *d = &s->draft;
+    struct span id,
+        trace = span_first(buffer_span(&d->content), d->envelope.header_bytes);
+    struct buffer out = { .cap = d->content.cap };
+    struct completion c = {
+        .origin = s->settings->origin,
+        .hostname = s->settings->hostname,
+        .sender = d->sender.text,
+        .login = s->login,
+        .id = d->id,
+        .now_ms = d->envelope.received_ms,
+        .has_body = body.len > 0,
+    };
+
+    buffer_put(&out, trace);
+    complete_header(header, &c, &out, &id);
+    if (id.len)
+        d->envelope.message_id = arena_copy(&s->arena, id);
+    s->content->header.bytes = out.len - trace.len;
+    s->content->has_8bit |= utf8_has_high(buffer_span(&out));
+    buffer_put(&out, body);
+    buffer_fini(&d->content);
+    d->content = out;
+}
+
+void session_header_look(struct session *s)
+{
+    struct draft *d = &s->draft;
+    struct span header, body;
+
+    if (!s->holds_header || content_is_refused(s->content) ||
+        !header_scan_is_over(&s->content->header))
+        return;
+    s->holds_header = false;
+    body = span_skip(buffer_span(&d->content), d->envelope.header_bytes);
+    header = span_first(body, (size_t)s->content->header.bytes);
+    body = span_skip(body, header.len);
+    if (binds_author(s))
+        s->bad_author = !has_good_authors(s, header);
+    if (s->listener->submission)
+        complete(s, header, body);
+}

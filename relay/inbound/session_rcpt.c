@@ -1,0 +1,261 @@
+/*
+ * session_rcpt - RCPT: to whom the draft goes.
+ *
+ * Grammar first, then limits, then the judge, then the route; the first that
+ * says no is the answer. Refused recipients leave nothing in the draft. The
+ * same address given twice is accepted twice and delivered once. Our postmaster
+ * is never refused as relay, and goes where the configuration says; what was
+ * said for it stays known as the original recipient. RFC 5321 3.3, 4.5.1.
+ */
+#include "relay/inbound/session_private.h"
+
+#include "policy/ourselves.h"
+#include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/xtext.h"
+#include "relay/inbound/command.h"
+
+/* A recipient on its way into the draft. */
+struct wish {
+    struct address address;
+    unsigned notify;
+    struct span orcpt; /* decoded */
+    bool is_ours;      /* postmaster: nobody judges */
+};
+
+static void refuse_rcpt(struct session *s, const struct reply *reply,
+                        struct span recipient, const struct rule *rule)
+{
+    s->refused_recipients++;
+    session_refuse_for(s, SESSION_RCPT_REFUSED, reply, s->draft.sender.text,
+                       recipient, rule);
+}
+
+/*
+ * More recipients than we take in one go is not the client's fault (RFC 5321
+ * 4.5.3.1.10), so as many again are refused without counting as errors.
+ */
+static void refuse_surplus(struct session *s, struct span recipient)
+{
+    static const struct reply full =
+        REPLY(452, 4, 5, 3, "Error: too many recipients");
+    struct session_event e = {
+        .kind = SESSION_RCPT_REFUSED,
+        .stage = s->stage,
+        .reply = full,
+        .sender = s->draft.sender.text,
+        .recipient = recipient,
+    };
+
+    if (s->refused_recipients >= s->settings->limits.recipients) {
+        refuse_rcpt(s, &full, recipient, NULL);
+        return;
+    }
+    s->refused_recipients++;
+    reply_write(&s->output, &full);
+    s->world->tell(s->world->user, &e);
+}
+
+/* Domains without case, local parts as they are. FNV-1a. */
+static uint32_t recipient_hash(const struct address *a)
+{
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < a->local.len; i++)
+        h = (h ^ (unsigned char)a->local.at[i]) * 16777619u;
+    for (size_t i = 0; i < a->domain.len; i++)
+        h = (h ^ (unsigned char)ascii_lower(a->domain.at[i])) * 16777619u;
+    return h;
+}
+
+static bool is_in_draft(const struct session *s, const struct address *a,
+                        uint32_t hash)
+{
+    for (size_t i = 0; i < s->draft.count; i++) {
+        const struct address *b = &s->draft.recipients[i].address;
+
+        if (s->recipient_hashes[i] == hash && span_is(a->local, b->local) &&
+            span_is_nocase(a->domain, b->domain))
+            return true;
+    }
+    return false;
+}
+
+static void add_recipient(struct session *s, const struct wish *w,
+                          uint32_t hash, const struct verdict *v)
+{
+    struct draft *d = &s->draft;
+
+    if (d->count == s->recipient_room) {
+        size_t room = s->recipient_room ? s->recipient_room * 2 : 2;
+
+        d->recipients =
+            memory_grow(d->recipients, room * sizeof *d->recipients);
+        s->recipient_hashes =
+            memory_grow(s->recipient_hashes, room * sizeof(uint32_t));
+        s->recipient_room = room;
+    }
+    s->recipient_hashes[d->count] = hash;
+    d->recipients[d->count++] = (struct draft_recipient){
+        .address = session_keep_address(s, w->address),
+        .hold = v->hold,
+        .discard = v->kind == VERDICT_DISCARD,
+        .notify = w->notify,
+        .orcpt = arena_copy(&s->arena, w->orcpt),
+        .rule = v->rule,
+    };
+    session_move(s, AT_RCPT);
+    session_say(s, SPAN("250 2.1.5 Ok"));
+}
+
+static void refuse_by_verdict(struct session *s, const struct verdict *v,
+                              const struct facts *facts)
+{
+    struct buffer text = { .cap = LIMIT_REPLY_STORED };
+    struct reply reply = v->reply;
+
+    verdict_text(&text, v->reply.text, facts, v->rule);
+    reply.text = buffer_span(&text);
+    refuse_rcpt(s, &reply, facts->recipient->text, v->rule);
+    buffer_fini(&text);
+}
+
+static struct facts facts_of(const struct session *s, const struct address *a)
+{
+    struct facts facts = {
+        .client = s->client,
+        .helo = s->helo,
+        .login = s->login,
+        .tls = s->tls != NULL,
+        .listener = s->listener->title,
+        .sender = &s->draft.sender,
+        .recipient = a,
+    };
+
+    if (s->tls) {
+        facts.certificate = s->tls->fingerprint;
+        facts.certificate_name = s->tls->name;
+    }
+    return facts;
+}
+
+/* Accepts, or says why not. */
+static void weigh(struct session *s, const struct wish *w)
+{
+    const struct address *a = &w->address;
+    struct facts facts = facts_of(s, a);
+    struct verdict v = { .kind = VERDICT_RELAY };
+    uint32_t hash = recipient_hash(a);
+
+    if (is_in_draft(s, a, hash)) {
+        session_say(s, SPAN("250 2.1.5 Ok"));
+        return;
+    }
+    if (s->draft.count >= s->settings->limits.recipients) {
+        refuse_surplus(s, a->text);
+        return;
+    }
+    if (!w->is_ours)
+        v = judge_recipient(s->settings, &facts);
+    if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
+        refuse_by_verdict(s, &v, &facts);
+    else if (v.kind == VERDICT_RELAY &&
+             !s->world->has_route(s->world->user, s->draft.sender.text, a))
+        refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
+                    a->text, NULL);
+    else
+        add_recipient(s, w, hash, &v);
+}
+
+/* Who is postmaster here? `text` is for what has to be put together. */
+static bool find_postmaster(const struct settings *settings,
+                            struct address *in_out, struct buffer *text)
+{
+    struct address a;
+
+    if (settings->postmaster.len) {
+        if (address_parse(settings->postmaster, &a) != ADDRESS_OK)
+            return false;
+    } else {
+        if (in_out->domain.len)
+            return true;
+        buffer_put(text, in_out->local);
+        buffer_put_byte(text, '@');
+        buffer_put(text, settings->origin.len ? settings->origin
+                                              : settings->hostname);
+        if (address_parse(buffer_span(text), &a) != ADDRESS_OK)
+            return false;
+    }
+    *in_out = a;
+    return true;
+}
+
+static void weigh_postmaster(struct session *s, struct wish *w)
+{
+    struct span said = w->address.text;
+    struct buffer text = { 0 }, orcpt = { 0 };
+
+    w->is_ours = true;
+    if (!find_postmaster(s->settings, &w->address, &text)) {
+        refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
+                    said, NULL);
+    } else {
+        if (!w->orcpt.len && s->settings->postmaster.len) {
+            buffer_put(&orcpt, SPAN("rfc822;"));
+            buffer_put(&orcpt, said);
+            w->orcpt = buffer_span(&orcpt);
+        }
+        weigh(s, w);
+    }
+    buffer_fini(&text);
+    buffer_fini(&orcpt);
+}
+
+static void weigh_parameters(struct session *s, struct wish *w,
+                             struct span rest, int64_t now_ms)
+{
+    struct parameter_terms terms = session_terms(s, now_ms);
+    struct rcpt_parameters p = { 0 };
+    enum parameter_fault fault = parameters_of_rcpt(rest, &terms, &p);
+    struct buffer orcpt = { 0 };
+
+    if (fault) {
+        struct reply reply = session_parameter_reply(fault);
+
+        refuse_rcpt(s, &reply, w->address.text, NULL);
+        return;
+    }
+    w->notify = p.notify;
+    if (p.orcpt.len && xtext_decode_orcpt(p.orcpt, terms.smtputf8, &orcpt))
+        w->orcpt = buffer_span(&orcpt);
+    if (is_our_postmaster(s->settings, &w->address))
+        weigh_postmaster(s, w);
+    else
+        weigh(s, w);
+    buffer_fini(&orcpt);
+}
+
+void session_mail_to(struct session *s, const struct verb_call *call)
+{
+    enum address_fault fault;
+    struct wish w = { 0 };
+    struct span path, rest;
+    struct buffer completed = { 0 };
+
+    if (!command_path(call->argument, SPAN("TO:"), &path)) {
+        refuse_rcpt(s, &REPLY(501, 5, 5, 4, "Syntax: RCPT TO:<address>"),
+                    SPAN(""), NULL);
+        return;
+    }
+    fault = session_read_path(s, path, PATH_FORWARD, s->draft.envelope.smtputf8,
+                              &completed, &w.address, &rest);
+    if (fault == ADDRESS_NEEDS_UTF8)
+        refuse_rcpt(s,
+                    &REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"),
+                    path, NULL);
+    else if (fault)
+        refuse_rcpt(s, &REPLY(501, 5, 1, 3, "Bad recipient address syntax"),
+                    path, NULL);
+    else
+        weigh_parameters(s, &w, rest, call->now_ms);
+    buffer_fini(&completed);
+}
