@@ -119,7 +119,8 @@ static void fake_tell(void *user, const struct session_event *e)
     buffer_put_byte(&w->told, '\n');
 }
 
-/* Opens a session from this address, e.g. "192.0.2.1". */
+/* Opens a session from this address, e.g. "192.0.2.1". There is a certificate, and
+ * everything can be verified; what is offered is the configuration's business. */
 static UNUSED void fake_open(struct fake_world *w, const char *configuration,
                              const char *client)
 {
@@ -131,7 +132,7 @@ static UNUSED void fake_open(struct fake_world *w, const char *configuration,
     w->now_ms = fake_start_ms;
     w->settings = fake_settings(configuration);
     ASSERT(host_address_parse(span_of(client), &address));
-    w->session = session_new(w->settings, &w->settings->listeners[0], &(struct session_client){ .address = address, .name = SPAN("client.test") }, &w->world, w->now_ms);
+    w->session = session_new(w->settings, &w->settings->listeners[0], &(struct session_client){ .address = address, .name = SPAN("client.test"), .mechanisms = MECHANISM_ALL, .has_tls = true }, &w->world, w->now_ms);
 }
 
 static UNUSED void fake_close(struct fake_world *w)
@@ -192,6 +193,51 @@ static UNUSED void fake_answer(struct fake_world *w, int rc)
     buffer_fini(&rest);
 }
 
+/* What the client sent while an answer was awaited. */
+static void fake_go_on(struct fake_world *w)
+{
+    struct buffer rest = w->waiting;
+
+    w->waiting = (struct buffer){ 0 };
+    fake_take_output(w);
+    fake_feed(w, buffer_span(&rest));
+    buffer_fini(&rest);
+}
+
+/* A handshake is done. */
+static const struct tls_facts fake_tls = {
+    .protocol = "TLSv1.3",
+    .cipher = "TLS_AES_256_GCM_SHA384",
+    .bits = 256,
+    .exporter = SPAN_INIT("exporter"),
+};
+static const struct tls_facts fake_tls_certificate = {
+    .protocol = "TLSv1.3",
+    .cipher = "TLS_AES_256_GCM_SHA384",
+    .bits = 256,
+    .trust = TLS_VERIFIED,
+    .fingerprint = SPAN_INIT("sha256:00ff"),
+    .name = SPAN_INIT("device.test"),
+    .exporter = SPAN_INIT("exporter"),
+};
+
+static UNUSED void fake_secure(struct fake_world *w,
+                               const struct tls_facts *facts)
+{
+    session_secured(w->session, facts, w->now_ms);
+    fake_go_on(w);
+}
+
+/* The answer to a step of a login. */
+static UNUSED void fake_login(struct fake_world *w, enum sasl_said said,
+                              const char *text, const char *login)
+{
+    struct sasl_result r = { said, span_of(text), span_of(login) };
+
+    session_authenticated(w->session, &r, w->now_ms);
+    fake_go_on(w);
+}
+
 static UNUSED void fake_feed(struct fake_world *w, struct span in)
 {
     size_t n = 0;
@@ -220,7 +266,7 @@ static UNUSED void fake_wait(struct fake_world *w, int64_t ms)
         session_timeout(w->session, w->now_ms);
     }
     w->now_ms = end;
-    fake_take_output(w);
+    fake_go_on(w);
 }
 
 /* The next line that was said, without its end; false when there is none. */

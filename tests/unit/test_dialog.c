@@ -15,6 +15,12 @@
  *   S: PATTERN         the server says a line; * matches anything
  *   S-times: N PATTERN N such lines
  *   S-hello            250- lines up to the 250 that ends them
+ *   S-offers PATTERN   a line that was said and not heard yet is so
+ *   S-offers-not PATTERN
+ *   secured [certificate] a handshake is done, with a client certificate or not
+ *   asked MECHANISM none|=BYTES   the step of a login that is to be taken ...
+ *   login more TEXT    ... and the answer to it; also: ok LOGIN [TEXT], wrong,
+ *                      unavailable TEXT, bad
  *   nothing            the server has nothing to say
  *   wait N unit        the clock goes on (ms, s, min)
  *   end-of-input, going-down, answer ok|full|broken
@@ -206,6 +212,89 @@ static void word_server_hello(struct play *p, const char *rest)
             stop(p, "250", buffer_string(&line));
     while (line.at[3] == '-');
     buffer_fini(&line);
+}
+
+static bool is_offered(const struct play *p, const char *pattern)
+{
+    struct span rest = buffer_span(&p->w.output);
+
+    while (rest.len) {
+        struct span line = span_split(rest, '\r', &rest);
+        struct buffer copy = { 0 };
+        bool yes;
+
+        if (line.len && line.at[0] == '\n')
+            line = span_skip(line, 1);
+        buffer_put(&copy, line);
+        yes = matches(&copy, pattern);
+        buffer_fini(&copy);
+        if (yes)
+            return true;
+    }
+    return false;
+}
+
+static void word_server_offers(struct play *p, const char *rest)
+{
+    if (!is_offered(p, rest))
+        stop(p, rest, buffer_string(&p->w.output));
+}
+
+static void word_server_offers_not(struct play *p, const char *rest)
+{
+    if (is_offered(p, rest))
+        stop(p, rest, buffer_string(&p->w.output));
+}
+
+static void word_secured(struct play *p, const char *rest)
+{
+    if (session_wants(p->w.session) != SESSION_STARTS_TLS)
+        stop(p, "a handshake", "no wish for it");
+    fake_secure(&p->w, strcmp(rest, "certificate") == 0 ? &fake_tls_certificate
+                                                        : &fake_tls);
+}
+
+static void word_asked(struct play *p, const char *rest)
+{
+    const struct session_login *l = session_login(p->w.session);
+    struct buffer wanted = { 0 }, got = { 0 };
+
+    if (!l)
+        stop(p, rest, "no step");
+    buffer_printf(&got, "%s ", mechanism_name(l->mechanism));
+    if (l->has_response) {
+        buffer_put_byte(&got, '=');
+        buffer_put(&got, l->response);
+    } else {
+        buffer_put_string(&got, "none");
+    }
+    put_unescaped(&wanted, span_of(rest));
+    if (!span_is(buffer_span(&wanted), buffer_span(&got)))
+        stop(p, rest, buffer_string(&got));
+    buffer_fini(&wanted);
+    buffer_fini(&got);
+}
+
+static void word_login(struct play *p, const char *rest)
+{
+    static const char *const names[] = { "more", "ok", "wrong", "unavailable",
+                                         "bad", NULL };
+    struct span text, kind = span_split(span_of(rest), ' ', &text);
+    struct buffer words = { 0 }, login = { 0 };
+    int said = 0;
+
+    while (names[said] && !span_is(kind, span_of(names[said])))
+        said++;
+    ASSERT(names[said]);
+    if (!session_login(p->w.session))
+        stop(p, rest, "no step");
+    if (said == SASL_OK)
+        buffer_put(&login, span_split(text, ' ', &text));
+    buffer_put(&words, text);
+    fake_login(&p->w, (enum sasl_said)said, buffer_string(&words),
+               buffer_string(&login));
+    buffer_fini(&words);
+    buffer_fini(&login);
 }
 
 static void word_nothing(struct play *p, const char *rest)
@@ -456,6 +545,11 @@ static const struct word {
     { "S:", word_server_line, false },
     { "S-times:", word_server_times, false },
     { "S-hello", word_server_hello, false },
+    { "S-offers", word_server_offers, false },
+    { "S-offers-not", word_server_offers_not, false },
+    { "secured", word_secured, false },
+    { "asked", word_asked, false },
+    { "login", word_login, false },
     { "nothing", word_nothing, false },
     { "wait", word_wait, false },
     { "end-of-input", word_end_of_input, false },
