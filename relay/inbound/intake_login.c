@@ -8,8 +8,6 @@
 
 #include "relay/net/log.h"
 
-#include <stdarg.h>
-
 /* ---------------------------------------------------------------- TLS ---- */
 
 /* The material is that of the worker's settings, which may be newer than ours. */
@@ -61,11 +59,24 @@ void intake_login_secure(struct visit *v)
     conn_close(&v->conn);
 }
 
+static void tell(const struct visit *v, const struct tls_facts *facts)
+{
+    struct buffer client = { 0 };
+
+    host_address_print(&client, session_client(v->session));
+    log_put(&(struct log_line){ .event = LOG_TLS_IN,
+                                .host = session_client_name(v->session),
+                                .address = buffer_span(&client),
+                                .tls = facts });
+    buffer_fini(&client);
+}
+
 void intake_login_secured(struct visit *v)
 {
     const struct tls_facts *facts = tls_facts(conn_tls(&v->conn));
 
     v->is_securing = false;
+    tell(v, facts);
     if (session_wants(v->session) == SESSION_STARTS_TLS)
         session_secured(v->session, facts, wall_ms());
     intake_pump_attend(v);

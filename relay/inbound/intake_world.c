@@ -39,6 +39,8 @@ static const enum log_event events[] = {
     [SESSION_COMMAND_REFUSED] = LOG_REFUSED,
     [SESSION_CUT] = LOG_LOST,
     [SESSION_DISCONNECTED] = LOG_DISCONNECT,
+    [SESSION_LOGIN] = LOG_LOGIN,
+    [SESSION_LOGIN_FAILED] = LOG_LOGIN_FAILED,
 };
 
 /* The engine tells of its birth before we have it. */
@@ -61,21 +63,6 @@ static void remember_refusal(struct visit *v, const struct session_event *e,
                                  .rule = e->rule ? e->rule->title : SPAN("") });
 }
 
-/* The user's name only when it was right: people type passwords there. */
-static void tell_login(const struct session_event *e, struct span name,
-                       struct span address)
-{
-    if (e->kind == SESSION_LOGIN)
-        log_text(LOG_NOTE, "%.*s[%.*s]: logged in by %s as %.*s",
-                 SPAN_FMT(name), SPAN_FMT(address), e->mechanism,
-                 SPAN_FMT(e->login));
-    else
-        log_text(LOG_WARNING, "%.*s[%.*s]: login by %s failed: %.*s%s%.*s",
-                 SPAN_FMT(name), SPAN_FMT(address), e->mechanism,
-                 SPAN_FMT(e->reply.text), e->why.len ? ": " : "",
-                 SPAN_FMT(e->why));
-}
-
 static void world_tell(void *user, const struct session_event *e)
 {
     struct visit *v = user;
@@ -85,15 +72,14 @@ static void world_tell(void *user, const struct session_event *e)
 
     host_address_print(&client,
                        v->session ? session_client(v->session) : &v->client);
-    if (e->mechanism) {
-        tell_login(e, name, buffer_span(&client));
-        buffer_fini(&client);
-        return;
-    }
     if (e->reply.code)
         reply_print(&text, &e->reply);
     else
         buffer_put(&text, e->reply.text);
+    if (e->why.len) {
+        buffer_put(&text, SPAN(": "));
+        buffer_put(&text, e->why);
+    }
     log_put(&(struct log_line){
         .event = events[e->kind],
         .host = name,
@@ -102,6 +88,8 @@ static void world_tell(void *user, const struct session_event *e)
         .text = buffer_span(&text),
         .sender = e->sender,
         .recipient = e->recipient,
+        .login = e->login,
+        .mechanism = span_of(e->mechanism),
         .helo = helo_of(v),
         .protocol =
             v->session ? session_said_protocol(v->session) : SPAN("SMTP"),
