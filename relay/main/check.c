@@ -5,7 +5,7 @@
  * a fault.
  */
 #include "relay/main/configuration.h"
-#include "relay/main/credentials.h"
+#include "relay/main/strongbox.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -21,7 +21,7 @@ int check_verb(const struct verb_call *call)
                            call->argv[0]);
     s = configuration_read(call, &faults, &warnings);
     if (s)
-        credentials_check(s, &faults, &warnings);
+        strongbox_check(s, &faults, &warnings);
     is_good = s && faults.len == 0;
     (void)fputs(buffer_string(&faults), stderr);
     (void)fputs(buffer_string(&warnings), stderr);

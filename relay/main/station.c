@@ -9,7 +9,7 @@
 #include "relay/admin/admin.h"
 #include "relay/inbound/intake.h"
 #include "relay/main/configuration.h"
-#include "relay/main/credentials.h"
+#include "relay/main/strongbox.h"
 #include "relay/main/entrance.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
@@ -36,7 +36,7 @@ struct station {
     uv_timer_t watchdog, look;
     uv_check_t turn;
     struct pulse pulse;
-    struct credentials credentials;
+    struct strongbox strongbox;
     struct queue *queue;
     struct admin *admin;
     struct census *census;
@@ -135,7 +135,7 @@ static int open_worker(struct station *st, unsigned index,
         buffer_printf(out_why, "worker: %s", error_text(rc));
         return rc;
     }
-    credentials_give(&st->credentials, w);
+    strongbox_give(&st->strongbox, w);
     intake_open(w, st->census);
     delivery_open(w);
     w->on_tick = on_worker_tick;
@@ -202,7 +202,7 @@ static struct renewal *renewal_new(struct station *st, struct settings *s)
     struct renewal *r = NEW(struct renewal);
 
     r->settings = settings_hold(s);
-    r->tls = tls_material_hold(st->credentials.tls);
+    r->tls = tls_material_hold(st->strongbox.tls);
     return r;
 }
 
@@ -245,7 +245,7 @@ static void reload(struct station *st)
     struct settings *s = configuration_read(st->call, &faults, &warnings);
 
     log_lines(LOG_WARNING, &warnings);
-    if (s && credentials_reload(&st->credentials, s, &faults) < 0) {
+    if (s && strongbox_reload(&st->strongbox, s, &faults) < 0) {
         settings_release(s);
         s = NULL;
     }
@@ -275,7 +275,7 @@ static void on_look(uv_timer_t *timer)
 {
     struct station *st = timer->data;
 
-    if (st->is_ending || !credentials_look(&st->credentials, st->settings))
+    if (st->is_ending || !strongbox_look(&st->strongbox, st->settings))
         return;
     for (unsigned i = 0; i < st->worker_count; i++)
         worker_post(st->workers[i], task_renew, renewal_new(st, st->settings));
@@ -479,7 +479,7 @@ static void announce(struct station *st)
 
 static void free_all(struct station *st)
 {
-    credentials_close(&st->credentials);
+    strongbox_close(&st->strongbox);
     for (unsigned i = 0; i < st->worker_count; i++) {
         worker_fini(st->workers[i]);
         free(st->workers[i]);
@@ -516,7 +516,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
     raise_limits();
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
-    if ((rc = credentials_open(&st->credentials, st->settings, &why)) < 0)
+    if ((rc = strongbox_open(&st->strongbox, st->settings, &why)) < 0)
         return refuse(st, rc, &why);
     open_loop(st);
     if (open_all(st, &why) < 0) {

@@ -1,7 +1,7 @@
 /*
- * credentials - what the relay shows and what it checks: certificates, users, tokens.
+ * strongbox - what the relay shows and what it checks: certificates, users, tokens.
  */
-#include "relay/main/credentials.h"
+#include "relay/main/strongbox.h"
 
 #include "relay/inbound/sasl.h"
 #include "relay/net/log.h"
@@ -10,7 +10,7 @@
 
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 
-int credentials_open(struct credentials *c, const struct settings *s,
+int strongbox_open(struct strongbox *c, const struct settings *s,
                      struct buffer *out_why)
 {
     int rc;
@@ -26,14 +26,14 @@ int credentials_open(struct credentials *c, const struct settings *s,
     return rc;
 }
 
-void credentials_give(const struct credentials *c, struct worker *w)
+void strongbox_give(const struct strongbox *c, struct worker *w)
 {
     w->tls = tls_material_hold(c->tls);
     w->sasl = c->sasl;
     w->tokens = c->tokens;
 }
 
-static void replace(struct credentials *c, struct tls_material *take_m)
+static void replace(struct strongbox *c, struct tls_material *take_m)
 {
     tls_material_release(c->tls);
     c->tls = take_m;
@@ -41,7 +41,7 @@ static void replace(struct credentials *c, struct tls_material *take_m)
     buffer_fini(&c->said);
 }
 
-int credentials_reload(struct credentials *c, const struct settings *s,
+int strongbox_reload(struct strongbox *c, const struct settings *s,
                        struct buffer *out_why)
 {
     struct tls_material *m = tls_material_new(s, out_why);
@@ -66,7 +66,7 @@ static void log_warnings(struct span lines)
     }
 }
 
-static void warn_of_ends(struct credentials *c)
+static void warn_of_ends(struct strongbox *c)
 {
     struct buffer lines = { 0 };
     int64_t now = wall_ms();
@@ -79,7 +79,7 @@ static void warn_of_ends(struct credentials *c)
     buffer_fini(&lines);
 }
 
-static bool renew(struct credentials *c, const struct settings *s)
+static bool renew(struct strongbox *c, const struct settings *s)
 {
     struct buffer faults = { 0 };
     struct tls_material *m = tls_material_new(s, &faults);
@@ -98,7 +98,7 @@ static bool renew(struct credentials *c, const struct settings *s)
     return m != NULL;
 }
 
-bool credentials_look(struct credentials *c, const struct settings *s)
+bool strongbox_look(struct strongbox *c, const struct settings *s)
 {
     bool is_new = tls_material_is_stale(c->tls) && renew(c, s);
 
@@ -106,13 +106,13 @@ bool credentials_look(struct credentials *c, const struct settings *s)
     return is_new;
 }
 
-void credentials_close(struct credentials *c)
+void strongbox_close(struct strongbox *c)
 {
     sasl_desk_close(c->sasl);
     tokens_close(c->tokens);
     tls_material_release(c->tls);
     buffer_fini(&c->said);
-    *c = (struct credentials){ 0 };
+    *c = (struct strongbox){ 0 };
 }
 
 static void put_warnings(struct buffer *out, struct span lines)
@@ -124,7 +124,7 @@ static void put_warnings(struct buffer *out, struct span lines)
     }
 }
 
-void credentials_check(const struct settings *s, struct buffer *out_faults,
+void strongbox_check(const struct settings *s, struct buffer *out_faults,
                        struct buffer *out_warnings)
 {
     struct tls_material *m = tls_material_new(s, out_faults);

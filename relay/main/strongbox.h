@@ -1,17 +1,17 @@
 /*
- * credentials - what the relay shows and what it checks: certificates, users, tokens.
+ * strongbox - what the relay shows and what it checks: certificates, users, tokens.
  *
  * One for the process, on the main loop's thread; workers are given their share. Files that
  * change are read again without a reload of the rest; broken ones leave the old in use,
  * and that is said once.
  */
-#ifndef WAYPOST_CREDENTIALS_H
-#define WAYPOST_CREDENTIALS_H
+#ifndef WAYPOST_STRONGBOX_H
+#define WAYPOST_STRONGBOX_H
 
 #include "policy/settings.h"
 #include "relay/net/worker.h"
 
-struct credentials {
+struct strongbox {
     struct tls_material *tls;
     struct sasl_desk *sasl;
     struct tokens *tokens;
@@ -21,21 +21,21 @@ struct credentials {
 
 /* ERROR_CONFIG: faults, one a line, in out_why; or the machine does not give what it
  * needs. */
-MUST int credentials_open(struct credentials *c, const struct settings *s,
+MUST int strongbox_open(struct strongbox *c, const struct settings *s,
                           struct buffer *out_why);
 /* Before the worker's thread starts. */
-void credentials_give(const struct credentials *c, struct worker *w);
+void strongbox_give(const struct strongbox *c, struct worker *w);
 /* Another configuration, before it is used; on failure the old one stays. */
-MUST int credentials_reload(struct credentials *c, const struct settings *s,
+MUST int strongbox_reload(struct strongbox *c, const struct settings *s,
                             struct buffer *out_why);
 /* Now and then: reads changed certificates again, warns of those that end. True: there
  * is new material. */
-bool credentials_look(struct credentials *c, const struct settings *s);
+bool strongbox_look(struct strongbox *c, const struct settings *s);
 /* When the workers have been joined, before worker_fini. */
-void credentials_close(struct credentials *c);
+void strongbox_close(struct strongbox *c);
 
 /* For `waypost check`. */
-void credentials_check(const struct settings *s, struct buffer *out_faults,
+void strongbox_check(const struct settings *s, struct buffer *out_faults,
                        struct buffer *out_warnings);
 
 #endif
