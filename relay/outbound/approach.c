@@ -23,8 +23,8 @@ static void leave(struct client *c, struct status status, struct span words)
 
 static void say_ehlo(struct client *c)
 {
-    dialogue_put(c, c->options.is_lmtp ? "LHLO " : "EHLO ",
-                 c->options.hostname, "\r\n");
+    dialogue_put(c, c->options.is_lmtp ? "LHLO " : "EHLO ", c->options.hostname,
+                 "\r\n");
     dialogue_move(c, AT_EHLO);
 }
 
@@ -56,8 +56,8 @@ static void log_in(struct client *c)
               SPAN("login needs TLS, which was not to be had from peer"));
         return;
     }
-    mechanism = login_choose(&c->options, offered,
-                             c->is_secured ? c->facts : NULL);
+    mechanism =
+        login_choose(&c->options, offered, c->is_secured ? c->facts : NULL);
     if (mechanism)
         c->login = login_new(mechanism, &c->options, c->facts);
     if (!c->login) {

@@ -10,9 +10,9 @@
 #include "relay/outbound/dialogue.h"
 
 step_fn approach_greeted, approach_ehlo, approach_say_helo, approach_helo;
-step_fn approach_secure;       /* STARTTLS was answered 2xx */
-step_fn approach_refuse_tls;   /* ... 4xx, 5xx */
-step_fn approach_break_tls;    /* ... not at all, or with nonsense */
+step_fn approach_secure;     /* STARTTLS was answered 2xx */
+step_fn approach_refuse_tls; /* ... 4xx, 5xx */
+step_fn approach_break_tls;  /* ... not at all, or with nonsense */
 step_fn approach_logged_in, approach_challenge, approach_refuse_login,
     approach_break_login;
 

@@ -7,7 +7,11 @@
 #include "policy/vocabulary/xtext.h"
 #include "queue/queue.h"
 
-enum { FORWARD_LINE_MOST = 510, BY_MOST_S = 999999999 };
+enum {
+    FORWARD_LINE_MOST = 510, /* without CRLF */
+    FORWARD_VALUE_MOST = 400,
+    BY_MOST_S = 999999999,
+};
 
 struct span commandline_sender(const struct client *c)
 {
@@ -37,10 +41,14 @@ int64_t commandline_by_s(const struct client *c)
 
 static void put_value(struct buffer *b, struct span value)
 {
-    if (value.len == 0 || value.len > LIMIT_DOMAIN)
+    struct buffer encoded = { 0 };
+
+    xtext_encode(&encoded, span_first(value, FORWARD_VALUE_MOST));
+    if (value.len == 0 || encoded.len >= FORWARD_VALUE_MOST)
         buffer_put_string(b, "[UNAVAILABLE]");
     else
-        xtext_encode(b, value);
+        buffer_put(b, buffer_span(&encoded));
+    buffer_fini(&encoded);
 }
 
 static void put_attribute(struct buffer *b, const struct envelope *e,
@@ -111,8 +119,7 @@ static void put_body(struct client *c)
 
     if (c->is_binary)
         buffer_put_string(&c->output, " BODY=BINARYMIME");
-    else if (c->form == CLIENT_FORM_ORIGINAL &&
-             dialogue_can(c, CAN_8BITMIME) &&
+    else if (c->form == CLIENT_FORM_ORIGINAL && dialogue_can(c, CAN_8BITMIME) &&
              (e->body != BODY_7BIT || e->has_8bit))
         buffer_put_string(&c->output, " BODY=8BITMIME");
 }

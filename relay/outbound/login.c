@@ -57,7 +57,7 @@ struct login {
     const struct tls_facts *facts;
     Gsasl *gsasl;
     Gsasl_session *session;
-    unsigned answers;   /* so far, the initial response not counted */
+    unsigned answers; /* so far, the initial response not counted */
     bool is_complete;
     struct buffer sent; /* the last that was said, in base64 */
 };

@@ -209,8 +209,9 @@ static bool is_unknown(const struct client *c, const struct event *e)
 static void refuse_chunks(struct client *c, const struct event *e, size_t open)
 {
     struct client_outcome o = dialogue_outcome(c, &c->arena, e);
-    bool is_lost = e->reply.code == 500 || e->reply.code == 502 ||
-                   (c->options.is_lmtp && c->state == AT_LAST && c->chunks_open);
+    bool is_lost =
+        e->reply.code == 500 || e->reply.code == 502 ||
+        (c->options.is_lmtp && c->state == AT_LAST && c->chunks_open);
 
     if (is_unknown(c, e)) {
         o.diagnosis = DIAGNOSIS_AGAIN_NOW;

@@ -12,8 +12,7 @@ static bool fits(const struct client *c)
     const struct envelope *e = c->t.envelope;
 
     if (e->body == BODY_BINARYMIME)
-        return dialogue_can(c, CAN_BINARYMIME) &&
-               dialogue_can(c, CAN_CHUNKING);
+        return dialogue_can(c, CAN_BINARYMIME) && dialogue_can(c, CAN_CHUNKING);
     return !e->has_8bit || dialogue_can(c, CAN_8BITMIME);
 }
 
@@ -22,10 +21,9 @@ void obstacle_choose_way(struct client *c)
     bool is_converted = !fits(c) && c->t.may_convert;
 
     c->form = is_converted ? CLIENT_FORM_7BIT : CLIENT_FORM_ORIGINAL;
-    c->is_binary =
-        !is_converted && c->t.envelope->body == BODY_BINARYMIME;
-    c->by_chunks = c->is_binary ||
-                   (c->options.chunking && dialogue_can(c, CAN_CHUNKING));
+    c->is_binary = !is_converted && c->t.envelope->body == BODY_BINARYMIME;
+    c->by_chunks =
+        c->is_binary || (c->options.chunking && dialogue_can(c, CAN_CHUNKING));
 }
 
 static bool has_control(struct span s)

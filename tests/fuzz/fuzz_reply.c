@@ -2,9 +2,11 @@
  * fuzz_reply - an outbound client talking to a peer that says anything.
  *
  * The first byte chooses how large the pieces are in which the rest arrives, the
- * second what is sent and how it ends. Whatever comes: what we say is whole lines, a
- * recipient has one outcome with clean words, delivered is only what a 2xx was said to
- * after the dot had left, and memory stays under what limits.h allows.
+ * second what is sent and how it ends, a third (where the second says so) what the
+ * client is to do. Whatever comes: what we say is whole lines, a recipient has one
+ * outcome with clean words, delivered is only what a 2xx was said to after the dot or
+ * LAST had left, no login and, where TLS is a must, no mail goes out in clear text, no
+ * password is in any words, and memory stays under what limits.h allows.
  */
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
@@ -20,16 +22,31 @@ enum {
     END_TIMEOUT = 16,
     END_LOST = 32,
     KEEP_DOT = 64, /* the last output is never taken */
+    HAS_WISHES = 128,
 };
 
-static const struct client_recipient recipients[] = { { SPAN_INIT("a@b") },
-                                                      { SPAN_INIT("c@d") },
-                                                      { SPAN_INIT("e@f") } };
+enum {
+    WISH_TLS = 1,
+    WISH_MUST = 2,
+    WISH_SMTPS = 4,
+    WISH_LMTP = 8,
+    WISH_CHUNKING = 16,
+    WISH_LOGIN = 32,
+    WISH_MORE = 64, /* XFORWARD, DSN and all that */
+    WISH_BINARY = 128,
+};
+
+static const struct client_recipient recipients[] = {
+    { SPAN_INIT("a@b") }, { SPAN_INIT("c@d"), 2 }, { SPAN_INIT("e@f"), 1 }
+};
+
+static const struct tls_facts facts = { .exporter = SPAN_INIT("0123456789abcdef") };
 
 struct host {
     struct client *client;
     struct envelope envelope;
-    unsigned mood;
+    unsigned mood, wishes;
+    bool is_secured;
     int64_t now_ms;
     bool is_dot_sent;
     size_t count;
@@ -38,6 +55,7 @@ struct host {
 static void check_words(struct span words)
 {
     ASSERT(words.len > 0 && words.len <= LIMIT_REPLY_STORED);
+    ASSERT(!memmem(words.at, words.len, "pencil-case", 11));
     while (words.len) {
         size_t n = utf8_is_showable(words);
 
@@ -70,7 +88,12 @@ static void take_output(struct host *h)
     struct buffer *out = client_output(h->client);
     struct span rest = buffer_span(out);
 
-    for (size_t i = 0; i < rest.len; i++)
+    if (!h->is_secured) {
+        ASSERT(!span_starts_nocase(rest, SPAN("AUTH")));
+        ASSERT(!(h->wishes & WISH_MUST) ||
+               !span_starts_nocase(rest, SPAN("MAIL")));
+    }
+    for (size_t i = 0; i < rest.len && !(h->wishes & WISH_BINARY); i++)
         if (rest.at[i] == '\n')
             ASSERT(i > 0 && rest.at[i - 1] == '\r');
     ASSERT(out->len == 0 || out->at[out->len - 1] == '\n');
@@ -111,7 +134,9 @@ static void serve(struct host *h)
             client_start(h->client,
                          &(struct client_transaction){ .envelope = &h->envelope,
                                                        .recipients = recipients,
-                                                       .count = h->count },
+                                                       .count = h->count,
+                                                       .may_convert =
+                                                           h->now_ms & 1 },
                          h->now_ms);
             if (client_wants(h->client) == CLIENT_DONE) {
                 check_outcomes(h);
@@ -125,29 +150,72 @@ static void serve(struct host *h)
             check_outcomes(h);
             client_next(h->client, h->now_ms);
             break;
-        case CLIENT_READS:
         case CLIENT_STARTS_TLS:
+            if (h->now_ms % 5 == 0) {
+                client_tls_failed(h->client, SPAN("x"), h->now_ms & 1, h->now_ms);
+                break;
+            }
+            h->is_secured = true;
+            client_secured(h->client, &facts, h->now_ms);
+            break;
+        case CLIENT_READS:
         case CLIENT_CLOSES:
             return;
         }
     }
 }
 
+static struct client *make_client(const struct host *h)
+{
+    struct client_options o = {
+        .hostname = SPAN("us"),
+        .timeouts = &client_timeouts_default,
+        .tls = h->wishes & WISH_MUST  ? CLIENT_TLS_MUST
+               : h->wishes & WISH_TLS ? CLIENT_TLS_IF_OFFERED
+                                      : CLIENT_TLS_NEVER,
+        .begins_secured = h->wishes & WISH_SMTPS,
+        .is_lmtp = h->wishes & WISH_LMTP,
+        .chunking = h->wishes & WISH_CHUNKING,
+        .xforward = h->wishes & WISH_MORE,
+        .host = SPAN("mx.test"),
+    };
+
+    if (h->wishes & WISH_LOGIN) {
+        o.login = SPAN("user");
+        o.secret = SPAN("pencil-case");
+        o.secret_is_token = h->wishes & WISH_MORE;
+    }
+    return client_new(&o, h->now_ms);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct host h = { .now_ms = 1 };
+    size_t head = 2;
     struct span in;
     size_t piece;
 
-    if (size < 2)
+    if (size < 3)
         return 0;
     h.mood = data[1];
+    if (h.mood & HAS_WISHES)
+        h.wishes = data[head++];
     h.envelope = (struct envelope){ .sender = SPAN("s@x"),
                                     .size_bytes = 1000,
                                     .smtputf8 = h.mood & USE_UTF8,
                                     .has_8bit = h.mood & USE_8BIT };
-    h.client = client_new(&(struct client_options){ .hostname = SPAN("us"), .timeouts = &client_timeouts_default }, h.now_ms);
-    in = span_make((const char *)data + 2, size - 2);
+    if (h.wishes & WISH_BINARY)
+        h.envelope.body = BODY_BINARYMIME;
+    if (h.wishes & WISH_MORE) {
+        h.envelope.ret = SPAN("FULL");
+        h.envelope.envid = SPAN("x+y");
+        h.envelope.priority = 3;
+        h.envelope.deliver_by_ms = 90000;
+        h.envelope.client = SPAN("192.0.2.1");
+    }
+    h.client = make_client(&h);
+    serve(&h);
+    in = span_make((const char *)data + head, size - head);
     piece = data[0] ? data[0] : size;
     while (in.len && client_wants(h.client) == CLIENT_READS) {
         client_feed(h.client, span_first(in, piece), h.now_ms++);

@@ -3,6 +3,8 @@
  */
 #include "relay/outbound/capabilities.h"
 
+#include "policy/vocabulary/mechanism.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -41,6 +43,31 @@ static const struct row {
     { "mx\nLIMITS RCPTMAX=0 MAILMAX=1234567", CAN_LIMITS, 0, 0, 0 },
     { "mx\nLIMITS RCPTMAX=5\nLIMITS RCPTMAX=7", CAN_LIMITS, 0, 7, 0 },
     { "mx\n\n\nDSN\n", CAN_DSN, 0, 0, 0 },
+    { "mx\nSTARTTLS\nCHUNKING\nBINARYMIME\nMT-PRIORITY MIXER\nFUTURERELEASE 9 9",
+      CAN_STARTTLS | CAN_CHUNKING | CAN_BINARYMIME | CAN_MT_PRIORITY | CAN_FUTURERELEASE,
+      0, 0, 0 },
+};
+
+static const struct more_row {
+    const char *text;
+    unsigned has, mechanisms;
+    uint64_t least_by_s;
+    uint32_t domains;
+    unsigned xforward;
+} more_rows[] = {
+    { "mx\nAUTH plain LOGIN  UNHEARD-OF", CAN_AUTH, MECHANISM_PLAIN | MECHANISM_LOGIN },
+    { "mx\nAUTH=PLAIN", CAN_AUTH, MECHANISM_PLAIN },
+    { "mx\nauth=LOGIN PLAIN\nAUTH SCRAM-SHA-256", CAN_AUTH,
+      MECHANISM_LOGIN | MECHANISM_PLAIN | MECHANISM_SCRAM_SHA_256 },
+    { "mx\nAUTH", CAN_AUTH }, { "mx\nAUTH=", CAN_AUTH },
+    { "mx\nAUTHOR PLAIN\nXAUTH PLAIN", 0 },
+    { "mx\nDELIVERBY 120", CAN_DELIVERBY, 0, 120 },
+    { "mx\nDELIVERBY", CAN_DELIVERBY, 0, 0 },
+    { "mx\nDELIVERBY -5", 0 },
+    { "mx\nDELIVERBY 120\nDELIVERBY 60", CAN_DELIVERBY, 0, 60 },
+    { "mx\nLIMITS RCPTDOMAINMAX=2", CAN_LIMITS, 0, 0, 2 },
+    { "mx\nXFORWARD NAME addr HELO PORT", CAN_XFORWARD, 0, 0, 0,
+      XFORWARD_NAME | XFORWARD_ADDR | XFORWARD_HELO },
 };
 /* clang-format on */
 
@@ -60,10 +87,29 @@ static void offers_are_read_line_by_line(void **state)
     }
 }
 
+static void what_is_offered_with_values_is_read_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_OF(more_rows); i++) {
+        const struct more_row *row = &more_rows[i];
+        struct capabilities c = { .mechanisms = 77 };
+
+        capabilities_read(&c, span_of(row->text));
+        if (c.has != row->has || c.mechanisms != row->mechanisms)
+            print_error("%s\n", row->text);
+        assert_int_equal(c.has, row->has);
+        assert_int_equal(c.mechanisms, row->mechanisms);
+        assert_int_equal(c.least_by_s, row->least_by_s);
+        assert_int_equal(c.domains, row->domains);
+        assert_int_equal(c.xforward, row->xforward);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offers_are_read_line_by_line),
+        cmocka_unit_test(what_is_offered_with_values_is_read_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
