@@ -151,7 +151,7 @@ bool password_scram_is(enum password_hash hash, const struct password_scram *v,
 
 bool password_crypt_knows(const char *hash)
 {
-    int rc = crypt_checksalt(hash);
+    int rc = *hash == '$' ? crypt_checksalt(hash) : CRYPT_SALT_INVALID;
 
     return rc == CRYPT_SALT_OK || rc == CRYPT_SALT_METHOD_LEGACY;
 }

@@ -56,7 +56,8 @@ MUST int password_scram_make(enum password_hash hash, struct span prepared,
 bool password_scram_is(enum password_hash hash, const struct password_scram *v,
                        struct span prepared, struct password_work *work);
 
-/* Does libxcrypt know it? Ends in NUL. */
+/* Does libxcrypt know it? Those of DES, without a $ in front, are not taken: any password
+ * that somebody wrote there as it is would look like one. Ends in NUL. */
 bool password_crypt_knows(const char *hash);
 /* A new hash of the system's best method (yescrypt). */
 MUST int password_crypt_make(const char *password, struct buffer *out_hash);

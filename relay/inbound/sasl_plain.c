@@ -81,8 +81,8 @@ static enum sasl_said check(struct sasl_exchange *x, struct span login,
     if (password.len > LIMIT_PASSWORD)
         return SASL_WRONG;
     if (password_cache_has(cache, login, password, now))
-        said = SASL_OK;
-    else if (x->book->backend == SASL_FILE)
+        return SASL_OK;
+    if (x->book->backend == SASL_FILE)
         said = check_file(x, login, password);
     else if (x->book->backend == SASL_PAM)
         said = sasl_pam_check(x, login, password);

@@ -10,7 +10,6 @@
 
 #include "policy/settings.h"
 #include "queue/queue.h"
-#include "relay/net/pulse.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -41,7 +40,6 @@ struct worker {
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;
-    struct pulse pulse;           /* of its loop */
     atomic_uint sessions;         /* inbound, for the choice of the least busy */
     char read_buffer[WORKER_READ_SIZE];
     struct buffer plain;          /* decrypted of it; see conn.c */

@@ -138,7 +138,6 @@ static void login_asks_for_the_name_and_the_password(void **state)
 struct client {
     const char *login, *password, *authzid;
     const char *exporter; /* base64; NULL: it cannot bind */
-    bool is_other_end;    /* in between is somebody with another channel */
 };
 
 static int client_callback(Gsasl *g, Gsasl_session *s, Gsasl_property what)
@@ -258,6 +257,426 @@ static void a_client_of_the_library_logs_in_by_each_mechanism(void **state)
     sasl_desk_close(d);
 }
 
+static void what_binds_the_channel_must_bind_this_one(void **state)
+{
+    static const char other[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    struct tls_facts tls = { .exporter = { (const char *)channel, 32 } };
+    const struct client c = { "user", "pencil", NULL, other };
+    struct sasl_question q = { .mechanism = MECHANISM_SCRAM_SHA_256_PLUS,
+                               .tls = &tls,
+                               .offered = MECHANISM_ALL };
+    struct sasl_desk *d = desk_with(users);
+    struct talk t;
+
+    (void)state;
+    assert_int_equal(converse(&t, d, &q, &c), SASL_WRONG);
+    q.mechanism = MECHANISM_SCRAM_SHA_1_PLUS;
+    assert_int_equal(converse(&t, d, &q, &c), SASL_WRONG);
+    tls.exporter.len = 0; /* as of TLS that has none */
+    assert_int_equal(converse(&t, d, &q, &c), SASL_WRONG);
+    sasl_desk_close(d);
+}
+
+static void the_first_words_of_scram_are_judged(void **state)
+{
+    static const unsigned plain = MECHANISM_PLAIN,
+                          plus = MECHANISM_SCRAM_SHA_256_PLUS;
+    static const struct {
+        const char *at;
+        size_t len;
+        unsigned mechanism, offered;
+        enum sasl_said said;
+    } rows[] = {
+        { TEXT("n,,n=user,r=abc"), 0, MECHANISM_ALL, SASL_MORE },
+        { TEXT("n,,n=nobody,r=abc"), 0, MECHANISM_ALL, SASL_MORE },
+        /* "you did not offer to bind": true, or not */
+        { TEXT("y,,n=user,r=abc"), 0, plain, SASL_MORE },
+        { TEXT("y,,n=user,r=abc"), 0, plus, SASL_WRONG },
+        /* binds without saying so in the mechanism's name, and the reverse */
+        { TEXT("p=tls-exporter,,n=user,r=abc"), 0, plus, SASL_WRONG },
+        { TEXT("n,,n=user,r=abc"), plus, plus, SASL_WRONG },
+        { TEXT("y,,n=user,r=abc"), plus, plus, SASL_WRONG },
+        { TEXT("p=tls-unique,,n=user,r=abc"), plus, plus, SASL_WRONG },
+        { TEXT("p=tls-exporter,,n=user,r=abc"), plus, plus, SASL_MORE },
+        { TEXT("p=,,n=user,r=abc"), plus, plus, SASL_WRONG },
+        /* broken */
+        { TEXT(""), 0, plain, SASL_BAD },
+        { TEXT("n"), 0, plain, SASL_BAD },
+        { TEXT("n,,"), 0, plain, SASL_BAD },
+        { TEXT("n,,n=,r=abc"), 0, plain, SASL_BAD },
+        { TEXT("n,,n=user"), 0, plain, SASL_BAD },
+        { TEXT("n,,n=us\0er,r=abc"), 0, plain, SASL_BAD },
+        { TEXT("n,,n=\xff\xfe,r=abc"), 0, plain, SASL_WRONG },
+        { TEXT("\0user\0pencil"), 0, plain, SASL_BAD },
+    };
+    struct tls_facts tls = { .exporter = { (const char *)channel, 32 } };
+    struct sasl_desk *d = desk_with(users);
+    struct talk t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        talk_begin(&t, d,
+                   &(struct sasl_question){
+                       .mechanism = rows[i].mechanism ? rows[i].mechanism
+                                                      : MECHANISM_SCRAM_SHA_256,
+                       .tls = &tls,
+                       .offered = rows[i].offered });
+        if (talk_step(&t, rows[i].at, rows[i].len) != rows[i].said)
+            print_error("row %zu: %d\n", i, t.said);
+        assert_int_equal(t.said, rows[i].said);
+        if (t.said == SASL_MORE) { /* and a last word that is none */
+            assert_int_equal(talk_step(&t, TEXT("c=biws,r=abc")), SASL_BAD);
+            assert_int_equal(talk_step(&t, TEXT("c=biws,r=abc")), SASL_BAD);
+        }
+        talk_end(&t);
+    }
+    sasl_desk_close(d);
+}
+
+/* The server's first words without its nonce. */
+static void salt_of(struct sasl_desk *d, const char *login, char *out,
+                    size_t size)
+{
+    char words[300];
+    const char *at;
+    struct talk t;
+    int n = snprintf(words, sizeof words, "n,,n=%s,r=abc", login);
+
+    assert_int_equal(
+        talk_once(&t, d, MECHANISM_SCRAM_SHA_256, words, (size_t)n), SASL_MORE);
+    at = strstr(t.text, ",s=");
+    assert_non_null(at);
+    (void)snprintf(out, size, "%s", at);
+}
+
+static void an_unknown_login_is_shown_a_salt_that_stays(void **state)
+{
+    struct sasl_desk *d = desk_with(users);
+    char known[128], a[128], b[128];
+
+    (void)state;
+    salt_of(d, "user", known, sizeof known);
+    assert_string_equal(known, ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+    salt_of(d, "nobody", a, sizeof a);
+    salt_of(d, "nobody", b, sizeof b);
+    assert_string_equal(a, b);
+    assert_string_not_equal(a, known);
+    assert_int_equal(strlen(a), strlen(known));
+    assert_non_null(strstr(a, ",i=4096"));
+    salt_of(d, "somebody", b, sizeof b);
+    assert_string_not_equal(a, b);
+    sasl_desk_close(d);
+}
+
+static void a_wrong_user_costs_what_a_wrong_password_costs(void **state)
+{
+    static const struct {
+        const char *users, *login;
+        unsigned crypts, derivations;
+    } rows[] = {
+        { users, "user", 0, 1 },    { users, "nobody", 0, 1 },
+        { users, "\xff", 0, 1 },    { hashes, "old", 1, 0 },
+        { hashes, "nobody", 1, 0 }, { hashes, "locked", 1, 0 },
+    };
+    static const char *const passwords[] = { "wrong", "", "\xff\xfe", "\001" };
+    struct talk t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sasl_desk *d = desk_with(rows[i].users);
+
+        for (unsigned k = 1; k <= 4; k++) {
+            assert_int_equal(talk_plain(&t, d, rows[i].login, passwords[k - 1]),
+                             SASL_WRONG);
+            assert_int_equal(t.text_len, 0);
+            assert_int_equal(d->work.crypts, k * rows[i].crypts);
+            assert_int_equal(d->work.derivations, k * rows[i].derivations);
+        }
+        sasl_desk_close(d);
+    }
+}
+
+static void a_success_is_remembered_for_a_minute_and_a_failure_never(
+    void **state)
+{
+    struct sasl_desk *d = desk_with(users);
+    struct talk t;
+
+    (void)state;
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_string_equal(t.login, "user");
+    assert_int_equal(d->work.derivations, 1);
+    assert_int_equal(talk_plain(&t, d, "user", "pencils"), SASL_WRONG);
+    assert_int_equal(talk_plain(&t, d, "user", "pencils"), SASL_WRONG);
+    assert_int_equal(d->work.derivations, 3);
+    assert_int_equal(talk_plain(&t, d, "one", "pencil"), SASL_OK);
+    assert_int_equal(d->work.derivations, 4);
+    atomic_fetch_add(&bench_now_ms, PASSWORD_CACHE_MS - 1);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_int_equal(d->work.derivations, 4);
+    atomic_fetch_add(&bench_now_ms, 1);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_int_equal(d->work.derivations, 5);
+    sasl_desk_close(d);
+}
+
+static void a_file_that_changed_is_read_again_a_second_later(void **state)
+{
+    struct sasl_desk *d = desk_with(users);
+    struct talk t;
+
+    (void)state;
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    bench_write("users", hashes);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_WRONG);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    atomic_fetch_add(&bench_now_ms, SASL_LOOK_MS);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_OK);
+    /* what was remembered has gone with the file */
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_WRONG);
+    assert_int_equal(sasl_mechanisms(d), MECHANISM_PLAIN | MECHANISM_LOGIN);
+    /* a slip of the editor, then no file at all: the former logins stay */
+    bench_write("users", "old:secret\n");
+    atomic_fetch_add(&bench_now_ms, SASL_LOOK_MS);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_OK);
+    assert_int_equal(unlink(bench_path("users")), 0);
+    atomic_fetch_add(&bench_now_ms, SASL_LOOK_MS);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_OK);
+    bench_write("users", users);
+    atomic_fetch_add(&bench_now_ms, SASL_LOOK_MS);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_WRONG);
+    sasl_desk_close(d);
+}
+
+static void a_reload_that_fails_leaves_the_former_settings(void **state)
+{
+    struct sasl_desk *d = desk_with(users), *none = NULL;
+    struct settings s = { 0 };
+    struct buffer why = { 0 };
+    struct talk begun, t;
+
+    (void)state;
+    s.users.file = SPAN("/nowhere/users");
+    assert_true(sasl_desk_open(&none, &s, &why) < 0);
+    assert_null(none);
+    assert_non_null(strstr(buffer_string(&why), "/nowhere/users: "));
+    buffer_clear(&why);
+    assert_true(sasl_desk_reload(d, &s, &why) < 0);
+    assert_true(why.len > 0);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    /* one that has begun ends with what it began with */
+    talk_begin(&begun, d,
+               &(struct sasl_question){ .mechanism = MECHANISM_LOGIN });
+    assert_int_equal(talk_step(&begun, TEXT("user")), SASL_MORE);
+    bench_write("others", hashes);
+    s.users.file = span_of(bench_path("others"));
+    assert_int_equal(sasl_desk_reload(d, &s, &why), 0);
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_WRONG);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_OK);
+    assert_int_equal(talk_step(&begun, TEXT("pencil")), SASL_OK);
+    talk_end(&begun);
+    s.users.file = SPAN("");
+    assert_int_equal(sasl_desk_reload(d, &s, &why), 0);
+    assert_int_equal(sasl_mechanisms(d), 0);
+    assert_int_equal(talk_plain(&t, d, "old", "secret"), SASL_UNAVAILABLE);
+    sasl_desk_close(d);
+    buffer_fini(&why);
+}
+
+static void a_certificate_says_who_it_is(void **state)
+{
+#define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    static const struct {
+        const char *fingerprint, *name, *authzid, *login;
+        enum sasl_said said;
+    } rows[] = {
+        { "sha256:" PRINT, "", "", "printer", SASL_OK },
+        { "sha256:" PRINT, "", "printer", "printer", SASL_OK },
+        { "sha256:" PRINT, "", "user", "", SASL_WRONG },
+        { "sha256:" OTHER, "", "", "", SASL_WRONG },
+        { "sha256:" OTHER, "Mail.Example", "", "mail", SASL_OK },
+        { "sha256:" PRINT, "mail.example", "", "printer", SASL_OK },
+        { "", "", "printer", "", SASL_WRONG },
+        { "", PRINT, "", "", SASL_WRONG },
+    };
+    struct sasl_desk *d;
+    struct talk t;
+
+    (void)state;
+    bench_write("certificates", "sha256:" PRINT " printer\n"
+                                "mail.example\tmail\n");
+    d = bench_desk(&(struct users_settings){
+        .certificates = span_of(bench_path("certificates")) });
+    assert_int_equal(sasl_mechanisms(d), MECHANISM_EXTERNAL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tls_facts tls = { .fingerprint = span_of(rows[i].fingerprint),
+                                 .name = span_of(rows[i].name) };
+        struct sasl_question q = { .mechanism = MECHANISM_EXTERNAL,
+                                   .tls = &tls };
+
+        if (!*rows[i].fingerprint && !*rows[i].name)
+            q.tls = NULL;
+        talk_begin(&t, d, &q);
+        if (i % 2) { /* with and without an initial response */
+            assert_int_equal(talk_step(&t, NULL, 0), SASL_MORE);
+            assert_int_equal(t.text_len, 0);
+        }
+        (void)talk_step(&t, rows[i].authzid, strlen(rows[i].authzid));
+        assert_int_equal(t.said, rows[i].said);
+        assert_string_equal(t.login, rows[i].login);
+        talk_end(&t);
+    }
+    sasl_desk_close(d);
+}
+
+static void threads_take_work(struct sasl_desk *d, unsigned count)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    d->threads_at_work = count;
+    (void)pthread_cond_broadcast(&d->work_is_there);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+static void more_than_the_desk_holds_are_told_so(void **state)
+{
+    struct sasl_desk *d = desk_with(users);
+    struct talk *t = NEW_ARRAY(struct talk, SASL_WAITING_MOST + 1);
+    const struct sasl_question q = { .mechanism = MECHANISM_LOGIN };
+    struct talk *last = &t[SASL_WAITING_MOST];
+
+    (void)state;
+    threads_take_work(d, 0);
+    for (unsigned i = 0; i < SASL_WAITING_MOST; i++) {
+        talk_begin(&t[i], d, &q);
+        sasl_step(t[i].x, false, SPAN(""));
+    }
+    talk_begin(last, d, &q);
+    assert_int_equal(talk_step(last, NULL, 0), SASL_UNAVAILABLE);
+    assert_string_equal(last->text, "too many logins wait to be checked");
+    talk_end(last);
+    threads_take_work(d, 2);
+    for (unsigned i = 0; i < SASL_WAITING_MOST; i++) {
+        while (!t[i].is_answered)
+            bench_run_task();
+        assert_int_equal(t[i].said, SASL_MORE);
+        talk_end(&t[i]);
+    }
+    free(t);
+    sasl_desk_close(d);
+}
+
+/* A clock at which a thread stands still in the middle of its work. */
+static pthread_barrier_t in_the_middle;
+
+static int64_t clock_that_stops(void)
+{
+    (void)pthread_barrier_wait(&in_the_middle); /* it works now */
+    (void)pthread_barrier_wait(&in_the_middle); /* and may go on */
+    return bench_clock();
+}
+
+static void what_was_dropped_is_not_heard_of_again(void **state)
+{
+    struct sasl_desk *d = desk_with(users);
+    const struct sasl_question q = { .mechanism = MECHANISM_LOGIN };
+    struct talk rests, waits[3], works, answered;
+
+    (void)state;
+    talk_begin(&rests, d, &q);
+    talk_end(&rests);
+    talk_begin(&rests, d, &q);
+    assert_int_equal(talk_step(&rests, NULL, 0), SASL_MORE);
+    talk_end(&rests);
+
+    threads_take_work(d, 0);
+    for (size_t i = 0; i < 3; i++) {
+        talk_begin(&waits[i], d, &q);
+        sasl_step(waits[i].x, false, SPAN(""));
+    }
+    for (size_t i = 3; i-- > 0;)
+        talk_end(&waits[(i + 1) % 3]); /* first, last, the one between */
+    assert_int_equal(d->waiting, 0);
+
+    assert_int_equal(pthread_barrier_init(&in_the_middle, NULL, 2), 0);
+    d->clock = clock_that_stops;
+    talk_begin(&works, d, &q);
+    sasl_step(works.x, false, SPAN(""));
+    threads_take_work(d, 1);
+    (void)pthread_barrier_wait(&in_the_middle);
+    talk_end(&works);
+    (void)pthread_barrier_wait(&in_the_middle);
+
+    /* the one thread answers in order: this one after it */
+    talk_begin(&answered, d, &q);
+    sasl_step(answered.x, false, SPAN(""));
+    (void)pthread_barrier_wait(&in_the_middle);
+    (void)pthread_barrier_wait(&in_the_middle);
+    (void)pthread_mutex_lock(&bench_lock);
+    while (!bench_first)
+        (void)pthread_cond_wait(&bench_posted, &bench_lock);
+    (void)pthread_mutex_unlock(&bench_lock);
+    talk_end(&answered);
+    bench_run_task();
+    assert_null(bench_first);
+    assert_false(works.is_answered || answered.is_answered);
+    (void)pthread_barrier_destroy(&in_the_middle);
+    sasl_desk_close(d);
+}
+
+/* pam_exec gives the password to a program's standard input. */
+static void pam_judges_a_password(void **state)
+{
+    static const char service[] =
+        "auth [success=1 default=ignore] "
+        "pam_exec.so quiet expose_authtok /bin/sh %s/judge\n"
+        "auth requisite pam_deny.so\n"
+        "auth required pam_permit.so\n"
+        "account [success=1 default=ignore] "
+        "pam_exec.so quiet /bin/sh %s/account\n"
+        "account requisite pam_deny.so\n"
+        "account required pam_permit.so\n";
+    static const char judge[] =
+        "test \"$PAM_USER:$PAM_RHOST:$(tr -d '\\000')\" = "
+        "'user:192.0.2.7:pencil' ||\n"
+        "test \"$PAM_USER\" = expired\n";
+    static const struct {
+        const char *login, *password;
+        enum sasl_said said;
+    } rows[] = {
+        { "user", "pencil", SASL_OK },       { "user", "pencils", SASL_WRONG },
+        { "user", "", SASL_WRONG },          { "nobody", "pencil", SASL_WRONG },
+        { "expired", "pencil", SASL_WRONG }, { "us er", "pencil", SASL_WRONG },
+    };
+    char text[512];
+    struct sasl_desk *d =
+        bench_desk(&(struct users_settings){ .pam = SPAN("mail") });
+    struct talk t;
+
+    (void)state;
+    (void)snprintf(text, sizeof text, service, bench_folder, bench_folder);
+    bench_write("mail", text);
+    bench_write("judge", judge);
+    bench_write("account", "test \"$PAM_USER\" != expired\n");
+    d->pam_folder = bench_folder;
+    assert_int_equal(sasl_mechanisms(d), MECHANISM_PLAIN | MECHANISM_LOGIN);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (talk_plain(&t, d, rows[i].login, rows[i].password) != rows[i].said)
+            print_error("row %zu: %d %s\n", i, t.said, t.text);
+        assert_int_equal(t.said, rows[i].said);
+    }
+    /* remembered: PAM is not asked */
+    bench_write("mail", "auth required pam_no_such_module.so\n"
+                        "account required pam_permit.so\n");
+    assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_OK);
+    assert_int_equal(talk_plain(&t, d, "user", "pencils"), SASL_UNAVAILABLE);
+    assert_memory_equal(t.text, "PAM: ", 5);
+    assert_null(strstr(t.text, "pencils"));
+    sasl_desk_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +684,18 @@ int main(void)
         cmocka_unit_test(a_hash_of_crypt_is_enough_for_a_password),
         cmocka_unit_test(login_asks_for_the_name_and_the_password),
         cmocka_unit_test(a_client_of_the_library_logs_in_by_each_mechanism),
+        cmocka_unit_test(what_binds_the_channel_must_bind_this_one),
+        cmocka_unit_test(the_first_words_of_scram_are_judged),
+        cmocka_unit_test(an_unknown_login_is_shown_a_salt_that_stays),
+        cmocka_unit_test(a_wrong_user_costs_what_a_wrong_password_costs),
+        cmocka_unit_test(
+            a_success_is_remembered_for_a_minute_and_a_failure_never),
+        cmocka_unit_test(a_file_that_changed_is_read_again_a_second_later),
+        cmocka_unit_test(a_reload_that_fails_leaves_the_former_settings),
+        cmocka_unit_test(a_certificate_says_who_it_is),
+        cmocka_unit_test(more_than_the_desk_holds_are_told_so),
+        cmocka_unit_test(what_was_dropped_is_not_heard_of_again),
+        cmocka_unit_test(pam_judges_a_password),
     };
 
     return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
