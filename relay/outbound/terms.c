@@ -94,7 +94,16 @@ bool terms_start_tls(struct courier *c)
 void terms_secured(struct courier *c)
 {
     const struct tls_facts *f = tls_facts(conn_tls(&c->conn));
+    const struct race_target *peer = &c->itinerary.peer;
+    struct buffer address = { 0 };
 
+    host_address_print(&address, &peer->address);
+    log_put(&(struct log_line){ .event = LOG_TLS_OUT,
+                                .host = itinerary_host_name(&c->itinerary),
+                                .address = buffer_span(&address),
+                                .port = peer->port,
+                                .tls = f });
+    buffer_fini(&address);
     client_secured(c->client, f, wall_ms());
 }
 
