@@ -119,6 +119,10 @@ static void check_tls(struct reading *r, const struct listener_settings *l,
         keys_find(section->entries, "legacy-tls"))
         faults_add(&r->faults, keys_place(section, "legacy-tls"),
                    "this listener has no TLS, old or new");
+    if (networks_are_everything(&l->legacy_tls))
+        faults_warn(&r->faults, keys_place(section, "legacy-tls"),
+                    "everybody may use TLS 1.0 here, which can be read on the "
+                    "way");
 }
 
 /* What is listed must be something that users { } can verify. */

@@ -258,6 +258,24 @@ static void check_tls(struct reading *r, const struct route *route,
                    "without TLS no certificate is shown");
 }
 
+/* EXTERNAL alone is a matter of the certificate. */
+static void check_external(struct reading *r, const struct route *route,
+                           const struct syntax_entry *section)
+{
+    for (size_t i = 0; i < route->via_count && !route->certificate.len; i++) {
+        const struct account *a = route->via[i].account;
+
+        if (!a || accounts_show_secret(a))
+            continue;
+        faults_add(&r->faults,
+                   keys_place(section, route->account ? "account" : "via"),
+                   "account %s shows a certificate, and this route has none: "
+                   "certificate = FILE  certificate-key = FILE",
+                   faults_quote(&r->faults, a->title));
+        return;
+    }
+}
+
 /* A secret must not be read on the way, unless that was asked for. */
 static void check_secrets(struct reading *r, const struct route *route,
                           const struct syntax_entry *section)
@@ -365,6 +383,7 @@ static void read_route(struct reading *r, const struct syntax_entry *section,
     if (r->faults.fault_count > faults_before)
         return;
     check_tls(r, route, section);
+    check_external(r, route, section);
     check_secrets(r, route, section);
 }
 

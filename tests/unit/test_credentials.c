@@ -339,8 +339,9 @@ static void routes_have_the_tls_of_their_kind(void **state)
           "smtp://127.0.0.1:25 tls=none account=big", ROUTE_TLS_NONE },
         { "via = \"smtp://localhost\" account = big tls = optional",
           "smtp://localhost:25 tls=optional account=big", ROUTE_TLS_OPTIONAL },
-        { "via = \"smtp://a\" account = cert tls = optional",
-          "smtp://a:25 tls=optional account=cert", ROUTE_TLS_OPTIONAL },
+        { "via = \"smtp://a\" account = cert tls = optional\n"
+          "certificate = c certificate-key = k",
+          "smtp://a:25 tls=optional account=cert cert=c", ROUTE_TLS_OPTIONAL },
         { "via = \"smtps://a\" account = big tls = optional",
           "smtps://a:465 tls=optional account=big", ROUTE_TLS_OPTIONAL },
         { "via = \"smtp://a\" tls = verify tls-name = \"Mail.X.test\"\n"
@@ -408,7 +409,9 @@ static void hops_log_in_with_their_own_account_or_the_routes(void **state)
                   "\"smtp://joe@x.test@c\"}\n"
                   "  user = us password-file = /own }\n"
                   "route \"m\" { to = {\"m.test\"} via = {\"smtp://a\", "
-                  "\"smtp://cert@b\"} }\n" ACCOUNTS);
+                  "\"smtp://cert@b\"}\n"
+                  "  certificate = /c certificate-key = /k "
+                  "}\n" ACCOUNTS);
     const struct hop *via = s->routes[0].via;
 
     (void)state;
@@ -503,6 +506,11 @@ static void faults_of_routes_tls_and_logins_are_told(void **state)
           { "w.conf:1:22: certificate and certificate-key go together" } },
         { "route \"*\" { via = mx certificate-key = /c }\n",
           { "w.conf:1:22: certificate and certificate-key go together" } },
+        { "route \"*\" { via = \"smtp://a\" account = cert }\n" ACCOUNTS,
+          { "w.conf:1:30: account \"cert\" shows a certificate, and this route "
+            "has none" } },
+        { "route \"*\" { via = \"smtp://cert@a\" }\n" ACCOUNTS,
+          { "w.conf:1:13: account \"cert\" shows a certificate" } },
         { "route \"*\" { via = \"lmtp:/x\" certificate = /c\n"
           "certificate-key = /k }\n",
           { "w.conf:1:29: without TLS no certificate is shown" } },
@@ -711,6 +719,9 @@ static void what_can_never_hold_is_warned_of(void **state)
               "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff"
               "\"\naction = relay }\n",
           { NULL } },
+        { TLS "listener { address = 127.0.0.1:25 legacy-tls = \"0.0.0.0/0\""
+              " }\n" ROUTE,
+          { "w.conf:2:35: warning: everybody may use TLS 1.0 here" } },
         { LISTENER ROUTE "account \"a\" { user = u password-file = /p }\n",
           { "w.conf:3:1: warning: account \"a\" is used by no route" } },
         { LISTENER "account \"a\" { user = u password-file = /p }\n"
