@@ -2,9 +2,11 @@
  * check - is this configuration good?
  *
  * Every fault and warning of one run on standard error; exit 78 when there was
- * a fault.
+ * a fault. The files that hold secrets for next hops are looked at here and not
+ * when the relay starts: a missing one only defers what needs it.
  */
 #include "relay/main/configuration.h"
+#include "relay/outbound/tokens.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -13,14 +15,18 @@ int check_verb(const struct verb_call *call)
 {
     struct buffer faults = { 0 }, warnings = { 0 };
     struct settings *s;
+    bool is_good;
 
     if (call->argc)
         return verbs_usage(call, "check takes no argument \"%s\"",
                            call->argv[0]);
     s = configuration_read(call, &faults, &warnings);
+    if (s)
+        tokens_check_files(s, &faults, &warnings);
+    is_good = s && faults.len == 0;
     (void)fputs(buffer_string(&faults), stderr);
     (void)fputs(buffer_string(&warnings), stderr);
-    if (s)
+    if (is_good)
         (void)printf("%s: good: %zu listener%s, %zu rule%s, %zu route%s\n",
                      call->config ? call->config : "built-in configuration",
                      s->listener_count, s->listener_count == 1 ? "" : "s",
@@ -28,8 +34,7 @@ int check_verb(const struct verb_call *call)
                      s->route_count, s->route_count == 1 ? "" : "s");
     buffer_fini(&faults);
     buffer_fini(&warnings);
-    if (!s)
-        return EX_CONFIG;
-    settings_release(s);
-    return EX_OK;
+    if (s)
+        settings_release(s);
+    return is_good ? EX_OK : EX_CONFIG;
 }

@@ -623,8 +623,11 @@ class Sink:
             threading.Thread(target=self._serve, args=(s, number),
                              daemon=True).start()
 
+    def session(self, s, number):
+        return _SinkSession(self, s, number)
+
     def _serve(self, s, number):
-        session = _SinkSession(self, s, number)
+        session = self.session(s, number)
         try:
             session.run()
         except (OSError, _Over):
