@@ -6,6 +6,7 @@
 #include "relay/outbound/bearer.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/utf8.h"
 #include "relay/outbound/secret.h"
 
 #include <jansson.h>
@@ -244,20 +245,24 @@ static bool shows(struct span text, const struct span *secrets, size_t count)
     return false;
 }
 
-/* Whole characters of it, so that nothing is cut within an escape. */
-static void put_cut(struct buffer *why, struct span text, size_t most)
+/* So that escaping it again, as every reader does, changes nothing: spaces for white
+ * space, question marks for what cannot be shown. At most so many bytes. */
+static void put_clean(struct buffer *why, struct span text, size_t most)
 {
     struct buffer clean = { .cap = most };
 
-    text = span_first(span_trim(text), most);
-    while (text.len) {
-        buffer_clear(&clean);
-        buffer_put_escaped(&clean, text);
-        if (!clean.overflow)
-            break;
-        text.len--;
+    while (text.len && !clean.overflow) {
+        size_t n = utf8_is_showable(text);
+        struct span next = span_first(text, n ? n : 1);
+        bool is_space = strchr(" \t\r\n", next.at[0]) && next.at[0];
+
+        text = span_skip(text, next.len);
+        if (is_space && clean.len && clean.at[clean.len - 1] != ' ')
+            buffer_put_byte(&clean, ' ');
+        else if (!is_space)
+            buffer_put(&clean, n && next.at[0] != '\\' ? next : SPAN("?"));
     }
-    buffer_put(why, buffer_span(&clean));
+    buffer_put(why, span_trim(buffer_span(&clean)));
     buffer_fini(&clean);
 }
 
@@ -271,11 +276,11 @@ void bearer_put_refusal(struct buffer *why, unsigned status, struct span body,
     buffer_printf(why, "answered %u", status);
     if (code.len && !shows(code, secrets, count)) {
         buffer_put_byte(why, ' ');
-        put_cut(why, code, CODE_MOST);
+        put_clean(why, code, CODE_MOST);
     }
     if (text.len && !shows(text, secrets, count)) {
         buffer_put_string(why, ": ");
-        put_cut(why, text, TEXT_MOST);
+        put_clean(why, text, TEXT_MOST);
     }
     json_decref(object);
 }

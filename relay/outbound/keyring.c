@@ -98,16 +98,12 @@ static struct entry *entry_use(struct keyring *k, struct ticket *t)
 
 static void warn_of_exposed(struct entry *e, unsigned which, struct span path)
 {
-    struct buffer b = { 0 };
-
     if (e->warned & which)
         return;
     e->warned |= which;
-    buffer_put_escaped(&b, path);
     log_text(LOG_WARNING,
-             "%s holds a secret, and others may read it: chmod 600",
-             buffer_string(&b));
-    buffer_fini(&b);
+             "%.*s holds a secret, and others may read it: chmod 600",
+             SPAN_FMT(path));
 }
 
 int keyring_read_secret(struct entry *e, unsigned which, struct span path,
@@ -209,15 +205,16 @@ void keyring_take(struct entry *e, const struct bearer *b)
 
 /* ---------------------------------------------------------------- questions ---- */
 
+/* A client certificate alone needs none. */
 static void get_password(struct entry *e, struct ticket *t)
 {
-    struct span path = e->profile->account.password_file;
+    const struct account *a = &e->profile->account;
 
-    t->rc = ERROR_CONFIG;
-    if (path.len)
-        t->rc =
-            keyring_read_secret(e, EXPOSED_PASSWORD, path, &t->secret, &t->why);
-    else
+    t->rc = a->mechanisms == MECHANISM_EXTERNAL ? 0 : ERROR_CONFIG;
+    if (a->password_file.len)
+        t->rc = keyring_read_secret(e, EXPOSED_PASSWORD, a->password_file,
+                                    &t->secret, &t->why);
+    else if (t->rc < 0)
         buffer_put_string(&t->why, "the account has no password-file");
     e->keyring->answer(t);
 }

@@ -81,9 +81,9 @@ void profile_put_name(struct buffer *b, const struct profile *p)
     const struct account *a = &p->account;
 
     if (a->title.len)
-        buffer_put_escaped(b, a->title);
+        buffer_put(b, a->title);
     else if (a->user.len)
-        buffer_put_escaped(b, a->user);
+        buffer_put(b, a->user);
     else
         buffer_put_string(b, "account");
 }

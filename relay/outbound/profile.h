@@ -22,7 +22,7 @@ struct profile {
 
 struct profile *profile_new(const struct account *a, struct span authorities);
 void profile_free(struct profile *p);
-/* For people: its title, else its user, else "account"; escaped. */
+/* For the log: its title, else its user, else "account". */
 void profile_put_name(struct buffer *b, const struct profile *p);
 
 #endif

@@ -41,7 +41,7 @@ static void log_errors(struct entry *e, struct span errors, struct span output)
                  memmem(said.at, said.len, line.at, line.len))
             buffer_put_string(&b, "(a line that has the output in it)");
         else
-            buffer_put_escaped(&b, said);
+            buffer_put(&b, said); /* the log escapes it */
         log_text(LOG_WARNING, "token-command: %s", buffer_string(&b));
     }
     buffer_fini(&b);
@@ -104,7 +104,6 @@ static int read_secrets(struct entry *e, struct buffer *why)
 static void rotate(struct entry *e, struct bearer *b)
 {
     struct span path = e->profile->account.refresh_token_file;
-    struct buffer name = { 0 };
     int rc;
 
     if (!path.len)
@@ -123,12 +122,10 @@ static void rotate(struct entry *e, struct bearer *b)
         secret_wipe(&e->old_refresh);
         return;
     }
-    buffer_put_escaped(&name, path);
     log_text(LOG_WARNING,
-             "%s: the new refresh token cannot be written (%s); it is kept in "
-             "memory only",
-             buffer_string(&name), error_text(rc));
-    buffer_fini(&name);
+             "%.*s: the new refresh token cannot be written (%s); it is kept "
+             "in memory only",
+             SPAN_FMT(path), error_text(rc));
 }
 
 static void on_posted(void *user, const struct webpost_answer *a);

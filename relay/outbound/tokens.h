@@ -36,7 +36,8 @@ MUST int tokens_open_with(struct tokens **out_t,
 void tokens_close(struct tokens *t);
 
 /* rc < 0: why is a sentence for log and queue, without secrets. Spans borrowed for the call;
- * the caller wipes its copy of the secret. */
+ * the caller wipes its copy of the secret, which is empty where mechanisms is EXTERNAL and
+ * there is none. */
 typedef void tokens_fn(void *worker, uint64_t token, int rc, struct span secret,
                        struct span why);
 /* On the worker's thread; done comes exactly once, later, on the same. The account is

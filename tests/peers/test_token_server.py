@@ -126,7 +126,7 @@ def test_the_environment_changes_nothing(tmp_path, authority):
 
 @pytest.mark.parametrize("status, said, why", [
     (400, {"error": "invalid_scope", "error_description": "no\x1b[1m"},
-     r"answered 400 invalid_scope: no\x1B[1m"),
+     "answered 400 invalid_scope: no?[1m"),
     (503, "busy", "answered 503"),
     (307, "", "answered 307"),
     (200, {"access_token": "tok", "token_type": "mac"},

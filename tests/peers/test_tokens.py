@@ -8,7 +8,6 @@ out, and nothing else is a reason to.
 """
 
 import base64
-import os
 import pathlib
 import re
 import ssl
@@ -20,12 +19,13 @@ import pytest
 
 from oauth import BearerSink, TokenServer
 from pki import Authority
-from relay import Relay, Sink, program, wait_for
+from relay import LONG, Relay, Sink, program, wait_for
 
 SMALL = b"Subject: small\r\n\r\nhello\r\n"
 # no kept connection hides what the next login does
 ROUTE = {"tls": "verify", "idle": '"1s"'}
-DEFERRED_LOGIN = r"dsn=4\.7\.8, status=deferred \("
+# the destination rests: no recipient has been shown to it
+DEFERRED_LOGIN = r"rests for \d+ s: 4\.7\.8 "
 PATIENCE = {"first": '"1s"', "most": '"1s"'}
 
 
@@ -296,11 +296,11 @@ def test_a_next_hop_that_wants_none_of_the_tokens_gets_few(
 @pytest.mark.parametrize("status, said, why", [
     (401, {"error": "invalid_client"}, "answered 401 invalid_client"),
     (400, {"error": "invalid_grant", "error_description": "was\r\nrevoked"},
-     r"answered 400 invalid_grant: was\\x0D\\x0Arevoked"),
+     "answered 400 invalid_grant: was revoked"),
     (200, "garbage", "gave an answer that is not a JSON object"),
     (200, "x" * 100000, "larger than 64 KB"),
     (302, "", "answered 302"),
-])
+], ids=["client", "grant", "garbage", "huge", "elsewhere"])
 def test_a_refusal_of_the_token_server_is_no_bounce(
         tmp_path, authority, server, sink, unseen, status, said, why):
     server.refusal = status, said
@@ -311,7 +311,7 @@ def test_a_refusal_of_the_token_server_is_no_bounce(
         assert re.search(why, relay.log())
         assert "status=bounced" not in relay.log()
         (row,) = relay.queue_list()
-        assert re.search(why.replace("\\\\", r"\\+"), str(row))
+        assert re.search(why, str(row))
         unseen(relay)
         server.refusal = None
         wait_for(lambda: relay.retry_now() or sink.messages or
@@ -319,7 +319,9 @@ def test_a_refusal_of_the_token_server_is_no_bounce(
         unseen(relay)
 
 
-@pytest.mark.parametrize("how", ["busy", "gone", "silent"])
+@pytest.mark.parametrize("how", [
+    "busy", "gone", pytest.param("silent", marks=pytest.mark.skipif(
+        not LONG, reason="takes 40 s: WAYPOST_LONG=1"))])
 def test_an_outage_of_the_token_server_is_waited_out(
         tmp_path, authority, server, sink, unseen, how):
     if how == "busy":
@@ -332,7 +334,7 @@ def test_an_outage_of_the_token_server_is_waited_out(
                by_client(tmp_path, server)) as relay:
         for i in range(5):
             send(relay)
-        relay.wait_log("status=deferred", 45)
+        relay.wait_log(DEFERRED_LOGIN, 45)
         # a storm of mail is no storm of questions
         for i in range(5):
             relay.retry_now()
@@ -378,7 +380,7 @@ def test_a_next_hop_without_tls_is_shown_no_token(tmp_path, authority, server):
             start(tmp_path, authority, plain,
                   by_client(tmp_path, server)) as relay:
         send(relay)
-        relay.wait_log("status=deferred")
+        relay.wait_log(r"status=deferred|rests for")
         assert plain.count("auth") == 0 and not plain.messages
 
 
@@ -388,7 +390,6 @@ def test_going_down_does_not_wait_for_a_token_server(tmp_path, authority,
     with start(tmp_path, authority, sink,
                by_client(tmp_path, server)) as relay:
         send(relay)
-        wait_for(lambda: os.path.exists(f"/proc/{relay.process.pid}"))
         time.sleep(1)
         began = time.monotonic()
         assert relay.stop() == 0

@@ -39,6 +39,9 @@ static void what_is_no_password_file_is_told_by_name(void **state)
     (void)state;
 
     fails(&a, ERROR_CONFIG, "no password-file");
+    a.mechanisms = MECHANISM_EXTERNAL;
+    shows(&a, "");
+    a.mechanisms = 0;
     path_of(path, sizeof path, "absent");
     a.password_file = span_of(path);
     fails(&a, -ENOENT, "/absent: ");

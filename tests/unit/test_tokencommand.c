@@ -78,7 +78,7 @@ static void what_a_program_complains_of_is_logged_without_its_token(
 
     shows(&a, "tok-1");
     close_desk();
-    assert_true(was_logged("token-command: odd \\x1B[1m thing"));
+    assert_true(was_logged("token-command: odd \033[1m thing"));
     assert_true(was_logged("(a line that has the token in it)"));
 }
 

@@ -300,10 +300,10 @@ static void what_is_no_token_is_told_in_a_sentence(void **state)
         int rc;
         const char *why, *not_in_it;
     } rows[] = {
-        { { 400,
-            "{\"error\":\"invalid_grant\",\"error_description\":\"gone\\n\"}" },
+        { { 400, "{\"error\":\"invalid_grant\",\"error_description\":"
+                 "\"gone\\r\\n \\\\x\\u0007 ü\\n\"}" },
           ERROR_PROTOCOL,
-          "token server 127.0.0.1 answered 400 invalid_grant: gone",
+          "token server 127.0.0.1 answered 400 invalid_grant: gone ?x? ü",
           "\n" },
         { { 400, "{\"error\":\"invalid_scope\",\"error_description\":\"no "
                  "ref-1 here\"}" },

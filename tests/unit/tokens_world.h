@@ -346,7 +346,7 @@ static inline void on_token(void *w, uint64_t token, int rc, struct span secret,
     pthread_mutex_lock(&lock);
     note(why.at ? why.at : "", why.len);
     pthread_mutex_unlock(&lock);
-    assert_true(rc < 0 ? why.len > 0 && secret.len == 0 : secret.len > 0);
+    assert_true(rc < 0 ? why.len > 0 && secret.len == 0 : why.len == 0);
 }
 
 static inline void ask(const struct account *a)
