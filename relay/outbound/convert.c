@@ -25,33 +25,24 @@
 #include "policy/vocabulary/utf8.h"
 #include "relay/outbound/folding.h"
 #include "relay/outbound/mimeheader.h"
+#include "relay/outbound/nesting.h"
 #include "relay/outbound/transfer.h"
 
 #include <stdlib.h>
 
 enum {
-    DEPTH_MOST = 100,
     PIECE_MOST = 4096, /* longer than any delimiter with its padding */
     WINDOW_MOST = LIMIT_HEADER,
 };
 
 enum state { HEADER, PROSE, WATCH, HOLD, ENCODE, MEND };
 
-/* A multipart that is open. */
-struct level {
-    struct span boundary; /* its own */
-    bool is_digest;
-    unsigned depth;          /* of its parts */
-    enum convert_said guard; /* of its parts */
-};
-
 struct convert {
     struct convert_options options;
     enum convert_said said;
     enum convert_said guard; /* not FINE: what to say when a byte must change */
     enum state state;
-    struct level levels[DEPTH_MOST];
-    size_t level_count;
+    struct nesting nesting;
     unsigned depth;
     bool line_begins; /* the next piece begins a line */
     bool is_message;  /* the header section is that of a message */
@@ -76,17 +67,11 @@ struct convert *convert_new(const struct convert_options *o)
     return c;
 }
 
-static void close_levels(struct convert *c, size_t kept)
-{
-    while (c->level_count > kept)
-        free((char *)c->levels[--c->level_count].boundary.at);
-}
-
 void convert_free(struct convert *c)
 {
     if (!c)
         return;
-    close_levels(c, 0);
+    nesting_close(&c->nesting, 0);
     buffer_fini(&c->line);
     buffer_fini(&c->section);
     buffer_fini(&c->window);
@@ -269,13 +254,10 @@ static void begin_composite(struct convert *c)
         c->in_digest = false;
         return;
     }
-    c->levels[c->level_count++] = (struct level){
-        .boundary = { span_dup(span_make(h->boundary, h->boundary_len)),
-                      h->boundary_len },
-        .is_digest = h->is_digest,
-        .depth = c->depth,
-        .guard = c->guard,
-    };
+    nesting_open(&c->nesting, span_make(h->boundary, h->boundary_len),
+                 &(struct nesting_level){ .is_digest = h->is_digest,
+                                          .depth = c->depth,
+                                          .guard = c->guard });
     c->state = PROSE;
 }
 
@@ -313,7 +295,7 @@ static void end_header(struct convert *c, bool has_blank)
         (h->is_sealed || (h->has_dkim && c->is_message && c->depth == 0)))
         c->guard = CONVERT_SIGNED;
     if (is_composite(h)) {
-        bool can_enter = has_blank && c->depth < DEPTH_MOST &&
+        bool can_enter = has_blank && c->depth < NESTING_MOST &&
                          (h->kind == MIME_MESSAGE || h->boundary_len > 0);
 
         if (can_enter) {
@@ -327,6 +309,11 @@ static void end_header(struct convert *c, bool has_blank)
 }
 
 /* ----------------------------------------------------------------- pieces ---- */
+
+static bool is_line(struct span s)
+{
+    return s.len >= 2 && memcmp(s.at + s.len - 2, "\r\n", 2) == 0;
+}
 
 static void take_body(struct convert *c, struct span p)
 {
@@ -376,47 +363,26 @@ static void take_header(struct convert *c, struct span p, bool begins)
     }
 }
 
-/* The open multipart whose delimiter this line is, or -1; the innermost first. */
-static int find_delimiter(const struct convert *c, struct span line,
-                          bool *out_closes)
-{
-    if (line.len < 2 || memcmp(line.at, "--", 2) != 0)
-        return -1;
-    if (line.at[line.len - 1] ==
-        '\n') /* CRLF: a bare one would be in the way */
-        line = span_first(line, line.len - 2);
-    line = span_skip(line, 2);
-    for (size_t i = c->level_count; i-- > 0;) {
-        struct span b = c->levels[i].boundary, rest = span_skip(line, b.len);
-        bool closes = rest.len >= 2 && memcmp(rest.at, "--", 2) == 0;
-
-        if (!span_is(span_first(line, b.len), b) ||
-            span_trim(span_skip(rest, closes ? 2 : 0)).len > 0)
-            continue;
-        *out_closes = closes;
-        return (int)i;
-    }
-    return -1;
-}
-
-static void take_delimiter(struct convert *c, struct span p, size_t level,
+static void take_delimiter(struct convert *c, struct span p, size_t number,
                            bool closes)
 {
+    const struct nesting_level *level = &c->nesting.levels[number];
+
     end_part(c, true);
     emit(c, p);
-    c->guard = c->levels[level].guard;
-    c->depth = c->levels[level].depth;
-    c->in_digest = c->levels[level].is_digest;
+    c->guard = level->guard;
+    c->depth = level->depth;
+    c->in_digest = level->is_digest;
     c->is_message = false;
     c->state = closes ? PROSE : HEADER;
-    close_levels(c, closes ? level : level + 1);
+    nesting_close(&c->nesting, closes ? number : number + 1);
 }
 
 /* ends: there is all of the line. */
 static void take_piece(struct convert *c, struct span p, bool ends)
 {
     bool begins = c->line_begins, closes = false;
-    int level = begins && ends ? find_delimiter(c, p, &closes) : -1;
+    int level = begins && ends ? nesting_find(&c->nesting, p, &closes) : -1;
 
     c->line_begins = ends;
     if (level >= 0)
@@ -427,14 +393,9 @@ static void take_piece(struct convert *c, struct span p, bool ends)
         take_body(c, p);
 }
 
-static bool is_line(const struct buffer *b)
-{
-    return b->len >= 2 && memcmp(b->at + b->len - 2, "\r\n", 2) == 0;
-}
-
 static void take_line(struct convert *c)
 {
-    bool ends = is_line(&c->line);
+    bool ends = is_line(buffer_span(&c->line));
     size_t n = c->line.len;
 
     if (!ends && c->line.at[n - 1] == '\r')
@@ -469,7 +430,7 @@ enum convert_said convert_feed(struct convert *c, struct span in, bool last,
         n = n < in.len ? n : in.len;
         buffer_put(&c->line, span_first(in, n));
         in = span_skip(in, n);
-        if (is_line(&c->line) || c->line.len == PIECE_MOST)
+        if (is_line(buffer_span(&c->line)) || c->line.len == PIECE_MOST)
             take_line(c);
     }
     if (last && c->said == CONVERT_FINE) {
