@@ -134,6 +134,12 @@ static void mend_byte(struct convert *c, char b)
         buffer_printf(&c->encoded, "=%02X", (unsigned)(unsigned char)b);
 }
 
+/* Mended, it must not look like a delimiter that it was not. */
+static bool could_delimit(struct span s, size_t i)
+{
+    return i == 0 && s.len >= 2 && memcmp(s.at, "--", 2) == 0;
+}
+
 static void emit_mended(struct convert *c, struct span s)
 {
     if (!has_stray(c, s)) {
@@ -141,7 +147,7 @@ static void emit_mended(struct convert *c, struct span s)
         return;
     }
     for (size_t i = 0; i < s.len; i++) {
-        if (is_stray(c, s, i))
+        if (is_stray(c, s, i) || could_delimit(s, i))
             mend_byte(c, s.at[i]);
         else
             buffer_put_byte(&c->encoded, s.at[i]);

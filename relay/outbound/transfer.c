@@ -35,7 +35,6 @@ static void make_room(struct transfer *t, struct buffer *out, unsigned n)
         return;
     t->line[t->len++] = '=';
     end_line(t, out);
-    t->is_continued = true;
 }
 
 static void put_quoted(struct transfer *t, struct buffer *out, unsigned char c)
@@ -54,7 +53,7 @@ static bool is_safe_here(const struct transfer *t, char c)
     if (c == '.')
         return !begins;
     if (c == '-')
-        return !begins || (t->len == 0 && !t->is_continued);
+        return t->len != 1 || t->line[0] != '-';
     if (c == ' ')
         return t->len != 4 || memcmp(t->line, "From", 4) != 0;
     return c == '\t' || (c > ' ' && c < 0x7f && c != '=');
@@ -78,7 +77,6 @@ static void put_text_byte(struct transfer *t, struct buffer *out, char c)
         if (c == '\n') {
             quote_last_space(t, out);
             end_line(t, out);
-            t->is_continued = false;
             return;
         }
         put_quoted(t, out, '\r');

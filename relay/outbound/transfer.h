@@ -3,8 +3,8 @@
  *
  * Bytes in, lines of at most 76 characters out, cut anywhere with the same
  * result. Quoted-printable keeps CRLF as line ends and is safe for what stands
- * on the way: no line begins with "." or "From " or, after a soft break, with
- * "-" (it could look like a delimiter); none ends in a space. RFC 2045 6.7, 6.8.
+ * on the way: no line begins with ".", "From " or "--" (it could look like a
+ * delimiter); none ends in a space. RFC 2045 6.7, 6.8.
  */
 #ifndef WAYPOST_TRANSFER_H
 #define WAYPOST_TRANSFER_H
@@ -21,7 +21,6 @@ struct transfer {
     char line[TRANSFER_LINE + 2]; /* the open line, with room for its CRLF */
     unsigned char waiting[3];     /* base64: of a group; else a CR */
     unsigned waiting_count;
-    bool is_continued; /* the line was begun by a soft break */
 };
 
 /* As Content-Transfer-Encoding names it. */

@@ -38,7 +38,7 @@ static const struct convert_case {
     ROW("8-bit text of which nothing is said is told to be some",
         "A: b\r\n\r\n.\xe4\r\nFrom x\r\n--\r\n",
         "A: b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=2E=E4\r\nFrom=20x\r\n--\r\n"),
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=2E=E4\r\nFrom=20x\r\n-=2D\r\n"),
     ROW("a part that lies is found out",
         "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 7bit\r\nContent-Type: text/html\r\n\r\nx\r\n\xe4\r\n",
         "MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Type: text/html\r\n\r\nx\r\n=E4\r\n"),
@@ -68,7 +68,7 @@ static const struct convert_case {
         "\r\n\xc3\xa4\r\n--b 1\r\n\r\n--in\r\n\xe4\r\n",
         MIXED "\r\n--b 1\r\nContent-Type: multipart/x; boundary=in\r\n\r\n--in\r\n" TEXTQ
         "\r\n=C3=A4\r\n--b 1\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n--in\r\n=E4\r\n"),
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n-=2Din\r\n=E4\r\n"),
     ROW("a message in a message",
         "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\nMIME-Version: 1.0\r\n\r\n"
         "B: c\r\n\r\n\xe4\r\n",
@@ -230,7 +230,7 @@ static void encoded_lines_are_short_and_lose_nothing(void **state)
         size_t letters = 0;
 
         for (size_t i = 0; i < len; i++)
-            buffer_put_byte(&in, ". -x\xe4\t"[(i * 7 + len) % 6]);
+            buffer_put_byte(&in, ". --x\xe4\t"[(i * i + len) % 7]);
         transfer_whole(TRANSFER_QUOTED, &out, buffer_span(&in));
         rest = buffer_span(&out);
         while (rest.len) {
@@ -239,7 +239,7 @@ static void encoded_lines_are_short_and_lose_nothing(void **state)
             assert_true(line.len >= 2 && line.len <= TRANSFER_LINE + 1);
             assert_true(line.at[0] != '.' && line.at[line.len - 2] != ' ' &&
                         line.at[line.len - 2] != '\t');
-            assert_true(line.at[0] != '-' || line.at == out.at);
+            assert_true(memcmp(line.at, "--", 2) != 0);
             for (size_t i = 0; i < line.len; i++)
                 letters += line.at[i] == 'x';
         }
