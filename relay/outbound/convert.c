@@ -282,7 +282,7 @@ static void begin_leaf(struct convert *c, bool has_blank)
     if (c->guard != CONVERT_FINE) {
         pass_header(c, has_blank, WATCH);
     } else if (coding == CODING_QUOTED || coding == CODING_BASE64) {
-        pass_header(c, has_blank, MEND);
+        pass_header(c, true, MEND); /* mended, a line could look like a field */
     } else if (coding == CODING_8BIT ||
                (coding == CODING_BINARY && c->header.kind == MIME_OTHER)) {
         begin_encoding(c);

@@ -79,9 +79,16 @@ static const char *const openings[] = {
         "anything: it is kept safely and will be tried again.",
     [REPORT_SUCCESS] =
         "Your message reached what is listed here, as you asked to be told.",
+    [REPORT_DOUBLE] =
+        "A message without a sender (from <>), such as a delivery report, "
+        "could "
+        "not be delivered to what is listed here. Nobody else is told; it is "
+        "enclosed at the end, or its headers are. This comes to you as the "
+        "postmaster; you need not answer.",
 };
 
 static void put_recipient(struct buffer *b, enum mimetext_charset charset,
+                          enum report_kind kind,
                           const struct report_recipient *one)
 {
     struct buffer said = { 0 };
@@ -107,7 +114,7 @@ static void put_recipient(struct buffer *b, enum mimetext_charset charset,
         buffer_put_byte(&said, '.');
         put_indented(b, charset, buffer_span(&said));
     }
-    if (one->action == REPORT_ACTION_FAILED) {
+    if (one->action == REPORT_ACTION_FAILED && kind == REPORT_FAILED) {
         buffer_put_string(b, "\r\n");
         put_indented(b, charset, span_of(find_advice(one->status)));
     }
@@ -123,7 +130,7 @@ void notice_put(struct buffer *b, enum mimetext_charset charset,
     buffer_put_string(b, ".\r\n\r\n");
     put_paragraph(b, openings[r->kind]);
     for (size_t i = 0; i < r->count; i++)
-        put_recipient(b, charset, &r->recipients[i]);
+        put_recipient(b, charset, r->kind, &r->recipients[i]);
     buffer_put_string(b, "The message came in on ");
     date_print(b, r->envelope->received_ms);
     buffer_printf(b, " as\r\n%s.\r\n", id_print(r->about).at);

@@ -4,43 +4,46 @@
  *   headers                   ours, before anything a stranger wrote
  *   text/plain                notice.c
  *   message/delivery-status   a block for the message, one for each recipient
- *   message/rfc822            the message, or text/rfc822-headers
+ *   message/rfc822            enclosure.c: the message, or its headers
  *
- * Everything is ASCII, so that the report passes any next hop, with two
- * exceptions: a report about an internationalised message is itself one (RFC
- * 6533: global types, UTF-8 addresses), and 8-bit content that is enclosed
- * stays as it is and is declared.
+ * Everything is ASCII, so that the report passes any next hop: addresses in
+ * UTF-8 are written as RFC 6533 3 has it, what a person reads and what is
+ * enclosed are encoded. Only where the addressee's own address needs SMTPUTF8
+ * is the report an internationalised message itself (global types, UTF-8).
  *
- * Owns nothing. RFC 3461 6, RFC 3462, RFC 3464 2, RFC 6533 4 and 5, RFC 3834 3.
+ * Owns nothing. RFC 3461 6, RFC 6522, RFC 3464 2, RFC 6533 4 and 5, RFC 3834 3.
  */
 #include "relay/outbound/report.h"
 
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/utf8.h"
+#include "policy/vocabulary/xtext.h"
 #include "relay/net/date.h"
 #include "relay/outbound/diagnosis.h"
+#include "relay/outbound/enclosure.h"
 #include "relay/outbound/mimetext.h"
 #include "relay/outbound/notice.h"
-
-enum { ENCLOSE_MOST = 50 * 1024 };
+#include "relay/outbound/transfer.h"
 
 /* What is decided once, before a byte is written. */
 struct plan {
     const struct report *r;
     enum mimetext_charset charset;
     bool is_global; /* RFC 6533 */
-    bool is_whole;  /* the message is enclosed, not its headers */
-    struct span enclosed;
-    bool has_8bit; /* in what is enclosed */
+    struct enclosure enclosure;
+    struct buffer notice;
+    bool quotes_notice; /* it names addresses in UTF-8 */
     char boundary[32];
 };
 
 static const struct kind_row {
     const char *subject, *description;
-} kinds[] = {
+} kinds[REPORT_KINDS] = {
     [REPORT_FAILED] = { "Undelivered Mail Returned to Sender", "Undelivered" },
     [REPORT_DELAYED] = { "Delayed Mail (still being retried)", "Delayed" },
     [REPORT_SUCCESS] = { "Successful Mail Delivery Report", "Delivered" },
+    [REPORT_DOUBLE] = { "Postmaster Notice: Undelivered Mail from <>",
+                        "Undelivered" },
 };
 
 static const char *const actions[] = {
@@ -50,28 +53,23 @@ static const char *const actions[] = {
     [REPORT_ACTION_RELAYED] = "relayed",
 };
 
-static bool needs_utf8(const struct report *r)
+struct span report_addressee(const struct report *r)
 {
-    bool needs = r->envelope->smtputf8 || utf8_has_high(r->envelope->sender);
-
-    for (size_t i = 0; i < r->count; i++)
-        needs |= utf8_has_high(r->recipients[i].address) ||
-                 utf8_has_high(r->recipients[i].orcpt);
-    return needs;
+    return r->to.len ? r->to : r->envelope->sender;
 }
 
-/* The header section without the empty line behind it. When it is not all
- * there, as much as makes whole lines. */
-static struct span headers_of(const struct report *r)
+static bool names_utf8(const struct report *r)
 {
-    struct span s = span_first(r->content, r->envelope->header_bytes);
-    const char *end = s.len ? memmem(s.at, s.len, "\r\n\r\n", 4) : NULL;
+    bool does = false;
 
-    if (end)
-        return span_first(s, (size_t)(end - s.at) + 2);
-    if (s.len >= 2 && memcmp(s.at, "\r\n", 2) == 0)
-        return span_first(s, 0);
-    return span_first(s, span_find_last(s, '\n') + 1);
+    for (size_t i = 0; i < r->count; i++)
+        does |= utf8_has_high(r->recipients[i].address);
+    return does;
+}
+
+static bool occurs(const char *text, const struct buffer *in)
+{
+    return in->len && memmem(in->at, in->len, text, strlen(text));
 }
 
 static void choose_boundary(struct plan *p)
@@ -85,19 +83,29 @@ static void choose_boundary(struct plan *p)
         buffer_printf(&b, "=_%s.%u", id.at, n++);
         memcpy(p->boundary, buffer_string(&b), b.len + 1);
         buffer_fini(&b);
-    } while (p->enclosed.len && memmem(p->enclosed.at, p->enclosed.len,
-                                       p->boundary, strlen(p->boundary)));
+    } while (occurs(p->boundary, &p->enclosure.bytes));
+}
+
+static void write_notice(struct plan *p)
+{
+    struct buffer plain = { 0 };
+
+    p->quotes_notice = !p->is_global && names_utf8(p->r);
+    notice_put(&plain, p->quotes_notice ? MIMETEXT_UTF8 : p->charset, p->r);
+    if (p->quotes_notice)
+        transfer_whole(TRANSFER_QUOTED, &p->notice, buffer_span(&plain));
+    else
+        buffer_put(&p->notice, buffer_span(&plain));
+    buffer_fini(&plain);
 }
 
 static void make_plan(struct plan *p, const struct report *r)
 {
-    *p = (struct plan){ .r = r, .is_global = needs_utf8(r) };
+    *p = (struct plan){ .r = r,
+                        .is_global = utf8_has_high(report_addressee(r)) };
     p->charset = p->is_global ? MIMETEXT_UTF8 : MIMETEXT_ASCII;
-    p->is_whole = r->kind == REPORT_FAILED && r->content_is_whole &&
-                  r->content.len <= ENCLOSE_MOST &&
-                  !span_is_nocase(r->envelope->ret, SPAN("HDRS"));
-    p->enclosed = p->is_whole ? r->content : headers_of(r);
-    p->has_8bit = utf8_has_high(p->enclosed);
+    enclosure_make(&p->enclosure, r, p->is_global);
+    write_notice(p);
     choose_boundary(p);
 }
 
@@ -114,6 +122,21 @@ static void put_field(struct buffer *b, const struct plan *p, const char *name,
     mimetext_fold(b, buffer_span(&clean), strlen(name) + 2, " ");
     buffer_put_string(b, "\r\n");
     buffer_fini(&clean);
+}
+
+/* An address with its type; in UTF-8 as RFC 6533 3 has it. */
+static void put_address(struct buffer *b, const struct plan *p,
+                        const char *name, struct span address)
+{
+    struct buffer text = { 0 };
+    bool is_utf8 = utf8_has_high(address) && utf8_is_valid(address);
+
+    if (is_utf8)
+        xtext_encode_utf8(&text, address, p->is_global);
+    else
+        buffer_put(&text, address);
+    put_field(b, p, name, is_utf8 ? "utf-8; " : "rfc822; ", buffer_span(&text));
+    buffer_fini(&text);
 }
 
 static void put_date_field(struct buffer *b, const char *name, int64_t ms)
@@ -144,7 +167,7 @@ static void put_headers(struct buffer *b, const struct plan *p)
     buffer_put_string(b, "From: Mail Delivery System <MAILER-DAEMON@");
     mimetext_clean(b, p->charset, r->hostname);
     buffer_put_string(b, ">\r\nTo: <");
-    mimetext_clean(b, p->charset, r->envelope->sender);
+    mimetext_clean(b, p->charset, report_addressee(r));
     buffer_printf(b, ">\r\nSubject: %s\r\nMessage-ID: <%s@",
                   kinds[r->kind].subject, id_print(r->id).at);
     mimetext_clean(b, p->charset, r->hostname);
@@ -159,20 +182,20 @@ static void put_headers(struct buffer *b, const struct plan *p)
                          "Content-Type: multipart/report; "
                          "report-type=delivery-status;\r\n");
     buffer_printf(b, "    boundary=\"%s\"\r\n", p->boundary);
-    if (p->is_global || p->has_8bit)
+    if (p->is_global)
         buffer_put_string(b, "Content-Transfer-Encoding: 8bit\r\n");
     buffer_put_string(b, "\r\nThis is a MIME-encapsulated message.\r\n");
 }
 
 static void put_part(struct buffer *b, const struct plan *p, const char *type,
-                     const char *description, bool is_8bit)
+                     const char *description, const char *coding)
 {
     buffer_printf(b,
                   "\r\n--%s\r\nContent-Description: %s\r\n"
                   "Content-Type: %s\r\n",
                   p->boundary, description, type);
-    if (is_8bit)
-        buffer_put_string(b, "Content-Transfer-Encoding: 8bit\r\n");
+    if (coding)
+        buffer_printf(b, "Content-Transfer-Encoding: %s\r\n", coding);
     buffer_put_string(b, "\r\n");
 }
 
@@ -194,27 +217,31 @@ static struct span said_by_peer(struct span reply)
     return reply;
 }
 
-/* "rfc822;a@b" as it was given in ORCPT; the type is ours where none was given.
- */
+/* "rfc822;a@b" as it was given in ORCPT; the type is ours where none was given. */
 static void put_original(struct buffer *b, const struct plan *p,
                          struct span orcpt)
 {
-    bool has_type = span_find(orcpt, ';') < span_find(orcpt, '@');
+    size_t semicolon = span_find(orcpt, ';');
+    bool has_type = semicolon < span_find(orcpt, '@');
+    struct span address = has_type ? span_skip(orcpt, semicolon + 1) : orcpt;
+    struct buffer text = { 0 };
 
-    put_field(b, p, "Original-Recipient",
-              has_type               ? ""
-              : utf8_has_high(orcpt) ? "utf-8;"
-                                     : "rfc822;",
-              orcpt);
+    if (utf8_has_high(address) && utf8_is_valid(address)) {
+        buffer_put_string(&text, "utf-8;");
+        xtext_encode_utf8(&text, address, p->is_global);
+    } else {
+        buffer_put_string(&text, has_type ? "" : "rfc822;");
+        buffer_put(&text, orcpt);
+    }
+    put_field(b, p, "Original-Recipient", "", buffer_span(&text));
+    buffer_fini(&text);
 }
 
 static void put_recipient(struct buffer *b, const struct plan *p,
                           const struct report_recipient *one)
 {
     buffer_put_string(b, "\r\n");
-    put_field(b, p, "Final-Recipient",
-              utf8_has_high(one->address) ? "utf-8; " : "rfc822; ",
-              one->address);
+    put_address(b, p, "Final-Recipient", one->address);
     if (one->orcpt.len)
         put_original(b, p, one->orcpt);
     buffer_printf(b, "Action: %s\r\nStatus: ", actions[one->action]);
@@ -239,34 +266,43 @@ static void put_status_part(struct buffer *b, const struct plan *p)
     put_part(b, p,
              p->is_global ? "message/global-delivery-status"
                           : "message/delivery-status",
-             "Delivery report", p->is_global);
+             "Delivery report", p->is_global ? "8bit" : NULL);
     put_field(b, p, "Reporting-MTA", "dns; ", r->hostname);
     if (r->envelope->envid.len)
         put_field(b, p, "Original-Envelope-Id", "", r->envelope->envid);
     buffer_printf(b, "X-Waypost-Queue-ID: %s\r\n", id_print(r->about).at);
-    put_field(b, p, "X-Waypost-Sender",
-              utf8_has_high(r->envelope->sender) ? "utf-8; " : "rfc822; ",
-              r->envelope->sender);
+    if (r->envelope->sender.len)
+        put_address(b, p, "X-Waypost-Sender", r->envelope->sender);
     put_date_field(b, "Arrival-Date", r->envelope->received_ms);
     for (size_t i = 0; i < r->count; i++)
         put_recipient(b, p, &r->recipients[i]);
 }
 
+static void put_notice(struct buffer *b, const struct plan *p)
+{
+    bool is_utf8 = p->is_global || p->quotes_notice;
+
+    put_part(b, p,
+             is_utf8 ? "text/plain; charset=utf-8"
+                     : "text/plain; charset=us-ascii",
+             "Notification",
+             p->quotes_notice ? transfer_name(TRANSFER_QUOTED)
+             : p->is_global   ? "8bit"
+                              : NULL);
+    buffer_put(b, buffer_span(&p->notice));
+}
+
 static void put_enclosed(struct buffer *b, const struct plan *p)
 {
+    const struct enclosure *e = &p->enclosure;
     struct buffer description = { 0 };
-    const char *type;
 
-    if (p->is_global)
-        type = p->is_whole ? "message/global" : "message/global-headers";
-    else
-        type = p->is_whole ? "message/rfc822" : "text/rfc822-headers";
     buffer_printf(&description, "%s Message%s", kinds[p->r->kind].description,
-                  p->is_whole ? "" : " Headers");
-    put_part(b, p, type, buffer_string(&description), p->has_8bit);
+                  e->is_whole ? "" : " Headers");
+    put_part(b, p, e->type, buffer_string(&description), e->coding);
     buffer_fini(&description);
-    buffer_put(b, p->enclosed);
-    if (p->enclosed.len && p->enclosed.at[p->enclosed.len - 1] != '\n')
+    buffer_put(b, buffer_span(&e->bytes));
+    if (e->bytes.len && e->bytes.at[e->bytes.len - 1] != '\n')
         buffer_put_string(b, "\r\n");
 }
 
@@ -276,12 +312,10 @@ void report_compose(struct buffer *out, const struct report *r)
 
     make_plan(&p, r);
     put_headers(out, &p);
-    put_part(out, &p,
-             p.is_global ? "text/plain; charset=utf-8"
-                         : "text/plain; charset=us-ascii",
-             "Notification", p.is_global);
-    notice_put(out, p.charset, r);
+    put_notice(out, &p);
     put_status_part(out, &p);
     put_enclosed(out, &p);
     buffer_printf(out, "\r\n--%s--\r\n", p.boundary);
+    buffer_fini(&p.notice);
+    enclosure_fini(&p.enclosure);
 }

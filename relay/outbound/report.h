@@ -2,8 +2,8 @@
  * report - delivery status notifications.
  *
  * Composes one report for one message and one outcome, however many recipients it
- * concerns. Pure: everything is a parameter, bytes come out. Never called for a message
- * from <>. RFC 3461 to 3464, RFC 6533, RFC 3834; texts as Postfix's users know them.
+ * concerns. Pure: everything is a parameter, bytes come out. Of a message from <> only the
+ * postmaster hears. RFC 3461 to 3464, RFC 6533, RFC 3834; texts as Postfix's users know them.
  */
 #ifndef WAYPOST_REPORT_H
 #define WAYPOST_REPORT_H
@@ -12,7 +12,11 @@
 #include "policy/vocabulary/envelope.h"
 #include "policy/vocabulary/reply.h"
 
-enum report_kind { REPORT_FAILED, REPORT_DELAYED, REPORT_SUCCESS };
+enum report_kind {
+    REPORT_FAILED, REPORT_DELAYED, REPORT_SUCCESS,
+    REPORT_DOUBLE,                /* to the postmaster: a message from <> failed */
+    REPORT_KINDS,
+};
 
 struct report_recipient {
     struct span address, orcpt;
@@ -29,6 +33,7 @@ struct report_recipient {
 struct report {
     enum report_kind kind;
     struct span hostname;         /* ours */
+    struct span to;               /* who gets it; empty: the envelope's sender */
     uint64_t id;                  /* of the report itself: Message-ID, boundary */
     uint64_t about;               /* of the message reported */
     const struct envelope *envelope; /* of the message reported */
@@ -40,7 +45,10 @@ struct report {
     int64_t now_ms;
 };
 
-/* The report's content, CRLF lines, our own headers first. */
+/* The address it goes to. */
+struct span report_addressee(const struct report *r);
+/* The report's content, CRLF lines, our own headers first. Seven bits only, unless the
+ * addressee needs SMTPUTF8 in any case. */
 void report_compose(struct buffer *out, const struct report *r);
 
 #endif

@@ -27,6 +27,11 @@ static const struct envelope headers_only = { ENVELOPE, .ret = SPAN_INIT("HDRS")
 static const struct envelope with_id = { ENVELOPE, .envid = SPAN_INIT("QQ 1\r\nX: y") };
 static const struct envelope utf8 = { .sender = SPAN_INIT("\xc3\xa4@x"),
     .received_ms = RECEIVED_MS, .smtputf8 = true, .header_bytes = MESSAGE_HEADER };
+static const struct envelope utf8_of_ascii = { ENVELOPE, .smtputf8 = true };
+static const struct envelope binary = { ENVELOPE, .body = BODY_BINARYMIME };
+static const struct envelope with_plain_id = { ENVELOPE, .envid = SPAN_INIT("a+b=c d") };
+static const struct envelope from_nobody = { .received_ms = RECEIVED_MS,
+    .header_bytes = MESSAGE_HEADER };
 static const struct envelope bad_id = { .sender = SPAN_INIT("s@x"),
     .message_id = SPAN_INIT("<1@x>\r\nBcc: <victim@y>"), .received_ms = RECEIVED_MS };
 
@@ -51,6 +56,7 @@ static const struct report_recipient relayed[] = {
 };
 static const struct report_recipient international[] = {
     { .address = SPAN_INIT("\xc3\xb6@b"), .action = REPORT_ACTION_FAILED,
+      .orcpt = SPAN_INIT("utf-8;\xc3\xa4+x@b"),
       .status = { 5, 6, 7 }, .reply = SPAN_INIT("SMTPUTF8 is required \xc3\xbc") },
 };
 static const struct report_recipient hostile[] = {
@@ -128,15 +134,60 @@ static const struct report_case {
         "Diagnostic-Code: X-Waypost; SMTPUTF8 is required \xc3\xbc\r\n",
         "international e-mail" },
       { "message/rfc822", "In-Reply-To" } },
-    { "8-bit content is declared, our own words stay ASCII",
+    { "8-bit content is converted, our own words stay ASCII",
       { .kind = REPORT_FAILED, .envelope = &plain, .recipients = hostile, .count = 1,
         .content = SPAN_INIT("Subject: hi\r\nFrom: s@x\r\n\r\n\xe4"),
         .content_is_whole = true },
-      { "    boundary=\"=_000000000000G.0\"\r\nContent-Transfer-Encoding: 8bit\r\n",
-        "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n",
-        "\r\n\r\n\xe4\r\n\r\n--", "charset=us-ascii",
+      { "    boundary=\"=_000000000000G.0\"\r\n\r\n",
+        "Content-Type: message/rfc822\r\n\r\nSubject: hi\r\nFrom: s@x\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: text/plain; charset=unknown-8bit\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=E4=\r\n\r\n--", "charset=us-ascii",
         "Diagnostic-Code: smtp; 550 \\x1B[31m\\xC3\\xA4\\xFF\\x0D\\x0AEvil:\r\n 3" },
-      { "\nEvil", "\n--x", "\n    Evil: 1" } },
+      { "\nEvil", "\n--x", "\n    Evil: 1", "Encoding: 8bit" } },
+    { "8-bit headers are enclosed alone, encoded",
+      { .kind = REPORT_FAILED, .envelope = &plain, .recipients = failed, .count = 1,
+        .content = SPAN_INIT("Subject: \xe4\r\n\r\nbody\r\n"), .content_is_whole = true },
+      { "Content-Type: text/rfc822-headers; charset=unknown-8bit\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\nSubject: =E4\r\n\r\n--" },
+      { "body\r\n" } },
+    { "a large message's too, and the charset is told where it is known",
+      { .kind = REPORT_DELAYED, .envelope = &plain, .recipients = delayed, .count = 1,
+        .content = SPAN_INIT("Subject: \xc3\xa4\r\n\r\nbo") },
+      { "Content-Type: text/rfc822-headers; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\nSubject: =C3=A4\r\n\r\n--" },
+      { NULL } },
+    { "an international message of an ASCII sender gets a report for anybody",
+      { .kind = REPORT_FAILED, .envelope = &utf8_of_ascii, .recipients = international,
+        .count = 1, .content = SPAN_INIT("Subject: \xc3\xa4\r\n\r\nbody\r\n"),
+        .content_is_whole = true },
+      { "To: <s@x>\r\n", "    boundary=\"=_000000000000G.0\"\r\n\r\n",
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n", "<=C3=B6@b>:\r\n",
+        "Content-Type: message/delivery-status\r\n\r\n",
+        "Final-Recipient: utf-8; \\x{F6}@b\r\nOriginal-Recipient: utf-8;\\x{E4}\\x{2B}x@b\r\n",
+        "Content-Type: message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        "Subject: =C3=A4\r\n\r\nbody\r\n\r\n--" },
+      { "global-delivery", "Encoding: 8bit" } },
+    { "its headers alone",
+      { .kind = REPORT_DELAYED, .envelope = &utf8_of_ascii, .recipients = delayed,
+        .count = 1, .content = SPAN_INIT("Subject: \xc3\xa4\r\n\r\nbody\r\n"),
+        .content_is_whole = true },
+      { "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n" },
+      { "Encoding: 8bit" } },
+    { "binary content leaves no bare line end",
+      { .kind = REPORT_FAILED, .envelope = &binary, .recipients = failed, .count = 1,
+        .content = SPAN_INIT("Subject: hi\r\nFrom: s@x\r\n\r\na\rb\n"), .content_is_whole = true },
+      { "Content-Transfer-Encoding: base64\r\n\r\nYQ1iCg==\r\n\r\n--" }, { NULL } },
+    { "the postmaster hears of what came from nobody",
+      { .kind = REPORT_DOUBLE, .envelope = &from_nobody, .recipients = failed, .count = 1,
+        .to = SPAN_INIT("ops@x"), .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
+      { "To: <ops@x>\r\nSubject: Postmaster Notice: Undelivered Mail from <>\r\n",
+        "Nobody else is told", "Action: failed\r\n", "message/rfc822\r\n\r\n" MESSAGE },
+      { "X-Waypost-Sender", "Please check" } },
+    { "the envelope id is given as it was meant",
+      { .kind = REPORT_FAILED, .envelope = &with_plain_id, .recipients = failed, .count = 1,
+        .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
+      { "Original-Envelope-Id: a+b=c d\r\n" }, { NULL } },
     { "a message-id that is none is not repeated",
       { .kind = REPORT_FAILED, .envelope = &bad_id, .recipients = failed, .count = 1,
         .content = SPAN_INIT(""), .content_is_whole = true },
@@ -193,7 +244,7 @@ static void every_line_is_fit_to_be_sent(void **state)
         size_t delimiters = 0;
 
         compose(&b, &cases[i].report);
-        if (!strstr(buffer_string(&b), "8bit"))
+        if (!utf8_has_high(cases[i].report.envelope->sender))
             assert_false(utf8_has_high(buffer_span(&b)));
         rest = buffer_span(&b);
         while (rest.len) {
