@@ -56,6 +56,7 @@ struct client_outcome {
                                  5.1.1 no such user (in reply to RCPT TO command)";
                                  valid until client_next */
     bool dsn_passed;          /* DELIVERED: NOTIFY went with it, the peer reports now */
+    bool by_passed;           /* DELIVERED: BY went with the message; RFC 2852 */
 };
 
 struct client_recipient {

@@ -10,15 +10,11 @@
 #include "relay/outbound/settlement.h"
 
 #include "policy/retry.h"
-#include "policy/route.h"
 #include "policy/vocabulary/id.h"
-#include "policy/vocabulary/memory.h"
-#include "policy/vocabulary/utf8.h"
 #include "relay/net/log.h"
-#include "relay/outbound/report.h"
+#include "relay/outbound/settlement_report.h"
 
 #include <openssl/rand.h>
-#include <stdlib.h>
 
 static uint32_t random_bits(void)
 {
@@ -35,7 +31,7 @@ static const struct retry_settings *retry_of(const struct settlement *s)
     return s->route ? &s->route->retry : &s->settings->retry;
 }
 
-static bool is_report(const struct settlement *s)
+bool settlement_is_report(const struct settlement *s)
 {
     return s->work->envelope.sender.len == 0;
 }
@@ -51,7 +47,7 @@ void settlement_begin(struct settlement *s, struct worker *w,
         .head_is_whole = take_work->content.at != NULL,
     };
     s->results = arena_take(&s->texts, take_work->count * sizeof *s->results);
-    s->is_remote = arena_take(&s->texts, take_work->count * sizeof *s->is_remote);
+    s->facts = arena_take(&s->texts, take_work->count * sizeof *s->facts);
 }
 
 /* "450 ...": said by a peer, and not our own words. */
@@ -63,24 +59,77 @@ static bool is_reply(struct span words)
            words.at[2] >= '0' && words.at[2] <= '9';
 }
 
+/* ---------------------------------------------------------------- times ---- */
+
+/* When DELIVERBY says so in this mode; INT64_MAX: it does not. RFC 2852 4.1 */
+static int64_t deliver_by_ms(const struct settlement *s,
+                             enum deliver_by_mode mode)
+{
+    const struct envelope *e = &s->work->envelope;
+
+    return e->deliver_by_ms && e->deliver_by_mode == mode ? e->deliver_by_ms
+                                                          : INT64_MAX;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t expiry_ms(const struct settlement *s)
+{
+    return earlier(retry_expiry_ms(retry_of(s), s->work->envelope.received_ms,
+                                   settlement_is_report(s)),
+                   deliver_by_ms(s, DELIVER_BY_RETURN));
+}
+
+static struct status expired_status(const struct settlement *s, int64_t now)
+{
+    return now >= deliver_by_ms(s, DELIVER_BY_RETURN) ? STATUS(5, 4, 7)
+                                                      : STATUS(4, 4, 7);
+}
+
+static int64_t usual_warning_ms(const struct settlement *s)
+{
+    return retry_warning_ms(retry_of(s), s->work->envelope.received_ms,
+                            settlement_is_report(s));
+}
+
+/* There are two notices at most: the usual one, and the one that DELIVERBY asks for. The
+ * first of them that comes after this moment. */
+static int64_t warning_after_ms(const struct settlement *s, int64_t ms)
+{
+    int64_t usual = usual_warning_ms(s);
+    int64_t by = deliver_by_ms(s, DELIVER_BY_NOTIFY);
+
+    return earlier(usual > ms ? usual : INT64_MAX, by > ms ? by : INT64_MAX);
+}
+
+/* A notice that is still to come, as today's settings have it: never one that was sent. */
+static int64_t next_warning_ms(const struct settlement *s, size_t i)
+{
+    int64_t due = s->work->recipients[i].warn_ms, now = wall_ms();
+    int64_t by = deliver_by_ms(s, DELIVER_BY_NOTIFY);
+
+    if (due == INT64_MAX || due == by)
+        return due;
+    return earlier(usual_warning_ms(s), by > now ? by : INT64_MAX);
+}
+
 /* What a temporary failure means at the recipient's age. */
 static void defer(struct settlement *s, size_t i)
 {
-    const struct queue_recipient *to = &s->work->recipients[i];
-    const struct retry_settings *retry = retry_of(s);
     int64_t now = wall_ms(), received = s->work->envelope.received_ms;
     struct queue_result *r = &s->results[i];
 
-    r->expire_ms = retry_expiry_ms(retry, received, is_report(s));
-    r->warn_ms = to->warn_ms == INT64_MAX
-                     ? INT64_MAX
-                     : retry_warning_ms(retry, received, is_report(s));
-    r->due_ms = retry_due_ms(retry, received, now, random_bits());
+    r->expire_ms = expiry_ms(s);
+    r->warn_ms = next_warning_ms(s, i);
+    r->due_ms = retry_due_ms(retry_of(s), received, now, random_bits());
     r->outcome = OUTCOME_DEFERRED;
     r->status.class = 4; /* what is tried again is not final */
     if (now >= r->expire_ms) { /* the last words stay, the status says why */
         r->outcome = OUTCOME_EXPIRED;
-        r->status = STATUS(4, 4, 7);
+        r->status = expired_status(s, now);
     }
 }
 
@@ -96,7 +145,10 @@ void settlement_note(struct settlement *s, size_t i,
         .host = arena_copy(&s->texts, host),
         .in_doubt = outcome->diagnosis == DIAGNOSIS_IN_DOUBT,
     };
-    s->is_remote[i] = is_remote;
+    s->facts[i] = (struct settlement_fact){ .is_remote = is_remote,
+                                            .is_final = s->is_lmtp,
+                                            .dsn_passed = outcome->dsn_passed,
+                                            .by_passed = outcome->by_passed };
     switch (outcome->diagnosis) {
     case DIAGNOSIS_DELIVERED:
         r->outcome = OUTCOME_DELIVERED;
@@ -153,133 +205,18 @@ void settlement_alarms(struct settlement *s)
         *r = (struct queue_result){
             .outcome = expired ? OUTCOME_EXPIRED : OUTCOME_WARNED,
             .expire_ms = to->expire_ms,
-            .warn_ms = now >= to->warn_ms ? INT64_MAX : to->warn_ms,
+            .warn_ms = now >= to->warn_ms ? warning_after_ms(s, now)
+                                          : to->warn_ms,
             .due_ms = to->due_ms,
             .status = STATUS(4, 4, 7),
         };
         r->reply = last_words(s, i, &r->status);
         if (expired)
+            r->status = expired_status(s, now);
+        else if (now >= deliver_by_ms(s, DELIVER_BY_NOTIFY))
             r->status = STATUS(4, 4, 7);
-        s->is_remote[i] = is_reply(r->reply);
+        s->facts[i] = (struct settlement_fact){ .is_remote = is_reply(r->reply) };
     }
-}
-
-/* ------------------------------------------------------------- reports ---- */
-
-/* Which recipients a report of this kind is about. */
-static bool is_about(const struct settlement *s, size_t i, enum report_kind kind)
-{
-    const struct queue_recipient *to = &s->work->recipients[i];
-    unsigned wanted = to->notify ? to->notify : NOTIFY_FAILURE | NOTIFY_DELAY;
-
-    if (kind == REPORT_DELAYED)
-        return s->results[i].outcome == OUTCOME_WARNED &&
-               to->warn_ms <= wall_ms() && (wanted & NOTIFY_DELAY);
-    return (s->results[i].outcome == OUTCOME_FAILED ||
-            s->results[i].outcome == OUTCOME_EXPIRED) &&
-           (wanted & NOTIFY_FAILURE);
-}
-
-static size_t gather(const struct settlement *s, enum report_kind kind,
-                     struct report_recipient *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < s->work->count; i++) {
-        const struct queue_result *r = &s->results[i];
-
-        if (!is_about(s, i, kind))
-            continue;
-        out[count++] = (struct report_recipient){
-            .address = s->work->recipients[i].address,
-            .orcpt = s->work->recipients[i].orcpt,
-            .action = kind == REPORT_DELAYED ? REPORT_ACTION_DELAYED
-                                             : REPORT_ACTION_FAILED,
-            .status = r->status,
-            .reply = r->reply,
-            .is_remote = s->is_remote[i],
-            .host = r->host,
-            .attempt_ms = s->work->is_alarm ? 0 : wall_ms(),
-            .until_ms = r->expire_ms,
-        };
-    }
-    return count;
-}
-
-static uint32_t header_length(struct span content)
-{
-    const char *end = memmem(content.at, content.len, "\r\n\r\n", 4);
-
-    return end ? (uint32_t)(end - content.at) + 4 : (uint32_t)content.len;
-}
-
-/* The report as a message to the sender; false when there is nowhere to send it. */
-static bool address_report(struct settlement *s, struct queue_message *m,
-                           struct queue_recipient *to, struct buffer *lane)
-{
-    const struct retry_settings *retry = &s->settings->retry;
-    const struct route *route;
-    struct address sender;
-    int64_t now = wall_ms();
-
-    if (address_parse(s->work->envelope.sender, &sender) != ADDRESS_OK ||
-        lane_key(s->settings, SPAN(""), &sender, lane) < 0)
-        return false;
-    route = route_find(s->settings, SPAN(""), &sender);
-    if (route)
-        retry = &route->retry;
-    *to = (struct queue_recipient){
-        .address = s->work->envelope.sender,
-        .notify = NOTIFY_NEVER,
-        .lane = buffer_span(lane),
-        .expire_ms = retry_expiry_ms(retry, now, true),
-        .warn_ms = INT64_MAX,
-    };
-    m->recipients = to;
-    m->recipient_count = 1;
-    m->envelope = (struct envelope){
-        .body = BODY_8BITMIME,
-        .smtputf8 = s->work->envelope.smtputf8,
-        .has_8bit = utf8_has_high((struct span){ m->take_content,
-                                                 m->envelope.size_bytes }),
-        .protocol = SPAN("report"),
-        .received_ms = now,
-        .size_bytes = m->envelope.size_bytes,
-        .header_bytes = m->envelope.header_bytes,
-    };
-    return true;
-}
-
-/* Composes the report of this kind into *m when one is owed. */
-static bool compose(struct settlement *s, enum report_kind kind,
-                    struct queue_message *m, struct queue_recipient *to,
-                    struct buffer *lane)
-{
-    struct report_recipient *about =
-        NEW_ARRAY(struct report_recipient, s->work->count);
-    struct buffer content = { 0 };
-    size_t count = gather(s, kind, about);
-
-    *m = (struct queue_message){ .id = 0 };
-    if (count && !is_report(s)) {
-        m->id = queue_new_id(s->worker->queue);
-        report_compose(&content, &(struct report){
-            .kind = kind, .hostname = s->settings->hostname, .id = m->id,
-            .about = s->work->message, .envelope = &s->work->envelope,
-            .recipients = about, .count = count, .content = s->head,
-            .content_is_whole = s->head_is_whole, .now_ms = wall_ms() });
-        m->take_content = content.at;
-        m->envelope.size_bytes = content.len;
-        m->envelope.header_bytes = header_length(buffer_span(&content));
-    }
-    free(about);
-    if (m->id && !address_report(s, m, to, lane)) {
-        log_text(LOG_WARNING, "%s: the report to its sender has nowhere to go",
-                 id_print(s->work->message).at);
-        buffer_fini(&content);
-        m->id = 0;
-    }
-    return m->id != 0;
 }
 
 /* ------------------------------------------------------------- logging ---- */
@@ -320,29 +257,6 @@ static void log_outcomes(const struct settlement *s)
     }
 }
 
-/* RFC 5321 6.1: no report about a report, so here somebody hears of it. */
-static void log_double_bounces(const struct settlement *s)
-{
-    for (size_t i = 0; i < s->work->count && is_report(s); i++)
-        if (s->results[i].outcome == OUTCOME_FAILED ||
-            s->results[i].outcome == OUTCOME_EXPIRED)
-            log_text(LOG_WARNING,
-                     "%s: double bounce: a report (from=<>) could not be "
-                     "delivered to <%.*s>; it is dropped, and nobody is sent a "
-                     "report about it",
-                     id_print(s->work->message).at,
-                     SPAN_FMT(s->work->recipients[i].address));
-}
-
-static void log_report(const struct settlement *s, enum report_kind kind,
-                       const struct queue_message *m)
-{
-    log_put(&(struct log_line){
-        .event = LOG_REPORT, .id = s->work->message, .other_id = m->id,
-        .status = kind == REPORT_DELAYED ? SPAN("delay")
-                                         : SPAN("non-delivery") });
-}
-
 static void on_settled(void *user, uint64_t token, int rc, uint64_t message,
                        bool is_removed)
 {
@@ -370,22 +284,14 @@ static void measure(struct settlement *s)
 
 void settlement_end(struct settlement *s)
 {
-    static const enum report_kind kinds[] = { REPORT_FAILED, REPORT_DELAYED };
-    struct queue_message reports[2];
-    struct queue_recipient to[2];
-    struct buffer lanes[2] = { { 0 }, { 0 } };
-    size_t count = 0;
+    struct settlement_reports reports;
 
     measure(s);
     log_outcomes(s);
-    log_double_bounces(s);
-    for (size_t k = 0; k < 2; k++)
-        if (compose(s, kinds[k], &reports[count], &to[count], &lanes[count]))
-            log_report(s, kinds[k], &reports[count++]);
-    queue_settle(s->worker->port, s->work, s->results, reports, count,
-                 on_settled, 0);
-    for (size_t k = 0; k < 2; k++)
-        buffer_fini(&lanes[k]);
+    settlement_report_make(s, &reports);
+    queue_settle(s->worker->port, s->work, s->results, reports.messages,
+                 reports.count, on_settled, 0);
+    settlement_report_fini(&reports);
     arena_reset(&s->texts);
     *s = (struct settlement){ 0 };
 }

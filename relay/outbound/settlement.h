@@ -3,7 +3,7 @@
  *
  * Gathers outcomes, asks policy when the next attempt is due, composes the delivery report
  * where one is owed, and hands all of it to the queue as one settle (Q2); then logs it.
- * RFC 3464 reports go to every sender but <>.
+ * RFC 3464 reports go to every sender but <>; settlement_report.c makes them.
  */
 #ifndef WAYPOST_SETTLEMENT_H
 #define WAYPOST_SETTLEMENT_H
@@ -14,19 +14,28 @@
 #include "relay/net/worker.h"
 #include "relay/outbound/client.h"
 
+/* What a report needs of a recipient besides its result. */
+struct settlement_fact {
+    bool is_remote;               /* the reply was said by a peer */
+    bool is_final;                /* delivered by LMTP: into the mailbox itself */
+    bool dsn_passed;              /* the next hop reports from now on */
+    bool by_passed;               /* it knows the time set by DELIVERBY */
+};
+
 struct settlement {
     struct worker *worker;
     struct settings *settings;
     const struct route *route;    /* NULL: none; the global retry settings hold */
     struct queue_work *work;
     struct queue_result *results; /* one for each recipient, in texts */
-    bool *is_remote;              /* the reply was said by a peer */
+    struct settlement_fact *facts;
     struct arena texts;
     struct span head;             /* the content or its beginning, for a report */
     bool head_is_whole;
     int64_t claimed_ms;
     int64_t connect_ms;           /* how long connecting took, for the first message */
     uint32_t conn_use;
+    bool is_lmtp;                 /* what the host at hand speaks; set before notes */
 };
 
 /* All recipients begin as freed. Owns the work from now on; settings are borrowed. */
@@ -42,6 +51,8 @@ void settlement_note(struct settlement *s, size_t i,
 void settlement_hold(struct settlement *s, size_t i, struct span reason);
 /* Alarm work: expiry or delay notice for those whose time has come. */
 void settlement_alarms(struct settlement *s);
+/* Is its sender <>? Then nobody but the postmaster hears of it. */
+bool settlement_is_report(const struct settlement *s);
 /* Settles, reports, logs; the work is gone. */
 void settlement_end(struct settlement *s);
 

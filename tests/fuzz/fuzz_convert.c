@@ -42,6 +42,16 @@ static void check_lines(struct span out, bool is_binary, bool is_folded)
     }
 }
 
+/* Only binary content may have a CR or LF alone. */
+static bool has_bare(struct span in)
+{
+    for (size_t i = 0; i < in.len; i++)
+        if ((in.at[i] == '\n' && (i == 0 || in.at[i - 1] != '\r')) ||
+            (in.at[i] == '\r' && (i + 1 == in.len || in.at[i + 1] != '\n')))
+            return true;
+    return false;
+}
+
 static void check_once_more(const struct convert_options *o, struct span out)
 {
     struct convert_options again = *o;
@@ -63,10 +73,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     in = span_make((const char *)data + 1, size - 1);
-    options = (struct convert_options){ .even_signed = data[0] & 1,
-                                        .is_binary = data[0] & 2,
-                                        .to_7bit = !(data[0] & 4),
-                                        .fold = data[0] & 8 ? FOLD : 0 };
+    options =
+        (struct convert_options){ .even_signed = data[0] & 1,
+                                  .is_binary = (data[0] & 2) || has_bare(in),
+                                  .to_7bit = !(data[0] & 4),
+                                  .fold = data[0] & 8 ? FOLD : 0 };
     said = run(&options, in, 0, &whole);
     ASSERT(run(&options, in, in.len ? (data[0] >> 4) * in.len / 16 : 0, &cut) ==
            said);
