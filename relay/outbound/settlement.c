@@ -233,6 +233,18 @@ static const char *const statuses[] = {
     [OUTCOME_WARNED] = NULL,
 };
 
+/* What ORCPT says, where that is another address. */
+static struct span original_of(const struct queue_recipient *to)
+{
+    struct span type = span_first(to->orcpt, span_find(to->orcpt, ';'));
+    struct span original = span_skip(to->orcpt, type.len + 1);
+
+    if (!span_is_nocase(type, SPAN("rfc822")) &&
+        !span_is_nocase(type, SPAN("utf-8")))
+        return SPAN("");
+    return span_is_nocase(original, to->address) ? SPAN("") : original;
+}
+
 static void log_outcomes(const struct settlement *s)
 {
     for (size_t i = 0; i < s->work->count; i++) {
@@ -240,6 +252,7 @@ static void log_outcomes(const struct settlement *s)
         struct log_line line = {
             .event = LOG_DELIVERY, .id = s->work->message,
             .recipient = s->work->recipients[i].address,
+            .orig_to = original_of(&s->work->recipients[i]),
             .relay = r->host.len ? r->host : SPAN("none"),
             .conn_use = s->conn_use, .dsn = r->status, .text = r->reply,
         };
