@@ -148,12 +148,19 @@ void mailing_void_dot(struct client *c, const struct event *e)
 }
 
 /* Only what was passed on to somebody who understands it is his to report. */
-static void note_dsn(struct client *c)
+static void note_passed(struct client *c)
 {
-    for (size_t i = 0; i < c->t.count; i++)
-        c->outcomes[i].dsn_passed =
-            c->outcomes[i].diagnosis == DIAGNOSIS_DELIVERED &&
-            c->t.recipients[i].notify && dialogue_can(c, CAN_DSN);
+    bool knows_by = c->t.envelope->deliver_by_ms &&
+                    dialogue_can(c, CAN_DELIVERBY);
+
+    for (size_t i = 0; i < c->t.count; i++) {
+        struct client_outcome *o = &c->outcomes[i];
+        bool is_passed = o->diagnosis == DIAGNOSIS_DELIVERED;
+
+        o->dsn_passed = is_passed && c->t.recipients[i].notify &&
+                        dialogue_can(c, CAN_DSN);
+        o->by_passed = is_passed && knows_by;
+    }
 }
 
 /* LMTP: the next of those who were accepted. Answers whether he was the last. */
@@ -185,7 +192,7 @@ void mailing_settle(struct client *c, const struct event *e)
     } else {
         dialogue_decide_rest(c, &o);
         c->after = AT_FREE;
-        note_dsn(c);
+        note_passed(c);
     }
     dialogue_move(c, AT_DONE);
 }
