@@ -187,17 +187,30 @@ static void put_notify(struct buffer *b, unsigned notify)
     }
 }
 
+/* Is it "type;address"? What is no atom in front would end the parameter. */
+static bool is_typed(struct span orcpt)
+{
+    size_t n = span_find(orcpt, ';');
+
+    for (size_t i = 0; i < n; i++) {
+        char c = ascii_lower(orcpt.at[i]);
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+            return false;
+    }
+    return n > 0 && n < orcpt.len;
+}
+
 /* RFC 3461 5.2.1: what was given goes on; where only NOTIFY was, the address that
  * we know is the original one. */
 static void put_orcpt(struct client *c, const struct client_recipient *r)
 {
     struct buffer made = { 0 };
-    struct span orcpt = r->orcpt;
+    struct span orcpt = r->orcpt.len ? r->orcpt : r->address;
 
-    if (orcpt.len == 0) {
-        buffer_put_string(&made,
-                          utf8_has_high(r->address) ? "utf-8;" : "rfc822;");
-        buffer_put(&made, r->address);
+    if (!is_typed(r->orcpt)) {
+        buffer_put_string(&made, utf8_has_high(orcpt) ? "utf-8;" : "rfc822;");
+        buffer_put(&made, orcpt);
         orcpt = buffer_span(&made);
     }
     buffer_put_string(&c->output, " ORCPT=");

@@ -135,9 +135,13 @@ void dialogue_forget_secret(struct client *c)
 {
     login_free(c->login);
     c->login = NULL;
-    if (c->options.secret.len)
-        explicit_bzero((char *)c->options.secret.at, c->options.secret.len);
+    if (c->options.secret.len == 0)
+        return;
+    explicit_bzero((char *)c->options.secret.at, c->options.secret.len);
     c->options.secret.len = 0;
+    if (c->output.at) /* it has been there, and was sent */
+        explicit_bzero(c->output.at + c->output.len,
+                       c->output.size - c->output.len);
 }
 
 /* Of an event that is no reply, or of one that answers the last chunk while

@@ -39,6 +39,7 @@ static const struct client_recipient
         { SPAN_INIT("a+z@b"), NOTIFY_SUCCESS | NOTIFY_DELAY },
         { SPAN_INIT("c@b"), NOTIFY_NEVER, SPAN_INIT("rfc822;o=p@q") },
         { SPAN_INIT("d@b"), 0, SPAN_INIT("x400;/S=m/") },
+        { SPAN_INIT("f@b"), 0, SPAN_INIT("x y;\r\n") },
         { SPAN_INIT("e@b"), 0 } },
     umlaut[] = { { SPAN_INIT("\xc3\xa4@b"), NOTIFY_FAILURE } };
 
@@ -48,7 +49,7 @@ enum { PLAIN, THREE, DSN, URGENT, BY_NOTIFY, BY_LATE, BY_RETURN, BINARY, EIGHT, 
 
 static const struct client_transaction transactions[] = {
     [PLAIN] = TAKE(&plain, one, 1), [THREE] = TAKE(&plain, three, 3),
-    [DSN] = TAKE(&dsn, notify, 4), [URGENT] = TAKE(&urgent, one, 1),
+    [DSN] = TAKE(&dsn, notify, 5), [URGENT] = TAKE(&urgent, one, 1),
     [BY_NOTIFY] = TAKE(&by_notify, one, 1), [BY_LATE] = TAKE(&by_late, one, 1),
     [BY_RETURN] = TAKE(&by_return, one, 1), [BINARY] = TAKE(&binary, one, 1),
     [EIGHT] = TAKE(&eight, one, 1), [UMLAUT] = TAKE(&utf8, umlaut, 1),
@@ -84,19 +85,20 @@ static const struct script scripts[] = {
         "RCPT TO:<a+z@b> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bz@b\r\n"
         "RCPT TO:<c@b> NOTIFY=NEVER ORCPT=rfc822;o+3Dp@q\r\n"
         "RCPT TO:<d@b> ORCPT=x400;/S+3Dm/\r\n"
+        "RCPT TO:<f@b> ORCPT=rfc822;x+20y;+0D+0A\r\n"
         "RCPT TO:<e@b>\r\nDATA\r\n",
-        "S:250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n250 ok\r\n354 go\r\n",
+        "S:250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n",
         "body:x\r\n", "C:x\r\n.\r\n", OK,
         "out:DELIVERED 2.0.0 250 ok (dsn)\n"
         "FAILED 5.1.1 550 5.1.1 no (in reply to RCPT TO command)\n"
-        "DELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\n" } },
+        "DELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\n" } },
     { "DSN: none to a peer that does not", NULL, {
         HELLO, "S:250-mx\r\n250 PIPELINING\r\n", "start 2",
         "C:MAIL FROM:<s@x>\r\nRCPT TO:<a+z@b>\r\nRCPT TO:<c@b>\r\nRCPT TO:<d@b>\r\n"
-        "RCPT TO:<e@b>\r\nDATA\r\n",
-        "S:250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "body:",
+        "RCPT TO:<f@b>\r\nRCPT TO:<e@b>\r\nDATA\r\n",
+        "S:250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", "body:",
         "C:.\r\n", OK,
-        DELIVERED_ONE "DELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\n"
+        DELIVERED_ONE "DELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\nDELIVERED 2.0.0 250 ok\n"
         "DELIVERED 2.0.0 250 ok\n" } },
     { "DSN: an ORCPT in UTF-8", NULL, {
         HELLO, "S:250-mx\r\n250-DSN\r\n250-SMTPUTF8\r\n250-8BITMIME\r\n250 PIPELINING\r\n",

@@ -95,7 +95,8 @@ static const struct script scripts[] = {
     { "HELO in clear where that is allowed", &may, {
         HELLO, "S:502 what\r\n", "C:HELO us\r\n", "S:250 mx\r\n", "=FREE" } },
     { "EHLO in TLS may be refused: HELO is safe there", &must, {
-        SECURED, "S:502 what\r\n", "C:HELO us\r\n", "S:250 mx\r\n", "=FREE" } },
+        SECURED, "S:502 what\r\n", "C:HELO us\r\n", "S:250 mx\r\n", "=FREE", "start 0",
+        "C:MAIL FROM:<s@x>\r\n" } },
     { "LMTP: LHLO, and LHLO again; no HELO", &lmtp, {
         "S:220 mx LMTP\r\n", "C:LHLO us\r\n", "S:250-mx\r\n250 STARTTLS\r\n",
         "C:STARTTLS\r\n", "S:220 go\r\n", "secured", "C:LHLO us\r\n", "S:500 what\r\n",
