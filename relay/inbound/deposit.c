@@ -42,6 +42,27 @@ static void log_discarded(const struct draft *d,
     buffer_fini(&why);
 }
 
+struct deposit_terms deposit_terms(const struct draft *d,
+                                   const struct retry_settings *retry)
+{
+    const struct envelope *e = &d->envelope;
+    bool is_report = e->sender.len == 0;
+    int64_t begin_ms = d->release_ms ? d->release_ms : e->received_ms;
+    struct deposit_terms t = {
+        .due_ms = d->release_ms,
+        .expire_ms = retry_expiry_ms(retry, begin_ms, is_report),
+        .warn_ms = retry_warning_ms(retry, begin_ms, is_report),
+    };
+    int64_t *nearer = e->deliver_by_mode == DELIVER_BY_RETURN ? &t.expire_ms
+                                                              : &t.warn_ms;
+
+    if (e->deliver_by_ms && e->deliver_by_ms < *nearer)
+        *nearer = e->deliver_by_ms;
+    if (is_report)
+        t.warn_ms = INT64_MAX; /* nobody is there to be told */
+    return t;
+}
+
 /* One recipient as the queue keeps it; its lane key goes behind the others. */
 static void fill(struct queue_recipient *r, const struct settings *s,
                  const struct draft *d, const struct draft_recipient *from,
@@ -49,19 +70,21 @@ static void fill(struct queue_recipient *r, const struct settings *s,
 {
     const struct route *route =
         route_find(s, d->envelope.sender, &from->address);
-    const struct retry_settings *retry = route ? &route->retry : &s->retry;
-    int64_t received_ms = d->envelope.received_ms;
-    bool is_report = d->envelope.sender.len == 0;
+    struct deposit_terms terms =
+        deposit_terms(d, route ? &route->retry : &s->retry);
     size_t start = lanes->len;
 
     if (lane_key(s, d->envelope.sender, &from->address, lanes) < 0)
         ASSERT(!"an accepted recipient's domain folds");
     *r = (struct queue_recipient){
         .address = from->address.text,
+        .notify = from->notify,
+        .orcpt = from->orcpt,
         .lane = { NULL, lanes->len - start }, /* see place_lanes */
         .held = from->hold,
-        .expire_ms = retry_expiry_ms(retry, received_ms, is_report),
-        .warn_ms = retry_warning_ms(retry, received_ms, is_report),
+        .due_ms = terms.due_ms,
+        .expire_ms = terms.expire_ms,
+        .warn_ms = terms.warn_ms,
     };
 }
 

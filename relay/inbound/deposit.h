@@ -2,7 +2,8 @@
  * deposit - a finished draft becomes a message of the queue.
  *
  * What a rule discards is dropped here, with a line in the log. Lanes, expiry and delay
- * notice of each recipient follow today's routes.
+ * notice of each recipient follow today's routes, DELIVERBY where it asks for less, and
+ * FUTURERELEASE from the moment it names.
  */
 #ifndef WAYPOST_DEPOSIT_H
 #define WAYPOST_DEPOSIT_H
@@ -19,6 +20,18 @@
 MUST bool deposit(struct queue_port *p, const struct settings *s, struct draft *d,
                   struct queue_body *take_body, struct buffer *scratch,
                   queue_put_fn *done, uint64_t token);
+
+/*
+ * When a recipient is first tried, when it is given up and when its sender hears of a delay
+ * (0: at once; INT64_MAX: never). The retry settings count from the release that
+ * FUTURERELEASE asked for; DELIVERBY's moment, where it is nearer, is the end (R) or that of
+ * the notice (N). RFC 4865, RFC 2852 4.
+ */
+struct deposit_terms {
+    int64_t due_ms, expire_ms, warn_ms;
+};
+struct deposit_terms deposit_terms(const struct draft *d,
+                                   const struct retry_settings *retry);
 
 /* The draft's put was committed: the line that says so. */
 void deposit_log(const struct draft *d);

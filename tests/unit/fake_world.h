@@ -44,10 +44,13 @@ static const char fake_configuration[] =
     "rule \"trusted\" { client = {\"10.0.0.0/8\"} action = relay }\n"
     "route \"*\" { via = {\"mx\"} }\n";
 
+/* Of the file "senders". */
+static const char fake_senders[] = "joe joe@ok.test, @joe.test\n"
+                                   "ann ann@ok.test\n";
+
 static int fake_read_file(void *user, const char *path, struct buffer *out)
 {
-    (void)path;
-    buffer_put_string(out, user);
+    buffer_put_string(out, strcmp(path, "senders") ? user : fake_senders);
     return 0;
 }
 
