@@ -12,7 +12,6 @@
  */
 #include "relay/inbound/dovecot.h"
 
-#include "policy/vocabulary/mechanism.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/password.h"
 #include "relay/inbound/userfile.h"
@@ -35,11 +34,6 @@ enum {
     KEPT_MOST = 16,
     READ_AT_ONCE = 4096,
 };
-
-/* Those whose every word may go through a third party; what binds the channel may not. */
-#define MECHANISMS_CARRIED                                                     \
-    (MECHANISM_SCRAM_SHA_256 | MECHANISM_SCRAM_SHA_1 | MECHANISM_OAUTHBEARER | \
-     MECHANISM_XOAUTH2 | MECHANISM_PLAIN | MECHANISM_LOGIN)
 
 struct dovecot_link {
     struct dovecot_link *next; /* that is free */

@@ -12,7 +12,13 @@
 
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/error.h"
+#include "policy/vocabulary/mechanism.h"
 #include "policy/vocabulary/network.h"
+
+/* Those whose every word may go through a third party; what binds the channel may not. */
+#define MECHANISMS_CARRIED                                                     \
+    (MECHANISM_SCRAM_SHA_256 | MECHANISM_SCRAM_SHA_1 | MECHANISM_OAUTHBEARER | \
+     MECHANISM_XOAUTH2 | MECHANISM_PLAIN | MECHANISM_LOGIN)
 
 struct dovecot;
 struct dovecot_link;

@@ -14,6 +14,9 @@
 /* Nothing that is spoken here has more; one that goes on saying nothing is cut. */
 enum { ROUNDS_MOST = 8 };
 
+/* Ours to judge whatever the backend is. */
+#define MECHANISMS_OF_FILES (MECHANISM_EXTERNAL | MECHANISM_CRAM_MD5)
+
 /* clang-format off */
 static const struct {
     unsigned mechanisms;                                    sasl_step_fn *step;
@@ -133,11 +136,11 @@ static enum sasl_said run_step(struct sasl_exchange *x)
         return SASL_BAD;
     if (!x->book)
         x->book = sasl_desk_book(x->desk);
+    if (x->book->backend == SASL_DOVECOT &&
+        !(x->mechanism & x->book->mechanisms & MECHANISMS_OF_FILES))
+        return sasl_dovecot(x); /* it knows best what it serves */
     if (!(x->mechanism & x->book->mechanisms))
         return unavailable(x, "the mechanism is no longer served");
-    if (x->book->backend == SASL_DOVECOT &&
-        !(x->mechanism & (MECHANISM_EXTERNAL | MECHANISM_CRAM_MD5)))
-        return sasl_dovecot(x);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (steps[i].mechanisms & x->mechanism)
             return steps[i].step(x);

@@ -232,9 +232,15 @@ struct sasl_book *sasl_desk_book(struct sasl_desk *d)
     (void)pthread_mutex_lock(&d->lock);
     b = book_hold(d->book);
     (void)pthread_mutex_unlock(&d->lock);
-    if (b->dovecot) /* it may have told more since */
-        atomic_store(&d->mechanisms, mechanisms_of(b));
     return b;
+}
+
+void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    if (d->book == b)
+        atomic_store(&d->mechanisms, mechanisms_of(b));
+    (void)pthread_mutex_unlock(&d->lock);
 }
 
 static void *thread_main(void *arg)

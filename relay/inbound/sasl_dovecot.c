@@ -16,6 +16,7 @@ enum sasl_said sasl_dovecot(struct sasl_exchange *x)
     };
     struct span r = buffer_span(&x->response), authzid, login, password;
     struct dovecot *d = x->book->dovecot;
+    enum sasl_said rc;
 
     if (x->mechanism == MECHANISM_PLAIN) {
         if (!x->has_response)
@@ -27,7 +28,9 @@ enum sasl_said sasl_dovecot(struct sasl_exchange *x)
     }
     if (x->link)
         return said[dovecot_go_on(d, &x->link, r, &x->text, &x->login)];
-    return said[dovecot_begin(
+    if (!(x->mechanism & MECHANISMS_CARRIED))
+        return SASL_UNAVAILABLE;
+    rc = said[dovecot_begin(
         d,
         &(struct dovecot_question){ .mechanism = x->mechanism,
                                     .is_tls = x->is_tls,
@@ -35,4 +38,6 @@ enum sasl_said sasl_dovecot(struct sasl_exchange *x)
                                     .has_response = x->has_response,
                                     .response = r },
         &x->link, &x->text, &x->login)];
+    sasl_desk_learned(x->desk, x->book);
+    return rc;
 }

@@ -53,7 +53,7 @@ struct sasl_book {
     char *socket;  /* of Dovecot */
     struct dovecot *dovecot;
     struct password_cache *cache;
-    unsigned mechanisms;
+    unsigned mechanisms; /* served; of Dovecot's, those of the beginning */
 };
 
 struct sasl_desk {
@@ -127,6 +127,8 @@ void sasl_answer(struct sasl_exchange *x);
 /* The current book, after a look at its files when it is time. To be released. */
 struct sasl_book *sasl_desk_book(struct sasl_desk *d);
 void sasl_book_release(struct sasl_book *b);
+/* Dovecot may have said on a new connection what it offers now. */
+void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b);
 
 /* Of an unknown login: n bytes (64 at most) that are always the same for `what` and the
  * login while the process runs. */

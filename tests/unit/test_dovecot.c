@@ -342,6 +342,7 @@ static void one_that_is_not_there_cannot_tell_now(void **state)
     server_start(&s, later);
     assert_int_equal(talk_plain(&t, d, "user", "pencil"), SASL_WRONG);
     server_end(&s);
+    assert_true(sasl_mechanisms(d) & MECHANISM_SCRAM_SHA_256);
     sasl_desk_close(d);
     server_start(&s, other_version);
     d = desk();

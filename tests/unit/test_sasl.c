@@ -4,6 +4,8 @@
  */
 #include "sasl_bench.h"
 
+#include <fcntl.h>
+
 #define TEXT(literal) "" literal, sizeof(literal) - 1
 
 /* RFC 5802 section 5 and RFC 7677 section 3: the user "user" with the password "pencil"
@@ -568,6 +570,90 @@ static void more_than_the_desk_holds_are_told_so(void **state)
     sasl_desk_close(d);
 }
 
+/* The secret of the next test, so written that it is nowhere in memory as it is. */
+static const char masked[] = { 'k' ^ 1, 'e' ^ 1, 'y' ^ 1, '-' ^ 1, 'o' ^ 1,
+                               'f' ^ 1, '-' ^ 1, 't' ^ 1, 'h' ^ 1, 'e' ^ 1,
+                               '-' ^ 1, 'd' ^ 1, 'o' ^ 1, 'o' ^ 1, 'r' ^ 1 };
+
+static size_t unmask(char *out)
+{
+    for (size_t i = 0; i < sizeof masked; i++)
+        out[i] = (char)(masked[i] ^ 1);
+    return sizeof masked;
+}
+
+static unsigned count_secrets(const char *at, size_t len)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i + sizeof masked <= len; i++) {
+        size_t k = 0;
+
+        while (k < sizeof masked && at[i + k] == (char)(masked[k] ^ 1))
+            k++;
+        n += k == sizeof masked;
+    }
+    return n;
+}
+
+/* In all that this process may write to; what a sanitizer keeps for itself is too much. */
+static unsigned secrets_in_memory(void)
+{
+    enum { PIECE = 1 << 20, MOST = 256 << 20 };
+    static char piece[PIECE];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    unsigned long from, to;
+    char line[512], mode[8];
+    unsigned n = 0;
+
+    assert_true(maps && fd >= 0);
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 ||
+            mode[1] != 'w' || to - from > MOST)
+            continue;
+        for (unsigned long at = from; at < to; at += PIECE - sizeof masked) {
+            size_t want = to - at < PIECE ? to - at : PIECE;
+            ssize_t got;
+
+            if (at <= (uintptr_t)piece + PIECE && at + want > (uintptr_t)piece)
+                continue; /* this is where we look at it */
+            got = pread(fd, piece, want, (off_t)at);
+            if (got > 0)
+                n += count_secrets(piece, (size_t)got);
+            explicit_bzero(piece, sizeof piece);
+        }
+    }
+    (void)fclose(maps);
+    (void)close(fd);
+    return n;
+}
+
+static void no_password_stays_in_memory(void **state)
+{
+    char r[64] = "\0user\0";
+    struct sasl_desk *d = desk_with(users), *old;
+    struct talk t;
+    size_t len = 6 + unmask(r + 6);
+
+    (void)state;
+    assert_true(secrets_in_memory() >= 1); /* it would be found */
+    assert_int_equal(talk_once(&t, d, MECHANISM_PLAIN, r, len), SASL_WRONG);
+    talk_begin(&t, d, &(struct sasl_question){ .mechanism = MECHANISM_LOGIN });
+    assert_int_equal(talk_step(&t, "user", 4), SASL_MORE);
+    assert_int_equal(talk_step(&t, r + 6, len - 6), SASL_WRONG);
+    talk_end(&t);
+    sasl_desk_close(d);
+    old = desk_with(hashes);
+    memcpy(r, "\0old", 5);
+    memmove(r + 5, r + 6, sizeof r - 6);
+    assert_int_equal(talk_once(&t, old, MECHANISM_PLAIN, r, len - 1),
+                     SASL_WRONG);
+    explicit_bzero(r, sizeof r);
+    assert_int_equal(secrets_in_memory(), 0);
+    sasl_desk_close(old);
+}
+
 /* A clock at which a thread stands still in the middle of its work. */
 static pthread_barrier_t in_the_middle;
 
@@ -695,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_certificate_says_who_it_is),
         cmocka_unit_test(more_than_the_desk_holds_are_told_so),
         cmocka_unit_test(what_was_dropped_is_not_heard_of_again),
+        cmocka_unit_test(no_password_stays_in_memory),
         cmocka_unit_test(pam_judges_a_password),
     };
 
