@@ -31,17 +31,6 @@ void intake_login_offer(const struct visit *v, struct session_client *c)
     c->mechanisms = w->sasl ? sasl_mechanisms(w->sasl) : 0;
 }
 
-static void complain(const struct visit *v, struct span why)
-{
-    struct buffer client = { 0 };
-
-    host_address_print(&client, session_client(v->session));
-    log_text(LOG_WARNING, "TLS handshake with %.*s[%.*s] failed: %.*s",
-             SPAN_FMT(session_client_name(v->session)),
-             SPAN_FMT(buffer_span(&client)), SPAN_FMT(why));
-    buffer_fini(&client);
-}
-
 void intake_login_secure(struct visit *v)
 {
     struct worker *w = v->intake->worker;
@@ -52,7 +41,7 @@ void intake_login_secure(struct visit *v)
         t = tls_accept(w->tls, index, &v->client);
     v->is_securing = true;
     if (!t)
-        complain(v, SPAN("this listener has no certificate any more"));
+        v->trouble = SPAN("this listener has no certificate any more");
     else if (conn_start_tls(&v->conn, t))
         return;
     session_end_of_input(v->session, wall_ms());
@@ -85,11 +74,11 @@ void intake_login_secured(struct visit *v)
 void intake_login_trouble(struct visit *v, int rc)
 {
     if (rc == ERROR_TLS)
-        complain(v, tls_trouble(conn_tls(&v->conn)));
+        v->trouble = tls_trouble(conn_tls(&v->conn));
     else if (rc == ERROR_PROTOCOL)
-        complain(v, SPAN("more was sent in clear behind STARTTLS"));
+        v->trouble = SPAN("more was sent in clear behind STARTTLS");
     else if (v->is_securing)
-        complain(v, span_of(error_text(rc)));
+        v->trouble = span_of(error_text(rc));
 }
 
 /* -------------------------------------------------------------- logins ---- */

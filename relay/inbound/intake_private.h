@@ -29,6 +29,8 @@ struct visit {
     uint64_t body_id;               /* ... of this message */
     struct sasl_exchange *exchange; /* a login under way, or NULL */
     struct host_address client;     /* as the census counts it */
+    struct span trouble;            /* why the handshake failed; borrowed from the
+                                       connection, or a literal */
     uint64_t token;
     int64_t cut_ms;                 /* when a lingering connection is closed */
     unsigned appends;               /* parts under way */
@@ -85,7 +87,7 @@ void intake_login_offer(const struct visit *v, struct session_client *c);
 /* The engine wants a handshake; the answer to it. */
 void intake_login_secure(struct visit *v);
 void intake_login_secured(struct visit *v);
-/* The connection broke for a reason that TLS knows: a line in the log. */
+/* The connection broke, perhaps for a reason that TLS knows: for the log. */
 void intake_login_trouble(struct visit *v, int rc);
 /* The engine wants a step of a login. */
 void intake_login_ask(struct visit *v);

@@ -76,6 +76,12 @@ static void world_tell(void *user, const struct session_event *e)
         reply_print(&text, &e->reply);
     else
         buffer_put(&text, e->reply.text);
+    if (e->kind == SESSION_CUT && v->trouble.len) {
+        buffer_put(&text, SPAN("TLS: "));
+        buffer_put(&text, v->trouble);
+    } else if (e->kind == SESSION_CUT && v->is_securing) {
+        buffer_put(&text, SPAN("TLS: the handshake was not finished"));
+    }
     if (e->why.len) {
         buffer_put(&text, SPAN(": "));
         buffer_put(&text, e->why);

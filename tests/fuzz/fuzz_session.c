@@ -4,7 +4,9 @@
  * The first byte chooses how large the pieces are in which the rest arrives,
  * the second how the queue answers. Whatever comes: replies are whole lines
  * with a code, content that is stored begins with our trace line and, but for
- * BINARYMIME, has only whole line ends, and a session that wants nothing but input takes all of it.
+ * BINARYMIME, has only whole line ends, and a session that wants nothing but
+ * input takes all of it. Handshakes succeed; steps of a login end as the size of
+ * the response says.
  */
 #include "tests/unit/fake_world.h"
 
@@ -50,35 +52,81 @@ static void check_stored(const struct fake_world *w)
     }
 }
 
+static const char configuration[] =
+    "hostname = \"mx.ok.test\"\n"
+    "tls { certificate = \"/c.pem\" key = \"/k.pem\" }\n"
+    "users { file = \"/users\" }\n"
+    "listener \"edge\" { address = \"127.0.0.1:2525\" tls = optional\n"
+    "  auth = optional auth-without-tls = true xclient = {\"192.0.2.0/24\"}\n"
+    "  xforward = {\"192.0.2.0/24\"} verp = {\"192.0.2.0/24\"} }\n"
+    "rule \"domains\" { to = {\"ok.test\"} action = relay }\n"
+    "rule \"staff\" { login = {\"*\"} action = relay }\n"
+    "route \"*\" { via = {\"mx\"} }\n";
+
+/* What the engine waits for, until it wants input or is closed. */
+static void answer(struct fake_world *w)
+{
+    const struct session_login *l;
+
+    for (;;) {
+        switch (session_wants(w->session)) {
+        case SESSION_STARTS_TLS:
+            fake_secure(w, &fake_tls);
+            break;
+        case SESSION_AUTHENTICATES:
+            l = session_login(w->session);
+            fake_login(w, (enum sasl_said)(l->response.len % 5), "more",
+                       l->response.len % 5 == SASL_OK ? "user" : "");
+            break;
+        case SESSION_WAITS:
+            fake_wait(w, 5000);
+            break;
+        case SESSION_STORES:
+            fake_answer(w, 0);
+            break;
+        case SESSION_READS:
+        case SESSION_CLOSES:
+            return;
+        }
+    }
+}
+
 static void play(struct fake_world *w, struct span in, size_t piece)
 {
     while (in.len) {
         fake_feed(w, span_first(in, piece));
-        ASSERT(w->waiting.len == 0 || (w->mood & FAKE_LATER));
         check_stored(w);
         in = span_skip(in, piece);
-        if (session_wants(w->session) == SESSION_STORES)
-            fake_answer(w, 0);
+        answer(w);
+        ASSERT(w->waiting.len == 0 || session_wants(w->session) == SESSION_CLOSES);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct settings *settings;
-    struct host_address client = { { 0 } };
+    static struct settings *plain, *full;
+    struct session_client client = { .name = SPAN("unknown"),
+                                     .mechanisms = MECHANISM_ALL,
+                                     .has_tls = true };
+    struct settings *settings;
     struct fake_world w = { .now_ms = fake_start_ms };
 
     if (size < 2)
         return 0;
-    if (!settings)
-        settings = fake_settings(fake_configuration);
+    if (!plain) {
+        plain = fake_settings(fake_configuration);
+        full = fake_settings(configuration);
+    }
+    settings = data[1] & 128 ? full : plain;
+    (void)host_address_parse(SPAN("192.0.2.1"), &client.address);
     w.settings = settings_hold(settings);
     w.mood = data[1] & (FAKE_FULL | FAKE_BROKEN | FAKE_LATER);
     w.world = (struct session_world){ fake_new_id, fake_has_room,
                                       fake_has_route, fake_tell, &w };
     settings->listeners[0].normalize = data[1] & 8;
     settings->listeners[0].submission = data[1] & 64;
-    w.session = session_new(settings, &settings->listeners[0], &(struct session_client){ .address = client, .name = SPAN("unknown") }, &w.world, w.now_ms);
+    w.session = session_new(settings, &settings->listeners[0], &client,
+                            &w.world, w.now_ms);
     play(&w, span_make((const char *)data + 2, size - 2),
          data[0] ? data[0] : size);
     check_replies(&w);
