@@ -22,6 +22,8 @@ struct admin_status {
     uint64_t sessions; /* inbound, open now */
     uint64_t epoch;    /* of the settings: 1 and one more at each reload */
     bool is_stopping;
+    uint32_t lag_us_most;   /* longest turn of a loop since the start ... */
+    uint32_t lag_us_recent; /* ... and since this was asked last */
 };
 
 struct admin_options {

@@ -158,13 +158,16 @@ static void get_status(struct request *r)
         ASSERT(json_object_set_new(queue, figures[i].name,
                                    json_integer((json_int_t)n)) == 0);
     }
-    answer_json(r, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:b, s:o}",
+    answer_json(r, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:b, s:f, s:f, "
+                             "s:o}",
                              "version", WAYPOST_VERSION, "pid", (int)getpid(),
                              "uptime", (json_int_t)request_uptime_s(r),
                              "workers", (json_int_t)status.workers, "sessions",
                              (json_int_t)status.sessions, "reloads",
                              (json_int_t)(status.epoch ? status.epoch - 1 : 0),
-                             "stopping", status.is_stopping, "queue", queue));
+                             "stopping", status.is_stopping, "lag_ms_most",
+                             status.lag_us_most / 1000.0, "lag_ms_recent",
+                             status.lag_us_recent / 1000.0, "queue", queue));
 }
 
 /* --------------------------------------------------------------- list ---- */

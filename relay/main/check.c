@@ -1,12 +1,12 @@
 /*
- * check - is this configuration good?
+ * check - is this configuration good, and the files that it names?
  *
  * Every fault and warning of one run on standard error; exit 78 when there was
  * a fault. The files that hold secrets for next hops are looked at here and not
  * when the relay starts: a missing one only defers what needs it.
  */
 #include "relay/main/configuration.h"
-#include "relay/outbound/tokens.h"
+#include "relay/main/strongbox.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -22,7 +22,7 @@ int check_verb(const struct verb_call *call)
                            call->argv[0]);
     s = configuration_read(call, &faults, &warnings);
     if (s)
-        tokens_check_files(s, &faults, &warnings);
+        strongbox_check(s, &faults, &warnings);
     is_good = s && faults.len == 0;
     (void)fputs(buffer_string(&faults), stderr);
     (void)fputs(buffer_string(&warnings), stderr);
@@ -34,7 +34,6 @@ int check_verb(const struct verb_call *call)
                      s->route_count, s->route_count == 1 ? "" : "s");
     buffer_fini(&faults);
     buffer_fini(&warnings);
-    if (s)
-        settings_release(s);
+    settings_release(s);
     return is_good ? EX_OK : EX_CONFIG;
 }

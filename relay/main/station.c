@@ -8,8 +8,8 @@
 #include "queue/queue.h"
 #include "relay/admin/admin.h"
 #include "relay/inbound/intake.h"
-#include "relay/inbound/sasl.h"
 #include "relay/main/configuration.h"
+#include "relay/main/strongbox.h"
 #include "relay/main/entrance.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
@@ -18,7 +18,6 @@
 #include "relay/net/tls.h"
 #include "relay/net/worker.h"
 #include "relay/outbound/delivery.h"
-#include "relay/outbound/tokens.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -26,7 +25,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { WORKERS_MOST = 64, OWN_ADDRESSES_MOST = 64 };
+enum { WORKERS_MOST = 64, OWN_ADDRESSES_MOST = 64, LOOK_MS = 30000 };
 
 struct station {
     const struct verb_call *call;
@@ -34,14 +33,13 @@ struct station {
     uv_loop_t loop;
     uv_async_t wake;              /* a worker has ended */
     uv_signal_t term, interrupt, hangup;
-    uv_timer_t watchdog;
+    uv_timer_t watchdog, look;
     uv_check_t turn;
+    struct pulse pulse;
+    struct strongbox strongbox;
     struct queue *queue;
     struct admin *admin;
     struct census *census;
-    struct tls_material *tls;
-    struct sasl_desk *sasl;
-    struct tokens *tokens;
     struct entrance *entrance;
     struct notify notify;
     struct worker *workers[WORKERS_MOST];
@@ -137,9 +135,7 @@ static int open_worker(struct station *st, unsigned index,
         buffer_printf(out_why, "worker: %s", error_text(rc));
         return rc;
     }
-    w->tls = tls_material_hold(st->tls);
-    w->sasl = st->sasl;
-    w->tokens = st->tokens;
+    strongbox_give(&st->strongbox, w);
     intake_open(w, st->census);
     delivery_open(w);
     w->on_tick = on_worker_tick;
@@ -195,35 +191,41 @@ static void task_shut_down(struct worker *w, void *arg)
 
 /* -------------------------------------------------------------- reload ---- */
 
-/* The first belongs to the second, and so do listeners and routes by their index: they
- * change together. */
-struct change {
+/* Settings and the material made of them, for one worker. */
+struct renewal {
     struct settings *settings;
     struct tls_material *tls;
 };
 
-static void task_reload(struct worker *w, void *arg)
+static struct renewal *renewal_new(struct station *st, struct settings *s)
 {
-    struct change *c = arg;
+    struct renewal *r = NEW(struct renewal);
 
-    settings_release(w->settings);
-    tls_material_release(w->tls);
-    w->settings = c->settings;
-    w->tls = c->tls;
-    free(c);
-    resolver_flush(w->resolver);
-    intake_reload(w->intake);
+    r->settings = settings_hold(s);
+    r->tls = tls_material_hold(st->strongbox.tls);
+    return r;
 }
 
-static void tell_workers(struct station *st, struct settings *s,
-                         struct tls_material *m)
+static void take_renewal(struct worker *w, struct renewal *take_r)
 {
-    for (unsigned i = 0; i < st->worker_count; i++) {
-        struct change *c = NEW(struct change);
+    settings_release(w->settings);
+    w->settings = take_r->settings;
+    tls_material_release(w->tls);
+    w->tls = take_r->tls;
+    free(take_r);
+}
 
-        *c = (struct change){ settings_hold(s), tls_material_hold(m) };
-        worker_post(st->workers[i], task_reload, c);
-    }
+/* Sessions keep the certificate they have shown. */
+static void task_renew(struct worker *w, void *arg)
+{
+    take_renewal(w, arg);
+}
+
+static void task_reload(struct worker *w, void *arg)
+{
+    take_renewal(w, arg);
+    resolver_flush(w->resolver);
+    intake_reload(w->intake);
 }
 
 static void log_lines(enum log_event event, struct buffer *lines)
@@ -237,47 +239,46 @@ static void log_lines(enum log_event event, struct buffer *lines)
     }
 }
 
-/* All of a new configuration is at hand: it takes the old one's place. */
-static void change(struct station *st, struct settings *s, struct tls_material *m)
-{
-    struct buffer why = { 0 };
-
-    s->epoch = st->settings->epoch + 1;
-    if (entrance_open(st->entrance, s, &why) < 0)
-        log_text(LOG_WARNING, "%s", buffer_string(&why));
-    /* The workers first: nothing leaves by an old route once the queue knows the
-     * new ones. */
-    tell_workers(st, s, m);
-    queue_reroute(st->queue, route_lane, s);
-    log_open(s->log.form, s->log.tag, s->log.syslog);
-    settings_release(st->settings);
-    tls_material_release(st->tls);
-    st->settings = s;
-    st->tls = m;
-    log_text(LOG_NOTE, "configuration reloaded");
-    buffer_fini(&why);
-}
-
 static void reload(struct station *st)
 {
     struct buffer faults = { 0 }, warnings = { 0 }, why = { 0 };
     struct settings *s = configuration_read(st->call, &faults, &warnings);
-    struct tls_material *m = s ? tls_material_new(s, &faults) : NULL;
 
     log_lines(LOG_WARNING, &warnings);
-    if (m && sasl_desk_reload(st->sasl, s, &why) < 0)
-        buffer_put(&faults, buffer_span(&why));
-    if (faults.len == 0) {
-        change(st, s, m);
-    } else {
+    if (s && strongbox_reload(&st->strongbox, s, &faults) < 0) {
+        settings_release(s);
+        s = NULL;
+    }
+    if (!s) {
         log_lines(LOG_WARNING, &faults);
         log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
-        tls_material_release(m);
-        settings_release(s);
+    } else {
+        s->epoch = st->settings->epoch + 1;
+        if (entrance_open(st->entrance, s, &why) < 0)
+            log_text(LOG_WARNING, "%s", buffer_string(&why));
+        /* The workers first: nothing leaves by an old route once the queue knows the
+         * new ones. */
+        for (unsigned i = 0; i < st->worker_count; i++)
+            worker_post(st->workers[i], task_reload, renewal_new(st, s));
+        queue_reroute(st->queue, route_lane, s);
+        log_open(s->log.form, s->log.tag, s->log.syslog);
+        settings_release(st->settings);
+        st->settings = s;
+        log_text(LOG_NOTE, "configuration reloaded");
     }
     buffer_fini(&faults);
     buffer_fini(&warnings);
     buffer_fini(&why);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct station *st = timer->data;
+
+    if (st->is_ending || !strongbox_look(&st->strongbox, st->settings))
+        return;
+    for (unsigned i = 0; i < st->worker_count; i++)
+        worker_post(st->workers[i], task_renew, renewal_new(st, st->settings));
 }
 
 /* ----------------------------------------------------------- main loop ---- */
@@ -303,6 +304,7 @@ static void end_loop(struct station *st)
     uv_close((uv_handle_t *)&st->interrupt, NULL);
     uv_close((uv_handle_t *)&st->hangup, NULL);
     uv_close((uv_handle_t *)&st->watchdog, NULL);
+    uv_close((uv_handle_t *)&st->look, NULL);
     uv_close((uv_handle_t *)&st->turn, NULL);
 }
 
@@ -356,7 +358,9 @@ static void on_watchdog(uv_timer_t *timer)
 
 static void on_turn(uv_check_t *handle)
 {
-    (void)handle;
+    struct station *st = handle->data;
+
+    pulse_beat(&st->pulse, &st->loop);
     log_flush();
 }
 
@@ -366,19 +370,22 @@ static void open_loop(struct station *st)
         getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"), getpid());
 
     ASSERT(uv_loop_init(&st->loop) == 0);
+    pulse_start(&st->loop);
     ASSERT(uv_async_init(&st->loop, &st->wake, on_wake) == 0);
     (void)uv_signal_init(&st->loop, &st->term);
     (void)uv_signal_init(&st->loop, &st->interrupt);
     (void)uv_signal_init(&st->loop, &st->hangup);
     (void)uv_timer_init(&st->loop, &st->watchdog);
+    (void)uv_timer_init(&st->loop, &st->look);
     (void)uv_check_init(&st->loop, &st->turn);
     st->wake.data = st->term.data = st->interrupt.data = st->hangup.data = st;
-    st->watchdog.data = st;
+    st->watchdog.data = st->look.data = st->turn.data = st;
     (void)uv_signal_start(&st->term, on_signal, SIGTERM);
     (void)uv_signal_start(&st->interrupt, on_signal, SIGINT);
     (void)uv_signal_start(&st->hangup, on_signal, SIGHUP);
     if (watchdog_ms)
         (void)uv_timer_start(&st->watchdog, on_watchdog, 0, watchdog_ms);
+    (void)uv_timer_start(&st->look, on_look, 0, LOOK_MS);
     (void)uv_check_start(&st->turn, on_turn);
 }
 
@@ -410,14 +417,27 @@ static int open_queue(struct station *st, struct buffer *out_why)
     return rc;
 }
 
+static void tell_lag(struct pulse *p, struct admin_status *out)
+{
+    unsigned most = pulse_most_us(p), recent = pulse_recent_us(p);
+
+    if (most > out->lag_us_most)
+        out->lag_us_most = most;
+    if (recent > out->lag_us_recent)
+        out->lag_us_recent = recent;
+}
+
 static void tell_status(void *user, struct admin_status *out)
 {
-    const struct station *st = user;
+    struct station *st = user;
 
     out->workers = st->worker_count;
     out->sessions = 0;
-    for (unsigned i = 0; i < st->worker_count; i++)
+    tell_lag(&st->pulse, out);
+    for (unsigned i = 0; i < st->worker_count; i++) {
         out->sessions += atomic_load(&st->workers[i]->sessions);
+        tell_lag(&st->workers[i]->pulse, out);
+    }
     out->epoch = st->settings->epoch;
     out->is_stopping = st->is_ending;
 }
@@ -431,27 +451,10 @@ static int open_admin(struct station *st, struct buffer *out_why)
         .user = st }, out_why);
 }
 
-/* What the settings name must be there before anything is accepted. */
-static int open_credentials(struct station *st, struct buffer *out_why)
-{
-    int rc;
-
-    st->tls = tls_material_new(st->settings, out_why);
-    if (!st->tls)
-        return ERROR_CONFIG;
-    if ((rc = sasl_desk_open(&st->sasl, st->settings, out_why)) < 0)
-        return ERROR_CONFIG;
-    if ((rc = tokens_open(&st->tokens)) < 0)
-        buffer_printf(out_why, "tokens: %s", error_text(rc));
-    return rc;
-}
-
 static int open_all(struct station *st, struct buffer *out_why)
 {
     int rc;
 
-    if ((rc = open_credentials(st, out_why)) < 0)
-        return rc;
     if ((rc = open_queue(st, out_why)) < 0)
         return rc;
     if ((rc = open_workers(st, out_why)) < 0)
@@ -476,15 +479,11 @@ static void announce(struct station *st)
 
 static void free_all(struct station *st)
 {
-    tokens_close(st->tokens);
-    if (st->sasl)
-        sasl_desk_close(st->sasl);
+    strongbox_close(&st->strongbox);
     for (unsigned i = 0; i < st->worker_count; i++) {
-        tls_material_release(st->workers[i]->tls);
         worker_fini(st->workers[i]);
         free(st->workers[i]);
     }
-    tls_material_release(st->tls);
     if (st->queue)
         queue_close(st->queue);
     entrance_free(st->entrance);
@@ -492,6 +491,16 @@ static void free_all(struct station *st)
     notify_fini(&st->notify);
     settings_release(st->settings);
     free(st);
+}
+
+/* The faults of a configuration that parses but cannot be used. */
+static int refuse(struct station *st, int rc, struct buffer *why)
+{
+    log_lines(LOG_FATAL, why);
+    buffer_fini(why);
+    free_all(st);
+    log_flush();
+    return rc == ERROR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
 }
 
 int station_run(const struct verb_call *call, struct settings *take_settings)
@@ -507,10 +516,12 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
     raise_limits();
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
+    if ((rc = strongbox_open(&st->strongbox, st->settings, &why)) < 0)
+        return refuse(st, rc, &why);
     open_loop(st);
-    if ((rc = open_all(st, &why)) < 0) {
-        log_lines(LOG_FATAL, &why);
-        code = rc == ERROR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
+    if (open_all(st, &why) < 0) {
+        log_text(LOG_FATAL, "%s", buffer_string(&why));
+        code = EX_TEMPFAIL;
         if (st->queue)
             shut_down(st);
         else

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
+#include "relay/net/tls.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -87,7 +88,9 @@ static void on_tick(uv_timer_t *handle)
 
 static void on_turn(uv_check_t *handle)
 {
-    (void)handle;
+    struct worker *w = handle->data;
+
+    pulse_beat(&w->pulse, &w->loop);
     log_flush();
 }
 
@@ -100,6 +103,7 @@ int worker_init(struct worker *w, unsigned index, struct queue *queue,
     *w = (struct worker){ .index = index, .queue = queue };
     if ((rc = uv_loop_init(&w->loop)) < 0)
         return rc;
+    pulse_start(&w->loop);
     if ((rc = uv_mutex_init(&w->lock)) < 0)
         return rc;
     w->tasks_end = &w->tasks;
@@ -164,5 +168,6 @@ void worker_fini(struct worker *w)
     ASSERT(uv_loop_close(&w->loop) == 0);
     uv_mutex_destroy(&w->lock);
     buffer_fini(&w->plain);
+    tls_material_release(w->tls);
     settings_release(w->settings);
 }

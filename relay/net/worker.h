@@ -10,6 +10,7 @@
 
 #include "policy/settings.h"
 #include "queue/queue.h"
+#include "relay/net/pulse.h"
 
 #include <stdatomic.h>
 #include <uv.h>
@@ -40,6 +41,7 @@ struct worker {
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;
+    struct pulse pulse;           /* of its loop */
     atomic_uint sessions;         /* inbound, for the choice of the least busy */
     char read_buffer[WORKER_READ_SIZE];
     struct buffer plain;          /* decrypted of it; see conn.c */
