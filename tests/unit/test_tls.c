@@ -336,6 +336,7 @@ static void a_certificate_is_verified_as_it_should_be(void **state)
         { "wildcard for its base", "example.com", NULL, "DNS:*.example.com", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "*.example.com" },
         { "wildcard for all of com", "example.com", NULL, "DNS:*.com", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "*.com" },
         { "part of a label", "foo.b.example", NULL, "DNS:f*o.b.example", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "f*o.b.example" },
+        { "start of a label", "foo.b.example", NULL, "DNS:f*.b.example", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "f*.b.example" },
         { "wildcard in the middle", "a.b.c.example", NULL, "DNS:a.*.c.example", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "a.*.c.example" },
         { "CN alone", "mx.example", "mx.example", NULL, NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "no host at all" },
         { "CN beside another name", "mx.example", "mx.example", "DNS:o.example", NULL, { 0 }, 0, 0, GOOD, WRONG_NAME "o.example" },
