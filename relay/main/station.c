@@ -7,17 +7,13 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/queue.h"
 #include "relay/admin/admin.h"
-#include "relay/inbound/intake.h"
 #include "relay/main/configuration.h"
-#include "relay/main/strongbox.h"
+#include "relay/main/crew.h"
 #include "relay/main/entrance.h"
+#include "relay/main/strongbox.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
 #include "relay/net/notify.h"
-#include "relay/net/resolver.h"
-#include "relay/net/tls.h"
-#include "relay/net/worker.h"
-#include "relay/outbound/delivery.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -25,7 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { WORKERS_MOST = 64, OWN_ADDRESSES_MOST = 64, LOOK_MS = 30000 };
+enum { LOOK_MS = 30000 };
 
 struct station {
     const struct verb_call *call;
@@ -42,9 +38,7 @@ struct station {
     struct census *census;
     struct entrance *entrance;
     struct notify notify;
-    struct worker *workers[WORKERS_MOST];
-    unsigned worker_count;
-    atomic_uint ended;            /* workers whose mail is all put away */
+    struct crew crew;
     bool is_ending, is_over;
 };
 
@@ -78,155 +72,7 @@ static void notice(void *user, enum queue_notice kind, const char *text)
     _exit(EX_TEMPFAIL); /* nothing more may be acknowledged */
 }
 
-/* ------------------------------------------------------------- workers ---- */
-
-static void worker_alarm(void *user, struct queue_work *work)
-{
-    delivery_alarm(user, work);
-}
-
-static void worker_eased(void *user)
-{
-    intake_eased(((struct worker *)user)->intake);
-}
-
-static const struct queue_port_events worker_events = {
-    .wake = worker_wake,
-    .slot_opened = delivery_slot_opened,
-    .slot_ready = delivery_slot_ready,
-    .slot_ended = delivery_slot_ended,
-    .alarm = worker_alarm,
-    .eased = worker_eased,
-};
-
-static void on_worker_tick(struct worker *w)
-{
-    intake_tick(w->intake);
-    delivery_tick(w->delivery);
-}
-
-/* The addresses we listen on; mail for them would come back to us. */
-static size_t own_addresses(const struct settings *s, struct host_address *out)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s->listener_count && n < OWN_ADDRESSES_MOST; i++)
-        out[n++] = s->listeners[i].host;
-    return n;
-}
-
-static int give_resolver(struct worker *w, struct settings *s,
-                         struct buffer *out_why)
-{
-    struct host_address own[OWN_ADDRESSES_MOST];
-
-    return resolver_open(&w->resolver, &w->loop, &(struct resolver_options){
-        .settings = &s->resolver, .hostname = s->hostname,
-        .own_addresses = own, .own_count = own_addresses(s, own) }, out_why);
-}
-
-static int open_worker(struct station *st, unsigned index,
-                       struct buffer *out_why)
-{
-    struct worker *w = NEW(struct worker);
-    int rc = worker_init(w, index, st->queue, &worker_events, st->settings);
-
-    if (rc < 0) {
-        buffer_printf(out_why, "worker: %s", error_text(rc));
-        return rc;
-    }
-    strongbox_give(&st->strongbox, w);
-    intake_open(w, st->census);
-    delivery_open(w);
-    w->on_tick = on_worker_tick;
-    st->workers[index] = w;
-    if ((rc = give_resolver(w, st->settings, out_why)) < 0)
-        return rc;
-    return worker_start(w);
-}
-
-static int open_workers(struct station *st, struct buffer *out_why)
-{
-    unsigned wanted = st->settings->workers;
-    int rc;
-
-    if (wanted == 0)
-        wanted = uv_available_parallelism();
-    if (wanted > WORKERS_MOST)
-        wanted = WORKERS_MOST;
-    for (; st->worker_count < wanted; st->worker_count++)
-        if ((rc = open_worker(st, st->worker_count, out_why)) < 0)
-            return rc;
-    return 0;
-}
-
-/* The end of a worker, step by step on its own thread. */
-
-static void on_resolver_closed(void *user)
-{
-    struct worker *w = user;
-    struct station *st = w->owner;
-
-    intake_close(w->intake);
-    delivery_close(w->delivery);
-    worker_stop(w);
-    atomic_fetch_add(&st->ended, 1);
-    (void)uv_async_send(&st->wake);
-}
-
-static void on_side_empty(struct worker *w)
-{
-    if (++w->sides_empty == 2)
-        resolver_close(w->resolver, on_resolver_closed, w);
-}
-
-static void task_shut_down(struct worker *w, void *arg)
-{
-    struct station *st = arg;
-
-    w->owner = st;
-    intake_shut_down(w->intake, on_side_empty);
-    delivery_shut_down(w->delivery, st->settings->drain_ms, on_side_empty);
-}
-
 /* -------------------------------------------------------------- reload ---- */
-
-/* Settings and the material made of them, for one worker. */
-struct renewal {
-    struct settings *settings;
-    struct tls_material *tls;
-};
-
-static struct renewal *renewal_new(struct station *st, struct settings *s)
-{
-    struct renewal *r = NEW(struct renewal);
-
-    r->settings = settings_hold(s);
-    r->tls = tls_material_hold(st->strongbox.tls);
-    return r;
-}
-
-static void take_renewal(struct worker *w, struct renewal *take_r)
-{
-    settings_release(w->settings);
-    w->settings = take_r->settings;
-    tls_material_release(w->tls);
-    w->tls = take_r->tls;
-    free(take_r);
-}
-
-/* Sessions keep the certificate they have shown. */
-static void task_renew(struct worker *w, void *arg)
-{
-    take_renewal(w, arg);
-}
-
-static void task_reload(struct worker *w, void *arg)
-{
-    take_renewal(w, arg);
-    resolver_flush(w->resolver);
-    intake_reload(w->intake);
-}
 
 static void log_lines(enum log_event event, struct buffer *lines)
 {
@@ -258,8 +104,7 @@ static void reload(struct station *st)
             log_text(LOG_WARNING, "%s", buffer_string(&why));
         /* The workers first: nothing leaves by an old route once the queue knows the
          * new ones. */
-        for (unsigned i = 0; i < st->worker_count; i++)
-            worker_post(st->workers[i], task_reload, renewal_new(st, s));
+        crew_reload(&st->crew, s, st->strongbox.tls);
         queue_reroute(st->queue, route_lane, s);
         log_open(s->log.form, s->log.tag, s->log.syslog);
         settings_release(st->settings);
@@ -275,10 +120,8 @@ static void on_look(uv_timer_t *timer)
 {
     struct station *st = timer->data;
 
-    if (st->is_ending || !strongbox_look(&st->strongbox, st->settings))
-        return;
-    for (unsigned i = 0; i < st->worker_count; i++)
-        worker_post(st->workers[i], task_renew, renewal_new(st, st->settings));
+    if (!st->is_ending && strongbox_look(&st->strongbox, st->settings))
+        crew_renew(&st->crew, st->settings, st->strongbox.tls);
 }
 
 /* ----------------------------------------------------------- main loop ---- */
@@ -294,8 +137,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void end_loop(struct station *st)
 {
     st->is_over = true;
-    for (unsigned i = 0; i < st->worker_count; i++)
-        worker_join(st->workers[i]);
+    crew_join(&st->crew);
     if (st->admin)
         admin_close(st->admin, NULL, NULL);
     st->admin = NULL;
@@ -319,9 +161,8 @@ static void shut_down(struct station *st)
     if (st->entrance)
         entrance_close(st->entrance);
     queue_stop_claims(st->queue);
-    for (unsigned i = 0; i < st->worker_count; i++)
-        worker_post(st->workers[i], task_shut_down, st);
-    if (st->worker_count == 0)
+    crew_shut_down(&st->crew, st->settings->drain_ms, &st->wake);
+    if (st->crew.count == 0)
         end_loop(st);
 }
 
@@ -329,8 +170,7 @@ static void on_wake(uv_async_t *handle)
 {
     struct station *st = handle->data;
 
-    if (st->is_ending && !st->is_over &&
-        atomic_load(&st->ended) == st->worker_count)
+    if (st->is_ending && !st->is_over && crew_has_ended(&st->crew))
         end_loop(st);
 }
 
@@ -431,12 +271,12 @@ static void tell_status(void *user, struct admin_status *out)
 {
     struct station *st = user;
 
-    out->workers = st->worker_count;
+    out->workers = st->crew.count;
     out->sessions = 0;
     tell_lag(&st->pulse, out);
-    for (unsigned i = 0; i < st->worker_count; i++) {
-        out->sessions += atomic_load(&st->workers[i]->sessions);
-        tell_lag(&st->workers[i]->pulse, out);
+    for (unsigned i = 0; i < st->crew.count; i++) {
+        out->sessions += atomic_load(&st->crew.workers[i]->sessions);
+        tell_lag(&st->crew.workers[i]->pulse, out);
     }
     out->epoch = st->settings->epoch;
     out->is_stopping = st->is_ending;
@@ -457,9 +297,10 @@ static int open_all(struct station *st, struct buffer *out_why)
 
     if ((rc = open_queue(st, out_why)) < 0)
         return rc;
-    if ((rc = open_workers(st, out_why)) < 0)
+    if ((rc = crew_open(&st->crew, st->queue, st->settings, &st->strongbox,
+                        st->census, out_why)) < 0)
         return rc;
-    st->entrance = entrance_new(&st->loop, st->workers, st->worker_count,
+    st->entrance = entrance_new(&st->loop, st->crew.workers, st->crew.count,
                                 st->census);
     if ((rc = entrance_open(st->entrance, st->settings, out_why)) < 0)
         return rc;
@@ -473,17 +314,14 @@ static void announce(struct station *st)
                  SPAN_FMT(st->settings->listeners[i].address));
     log_text(LOG_STARTED,
              "Waypost " WAYPOST_VERSION " is ready: %u workers, queue %.*s",
-             st->worker_count, SPAN_FMT(st->settings->queue.path));
+             st->crew.count, SPAN_FMT(st->settings->queue.path));
     notify_ready(&st->notify);
 }
 
 static void free_all(struct station *st)
 {
     strongbox_close(&st->strongbox);
-    for (unsigned i = 0; i < st->worker_count; i++) {
-        worker_fini(st->workers[i]);
-        free(st->workers[i]);
-    }
+    crew_fini(&st->crew);
     if (st->queue)
         queue_close(st->queue);
     entrance_free(st->entrance);
