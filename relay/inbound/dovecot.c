@@ -13,34 +13,18 @@
 #include "relay/inbound/dovecot.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/inbound/dovecot_link.h"
 #include "relay/inbound/password.h"
 #include "relay/inbound/userfile.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     WAIT_MS = 10 * 1000,
-    LINE_MOST = 32 * 1024, /* Dovecot's own limit is half of it */
     KEPT_MOST = 16,
-    READ_AT_ONCE = 4096,
-};
-
-struct dovecot_link {
-    struct dovecot_link *next; /* that is free */
-    int fd;
-    unsigned id; /* of the latest exchange; 0: none yet */
-    struct buffer in;
-    size_t taken; /* of it: lines that were read */
 };
 
 struct dovecot {
@@ -50,14 +34,6 @@ struct dovecot {
     unsigned kept_count;
     atomic_uint mechanisms;
 };
-
-static int64_t clock_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct dovecot *dovecot_new(const char *path)
 {
@@ -69,16 +45,6 @@ struct dovecot *dovecot_new(const char *path)
     return d;
 }
 
-void dovecot_drop(struct dovecot_link *take_link)
-{
-    if (!take_link)
-        return;
-    if (take_link->fd >= 0)
-        (void)close(take_link->fd);
-    password_forget_buffer(&take_link->in);
-    free(take_link);
-}
-
 void dovecot_free(struct dovecot *take_d)
 {
     struct dovecot_link *next;
@@ -87,7 +53,7 @@ void dovecot_free(struct dovecot *take_d)
         return;
     for (struct dovecot_link *k = take_d->kept; k; k = next) {
         next = k->next;
-        dovecot_drop(k);
+        dovecot_link_close(k);
     }
     (void)pthread_mutex_destroy(&take_d->lock);
     free(take_d->path);
@@ -104,139 +70,20 @@ void dovecot_inherit(struct dovecot *d, struct dovecot *old)
     atomic_store(&d->mechanisms, atomic_load(&old->mechanisms));
 }
 
-static int wait_for(int fd, short events, int64_t until_ms)
+void dovecot_drop(struct dovecot_link *take_link)
 {
-    struct pollfd p = { .fd = fd, .events = events };
-
-    for (;;) {
-        int64_t left = until_ms - clock_ms();
-        int n = poll(&p, 1, left > 0 ? (int)left : 0);
-
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
-
-static int send_all(struct dovecot_link *k, struct span s, int64_t until_ms)
-{
-    while (s.len) {
-        ssize_t n = send(k->fd, s.at, s.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        int rc = 0;
-
-        if (n >= 0)
-            s = span_skip(s, (size_t)n);
-        else if (errno == EAGAIN)
-            rc = wait_for(k->fd, POLLOUT, until_ms);
-        else if (errno != EINTR)
-            rc = errno == EPIPE ? ERROR_GONE : -errno;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-/* The next line, without its end; good until the next call. */
-static int read_line(struct dovecot_link *k, int64_t until_ms,
-                     struct span *out_line)
-{
-    buffer_drop(&k->in, k->taken);
-    k->taken = 0;
-    for (;;) {
-        struct span all = buffer_span(&k->in);
-        size_t end = span_find(all, '\n');
-        char *room;
-        ssize_t n;
-        int rc;
-
-        if (end < all.len) {
-            k->taken = end + 1;
-            *out_line = span_first(all, end);
-            return 0;
-        }
-        if (all.len > LINE_MOST)
-            return ERROR_TOO_BIG;
-        if ((rc = wait_for(k->fd, POLLIN, until_ms)) < 0)
-            return rc;
-        room = buffer_room(&k->in, READ_AT_ONCE);
-        n = recv(k->fd, room, READ_AT_ONCE, MSG_DONTWAIT);
-        if (n > 0)
-            buffer_grew(&k->in, (size_t)n);
-        else if (n == 0 || errno == ECONNRESET)
-            return ERROR_GONE;
-        else if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-    }
-}
-
-/* Dovecot tells clients apart by a number; it has to differ among our connections. */
-static unsigned client_number(void)
-{
-    unsigned n;
-
-    ASSERT(RAND_bytes((unsigned char *)&n, sizeof n) == 1);
-    return (n & 0x7fffffff) | 1;
-}
-
-static int handshake(struct dovecot_link *k, int64_t until_ms,
-                     unsigned *out_mechanisms)
-{
-    char hello[64];
-    struct span line, word, rest, name;
-    unsigned set = 0;
-    bool has_version = false;
-    int rc;
-
-    (void)snprintf(hello, sizeof hello, "VERSION\t1\t1\nCPID\t%u\n",
-                   client_number());
-    rc = send_all(k, span_of(hello), until_ms);
-    while (rc == 0 && (rc = read_line(k, until_ms, &line)) == 0) {
-        word = span_split(line, '\t', &rest);
-        name = span_split(rest, '\t', &rest);
-        if (span_is(word, SPAN("VERSION"))) {
-            if (!span_is(name, SPAN("1")))
-                return ERROR_PROTOCOL;
-            has_version = true;
-        } else if (span_is(word, SPAN("MECH"))) {
-            set |= mechanism_find(name) & MECHANISMS_CARRIED;
-        } else if (span_is(word, SPAN("DONE"))) {
-            if (!has_version)
-                return ERROR_PROTOCOL;
-            *out_mechanisms = set;
-            return 0;
-        }
-    }
-    return rc;
+    dovecot_link_close(take_link);
 }
 
 static int link_open(struct dovecot *d, int64_t until_ms,
                      struct dovecot_link **out_link)
 {
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    struct dovecot_link *k;
-    size_t len = strlen(d->path);
     unsigned set;
-    int rc = 0;
+    int rc = dovecot_link_open(d->path, until_ms, out_link, &set);
 
-    if (len >= sizeof to.sun_path)
-        return -ENAMETOOLONG;
-    memcpy(to.sun_path, d->path, len);
-    k = NEW(struct dovecot_link);
-    k->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->fd < 0 || connect(k->fd, (struct sockaddr *)&to, sizeof to) < 0)
-        rc = -errno;
     if (rc == 0)
-        rc = handshake(k, until_ms, &set);
-    if (rc < 0) {
-        dovecot_drop(k);
-        return rc;
-    }
-    atomic_store(&d->mechanisms, set);
-    *out_link = k;
-    return 0;
+        atomic_store(&d->mechanisms, set & MECHANISMS_CARRIED);
+    return rc;
 }
 
 static struct dovecot_link *link_take(struct dovecot *d)
@@ -266,7 +113,7 @@ static void link_put(struct dovecot *d, struct dovecot_link *take_link)
     }
     (void)pthread_mutex_unlock(&d->lock);
     if (!is_kept)
-        dovecot_drop(take_link);
+        dovecot_link_close(take_link);
 }
 
 static enum dovecot_said complain(const struct dovecot *d, int rc,
@@ -280,7 +127,7 @@ static enum dovecot_said complain(const struct dovecot *d, int rc,
 bool dovecot_learn(struct dovecot *d, int timeout_ms, struct buffer *out_why)
 {
     struct dovecot_link *k;
-    int rc = link_open(d, clock_ms() + timeout_ms, &k);
+    int rc = link_open(d, dovecot_link_now_ms() + timeout_ms, &k);
 
     if (rc < 0)
         (void)complain(d, rc, out_why);
@@ -381,13 +228,13 @@ static int read_ok(struct span rest, struct buffer *out_text,
 static int read_verdict(struct dovecot_link *k, struct buffer *out_text,
                         struct buffer *out_login)
 {
-    int64_t until_ms = clock_ms() + WAIT_MS;
+    int64_t until_ms = dovecot_link_now_ms() + WAIT_MS;
     struct span line, word, rest;
     uint64_t id;
     int rc;
 
     for (;;) {
-        if ((rc = read_line(k, until_ms, &line)) < 0)
+        if ((rc = dovecot_link_read(k, until_ms, &line)) < 0)
             return rc;
         word = span_split(line, '\t', &rest);
         if (!span_number(span_split(rest, '\t', &rest), &id) || id != k->id)
@@ -412,12 +259,13 @@ static int ask(struct dovecot *d, struct dovecot_link *take_link,
                struct span line, struct dovecot_link **out_link,
                struct buffer *out_text, struct buffer *out_login)
 {
-    int rc = send_all(take_link, line, clock_ms() + WAIT_MS);
+    int rc =
+        dovecot_link_send(take_link, line, dovecot_link_now_ms() + WAIT_MS);
 
     if (rc == 0)
         rc = read_verdict(take_link, out_text, out_login);
     if (rc < 0)
-        dovecot_drop(take_link);
+        dovecot_link_close(take_link);
     else if (rc == DOVECOT_MORE)
         *out_link = take_link;
     else
@@ -457,7 +305,7 @@ enum dovecot_said dovecot_begin(struct dovecot *d,
     do {
         k = link_take(d);
         was_kept = k != NULL;
-        rc = k ? 0 : link_open(d, clock_ms() + WAIT_MS, &k);
+        rc = k ? 0 : link_open(d, dovecot_link_now_ms() + WAIT_MS, &k);
         if (rc < 0)
             break;
         buffer_clear(&line);
