@@ -160,8 +160,9 @@ void session_shut_down(struct session *s, int64_t now_ms);
  * gone, or has another id, without SESSION_STORES, the former one was refused or cut off:
  * what was taken of its content is to be thrown away. */
 struct draft *session_draft(struct session *s);
-/* Is it in the middle of content? Then the caller may move draft->content away when it
- * grows over CONTENT_SMALL, counting it in taken_bytes. */
+/* Is it in the middle of content, or between two chunks of it? Then the caller may move
+ * draft->content away when it grows over CONTENT_SMALL, counting it in taken_bytes. Not so
+ * while the header section is held back to be completed (limits.header_bytes at most). */
 bool session_in_content(const struct session *s);
 /* The answer to SESSION_STORES: 0, or an error from the queue. Then what was not consumed
  * is to be fed again. */

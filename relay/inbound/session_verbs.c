@@ -175,6 +175,11 @@ void session_verbs_run(struct session *s, struct span line, bool behind,
         break;
     case COMMAND_CONTROL:
         s->stage = "UNKNOWN";
+        /* A chunk may be on its way, and how long it is was not understood. */
+        if (span_starts_nocase(line, SPAN("BDAT"))) {
+            drop_out_of_step(s);
+            break;
+        }
         refuse(s, REPLY(501, 5, 5, 2, "Error: control character in command"));
         break;
     case COMMAND_HEADER:

@@ -46,6 +46,7 @@ static void sizes_are_read_or_the_session_ends(void **state)
         { "BDAT 0x1\r\n", "501 5.5.4 ", true },
         { "BDAT 5LAST\r\n", "501 5.5.4 ", true },
         { "BDAT 5 FOO\r\n", "501 5.5.4 ", true },
+        { "BDAT 5 \x01\r\nNOOP\r\n", "554 5.5.0 ", true },
         { "BDAT 5 LAST FOO\r\n", "501 5.5.4 ", true },
         { "BDAT LAST\r\n", "501 5.5.4 ", true },
         { "BDAT 18446744073709551616\r\n", "501 5.5.4 ", true },
@@ -127,6 +128,8 @@ static void a_large_chunk_is_refused_without_memory(void **state)
         assert_null(session_draft(w.session));
     }
     heard(&w, "552 5.3.4 ");
+    assert_null(w.session->content);
+    assert_null(w.session->draft.recipients);
     fake_say(&w, "BDAT 0 LAST\r\n");
     heard(&w, "503 5.5.1 ");
     assert_int_equal(w.stored, 0);
@@ -142,8 +145,8 @@ static void many_small_chunks_leave_nothing_behind(void **state)
     open_with(&w, envelope);
     for (int i = 0; i < 100000; i++) {
         fake_say(&w, "BDAT 1\r\nx");
-        assert_true(span_is(buffer_span(&w.output),
-                            SPAN("250 2.0.0 Ok: 1 bytes\r\n")));
+        assert_true(
+            span_is(buffer_span(&w.output), SPAN("250 2.0.0 Ok: 1 bytes\r\n")));
         buffer_clear(&w.output);
     }
     assert_true(w.session->draft.content.size <= 300000);

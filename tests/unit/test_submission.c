@@ -213,8 +213,7 @@ static void the_draft_keeps_what_was_asked_for(void **state)
     assert_int_equal(d->envelope.body, BODY_BINARYMIME);
     assert_int_equal(d->release_ms, fake_start_ms + 60000);
     assert_int_equal(d->recipients[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
-    assert_true(
-        span_is(d->recipients[0].orcpt, SPAN("utf-8;\xc3\xbc@x.test")));
+    assert_true(span_is(d->recipients[0].orcpt, SPAN("utf-8;\xc3\xbc@x.test")));
     assert_int_equal(d->recipients[1].notify, NOTIFY_NEVER);
     assert_true(span_is(d->recipients[1].orcpt, SPAN("rfc822;b+c@x.test")));
     fake_answer(&w, 0);
@@ -237,16 +236,15 @@ static void postmaster_remembers_who_was_meant(void **state)
         struct fake_world w;
         const struct draft *d;
 
-        fake_open(&w,
-                  CONFIGURATION("", "") "postmaster = \"ops@else.test\"\n",
+        fake_open(&w, CONFIGURATION("", "") "postmaster = \"ops@else.test\"\n",
                   "198.51.100.1"); /* nobody grants this one anything */
         fake_say(&w, "EHLO a\r\nMAIL FROM:<>\r\n");
         buffer_clear(&w.output);
         fake_say(&w, rows[i].said);
         heard(&w, "250 2.1.5 ");
         d = &w.session->draft;
-        assert_true(span_is(d->recipients[0].address.text,
-                            SPAN("ops@else.test")));
+        assert_true(
+            span_is(d->recipients[0].address.text, SPAN("ops@else.test")));
         assert_true(span_is(d->recipients[0].orcpt, span_of(rows[i].orcpt)));
         assert_null(d->recipients[0].rule);
         fake_say(&w, "RCPT TO:<ops@else.test>\r\n");
