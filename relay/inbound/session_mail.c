@@ -136,7 +136,6 @@ static void begin_draft(struct session *s, const struct address *sender,
         .verp = arena_copy(&s->arena, p->verp),
     };
     session_trust_fill(s, &d->envelope);
-    session_trust_fill(s, &d->envelope);
     s->declared_bytes = p->size;
     session_move(s, AT_MAIL);
     say_ok(s, p);

@@ -36,6 +36,8 @@ void session_tls_begin(struct session *s, const struct verb_call *call)
         refuse(s, REPLY(503, 5, 5, 1, "Error: TLS already active"));
     } else if (s->listener->tls == LISTENER_TLS_NONE) {
         refuse(s, REPLY(502, 5, 5, 1, "Error: command not implemented"));
+    } else if (s->state == AT_CHUNKS) {
+        refuse(s, REPLY(503, 5, 5, 1, "Error: a BDAT transfer is under way"));
     } else if (!s->extended) {
         refuse(s, REPLY(503, 5, 5, 1, "Error: send EHLO first"));
     } else if (!s->has_tls) {

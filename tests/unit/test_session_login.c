@@ -295,6 +295,12 @@ static void into_rcpt(struct fake_world *w)
     fake_say(w, "RCPT TO:<u@ok.test>\r\n");
 }
 
+static void into_chunks(struct fake_world *w)
+{
+    into_rcpt(w);
+    fake_say(w, "BDAT 3\r\nabc");
+}
+
 static void into_securing(struct fake_world *w)
 {
     open_ready(w);
@@ -353,6 +359,9 @@ static const struct {
         500 } },
     { into_rcpt,
       { 250, 250, 503, 250, 354, 250, 250, 252, 214, 220, 503, 503, 503, 221,
+        500 } },
+    { into_chunks,
+      { 250, 250, 503, 503, 503, 250, 250, 252, 214, 503, 503, 503, 503, 221,
         500 } },
     /* words of four or eight letters are base64 too */
     { into_login,
