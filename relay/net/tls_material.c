@@ -12,6 +12,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/net/worker.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -165,12 +166,35 @@ static X509_STORE *read_authorities(struct tls_material *m, struct span path,
     return store;
 }
 
+/* Does the folder hold certificates under the hashes of their names ("5ad8a5d6.0")? */
+static bool is_hashed(const char *folder)
+{
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    bool found = false;
+
+    while (d && !found && (e = readdir(d)) != NULL)
+        found = strspn(e->d_name, "0123456789abcdef") == 8 &&
+                strcmp(e->d_name + 8, ".0") == 0;
+    if (d)
+        (void)closedir(d);
+    return found;
+}
+
+/* From a hashed folder one is read when it is wanted; all of a bundle at once would keep
+ * the loop for longer than anybody should wait. */
 static X509_STORE *system_authorities(void)
 {
     X509_STORE *store = X509_STORE_new();
+    const char *folder = getenv(X509_get_default_cert_dir_env());
 
     ASSERT(store);
-    (void)X509_STORE_set_default_paths(store);
+    if (!folder)
+        folder = X509_get_default_cert_dir();
+    if (!getenv(X509_get_default_cert_file_env()) && is_hashed(folder))
+        (void)X509_STORE_load_path(store, folder);
+    else
+        (void)X509_STORE_set_default_paths(store);
     ERR_clear_error();
     return store;
 }
