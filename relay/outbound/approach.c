@@ -111,6 +111,22 @@ void approach_break_login(struct client *c, const struct event *e)
     dialogue_end_session(c, e);
 }
 
+/* What was computed goes out, or it was found that nothing may. */
+static void tell(struct client *c, bool is_fine)
+{
+    if (!is_fine) {
+        cancel_login(c);
+        return;
+    }
+    dialogue_put(c, "", SPAN(""), "\r\n");
+    dialogue_move(c, AT_AUTH);
+}
+
+void approach_computed(struct client *c)
+{
+    tell(c, login_tell(c->login, &c->output));
+}
+
 void approach_challenge(struct client *c, const struct event *e)
 {
     if (e->reply.code != 334) {
@@ -120,13 +136,14 @@ void approach_challenge(struct client *c, const struct event *e)
     if (!c->is_begun) {
         c->is_begun = true;
         dialogue_put(c, "", login_initial(c->login), "\r\n");
-    } else if (login_answer(c->login, e->reply.text, &c->output)) {
-        dialogue_put(c, "", SPAN(""), "\r\n");
+        dialogue_move(c, AT_AUTH);
+    } else if (!login_is_slow(c->login)) {
+        tell(c, login_answer(c->login, e->reply.text, &c->output));
+    } else if (login_ask(c->login, e->reply.text)) {
+        dialogue_move(c, AT_COMPUTING);
     } else {
         cancel_login(c);
-        return;
     }
-    dialogue_move(c, AT_AUTH);
 }
 
 void approach_logged_in(struct client *c, const struct event *e)

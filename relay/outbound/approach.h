@@ -15,6 +15,8 @@ step_fn approach_refuse_tls; /* ... 4xx, 5xx */
 step_fn approach_break_tls;  /* ... not at all, or with nonsense */
 step_fn approach_logged_in, approach_challenge, approach_refuse_login,
     approach_break_login;
+/* COMPUTING is over. */
+void approach_computed(struct client *c);
 
 void approach_secured(struct client *c, const struct tls_facts *facts);
 void approach_tls_failed(struct client *c, struct span why, bool is_trust);

@@ -11,6 +11,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/outbound/approach.h"
 #include "relay/outbound/dialogue.h"
+#include "relay/outbound/login.h"
 #include "relay/outbound/obstacle.h"
 #include "relay/outbound/outcome.h"
 #include "relay/outbound/mailing.h"
@@ -134,6 +135,27 @@ void client_tls_failed(struct client *c, struct span why, bool is_trust,
     ASSERT(is_in_handshake(c));
     c->now_ms = now_ms;
     approach_tls_failed(c, why, is_trust);
+}
+
+struct login *client_take_login(struct client *c)
+{
+    struct login *l = c->login;
+
+    ASSERT(c->state == AT_COMPUTING);
+    c->login = NULL;
+    return l;
+}
+
+void client_computed(struct client *c, struct login *take_l, int64_t now_ms)
+{
+    if (c->state != AT_COMPUTING) {
+        login_free(take_l);
+        return;
+    }
+    ASSERT(!c->login);
+    c->now_ms = now_ms;
+    c->login = take_l;
+    approach_computed(c);
 }
 
 bool client_tls_was_the_trouble(const struct client *c)

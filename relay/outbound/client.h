@@ -34,8 +34,8 @@
 #include "relay/net/tls.h"
 
 enum client_wants {
-    CLIENT_READS, CLIENT_STARTS_TLS, CLIENT_FREE, CLIENT_SENDS, CLIENT_DONE,
-    CLIENT_CLOSES,
+    CLIENT_READS, CLIENT_STARTS_TLS, CLIENT_COMPUTES, CLIENT_FREE, CLIENT_SENDS,
+    CLIENT_DONE, CLIENT_CLOSES,
 };
 
 /* What kind of trouble a reply is: judged in one place, diagnosis.c. */
@@ -105,6 +105,7 @@ struct client_options {
 };
 
 struct client;
+struct login;
 
 struct client *client_new(const struct client_options *o, int64_t now_ms);
 void client_free(struct client *c);
@@ -122,6 +123,11 @@ void client_secured(struct client *c, const struct tls_facts *facts,
 /* It failed: why in words; is_trust: because of the certificate (4.7.5). */
 void client_tls_failed(struct client *c, struct span why, bool is_trust,
                        int64_t now_ms);
+/* CLIENT_COMPUTES: the login that login_compute is due for, on a thread of its own, since that
+ * takes long. It is the caller's until client_computed or login_free. NULL: it was taken. */
+struct login *client_take_login(struct client *c);
+/* It is done. Where the client has stopped waiting it is freed and that is all. */
+void client_computed(struct client *c, struct login *take_l, int64_t now_ms);
 /* STARTTLS was not offered though it is a must, or was not answered as it should be (the
  * trouble then is 4.7.4), or the handshake failed: worth another connection in clear where
  * that is allowed. Never of smtps. With CLIENT_TLS_IF_OFFERED a peer that refuses STARTTLS

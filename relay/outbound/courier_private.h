@@ -21,6 +21,8 @@ enum phase {
     PHASE_GONE,
 };
 
+struct login;
+
 struct courier {
     struct courier *next, **here;
     struct delivery *delivery;
@@ -40,6 +42,7 @@ struct courier {
     /* The connection. */
     struct conn conn;
     struct client *client; /* NULL: none */
+    uint64_t reckoning;    /* a login's answer is being computed; else 0 */
     bool is_connected;     /* conn is in use, closed() will come */
     bool was_up;           /* the queue knows of a greeted connection */
     bool must_end;         /* no more work on this connection */
@@ -69,6 +72,8 @@ void visit_note_outcomes(struct courier *c);
 void visit_over(struct courier *c);
 /* The client's timers, and that of our last words. */
 void visit_tick(struct courier *c, int64_t now_ms);
+/* What a login's answer is was computed. */
+void visit_reckoned(void *courier, struct login *take_l);
 /* The parcel's: large content has been read. The courier may be gone after it. */
 void visit_head_arrived(void *courier, int rc, struct span bytes);
 void visit_part_arrived(void *courier, int rc, struct span bytes);

@@ -16,7 +16,7 @@ struct courier;
 struct delivery {
     struct worker *worker;
     struct courier *couriers;
-    size_t count;
+    size_t count;                 /* of them, and of reckonings under way */
     struct hostmemory *hosts;
     struct registry registry;     /* who waits for content */
     size_t alarms;                /* of them, alarm works */
@@ -39,7 +39,7 @@ void delivery_close(struct delivery *d);
 /* What a next hop did; remembered across restarts, as a note in the queue. */
 void delivery_host_failed(struct delivery *d, const struct race_target *host);
 void delivery_host_worked(struct delivery *d, const struct race_target *host);
-/* A courier or an alarm has ended. */
+/* A courier, an alarm or a reckoning has ended. */
 void delivery_left(struct delivery *d);
 
 #endif

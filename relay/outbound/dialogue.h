@@ -15,6 +15,7 @@
  *                     +--2xx------+---> STARTTLS --no, and not needed--+
  *                     |                                                |
  *                     +---> AUTH <-------------------------------------+
+ *                     |      | ^--> COMPUTING (SCRAM, between its lines)
  *                     |      | 235                                     |
  *                     v      v                                         |
  *                   FREE <---+-----------------------------------------+
@@ -45,7 +46,7 @@
 /* clang-format off */
 enum client_state {
     AT_HANDSHAKE, AT_GREETING, AT_EHLO, AT_HELO, AT_STARTTLS, AT_SECURING, AT_AUTH,
-    AT_FREE, AT_XFORWARD, AT_MAIL, AT_RCPT, AT_DATA, AT_CONTENT, AT_DOT, AT_VOID_DOT,
+    AT_COMPUTING, AT_FREE, AT_XFORWARD, AT_MAIL, AT_RCPT, AT_DATA, AT_CONTENT, AT_DOT, AT_VOID_DOT,
     AT_CHUNKS, AT_CHUNK, AT_LAST, AT_VOID_CHUNKS, AT_DONE, AT_RESET, AT_QUIT,
     AT_CLOSED, CLIENT_STATES
 };
@@ -81,7 +82,7 @@ struct client {
     bool was_tls, was_login;       /* what the trouble is about */
     bool was_greeted;
     const struct tls_facts *facts; /* is_secured; the host's */
-    struct login *login;           /* AUTH */
+    struct login *login;           /* AUTH; COMPUTING: NULL while the host has it */
     bool is_begun;                 /* its initial response was given */
     unsigned unwanted;             /* mechanisms that were 504 */
 

@@ -43,6 +43,15 @@ struct span login_initial(const struct login *l);
 /* The line that answers a 334 into out, without CRLF. False: the challenge makes no
  * sense; the exchange is to be cancelled. */
 bool login_answer(struct login *l, struct span challenge, struct buffer *out);
+/*
+ * The same in three steps, for an answer that is slow (SCRAM derives a key by hashing
+ * thousands of times, the peer says how often): it is asked, computed, told. Computing
+ * may be done on ANY THREAD by who owns the login then: it touches nothing borrowed.
+ */
+bool login_is_slow(const struct login *l);
+MUST bool login_ask(struct login *l, struct span challenge);
+void login_compute(struct login *l);
+bool login_tell(struct login *l, struct buffer *out);
 /* May a 235 be believed now? */
 bool login_is_complete(const struct login *l);
 /* Does this text of the peer's show what we sent? Then nobody may see it. */

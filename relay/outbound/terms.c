@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/error.h"
 #include "relay/net/log.h"
+#include "relay/outbound/reckoning.h"
 #include "relay/outbound/tokens.h"
 
 static const struct hop *hop_of(const struct courier *c)
@@ -119,6 +120,25 @@ void terms_broken(struct courier *c, int rc)
     else
         client_lost(c->client, span_of(rc ? error_text(rc) : ""), wall_ms());
 }
+
+/* --------------------------------------------------------------- login ---- */
+
+void terms_reckon(struct courier *c)
+{
+    struct login *l = client_take_login(c->client);
+
+    if (l)
+        c->reckoning = reckoning_start(c->delivery, l, visit_reckoned, c);
+}
+
+void terms_reckon_no_more(struct courier *c)
+{
+    if (c->reckoning)
+        registry_drop(&c->delivery->registry, c->reckoning);
+    c->reckoning = 0;
+}
+
+/* ------------------------------------------------------------ another try ---- */
 
 bool terms_are_milder(struct courier *c)
 {

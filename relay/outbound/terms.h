@@ -20,6 +20,10 @@ bool terms_start_tls(struct courier *c);
 void terms_secured(struct courier *c);
 /* It failed, or the connection broke (rc) before it was done. */
 void terms_broken(struct courier *c, int rc);
+/* CLIENT_COMPUTES: begins it; once, however often it is called. visit_reckoned comes. */
+void terms_reckon(struct courier *c);
+/* Whatever is being computed is not awaited any more. */
+void terms_reckon_no_more(struct courier *c);
 /* The connection led to nothing, before any mail: shall the same host be met again, on
  * milder terms? */
 bool terms_are_milder(struct courier *c);

@@ -27,6 +27,7 @@ void visit_over(struct courier *c)
         courier_enter(c, PHASE_ENDING);
     if (!was_greeted && !is_cut && !again)
         itinerary_refused(&c->itinerary, client_trouble(c->client));
+    terms_reckon_no_more(c);
     client_free(c->client);
     c->client = NULL;
     if (is_cut || (was_greeted && !p->is_held)) {
@@ -221,6 +222,9 @@ static void converse(struct courier *c)
             if (!terms_start_tls(c))
                 conn_close(&c->conn);
             return;
+        case CLIENT_COMPUTES:
+            terms_reckon(c);
+            return;
         case CLIENT_FREE:
             became_free(c);
             break;
@@ -263,6 +267,15 @@ static void visit_secured(void *user)
     struct courier *c = user;
 
     terms_secured(c);
+    converse(c);
+}
+
+void visit_reckoned(void *user, struct login *take_l)
+{
+    struct courier *c = user;
+
+    c->reckoning = 0;
+    client_computed(c->client, take_l, wall_ms());
     converse(c);
 }
 

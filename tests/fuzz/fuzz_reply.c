@@ -11,6 +11,7 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
 #include "relay/outbound/client.h"
+#include "relay/outbound/login.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -116,6 +117,14 @@ static void send_content(struct host *h)
     h->is_dot_sent = client_is_past_dot(h->client);
 }
 
+static void compute(struct host *h)
+{
+    struct login *l = client_take_login(h->client);
+
+    login_compute(l);
+    client_computed(h->client, l, h->now_ms);
+}
+
 /* Does what the client asks for until it only wants to read, or is through. */
 static void serve(struct host *h)
 {
@@ -156,6 +165,9 @@ static void serve(struct host *h)
             }
             h->is_secured = true;
             client_secured(h->client, &facts, h->now_ms);
+            break;
+        case CLIENT_COMPUTES:
+            compute(h);
             break;
         case CLIENT_READS:
         case CLIENT_CLOSES:

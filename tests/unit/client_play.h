@@ -21,6 +21,7 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/mechanism.h"
 #include "relay/outbound/client.h"
+#include "relay/outbound/login.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +48,7 @@ static const char *const wants_names[] = {
     [CLIENT_READS] = "READS",   [CLIENT_FREE] = "FREE",
     [CLIENT_SENDS] = "SENDS",   [CLIENT_DONE] = "DONE",
     [CLIENT_CLOSES] = "CLOSES", [CLIENT_STARTS_TLS] = "STARTS_TLS",
+    [CLIENT_COMPUTES] = "COMPUTES",
 };
 
 static void put_outcome(struct buffer *b, const struct client_outcome *o)
@@ -77,6 +79,16 @@ static void must_equal(const struct play *p, const char *line, struct span got,
     fail();
 }
 
+/* What a thread would do. */
+static inline void play_compute(struct client *c, int64_t now_ms)
+{
+    struct login *l = client_take_login(c);
+
+    assert_null(client_take_login(c));
+    login_compute(l);
+    client_computed(c, l, now_ms);
+}
+
 static void feed(struct play *p, struct span bytes)
 {
     size_t n = p->by_byte ? 1 : bytes.len;
@@ -88,6 +100,8 @@ static void feed(struct play *p, struct span bytes)
         client_feed(p->client, span_make(copy, n), p->now_ms);
         memset(copy, '!', n);
         free(copy);
+        if (client_wants(p->client) == CLIENT_COMPUTES)
+            play_compute(p->client, p->now_ms);
     }
 }
 
