@@ -13,6 +13,7 @@
 
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/error.h"
+#include "policy/names.h"
 #include "policy/networks.h"
 #include "policy/vocabulary/limits.h"
 #include "policy/vocabulary/mechanism.h"
@@ -95,13 +96,18 @@ static inline bool account_is_bearer(const struct account *a)
 }
 
 /* One member of via: a next hop. */
-enum hop_kind { HOP_MX, HOP_SMTP, HOP_SMTPS, HOP_LMTP };
+enum hop_kind {
+    HOP_MX, HOP_SMTP, HOP_SMTPS, HOP_LMTP,
+    HOP_PICKUP,                   /* pickup:NAME, in host: waits until it is fetched or
+                                     released */
+    HOP_MAILDIR,                  /* maildir:/path/%d/%u, in path */
+};
 
 struct hop {
     enum hop_kind kind;
     struct span text;         /* as written */
     struct span host;         /* name or address; empty for mx and for a socket */
-    struct span path;         /* lmtp:/path: a unix socket */
+    struct span path;         /* lmtp:/path: a unix socket; maildir: with %d and %u */
     bool is_literal;          /* host is an address: no look-up */
     uint16_t port;            /* 25; 465 for smtps, 24 for lmtp where none is written */
     const struct account *account; /* smtp://ACCOUNT@host, else the route's, or NULL */
@@ -113,6 +119,23 @@ enum route_tls {                  /* of an outbound connection */
 };
 /* What a next hop cannot take (8-bit or binary content): re-encoded? */
 enum route_convert { CONVERT_NEVER, CONVERT_UNSIGNED, CONVERT_ALWAYS };
+
+/* Minutes of the local day; `to` may be the smaller one: over midnight. */
+struct window { uint16_t from, to; };
+
+/* A host that is not always there: who may have its mail, and when it is tried. Each of the
+ * three is enough; where none is set nobody may. */
+struct offline_settings {
+    bool is_set;
+    struct names logins;
+    struct networks clients;
+    struct names certificates, fingerprints;
+    struct hop *deliver_to;       /* where a release leads for a pickup; NULL: only ATRN
+                                     fetches */
+    int64_t probe_ms;             /* it is tried by itself so often; 0: not */
+    struct window *windows;       /* open: it is tried as any other */
+    size_t window_count;
+};
 
 struct retry_settings {
     int64_t first_ms, most_ms;    /* 60 s, 1 h */
@@ -147,6 +170,8 @@ struct route {
     uint32_t messages_per_connection; /* 0: no limit */
     int64_t idle_ms;              /* a free connection is kept so long; 2 s */
     struct retry_settings retry;  /* the global ones where not set here */
+    struct offline_settings offline; /* is_set: on demand */
+    uint64_t quota_bytes;         /* most that may wait for its destination; 0: no limit */
 };
 
 struct resolver_settings {

@@ -49,6 +49,8 @@ struct queue_work;
 struct queue_destination {
     struct buffer name;           /* the caller's buffer, cleared before */
     uint32_t connections;         /* most at once; window starts at 5 or this */
+    bool is_on_demand;            /* see queue_release */
+    int64_t probe_ms;             /* on demand, and tried by itself so often; 0: not */
 };
 
 /*
@@ -358,6 +360,55 @@ struct queue_refusal {
     struct span client, helo, login, sender, recipient, reply, rule;
 };
 void queue_refuse(struct queue *q, const struct queue_refusal *r);
+
+/* ------------------------------------------------------- destinations ---- */
+
+enum queue_destination_state {
+    DESTINATION_UP,
+    DESTINATION_RESTING,          /* it could not be reached: until due_ms, then a probe */
+    DESTINATION_OFFLINE,          /* on demand, and not released; due_ms: the next probe */
+    DESTINATION_SUSPENDED,        /* by a person, until due_ms */
+};
+
+struct queue_destination_row {
+    struct span name;
+    enum queue_destination_state state;
+    int64_t due_ms;               /* INT64_MAX: not by itself */
+    int64_t last_good_ms;         /* 0: never seen */
+    uint32_t connections, window, slots; /* most, allowed now, open */
+    uint32_t downs;               /* failures in a row */
+    uint32_t active;              /* recipients in memory */
+    uint32_t lanes;               /* that lead there and have mail */
+    struct span error;            /* why it rests; or a person's reason */
+};
+
+/* All that have mail or are not simply up, in no order, from `first` on, at most `limit`;
+ * each is called with copies, no lock is held. Answers how many there are. */
+typedef void queue_destination_fn(void *user,
+                                  const struct queue_destination_row *row);
+size_t queue_destinations(struct queue *q, size_t first, size_t limit,
+                          queue_destination_fn *each, void *user);
+
+/*
+ * An on-demand destination's mail waits, on disk and not in memory, until it is released;
+ * then it is like any other until all that is due is gone, or until it cannot be reached:
+ * then it waits again. Whatever the backlog, a release touches one destination. The
+ * same ends the rest, or the suspension, of any other. False: no such destination.
+ */
+bool queue_release(struct queue *q, struct span destination);
+/* A window closes: nothing new is claimed, what is under way goes on. */
+bool queue_withdraw(struct queue *q, struct span destination);
+/* No claim until then (INT64_MAX: until queue_release), also after a restart. Expiry goes
+ * on. */
+bool queue_suspend(struct queue *q, struct span destination, int64_t until_ms,
+                   struct span reason);
+/* Has this lane mail that waits, due or not? Cheap. */
+bool queue_lane_waits(struct queue *q, struct span lane);
+/* Would so many more bytes for this lane's destination be over its quota? Bytes of a message
+ * count once for each recipient that waits. Cheap; until the queue has been counted after
+ * a start it answers no. */
+bool queue_is_over_quota(struct queue *q, struct span lane, uint64_t bytes,
+                         uint64_t quota_bytes);
 
 /* Memory of the relay that survives a restart (host penalties and the like): small
  * values by kind and key. Put is asynchronous and unconfirmed; all of a kind are read
