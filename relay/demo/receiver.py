@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """The receiving server of `relay/quickstart --demo`, for the domain demo.test.
 
-receiver.py FOLDER PORT_FILE: listens on a free port of 127.0.0.1, writes its number into
-PORT_FILE, and stores each message as FOLDER/RECIPIENT/NUMBER.eml. busy@demo.test is asked to
-come again the first time, nobody@demo.test does not exist.
+receiver.py FOLDER PORT_FILE CERTIFICATE KEY: listens on a free port of 127.0.0.1, writes its
+number into PORT_FILE, and stores each message as FOLDER/RECIPIENT/NUMBER.eml. It has
+STARTTLS. busy@demo.test is asked to come again the first time, nobody@demo.test does not
+exist.
 """
 
 import asyncio
 import os
 import pathlib
+import ssl
 import sys
 
 from aiosmtpd.smtp import SMTP
@@ -42,11 +44,14 @@ class Mailboxes:
         return "250 2.0.0 Ok: in the mailbox"
 
 
-async def main(folder, port_file):
+async def main(folder, port_file, certificate, key):
     folder.mkdir(parents=True, exist_ok=True)
     handler = Mailboxes(folder)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(handler, hostname="mail.demo.test", enable_SMTPUTF8=True),
+        lambda: SMTP(handler, hostname="mail.demo.test", enable_SMTPUTF8=True,
+                     tls_context=tls),
         "127.0.0.1", 0)
     part = port_file.with_suffix(".part")
     part.write_text(str(server.sockets[0].getsockname()[1]))
@@ -56,6 +61,6 @@ async def main(folder, port_file):
 
 os.umask(0o077)
 try:
-    asyncio.run(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))
+    asyncio.run(main(*map(pathlib.Path, sys.argv[1:])))
 except KeyboardInterrupt:
     pass

@@ -34,10 +34,20 @@ static verb_fn help_verb, version_verb;
 static const struct verb verbs[] = {
     { "run", "", run_verb, "the relay, in the foreground",
       "SIGTERM ends it and awaits deliveries that are past their final dot; SIGHUP\n"
-      "reads the configuration again without dropping a session.\n" },
+      "reads the configuration again without dropping a session. Certificates and\n"
+      "users files that change are read again without it.\n"
+      "It leaves no core file behind, and only root can look into it with a debugger.\n"
+      "\n"
+      "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"
+      "failed; 78 the configuration, or a file that it names, is wrong.\n" },
     { "check", "", check_verb,
       "read the configuration and print every fault as FILE:LINE:COLUMN: text",
-      NULL },
+      "Reads the files that it names too: certificates with their keys (do they fit, do\n"
+      "they end soon?), authorities, users, senders, the passwords and tokens of accounts\n"
+      "(are they there, may others read them?). Run it as the user that the relay runs as.\n"
+      "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
+      "\n"
+      "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n" },
     { "queue", "list|show|count|retry|hold|release|delete|undelete [filters] [--json] [--yes]",
       queue_verb,
       "look at waiting mail and change it",
@@ -48,7 +58,10 @@ static const struct verb verbs[] = {
       "  hold, release      keep without trying; try again\n"
       "  delete, undelete   can be undone for a day\n"
       "What would change more than one message is only announced without --yes.\n"
-      "\n" FILTERS_HELP },
+      "\n" FILTERS_HELP
+      "\n"
+      "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
+      "69 no relay is running; 75 it cannot do it now; 78 configuration.\n" },
     { "user", "add LOGIN | list | delete LOGIN [--cram]", user_verb,
       "change who may log in: the files that users { } names",
       "  add LOGIN          reads the password as one line of standard input (a terminal\n"
@@ -56,7 +69,11 @@ static const struct verb verbs[] = {
       "  list               each login and the mechanisms that it can use\n"
       "  delete LOGIN       from the users file and the CRAM-MD5 file\n"
       "  --cram             only the CRAM-MD5 file, which holds passwords as they are\n"
-      "The relay need not run; when it does, it sees the change within a second.\n" },
+      "The relay need not run; when it does, it sees the change within a second.\n"
+      "\n"
+      "Exit codes: 0 done; 65 this cannot be a password; 67 there is no such user;\n"
+      "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"
+      "a fault in the file.\n" },
     { "help", "[VERB]", help_verb, "print this, or more of one verb", NULL },
     { "--help", "[VERB]", help_verb, NULL, NULL },
     { "--version", "", version_verb, "print the version", NULL },
@@ -88,7 +105,9 @@ static void print_overview(FILE *to)
             (void)fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
     (void)fputs("\nWithout -c FILE the environment's WAYPOST_CONFIG names the "
                 "configuration;\nwithout that either, built-in defaults "
-                "serve.\n",
+                "serve: mail of this machine on\n127.0.0.1:2525, delivered by "
+                "MX. Exit code 64: it was called wrongly; for others\nsee "
+                "waypost help VERB.\n",
                 to);
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import stat
@@ -109,20 +110,30 @@ def test_check_prints_every_fault_with_its_place(tmp_path):
     assert waypost("run", "-c", bad).returncode == CONFIG
 
 
-def test_configurations_in_the_readme_are_good(tmp_path):
-    text = (ROOT / "README.md").read_text()
-    found = [b for b in re.findall(r"```\n(.*?)```", text, re.S)
-             if re.search(r"^(rule|route|listener)\b", b, re.M)]
-    assert len(found) >= 3
-    for n, block in enumerate(found):
-        if "listener" not in block:
-            block += 'listener { address = "127.0.0.1:2525" }\n'
-        if "route" not in block:
-            block += 'route "*" { via = {"smtp://next.example"} }\n'
-        path = tmp_path / f"{n}.conf"
-        path.write_text(block)
-        out = waypost("check", "-c", path)
-        assert out.returncode == 0 and not out.stderr, out.stderr
+@pytest.mark.parametrize("verb, words", [
+    ("run", ("SIGTERM", "SIGHUP", "75", "78")),
+    ("check", ("certificates", "warning:", "78")),
+    ("queue", ("undelete", "--older", "66", "69")),
+    ("user", ("standard input", "--cram", "65", "67"))])
+def test_help_of_a_verb_tells_its_exit_codes(verb, words):
+    out = waypost("help", verb)
+    assert out.returncode == 0 and not out.stderr
+    for word in ("Exit codes: 0", *words):
+        assert word in out.stdout
+
+
+def test_a_crash_leaves_no_core(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        r = Relay(tmp_path / "relay").start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    r.process.send_signal(signal.SIGABRT)
+    status = os.waitpid(r.process.pid, 0)[1]
+    r.process.returncode = -os.WTERMSIG(status)
+    assert os.WTERMSIG(status) == signal.SIGABRT and not os.WCOREDUMP(status)
+    assert not list(r.folder.glob("core*"))
 
 
 # ------------------------------------------------------------- the queue -----
@@ -301,20 +312,27 @@ def answers(port):
         return False
 
 
-def test_quickstart_demo_tells_three_stories(quickstart, tmp_path):
+def test_quickstart_demo_tells_four_stories(quickstart, tmp_path):
     port = free_port()
     p, log = quickstart("--demo", "--port", str(port))
     wait_for(lambda: "Ctrl-C ends everything" in log.read_text() or p.poll() is not None,
              90, "the end of the stories")
     text = log.read_text()
     assert p.poll() is None, text
-    first, second, third = re.split(r"^[123]\. ", text, flags=re.M)[1:]
+    first, second, third, fourth = re.split(r"^[1-4]\. ", text, flags=re.M)[1:]
     assert "DELIVERED" in first and "status=sent" in first
     assert "status=deferred" in second and "status=sent" in second
     assert "451" in second and "deferred" in second
     assert "status=bounced" in third
     assert "Subject: Undelivered Mail Returned to Sender" in third
     assert "Status: 5.1.1" in third
+    assert re.search(r"TLS connection established from .*: TLSv1\.3", fourth)
+    assert "logged in as demo" in fourth and "login=demo" in fourth
+    assert "status=sent" in fourth
+    assert "Verified TLS connection established to" in fourth
+    mail = "".join(p.read_text() for p in (
+        tmp_path / "state/waypost-demo/mail/welcome@demo.test").iterdir())
+    assert "(using TLSv1.3" in mail or "ESMTPSA" in mail
     os.killpg(p.pid, signal.SIGINT)
     assert p.wait(30) == 0
     assert not answers(port)
