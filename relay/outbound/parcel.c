@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/id.h"
 #include "relay/net/log.h"
+#include "relay/outbound/verp.h"
 
 enum { HEAD_MOST = 64 * 1024 };
 
@@ -188,38 +189,11 @@ void parcel_meet(struct parcel *p, uint32_t conn_use, int64_t connect_ms)
     p->settlement.connect_ms = conn_use == 1 ? connect_ms : 0;
 }
 
-/* VERP: whom a report is about can be read from where it comes back to. A recipient for each
- * transaction, then; not where there is no reverse-path. */
-static bool is_verp(const struct parcel *p)
-{
-    const struct envelope *e = &p->settlement.work->envelope;
-
-    return e->verp.len == 2 && span_find(e->sender, '@') < e->sender.len;
-}
-
-/* owner@here for user@there becomes owner+user=there@here. */
-static struct span verp_sender(struct parcel *p)
-{
-    const struct envelope *e = &p->settlement.work->envelope;
-    struct span to = p->to[0].address;
-    size_t from_at = span_find_last(e->sender, '@');
-    size_t to_at = span_find_last(to, '@');
-
-    buffer_clear(&p->verp);
-    buffer_put(&p->verp, span_first(e->sender, from_at));
-    buffer_put(&p->verp, span_first(e->verp, 1));
-    buffer_put(&p->verp, span_first(to, to_at));
-    buffer_put(&p->verp, span_skip(e->verp, 1));
-    buffer_put(&p->verp, span_skip(to, to_at + 1));
-    buffer_put(&p->verp, span_skip(e->sender, from_at));
-    return buffer_span(&p->verp);
-}
-
 static size_t fit(struct parcel *p, const struct client *client)
 {
     size_t most = client_recipients_most(client);
 
-    if (is_verp(p))
+    if (verp_is_asked(&p->settlement.work->envelope))
         return 1;
     return client_recipients_fit(client, p->to,
                                  p->here_count < most ? p->here_count : most);
@@ -243,8 +217,11 @@ void parcel_start(struct parcel *p, struct client *client)
                                      .recipients = p->to,
                                      .count = p->shown,
                                      .may_convert = p->converts };
-    if (is_verp(p))
-        p->transaction.sender = verp_sender(p);
+    if (verp_is_asked(&p->settlement.work->envelope)) {
+        buffer_clear(&p->verp);
+        verp_put(&p->verp, &p->settlement.work->envelope, p->to[0].address);
+        p->transaction.sender = buffer_span(&p->verp);
+    }
     client_start(client, &p->transaction, wall_ms());
 }
 

@@ -9,6 +9,7 @@
 #include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/utf8.h"
 #include "relay/net/log.h"
+#include "relay/outbound/verp.h"
 
 #include <stdlib.h>
 
@@ -73,11 +74,31 @@ static bool is_about(const struct settlement *s, size_t i,
     return false;
 }
 
-/* Who is to be sent a report of this kind; empty: nobody. */
-static struct span addressee(const struct settlement *s, enum report_kind kind)
+/* The recipients that share a report. */
+struct range {
+    size_t from, to;
+};
+
+static struct span verp_sender(struct settlement *s, size_t i)
 {
+    struct buffer text = { 0 };
+    struct span to;
+
+    verp_put(&text, &s->work->envelope, s->work->recipients[i].address);
+    to = arena_copy(&s->texts, buffer_span(&text));
+    buffer_fini(&text);
+    return to;
+}
+
+/* Who is to be sent a report of this kind; empty: nobody. */
+static struct span addressee(struct settlement *s, enum report_kind kind,
+                             struct range who)
+{
+    if (!settlement_is_report(s) && kind == REPORT_DOUBLE)
+        return SPAN("");
     if (!settlement_is_report(s))
-        return kind == REPORT_DOUBLE ? SPAN("") : s->work->envelope.sender;
+        return verp_is_asked(&s->work->envelope) ? verp_sender(s, who.from)
+                                                 : s->work->envelope.sender;
     if (kind != REPORT_DOUBLE ||
         span_is(s->work->envelope.protocol, PROTOCOL_NOTICE))
         return SPAN("");
@@ -85,11 +106,11 @@ static struct span addressee(const struct settlement *s, enum report_kind kind)
 }
 
 static size_t gather(const struct settlement *s, enum report_kind kind,
-                     struct report_recipient *out)
+                     struct range who, struct report_recipient *out)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < s->work->count; i++) {
+    for (size_t i = who.from; i < who.to; i++) {
         const struct queue_result *r = &s->results[i];
 
         if (!is_about(s, i, kind))
@@ -121,15 +142,18 @@ static uint32_t header_length(struct span content)
     return end ? (uint32_t)(end - content.at) + 4 : (uint32_t)content.len;
 }
 
-/* Where it goes; false when there is nowhere. */
+/* Where it goes; false when there is nowhere. What VERP made is in the sender's domain, and
+ * may be longer than an address of somebody's own. */
 static bool address_report(const struct settlement *s, struct span address,
                            struct queue_recipient *to, struct buffer *lane)
 {
     const struct retry_settings *retry = &s->settings->retry;
+    bool is_verp = verp_is_asked(&s->work->envelope);
     const struct route *route;
     struct address parsed;
 
-    if (address_parse(address, &parsed) != ADDRESS_OK ||
+    if (address_parse(is_verp ? s->work->envelope.sender : address, &parsed) !=
+            ADDRESS_OK ||
         lane_key(s->settings, SPAN(""), &parsed, lane) < 0)
         return false;
     route = route_find(s->settings, SPAN(""), &parsed);
@@ -181,44 +205,65 @@ static void log_report(const struct settlement *s, enum report_kind kind,
                                     .status = names[kind] });
 }
 
-/* The report of this kind, when one is owed. */
-static void make_one(const struct settlement *s, enum report_kind kind,
-                     struct settlement_reports *out)
+/* Room for one more. */
+static void grow(struct settlement_reports *out)
 {
-    struct report_recipient *about;
-    struct span to = addressee(s, kind);
-    struct buffer content = { 0 }, *lane = &out->lanes[out->count];
+    if (out->count < out->room)
+        return;
+    out->room = out->room ? out->room * 2 : REPORT_KINDS;
+    out->messages =
+        memory_grow(out->messages, out->room * sizeof *out->messages);
+    out->to = memory_grow(out->to, out->room * sizeof *out->to);
+    out->lanes = memory_grow(out->lanes, out->room * sizeof *out->lanes);
+}
+
+static void compose(struct settlement *s, struct report *r,
+                    struct settlement_reports *out)
+{
+    struct queue_recipient to;
+    struct buffer content = { 0 }, lane = { 0 };
+
+    if (!address_report(s, r->to, &to, &lane)) {
+        log_text(LOG_WARNING, "%s: the report to its %s has nowhere to go",
+                 id_print(s->work->message).at,
+                 r->kind == REPORT_DOUBLE ? "postmaster" : "sender");
+        buffer_fini(&lane);
+        return;
+    }
+    grow(out);
+    r->id = queue_new_id(s->worker->queue);
+    report_compose(&content, r);
+    out->to[out->count] = to;
+    out->lanes[out->count] = lane;
+    out->messages[out->count++] = (struct queue_message){
+        .id = r->id,
+        .envelope = report_envelope(r, buffer_span(&content)),
+        .recipient_count = 1,
+        .take_content = content.at,
+    };
+    log_report(s, r->kind, r->id);
+}
+
+/* The report of this kind about these, when one is owed. */
+static void make_one(struct settlement *s, enum report_kind kind,
+                     struct range who, struct settlement_reports *out)
+{
+    struct report_recipient *about =
+        NEW_ARRAY(struct report_recipient, who.to - who.from);
     struct report r = { .kind = kind,
                         .hostname = s->settings->hostname,
-                        .to = to,
                         .about = s->work->message,
                         .envelope = &s->work->envelope,
+                        .recipients = about,
+                        .count = gather(s, kind, who, about),
                         .content = s->head,
                         .content_is_whole = s->head_is_whole,
                         .now_ms = wall_ms() };
 
-    if (to.len == 0)
-        return;
-    r.recipients = about = NEW_ARRAY(struct report_recipient, s->work->count);
-    r.count = gather(s, kind, about);
-    buffer_clear(lane);
-    if (r.count && !address_report(s, to, &out->to[out->count], lane)) {
-        log_text(LOG_WARNING, "%s: the report to its %s has nowhere to go",
-                 id_print(s->work->message).at,
-                 kind == REPORT_DOUBLE ? "postmaster" : "sender");
-    } else if (r.count) {
-        r.id = queue_new_id(s->worker->queue);
-        report_compose(&content, &r);
-        out->messages[out->count] = (struct queue_message){
-            .id = r.id,
-            .envelope = report_envelope(&r, buffer_span(&content)),
-            .recipients = &out->to[out->count],
-            .recipient_count = 1,
-            .take_content = content.at,
-        };
-        out->count++;
-        log_report(s, kind, r.id);
-    }
+    if (r.count)
+        r.to = addressee(s, kind, who);
+    if (r.to.len)
+        compose(s, &r, out);
     free(about);
 }
 
@@ -237,17 +282,26 @@ static void log_double_bounces(const struct settlement *s, bool is_told)
                          : "nobody is sent a report about it");
 }
 
-void settlement_report_make(const struct settlement *s,
-                            struct settlement_reports *out)
+void settlement_report_make(struct settlement *s, struct settlement_reports *out)
 {
+    size_t count = s->work->count;
+    size_t share = verp_is_asked(&s->work->envelope) ? 1 : count;
+
     *out = (struct settlement_reports){ 0 };
     for (int kind = REPORT_FAILED; kind < REPORT_KINDS; kind++)
-        make_one(s, (enum report_kind)kind, out);
+        for (size_t i = 0; i < count; i += share)
+            make_one(s, (enum report_kind)kind, (struct range){ i, i + share },
+                     out);
+    for (size_t i = 0; i < out->count; i++) /* they moved while they grew */
+        out->messages[i].recipients = &out->to[i];
     log_double_bounces(s, out->count > 0);
 }
 
 void settlement_report_fini(struct settlement_reports *reports)
 {
-    for (size_t i = 0; i < REPORT_KINDS; i++)
+    for (size_t i = 0; i < reports->count; i++)
         buffer_fini(&reports->lanes[i]);
+    free(reports->lanes);
+    free(reports->to);
+    free(reports->messages);
 }

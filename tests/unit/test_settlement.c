@@ -202,6 +202,39 @@ static void one_settlement_can_owe_reports_of_each_kind(void **state)
     end(&s);
 }
 
+static void with_verp_each_recipient_has_a_report_of_its_own(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, 3, 0, "owner@c.test");
+    s.work.envelope.verp = SPAN("+=");
+    s.people[0].address = SPAN("one@b.test");
+    s.people[2].address = SPAN(
+        "a.name.that.is.rather.long.in.itself@and.has.a.long.domain.too.test");
+    claim(&s, world.plain);
+    note(&s, 0, FAILED);
+    note(&s, 1, DELIVERED);
+    note(&s, 2, FAILED);
+    assert_int_equal(report(&s), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct queue_message *m = &s.reports.messages[i];
+
+        assert_true(says(&s, i, i ? "in.itself@and" : "rfc822; one@b.test"));
+        assert_false(says(&s, i, i ? "one@b.test" : "in.itself"));
+        assert_true(span_is(m->recipients->lane, SPAN("c.test")));
+        assert_true(says(&s, i, i ? "To: <owner+a.name.that." : "To: <owner+one="
+                                                               "b.test@c.test>"));
+    }
+    assert_true(span_is(s.reports.messages[0].recipients->address,
+                        SPAN("owner+one=b.test@c.test")));
+    assert_true(span_is(
+        s.reports.messages[1].recipients->address,
+        SPAN("owner+a.name.that.is.rather.long.in.itself="
+             "and.has.a.long.domain.too.test@c.test")));
+    end(&s);
+}
+
 /* --------------------------------------------------------------- success ---- */
 
 static void success_is_told_by_who_is_the_last_to_know(void **state)
@@ -497,6 +530,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notify_is_obeyed),
         cmocka_unit_test(one_settlement_can_owe_reports_of_each_kind),
+        cmocka_unit_test(with_verp_each_recipient_has_a_report_of_its_own),
         cmocka_unit_test(success_is_told_by_who_is_the_last_to_know),
         cmocka_unit_test(deliver_by_return_ends_it_in_time),
         cmocka_unit_test(deliver_by_notify_tells_and_goes_on),
