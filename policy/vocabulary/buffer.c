@@ -84,12 +84,24 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     va_end(args);
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+}
+
+/* Was this put here before? "\x1B" */
+static bool is_escape(struct span s)
+{
+    return s.len >= 4 && s.at[0] == '\\' && s.at[1] == 'x' && is_hex(s.at[2]) &&
+           is_hex(s.at[3]);
+}
+
 void buffer_put_escaped(struct buffer *b, struct span s)
 {
     while (s.len) {
-        size_t n = utf8_is_showable(s);
+        size_t n = is_escape(s) ? 4 : utf8_is_showable(s);
 
-        if (n && s.at[0] != '\\') {
+        if (n && (n == 4 || s.at[0] != '\\')) {
             buffer_put(b, span_first(s, n));
             s = span_skip(s, n);
         } else {

@@ -31,7 +31,8 @@ void buffer_vprintf(struct buffer *b, const char *format, va_list args)
 /*
  * Bytes of a stranger, made safe to show on one line: printable ASCII and well
  * formed UTF-8 without control, separator or direction characters stay;
- * everything else, and the backslash, becomes \xHH.
+ * everything else, and the backslash, becomes \xHH. What is so already stays, so that text
+ * may be escaped where it is put together and again where it is shown.
  */
 void buffer_put_escaped(struct buffer *b, struct span s);
 

@@ -108,17 +108,26 @@ void terms_secured(struct courier *c)
     client_secured(c->client, f, wall_ms());
 }
 
+void terms_met(const struct courier *c)
+{
+    if (is_opportunistic(c) && !conn_tls(&c->conn))
+        log_text(LOG_NOTE, "%.*s: mail goes in clear text: %s",
+                 SPAN_FMT(buffer_span(&c->itinerary.relay)),
+                 c->itinerary.in_clear ? "TLS has failed"
+                                       : "STARTTLS was not offered or refused");
+}
+
 void terms_broken(struct courier *c, int rc)
 {
     const struct tls *t = conn_tls(&c->conn);
+    struct span why = span_of(rc ? error_text(rc) : "");
 
+    if (t && tls_trouble(t).len)
+        why = tls_trouble(t);
     if (t && client_wants(c->client) == CLIENT_STARTS_TLS)
-        client_tls_failed(c->client,
-                          tls_trouble(t).len ? tls_trouble(t)
-                                             : span_of(error_text(rc)),
-                          tls_trouble_is_trust(t), wall_ms());
+        client_tls_failed(c->client, why, tls_trouble_is_trust(t), wall_ms());
     else
-        client_lost(c->client, span_of(rc ? error_text(rc) : ""), wall_ms());
+        client_lost(c->client, why, wall_ms());
 }
 
 /* --------------------------------------------------------------- login ---- */

@@ -18,6 +18,8 @@ struct client *terms_client(struct courier *c, int64_t now_ms);
 bool terms_start_tls(struct courier *c);
 /* The handshake is done. */
 void terms_secured(struct courier *c);
+/* The host is free for mail: says so when that goes in clear text though TLS was wanted. */
+void terms_met(const struct courier *c);
 /* It failed, or the connection broke (rc) before it was done. */
 void terms_broken(struct courier *c, int rc);
 /* CLIENT_COMPUTES: begins it; once, however often it is called. visit_reckoned comes. */

@@ -173,8 +173,10 @@ static void became_free(struct courier *c)
         c->was_up = true;
         queue_slot_connected(c->slot);
     }
-    if (c->conn_use == 0)
+    if (c->conn_use == 0) {
         itinerary_greeted(&c->itinerary);
+        terms_met(c);
+    }
     if (!c->parcel.is_held)
         next_work(c);
     else if (c->parcel.here_count == 0)

@@ -504,15 +504,16 @@ def without_received(content):
 
 # What a script may answer besides bytes.
 HANG, FIN, RST, ZERO_WINDOW = "hang", "fin", "rst", "zero window"
-STAGES = ("banner", "ehlo", "helo", "starttls", "handshake", "auth", "mail",
-          "rcpt", "data", "body", "bdat", "dot", "rset", "noop", "quit")
+STAGES = ("banner", "ehlo", "helo", "starttls", "handshake", "secured", "challenge",
+          "auth", "mail", "rcpt", "data", "body", "bdat", "dot", "rset", "noop", "quit")
 
 
 class Sink:
     """A scriptable SMTP server, a thread for each connection.
 
     script(connection, stage, argument) answers None (as usual), bytes, one of
-    HANG FIN RST ZERO_WINDOW, or a list of these with numbers (seconds to wait).
+    HANG FIN RST ZERO_WINDOW, or a list of these with numbers (seconds to wait) and
+    functions (called with the session).
     A dictionary {stage: answer} does as well. Stage "body" is asked when the 354
     is out, "connect" as soon as a connection is made, "handshake" before one is shaken.
 
@@ -657,7 +658,8 @@ class _SinkSession:
     def ask(self, stage, argument=b""):
         sink = self.sink
         with sink.lock:
-            sink.stages.append((time.monotonic(), stage, self.number, argument))
+            sink.stages.append((time.monotonic(), stage, self.number, argument,
+                                self.tls))
         script = sink.script
         if script is None:
             return None
@@ -676,6 +678,8 @@ class _SinkSession:
                     self.socket.sendall(step)
             elif isinstance(step, (int, float)):
                 time.sleep(step)
+            elif callable(step):
+                step(self)
             elif step == HANG:
                 self.sink.stopped.wait(600)
                 raise _Over
@@ -749,6 +753,7 @@ class _SinkSession:
             self.sink.open.add(self.socket)
         self.tls = self.socket.version()
         self.data, self.mail, self.rcpts = bytearray(), b"", []
+        self.act(self.ask("secured"), b"")
 
     def do_starttls(self, line):
         if not self.sink.tls or self.tls:
@@ -757,7 +762,8 @@ class _SinkSession:
             self.shake_hands()
 
     def challenge(self, text):
-        self.socket.sendall(b"334 " + base64.b64encode(text) + b"\r\n")
+        self.act(self.ask("challenge", text),
+                 b"334 " + base64.b64encode(text) + b"\r\n")
         return base64.b64decode(self.read_line())
 
     def do_auth(self, line):

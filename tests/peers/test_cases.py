@@ -15,9 +15,11 @@ import cases_dns
 import cases_inbound
 import cases_load
 import cases_outbound
+import cases_tls_out
 from relay import Relay, Sink
 
-MODULES = (cases_dns, cases_inbound, cases_load, cases_outbound)
+MODULES = (cases_dns, cases_inbound, cases_load, cases_outbound,
+           cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
 

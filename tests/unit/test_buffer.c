@@ -78,6 +78,10 @@ static void bytes_of_strangers_are_shown_harmless(void **state)
         { "plain ~text", "plain ~text" },
         { "a\r\nb\t", "a\\x0D\\x0Ab\\x09" },
         { "back\\slash", "back\\x5Cslash" },
+        /* once is enough, however many hands it goes through */
+        { "\\x1B[2J", "\\x1B[2J" },
+        { "\\x1b \\x1 \\xG0", "\\x5Cx1b \\x5Cx1 \\x5CxG0" },
+        { "\\\\x1B", "\\x5C\\x1B" },
         { "\xc3\xbc", "\xc3\xbc" },
         { "\xff\xc3", "\\xFF\\xC3" },
         { "\x1b[31m", "\\x1B[31m" },
