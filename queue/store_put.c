@@ -151,6 +151,8 @@ static int put_message(struct store *s, const struct queue_message *m,
     bind_number(st, 22, e->deliver_by_ms);
     bind_number(st, 23, by_how(e));
     bind_span(st, 24, e->verp);
+    bind_number(st, 25, e->release_ms);
+    bind_number(st, 26, e->header_8bit);
     return database_run(&s->db, PUT_MESSAGE);
 }
 

@@ -109,12 +109,15 @@ static const char step_1[] =
     " nullif(min(r.due_ms)," NEVER ") AS next_due_ms"
     " FROM lane l JOIN recipient r ON r.lane=l.id GROUP BY l.id;";
 
-/* What MT-PRIORITY, DELIVERBY and XVERP asked for. by_how: see store_private.h. */
+/* What MT-PRIORITY, DELIVERBY, XVERP and FUTURERELEASE asked for. by_how: see
+ * store_private.h. header_8bit: what is not known may be so. */
 static const char step_2[] =
     "ALTER TABLE message ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN by_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN by_how INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE message ADD COLUMN verp TEXT NOT NULL DEFAULT '';";
+    "ALTER TABLE message ADD COLUMN verp TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE message ADD COLUMN release_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN header_8bit INTEGER NOT NULL DEFAULT 1;";
 /* clang-format on */
 
 static const char *const steps[] = { step_1, step_2 };

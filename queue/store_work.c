@@ -60,6 +60,8 @@ void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out)
         how & STORED_BY_RETURN ? DELIVER_BY_RETURN : DELIVER_BY_NOTIFY;
     out->deliver_by_trace = (how & STORED_BY_TRACE) != 0;
     out->verp = column_span(st, at++);
+    out->release_ms = column_number(st, at++);
+    out->header_8bit = column_number(st, at++) != 0;
 }
 
 /* Columns as RECIPIENT in statement.c names them. */

@@ -18,6 +18,7 @@ struct envelope {
     enum body_type body;      /* as declared in MAIL */
     bool smtputf8;            /* SMTPUTF8 was declared */
     bool has_8bit;            /* content has bytes over 127 */
+    bool header_8bit;         /* and its header section too */
     struct span ret;          /* "", "FULL" or "HDRS"; RFC 3461 */
     struct span envid;        /* decoded; RFC 3461 */
     struct span client;       /* address of the client, as text */
@@ -28,6 +29,7 @@ struct envelope {
     struct span protocol;     /* SMTP, ESMTP, UTF8SMTP ...; RFC 3848 */
     struct span message_id;   /* of the header, for the log; may be empty */
     int64_t received_ms;      /* when its acceptance began */
+    int64_t release_ms;       /* FUTURERELEASE: not before; 0: at once; RFC 4865 */
     uint64_t size_bytes;      /* of the content as stored */
     uint32_t header_bytes;    /* of it, up to and with the empty line */
     int priority;             /* MT-PRIORITY, -9 to 9; RFC 6710 */
@@ -36,5 +38,21 @@ struct envelope {
     bool deliver_by_trace;    /* T was asked for */
     struct span verp;         /* XVERP: the two delimiters, "+="; empty: none */
 };
+
+/* From when on it is tried: its age is counted from here. */
+static inline int64_t envelope_begin_ms(const struct envelope *e)
+{
+    return e->release_ms ? e->release_ms : e->received_ms;
+}
+
+/* When its sender is to hear of a delay; 0: not by DELIVERBY. A time that was over when the
+ * message came was the notice of the hop before. RFC 2852 4 */
+static inline int64_t envelope_notify_by_ms(const struct envelope *e)
+{
+    return e->deliver_by_mode == DELIVER_BY_NOTIFY &&
+                   e->deliver_by_ms > e->received_ms
+               ? e->deliver_by_ms
+               : 0;
+}
 
 #endif

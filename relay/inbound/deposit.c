@@ -47,17 +47,19 @@ struct deposit_terms deposit_terms(const struct draft *d,
 {
     const struct envelope *e = &d->envelope;
     bool is_report = e->sender.len == 0;
-    int64_t begin_ms = d->release_ms ? d->release_ms : e->received_ms;
+    int64_t begin_ms = envelope_begin_ms(e);
     struct deposit_terms t = {
-        .due_ms = d->release_ms,
+        .due_ms = e->release_ms,
         .expire_ms = retry_expiry_ms(retry, begin_ms, is_report),
         .warn_ms = retry_warning_ms(retry, begin_ms, is_report),
     };
-    int64_t *nearer = e->deliver_by_mode == DELIVER_BY_RETURN ? &t.expire_ms
-                                                              : &t.warn_ms;
+    int64_t notify_by_ms = envelope_notify_by_ms(e);
 
-    if (e->deliver_by_ms && e->deliver_by_ms < *nearer)
-        *nearer = e->deliver_by_ms;
+    if (e->deliver_by_ms && e->deliver_by_mode == DELIVER_BY_RETURN &&
+        e->deliver_by_ms < t.expire_ms)
+        t.expire_ms = e->deliver_by_ms;
+    if (notify_by_ms && notify_by_ms < t.warn_ms)
+        t.warn_ms = notify_by_ms;
     if (is_report)
         t.warn_ms = INT64_MAX; /* nobody is there to be told */
     return t;

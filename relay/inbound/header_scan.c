@@ -13,6 +13,7 @@
 #include "relay/inbound/header_scan.h"
 
 #include "policy/vocabulary/error.h"
+#include "policy/vocabulary/utf8.h"
 
 static bool is_name_byte(char c)
 {
@@ -107,6 +108,7 @@ static size_t in_value(struct header_scan *h, struct span run)
     size_t n = end ? (size_t)(end - run.at) + 1 : run.len;
 
     h->bytes += n;
+    h->has_8bit = h->has_8bit || utf8_has_high(span_first(run, n));
     if (h->in_id)
         keep_id(h, span_first(run, n));
     if (end)

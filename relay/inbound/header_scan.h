@@ -1,8 +1,8 @@
 /*
  * header_scan - what a relay wants to know of a header section.
  *
- * How long it is, how many Received: lines stand in it (RFC 5321 6.3), and the
- * Message-ID for the log. Fed with content whose line ends are all CRLF, cut
+ * How long it is, how many Received: lines stand in it (RFC 5321 6.3), the
+ * Message-ID for the log, and whether it holds bytes over 127. Fed with content whose line ends are all CRLF, cut
  * anywhere. The section ends after the first empty line, or in front of the
  * first line that is neither a field nor a continuation. RFC 5322 2.2.
  */
@@ -29,6 +29,7 @@ struct header_scan {
     enum header_place place;
     bool in_id; /* the field at hand is the Message-ID */
     bool had_field;
+    bool has_8bit;      /* in the value of a field; RFC 6532 */
     bool name_ended;     /* spaces may follow, then only a colon */
     uint32_t hops;       /* Received: lines */
     uint64_t bytes;      /* of the section, as far as it is known */

@@ -57,7 +57,6 @@ struct draft {
                                      begins with our Received: line. The caller may take
                                      the malloc'ed memory, leaving an empty buffer */
     uint64_t taken_bytes;         /* content that the caller took away before its end */
-    int64_t release_ms;           /* FUTURERELEASE: not sent before; 0: now */
 };
 
 /* A refusal or another event worth a log line. */

@@ -118,6 +118,7 @@ static void finish_draft(struct session *s)
     struct span id = header_scan_id(&c->header);
 
     d->envelope.has_8bit = c->has_8bit;
+    d->envelope.header_8bit = c->header.has_8bit;
     d->envelope.header_bytes += (uint32_t)c->header.bytes;
     d->envelope.size_bytes = d->taken_bytes + d->content.len;
     if (id.len)

@@ -115,7 +115,6 @@ static void begin_draft(struct session *s, const struct address *sender,
 
     session_reset(s);
     d->sender = session_keep_address(s, *sender);
-    d->release_ms = p->release_ms;
     d->envelope = (struct envelope){
         .sender = d->sender.text,
         .body = p->body,
@@ -129,6 +128,7 @@ static void begin_draft(struct session *s, const struct address *sender,
         .listener = s->listener->title,
         .protocol = session_protocol(s, p->smtputf8),
         .received_ms = now_ms,
+        .release_ms = p->release_ms,
         .priority = granted_priority(s, p->priority),
         .deliver_by_ms = p->deliver_by_ms,
         .deliver_by_mode = p->deliver_by_mode,

@@ -20,12 +20,20 @@ struct span commandline_sender(const struct client *c)
 
 bool commandline_needs_utf8(const struct client *c)
 {
-    bool needs =
-        c->t.envelope->smtputf8 || utf8_has_high(commandline_sender(c));
+    const struct envelope *e = c->t.envelope;
+    bool needs = (e->smtputf8 && e->header_8bit) ||
+                 utf8_has_high(commandline_sender(c));
 
     for (size_t i = 0; i < c->t.count; i++)
         needs |= utf8_has_high(c->t.recipients[i].address);
     return needs;
+}
+
+/* What was declared goes on wherever it can, needed or not. */
+static bool says_utf8(const struct client *c)
+{
+    return commandline_needs_utf8(c) ||
+           (c->t.envelope->smtputf8 && dialogue_can(c, CAN_SMTPUTF8));
 }
 
 int64_t commandline_by_s(const struct client *c)
@@ -35,6 +43,17 @@ int64_t commandline_by_s(const struct client *c)
     if (left_s > BY_MOST_S)
         return BY_MOST_S;
     return left_s < -BY_MOST_S ? -BY_MOST_S : left_s;
+}
+
+bool commandline_tells_by(const struct client *c)
+{
+    const struct envelope *e = c->t.envelope;
+    int64_t left_s = commandline_by_s(c);
+
+    if (!e->deliver_by_ms || !dialogue_can(c, CAN_DELIVERBY))
+        return false;
+    return e->deliver_by_mode == DELIVER_BY_RETURN || left_s <= 0 ||
+           left_s >= (int64_t)c->can.least_by_s;
 }
 
 /* ------------------------------------------------------------- XFORWARD ---- */
@@ -140,7 +159,6 @@ static void put_deliver_by(struct client *c)
 void commandline_mail(struct client *c)
 {
     const struct envelope *e = c->t.envelope;
-    bool needs_utf8 = commandline_needs_utf8(c);
 
     dialogue_put(c, "MAIL FROM:<", commandline_sender(c), ">");
     /* nobody knows yet how long it becomes when it is converted */
@@ -148,7 +166,7 @@ void commandline_mail(struct client *c)
         buffer_printf(&c->output, " SIZE=%llu",
                       (unsigned long long)e->size_bytes);
     put_body(c);
-    if (needs_utf8)
+    if (says_utf8(c))
         buffer_put_string(&c->output, " SMTPUTF8");
     if (dialogue_can(c, CAN_DSN) && e->ret.len) {
         buffer_put_string(&c->output, " RET=");
@@ -160,9 +178,20 @@ void commandline_mail(struct client *c)
     }
     if (dialogue_can(c, CAN_MT_PRIORITY) && e->priority)
         buffer_printf(&c->output, " MT-PRIORITY=%d", e->priority);
-    if (dialogue_can(c, CAN_DELIVERBY) && e->deliver_by_ms)
+    if (commandline_tells_by(c))
         put_deliver_by(c);
     buffer_put_string(&c->output, "\r\n");
+}
+
+/* RFC 2852 4.1.4.2: a hop without DELIVERBY is asked to tell of delays in its own time. */
+static unsigned notify_for(const struct client *c, unsigned notify)
+{
+    const struct envelope *e = c->t.envelope;
+
+    if (!e->deliver_by_ms || e->deliver_by_mode != DELIVER_BY_NOTIFY ||
+        commandline_tells_by(c) || notify == NOTIFY_NEVER)
+        return notify;
+    return (notify ? notify : NOTIFY_FAILURE) | NOTIFY_DELAY;
 }
 
 static void put_notify(struct buffer *b, unsigned notify)
@@ -214,7 +243,7 @@ static void put_orcpt(struct client *c, const struct client_recipient *r)
         orcpt = buffer_span(&made);
     }
     buffer_put_string(&c->output, " ORCPT=");
-    xtext_encode_orcpt(&c->output, orcpt, commandline_needs_utf8(c));
+    xtext_encode_orcpt(&c->output, orcpt, says_utf8(c));
     buffer_fini(&made);
 }
 
@@ -224,8 +253,10 @@ void commandline_rcpt(struct client *c, size_t i)
 
     dialogue_put(c, "RCPT TO:<", r->address, ">");
     if (dialogue_can(c, CAN_DSN)) {
-        put_notify(&c->output, r->notify);
-        if (r->notify || r->orcpt.len)
+        unsigned notify = notify_for(c, r->notify);
+
+        put_notify(&c->output, notify);
+        if (notify || r->orcpt.len)
             put_orcpt(c, r);
     }
     buffer_put_string(&c->output, "\r\n");

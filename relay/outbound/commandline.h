@@ -14,6 +14,9 @@
 struct span commandline_sender(const struct client *c);
 /* Must this transaction be asked for with SMTPUTF8? */
 bool commandline_needs_utf8(const struct client *c);
+/* Does BY go with the message? Not to a peer that would refuse so short a time, where it is
+ * only a wish (mode N). RFC 2852 3, 4 */
+bool commandline_tells_by(const struct client *c);
 /* What is left of the time to deliver by, in seconds; it may be over. */
 int64_t commandline_by_s(const struct client *c);
 

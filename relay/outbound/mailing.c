@@ -150,8 +150,7 @@ void mailing_void_dot(struct client *c, const struct event *e)
 /* Only what was passed on to somebody who understands it is his to report. */
 static void note_passed(struct client *c)
 {
-    bool knows_by = c->t.envelope->deliver_by_ms &&
-                    dialogue_can(c, CAN_DELIVERBY);
+    bool knows_by = commandline_tells_by(c);
 
     for (size_t i = 0; i < c->t.count; i++) {
         struct client_outcome *o = &c->outcomes[i];

@@ -49,12 +49,13 @@ static struct client_outcome find_in_addresses(const struct client *c)
     return (struct client_outcome){ 0 };
 }
 
-/* RFC 2852 4.1.4: mode R goes only where it is obeyed and can be. */
+/* RFC 2852 4.1.4: mode R goes only where it is obeyed and can be. LMTP delivers at once. */
 static struct client_outcome find_in_time(const struct client *c)
 {
     const struct envelope *e = c->t.envelope;
 
-    if (!e->deliver_by_ms || e->deliver_by_mode != DELIVER_BY_RETURN)
+    if (!e->deliver_by_ms || e->deliver_by_mode != DELIVER_BY_RETURN ||
+        c->options.is_lmtp)
         return (struct client_outcome){ 0 };
     if (!dialogue_can(c, CAN_DELIVERBY))
         return outcome_of_ours(

@@ -61,14 +61,28 @@ static bool is_reply(struct span words)
 
 /* ---------------------------------------------------------------- times ---- */
 
-/* When DELIVERBY says so in this mode; INT64_MAX: it does not. RFC 2852 4.1 */
-static int64_t deliver_by_ms(const struct settlement *s,
-                             enum deliver_by_mode mode)
+/* When DELIVERBY ends it; INT64_MAX: it does not. RFC 2852 4.1 */
+static int64_t return_by_ms(const struct settlement *s)
 {
     const struct envelope *e = &s->work->envelope;
 
-    return e->deliver_by_ms && e->deliver_by_mode == mode ? e->deliver_by_ms
-                                                          : INT64_MAX;
+    return e->deliver_by_ms && e->deliver_by_mode == DELIVER_BY_RETURN
+               ? e->deliver_by_ms
+               : INT64_MAX;
+}
+
+/* When it wants the sender told. */
+static int64_t notify_by_ms(const struct settlement *s)
+{
+    int64_t by = envelope_notify_by_ms(&s->work->envelope);
+
+    return by ? by : INT64_MAX;
+}
+
+/* The retry settings count from here. */
+static int64_t begin_ms(const struct settlement *s)
+{
+    return envelope_begin_ms(&s->work->envelope);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -78,20 +92,20 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int64_t expiry_ms(const struct settlement *s)
 {
-    return earlier(retry_expiry_ms(retry_of(s), s->work->envelope.received_ms,
+    return earlier(retry_expiry_ms(retry_of(s), begin_ms(s),
                                    settlement_is_report(s)),
-                   deliver_by_ms(s, DELIVER_BY_RETURN));
+                   return_by_ms(s));
 }
 
 static struct status expired_status(const struct settlement *s, int64_t now)
 {
-    return now >= deliver_by_ms(s, DELIVER_BY_RETURN) ? STATUS(5, 4, 7)
+    return now >= return_by_ms(s) ? STATUS(5, 4, 7)
                                                       : STATUS(4, 4, 7);
 }
 
 static int64_t usual_warning_ms(const struct settlement *s)
 {
-    return retry_warning_ms(retry_of(s), s->work->envelope.received_ms,
+    return retry_warning_ms(retry_of(s), begin_ms(s),
                             settlement_is_report(s));
 }
 
@@ -100,7 +114,7 @@ static int64_t usual_warning_ms(const struct settlement *s)
 static int64_t warning_after_ms(const struct settlement *s, int64_t ms)
 {
     int64_t usual = usual_warning_ms(s);
-    int64_t by = deliver_by_ms(s, DELIVER_BY_NOTIFY);
+    int64_t by = notify_by_ms(s);
 
     return earlier(usual > ms ? usual : INT64_MAX, by > ms ? by : INT64_MAX);
 }
@@ -109,7 +123,7 @@ static int64_t warning_after_ms(const struct settlement *s, int64_t ms)
 static int64_t next_warning_ms(const struct settlement *s, size_t i)
 {
     int64_t due = s->work->recipients[i].warn_ms, now = wall_ms();
-    int64_t by = deliver_by_ms(s, DELIVER_BY_NOTIFY);
+    int64_t by = notify_by_ms(s);
 
     if (due == INT64_MAX || due == by)
         return due;
@@ -119,12 +133,12 @@ static int64_t next_warning_ms(const struct settlement *s, size_t i)
 /* What a temporary failure means at the recipient's age. */
 static void defer(struct settlement *s, size_t i)
 {
-    int64_t now = wall_ms(), received = s->work->envelope.received_ms;
+    int64_t now = wall_ms();
     struct queue_result *r = &s->results[i];
 
     r->expire_ms = expiry_ms(s);
     r->warn_ms = next_warning_ms(s, i);
-    r->due_ms = retry_due_ms(retry_of(s), received, now, random_bits());
+    r->due_ms = retry_due_ms(retry_of(s), begin_ms(s), now, random_bits());
     r->outcome = OUTCOME_DEFERRED;
     r->status.class = 4; /* what is tried again is not final */
     if (now >= r->expire_ms) { /* the last words stay, the status says why */
@@ -213,7 +227,7 @@ void settlement_alarms(struct settlement *s)
         r->reply = last_words(s, i, &r->status);
         if (expired)
             r->status = expired_status(s, now);
-        else if (now >= deliver_by_ms(s, DELIVER_BY_NOTIFY))
+        else if (now >= notify_by_ms(s))
             r->status = STATUS(4, 4, 7);
         s->facts[i] = (struct settlement_fact){ .is_remote = is_reply(r->reply) };
     }

@@ -36,14 +36,17 @@ static bool is_failed(const struct settlement *s, size_t i)
 static bool is_about_success(const struct settlement *s, size_t i)
 {
     const struct settlement_fact *f = &s->facts[i];
+    const struct envelope *e = &s->work->envelope;
 
     if (s->results[i].outcome != OUTCOME_DELIVERED)
         return false;
     if ((wanted(s, i) & NOTIFY_SUCCESS) && !f->dsn_passed)
         return true;
-    /* The trace of DELIVERBY ends at a hop that does not have it. */
-    return s->work->envelope.deliver_by_trace && !f->by_passed &&
-           !f->is_final && wanted(s, i) != NOTIFY_NEVER;
+    if (!e->deliver_by_ms || f->is_final || wanted(s, i) == NOTIFY_NEVER)
+        return false;
+    /* Each relay leaves a trace; and where the next hop does not know of the time, nobody
+     * will tell when it is over. RFC 2852 4.1.4 */
+    return e->deliver_by_trace || !f->by_passed;
 }
 
 /* A report of ours says NOTIFY=NEVER, which is not meant for the postmaster. */
@@ -177,6 +180,7 @@ static struct envelope report_envelope(const struct report *r,
     return (struct envelope){
         .body = is_global ? BODY_8BITMIME : BODY_7BIT,
         .smtputf8 = is_global,
+        .header_8bit = is_global,
         .has_8bit = utf8_has_high(content),
         .protocol =
             r->kind == REPORT_DOUBLE ? PROTOCOL_NOTICE : PROTOCOL_REPORT,

@@ -4,8 +4,9 @@
  *   kind              recipients that              and NOTIFY
  *   failed            failed or expired            FAILURE, or not given
  *   delayed           were warned of               DELAY, or not given
- *   success           were delivered, where the    SUCCESS; or not NEVER where
- *                     next hop does not report     DELIVERBY asked for a trace
+ *   success           were delivered, where the    SUCCESS; or not NEVER, where
+ *                     next hop does not report     DELIVERBY asked for a trace or the
+ *                                                  hop does not know it
  *   double            failed or expired, of <>     any, of a report of ours;
  *                                                  else as failed
  *

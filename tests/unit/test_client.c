@@ -13,7 +13,7 @@ static const struct envelope declared_eight = {
 static const struct envelope binary = {
     .sender = SPAN_INIT("s@x"), .size_bytes = 5, .body = BODY_BINARYMIME };
 static const struct envelope utf8 = {
-    .sender = SPAN_INIT("s@x"), .size_bytes = 5, .smtputf8 = true };
+    .sender = SPAN_INIT("s@x"), .size_bytes = 5, .smtputf8 = true, .header_8bit = true };
 static const struct envelope bad_sender = {
     .sender = SPAN_INIT("s\r\nRSET@x"), .size_bytes = 5 };
 static const struct client_recipient one[] = { { SPAN_INIT("a@b") } };

@@ -26,7 +26,7 @@ static const struct envelope
                   .deliver_by_mode = DELIVER_BY_RETURN },
     binary = { SENDER, .body = BODY_BINARYMIME, .has_8bit = true },
     eight = { SENDER, .has_8bit = true, .body = BODY_8BITMIME },
-    utf8 = { SENDER, .smtputf8 = true },
+    utf8 = { SENDER, .smtputf8 = true }, /* needed by addresses alone */
     outsider = { SENDER, .client = SPAN_INIT("2001:db8::1"),
                  .client_name = SPAN_INIT("c=d.test"), .helo = SPAN_INIT("he lo"),
                  .protocol = SPAN_INIT("ESMTPSA") },
@@ -41,11 +41,15 @@ static const struct client_recipient
         { SPAN_INIT("d@b"), 0, SPAN_INIT("x400;/S=m/") },
         { SPAN_INIT("f@b"), 0, SPAN_INIT("x y;\r\n") },
         { SPAN_INIT("e@b"), 0 } },
+    by_people[] = {
+        { SPAN_INIT("a@b") }, { SPAN_INIT("c@b"), NOTIFY_SUCCESS },
+        { SPAN_INIT("d@b"), NOTIFY_NEVER } },
     umlaut[] = { { SPAN_INIT("\xc3\xa4@b"), NOTIFY_FAILURE } };
 
 #define TAKE(e, to, n) { .envelope = (e), .recipients = (to), .count = (n) }
 enum { PLAIN, THREE, DSN, URGENT, BY_NOTIFY, BY_LATE, BY_RETURN, BINARY, EIGHT, UMLAUT,
-       OUTSIDER, LOCAL, VERP, MAY_BINARY, MAY_EIGHT, LATE_RETURN };
+       OUTSIDER, LOCAL, VERP, MAY_BINARY, MAY_EIGHT, LATE_RETURN, DECLARED = 16,
+       BY_PEOPLE };
 
 static const struct client_transaction transactions[] = {
     [PLAIN] = TAKE(&plain, one, 1), [THREE] = TAKE(&plain, three, 3),
@@ -56,6 +60,7 @@ static const struct client_transaction transactions[] = {
     [OUTSIDER] = TAKE(&outsider, one, 1), [LOCAL] = TAKE(&local, one, 1),
     [VERP] = { .envelope = &plain, .sender = SPAN_INIT("s+a=b@x"), .recipients = one,
                .count = 1 },
+    [DECLARED] = TAKE(&utf8, one, 1), [BY_PEOPLE] = TAKE(&by_notify, by_people, 3),
     [MAY_BINARY] = { .envelope = &binary, .recipients = one, .count = 1,
                      .may_convert = true },
     [MAY_EIGHT] = { .envelope = &eight, .recipients = one, .count = 1,
@@ -109,9 +114,32 @@ static const struct script scripts[] = {
         "C:MAIL FROM:<s@x> MT-PRIORITY=-3\r\n" } },
     { "MT-PRIORITY where not offered, or nothing is urgent", NULL, {
         HELLO, "S:250 mx\r\n", "start 3", MAIL, "S:450 no\r\n", "next", "=FREE" } },
+    { "SMTPUTF8: declared and not needed, it is not missed", NULL, {
+        HELLO, "S:250 mx\r\n", "start 16", MAIL } },
+    { "SMTPUTF8: declared and not needed, it goes on where it can", NULL, {
+        HELLO, "S:250-mx\r\n250 SMTPUTF8\r\n", "start 16",
+        "C:MAIL FROM:<s@x> SMTPUTF8\r\n" } },
+    { "SMTPUTF8: an address in UTF-8 needs it", NULL, {
+        HELLO, "S:250 mx\r\n", "start 9", "=DONE", "C:",
+        "out:FAILED 5.6.7 SMTPUTF8 is required, but was not offered by peer\n" } },
     { "DELIVERBY: what is left of the time", NULL, {
-        HELLO, "S:250-mx\r\n250 DELIVERBY 300\r\n", "start 4",
+        HELLO, "S:250-mx\r\n250 DELIVERBY 120\r\n", "start 4",
         "C:MAIL FROM:<s@x> BY=120;NT\r\n" } },
+    { "DELIVERBY: a wish is not told to a peer that would refuse it", NULL, {
+        HELLO, "S:250-mx\r\n250 DELIVERBY 121\r\n", "start 4", MAIL } },
+    { "DELIVERBY: who does not know it is asked to tell of delays", NULL, {
+        HELLO, "S:250-mx\r\n250-PIPELINING\r\n250 DSN\r\n", "start 17",
+        "C:MAIL FROM:<s@x>\r\n"
+        "RCPT TO:<a@b> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a@b\r\n"
+        "RCPT TO:<c@b> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@b\r\n"
+        "RCPT TO:<d@b> NOTIFY=NEVER ORCPT=rfc822;d@b\r\nDATA\r\n" } },
+    { "DELIVERBY: who knows it needs no other word", NULL, {
+        HELLO, "S:250-mx\r\n250-PIPELINING\r\n250-DELIVERBY\r\n250 DSN\r\n", "start 17",
+        "C:MAIL FROM:<s@x> BY=120;NT\r\nRCPT TO:<a@b>\r\n"
+        "RCPT TO:<c@b> NOTIFY=SUCCESS ORCPT=rfc822;c@b\r\n"
+        "RCPT TO:<d@b> NOTIFY=NEVER ORCPT=rfc822;d@b\r\nDATA\r\n" } },
+    { "DELIVERBY: mode R and LMTP, which delivers", &lmtp, {
+        LHLO, "S:250 mx\r\n", "start 6", MAIL } },
     { "DELIVERBY: it is over, and only told", NULL, {
         HELLO, "S:250-mx\r\n250 DELIVERBY\r\n", "start 5", "C:MAIL FROM:<s@x> BY=-10;N\r\n" } },
     { "DELIVERBY: mode N goes anywhere", NULL, {

@@ -476,6 +476,30 @@ static void eight_bit_is_seen_wherever_it_stands(void **state)
     }
 }
 
+static void eight_bit_in_the_header_is_told_from_the_body_s(void **state)
+{
+    static const struct {
+        struct span in;
+        bool in_header, at_all;
+    } texts[] = {
+        { SPAN_INIT("a: b\r\n\r\nx\r\n.\r\n"), false, false },
+        { SPAN_INIT("a: b\r\n\r\n\xc3\xa4\r\n.\r\n"), false, true },
+        { SPAN_INIT("a: \xc3\xa4\r\n\r\nx\r\n.\r\n"), true, true },
+        { SPAN_INIT("a: b\r\n \xc3\xa4\r\nc: d\r\n\r\nx\r\n.\r\n"), true, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        for (size_t cut = 0; cut < texts[i].in.len; cut++) {
+            struct outcome o;
+
+            read_cut(&o, &ordinary, texts[i].in, cut, texts[i].in.len);
+            assert_int_equal(o.content.header.has_8bit, texts[i].in_header);
+            assert_int_equal(o.content.has_8bit, texts[i].at_all);
+            buffer_fini(&o.out);
+        }
+}
+
 static void refused_content_takes_no_memory(void **state)
 {
     struct content_options options = ordinary;
@@ -509,6 +533,7 @@ int main(void)
         cmocka_unit_test(hops_are_counted_in_the_header_alone),
         cmocka_unit_test(the_message_id_is_found_folded_or_not),
         cmocka_unit_test(eight_bit_is_seen_wherever_it_stands),
+        cmocka_unit_test(eight_bit_in_the_header_is_told_from_the_body_s),
         cmocka_unit_test(refused_content_takes_no_memory),
     };
 

@@ -30,7 +30,9 @@ static void a_message_s_times_follow_what_mail_asked_for(void **state)
         { "a@b", 0, 1050, BY_N, 100, 0, 2000, 1050 },
         { "a@b", 0, 1200, BY_N, 100, 0, 2000, 1100 },
         { "a@b", 0, 1200, BY_N, 0, 0, 2000, 1200 },
-        { "a@b", 0, 900, BY_N, 100, 0, 2000, 900 },
+        /* over when it came: somebody else has told */
+        { "a@b", 0, 900, BY_N, 100, 0, 2000, 1100 },
+        { "a@b", 0, 1000, BY_N, 100, 0, 2000, 1100 },
         { "", 0, 1050, BY_N, 100, 0, 1500, -1 },
         { "", 0, 1050, BY_R, 100, 0, 1050, -1 },
         { "a@b", 5000, 5500, BY_R, 100, 5000, 5500, 5100 },
@@ -41,11 +43,11 @@ static void a_message_s_times_follow_what_mail_asked_for(void **state)
         struct draft d = {
             .envelope = { .sender = span_of(rows[i].sender),
                           .received_ms = 1000000,
+                          .release_ms = rows[i].release * 1000,
                           .deliver_by_ms = rows[i].by * 1000,
                           .deliver_by_mode = rows[i].mode == BY_R
                                                  ? DELIVER_BY_RETURN
                                                  : DELIVER_BY_NOTIFY },
-            .release_ms = rows[i].release * 1000,
         };
         struct retry_settings retry = {
             .expire_ms = 1000000,

@@ -246,11 +246,16 @@ static void success_is_told_by_who_is_the_last_to_know(void **state)
     } rows[] = {
         { false, false, false, false, NOTIFY_SUCCESS, "Action: relayed\r\n" },
         { true, false, false, false, NOTIFY_SUCCESS, "Action: delivered\r\n" },
-        { false, true, false, false, NOTIFY_SUCCESS, NULL },
+        { false, true, true, false, NOTIFY_SUCCESS, NULL },
         { true, true, false, false, NOTIFY_SUCCESS, NULL },
         { false, true, false, true, NOTIFY_SUCCESS, "Action: relayed\r\n" },
         { false, true, false, true, 0, "Action: relayed\r\n" },
-        { false, true, true, true, 0, NULL },
+        { false, true, true, true, 0, "Action: relayed\r\n" },
+        { false, true, true, true, NOTIFY_NEVER, NULL },
+        { false, true, true, false, 0, NULL },
+        /* mode N, and the hop does not know of it */
+        { false, true, false, false, 0, "Action: relayed\r\n" },
+        { false, true, false, false, NOTIFY_NEVER, NULL },
         { false, false, false, true, NOTIFY_NEVER, NULL },
         { true, false, false, true, 0, NULL },
     };
@@ -324,6 +329,7 @@ static void deliver_by_notify_tells_and_goes_on(void **state)
     end(&s);
 
     begin(&s, 1, 0, "s@c.test");
+    s.work.envelope.received_ms = hours(-1) - 600000;
     s.work.envelope.deliver_by_ms = s.people[0].warn_ms = hours(-1);
     claim(&s, world.plain);
     settlement_alarms(&s.settlement);
@@ -353,6 +359,37 @@ static void deliver_by_notify_tells_and_goes_on(void **state)
     s.people[0].warn_ms = INT64_MAX;
     note(&s, 0, LATER);
     assert_true(s.settlement.results[0].warn_ms == INT64_MAX);
+    end(&s);
+}
+
+static void a_time_that_was_over_when_it_came_is_not_told_again(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, 1, 0, "s@c.test");
+    s.work.envelope.deliver_by_ms = s.work.envelope.received_ms - 1000;
+    claim(&s, world.plain);
+    note(&s, 0, LATER);
+    assert_true(s.settlement.results[0].warn_ms > hours(2));
+    end(&s);
+}
+
+/* ---------------------------------------------------------- future release ---- */
+
+static void the_age_of_what_was_held_begins_with_its_release(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, 1, 0, "s@c.test");
+    s.work.envelope.received_ms = hours(-24 * 10);
+    s.work.envelope.release_ms = hours(-1);
+    claim(&s, world.plain);
+    note(&s, 0, LATER);
+    assert_int_equal(s.settlement.results[0].outcome, OUTCOME_DEFERRED);
+    assert_true(s.settlement.results[0].expire_ms > hours(24 * 5 - 2));
+    assert_true(s.settlement.results[0].warn_ms > hours(2));
     end(&s);
 }
 
@@ -534,6 +571,8 @@ int main(void)
         cmocka_unit_test(success_is_told_by_who_is_the_last_to_know),
         cmocka_unit_test(deliver_by_return_ends_it_in_time),
         cmocka_unit_test(deliver_by_notify_tells_and_goes_on),
+        cmocka_unit_test(a_time_that_was_over_when_it_came_is_not_told_again),
+        cmocka_unit_test(the_age_of_what_was_held_begins_with_its_release),
         cmocka_unit_test(the_postmaster_hears_once_of_what_came_from_nobody),
         cmocka_unit_test(nobody_hears_that_what_came_from_nobody_arrived),
         cmocka_unit_test(the_postmaster_is_not_told_of_other_bounces),

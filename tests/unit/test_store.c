@@ -40,6 +40,8 @@ static void a_put_message_is_read_back_as_it_was(void **state)
     assert_int_equal(e->deliver_by_mode, DELIVER_BY_RETURN);
     assert_true(e->deliver_by_trace);
     assert_true(span_is(e->verp, SPAN("+=")));
+    assert_int_equal(e->release_ms, T0 + 1);
+    assert_true(e->header_8bit);
     r = &w.at[0]->recipients[1];
     assert_int_equal(r->number, 1);
     assert_true(span_is(r->address, SPAN("u1@example.org")));

@@ -232,6 +232,8 @@ static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
                   "ALTER TABLE message DROP COLUMN by_ms;"
                   "ALTER TABLE message DROP COLUMN by_how;"
                   "ALTER TABLE message DROP COLUMN verp;"
+                  "ALTER TABLE message DROP COLUMN release_ms;"
+                  "ALTER TABLE message DROP COLUMN header_8bit;"
                   "PRAGMA user_version=1");
     bench_open(b);
     assert_query(b->path, "PRAGMA user_version", "2");
@@ -239,6 +241,8 @@ static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
     assert_int_equal(w.count, 1);
     assert_int_equal(w.at[0]->envelope.priority, 0);
     assert_int_equal(w.at[0]->envelope.verp.len, 0);
+    assert_int_equal(w.at[0]->envelope.release_ms, 0);
+    assert_true(w.at[0]->envelope.header_8bit);
     assert_true(span_is(w.at[0]->envelope.message_id, SPAN("<1@example.com>")));
     works_free(&w);
 }

@@ -211,7 +211,7 @@ static void the_draft_keeps_what_was_asked_for(void **state)
     assert_int_equal(d->envelope.priority, -4);
     assert_true(span_is(d->envelope.verp, SPAN("-+")));
     assert_int_equal(d->envelope.body, BODY_BINARYMIME);
-    assert_int_equal(d->release_ms, fake_start_ms + 60000);
+    assert_int_equal(d->envelope.release_ms, fake_start_ms + 60000);
     assert_int_equal(d->recipients[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
     assert_true(span_is(d->recipients[0].orcpt, SPAN("utf-8;\xc3\xbc@x.test")));
     assert_int_equal(d->recipients[1].notify, NOTIFY_NEVER);
