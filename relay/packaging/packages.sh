@@ -9,6 +9,7 @@ build_packages=(
     libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libidn2-dev libpcre2-dev
     libgsasl-dev libcrypt-dev libpam0g-dev
     libxxhash-dev uthash-dev libcmocka-dev
+    ca-certificates # whom `verify` trusts unless the configuration says otherwise
 )
 
 packages_missing() {

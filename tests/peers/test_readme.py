@@ -1,0 +1,275 @@
+"""What README says is so: its configurations, its keys, its verbs, its log lines."""
+
+import re
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from pki import Authority
+from relay import ROOT, Client, Sink, end, free_port, program, wait_for, \
+    wait_for_port
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
+SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|log|limits)\b.*\{"
+CONFIGURATIONS = [b for b in BLOCKS if re.search(SECTION, b, re.M)
+                  and not b.startswith("waypost")]
+HEADINGS = [re.findall("^#+ (.*)", README[:README.index(b)], re.M)[-1]
+            for b in CONFIGURATIONS]
+# The lines that stand on top of all recipes.
+TOP = next(b for b in CONFIGURATIONS if b.startswith("hostname"))
+
+
+def block(beginning):
+    return next(b for b in BLOCKS if b.startswith(beginning))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def certificate(authority):
+    return authority.issue("relay.example.org", "127.0.0.1")
+
+
+@pytest.fixture
+def dovecot():
+    """Says hello as Dovecot's auth socket does, to whoever comes."""
+    sockets = []
+
+    def serve(path):
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(str(path))
+        s.listen()
+        sockets.append(s)
+
+        def accept():
+            while True:
+                try:
+                    c = s.accept()[0]
+                except OSError:
+                    return
+                c.sendall(b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\n"
+                          b"SPID\t1\nCUID\t1\nCOOKIE\t0\nDONE\n")
+                sockets.append(c)
+        threading.Thread(target=accept, daemon=True).start()
+    yield serve
+    for s in sockets:
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        s.close()
+
+
+def make_files(text, folder, certificate, dovecot):
+    """The configuration with every file in the folder, made as its key wants it."""
+    def place(name):
+        path = folder / name[1:].replace("/", "-")
+        if path.exists():
+            return path
+        key = next(k for k, names in named if name in names)
+        if key in ("certificate", "certificate-key", "key"):
+            shutil.copy(certificate.path if key == "certificate"
+                        else certificate.key, path)
+        elif key in ("authorities", "client-authorities"):
+            shutil.copy(certificate.path, path)
+        elif key == "senders":
+            path.write_text(block("printer-3"))
+        elif key == "dovecot":
+            dovecot(path)
+        elif key not in ("path", "socket"):
+            path.write_text("" if key in ("file", "cram", "certificates")
+                            else "secret\n")
+            path.chmod(0o600)
+        return path
+
+    named = re.findall(r'([a-z-]+)\s*=\s*(\{[^}]*\}|"[^"]*")', text)
+    return re.sub(r'"(/[^"]*)"', lambda m: f'"{place(m[1])}"', text)
+
+
+@pytest.mark.parametrize("text", CONFIGURATIONS, ids=HEADINGS)
+def test_a_configuration_is_good(text, tmp_path, certificate, dovecot):
+    if text != TOP:
+        text = TOP + text
+    if "listener" not in text:
+        text += 'listener { address = "127.0.0.1:2525" %s }\n' % (
+            "auth = optional  auth-without-tls = true" if "users" in text else "")
+    if not re.search("^rule", text, re.M):
+        text += 'rule "us" { client = {"127.0.0.1"}  action = relay }\n'
+    if not re.search("^route", text, re.M):
+        text += 'route "*" { via = {"smtp://next.example"} }\n'
+    path = tmp_path / "waypost.conf"
+    path.write_text(make_files(text, tmp_path, certificate, dovecot))
+    out = subprocess.run([program(), "check", "-c", path], capture_output=True,
+                         text=True, timeout=30)
+    assert out.returncode == 0 and not out.stderr, (out.stderr, path.read_text())
+
+
+# ------------------------------------------------------------------- keys ----
+
+TABLES = {"top_keys": "", "queue_keys": "queue", "admin_keys": "admin",
+          "limits_keys": "limits", "retry_keys": "retry",
+          "resolver_keys": "resolver", "log_keys": "log", "tls_keys": "tls",
+          "users_keys": "users", "listener_keys": "listener",
+          "rule_keys": "rule", "route_keys": "route", "account_keys": "account"}
+
+
+def keys_of_the_program():
+    """{section: {key: default, or None}}"""
+    found = {}
+    for path in (ROOT / "policy/config").glob("*.c"):
+        for name, rows in re.findall(r"struct key (\w+)\[\] = \{\n(.*?)^\};",
+                                     path.read_text(), re.S | re.M):
+            keys = found.setdefault(TABLES[name], {})
+            for row in re.split(r"^    \{ ", rows, flags=re.M)[1:]:
+                default = re.search(r'\.normal = "([^"]*)"', row)
+                keys[row.split('"')[1]] = default[1] if default else None
+            times = re.search(r"SECTIONS_RETRY_KEYS\(\S+ (.*?)\)", rows)
+            # a route has them too, which the table says once
+            if times and name == "retry_keys":
+                keys.update(zip(("first", "most", "expire", "expire-reports",
+                                 "warn"),
+                                re.findall(r'"([^"]*)"', times[1])))
+    return found
+
+
+def keys_of_the_readme():
+    """The same, from the table; a row may have several keys and as many defaults."""
+    text = README.split("## Every key\n")[1].split("\n## ")[0]
+    found, section = {"": {}}, ""
+    for first, default in re.findall(r"^\| (.*?) \| (.*?) ?\| ", text, re.M)[1:]:
+        heading = re.match(r"\*\*(\w+)", first)
+        if heading:
+            section = heading[1]
+            found[section] = {}
+            continue
+        names = re.findall(r"`([a-z-]+)`", first)
+        defaults = default.split(", ")
+        for n, name in enumerate(names):
+            assert name not in found[section], f"{section} {name} stands twice"
+            found[section][name] = defaults[n if len(defaults) > 1 else 0]
+    found[""].pop("---", None)
+    return found
+
+
+def test_every_key_stands_in_the_table_with_its_default():
+    real, said = keys_of_the_program(), keys_of_the_readme()
+    assert sum(map(len, real.values())) > 90
+    assert {s: sorted(k) for s, k in said.items()} == \
+        {s: sorted(k) for s, k in real.items()}
+    for section, keys in real.items():
+        for key, default in keys.items():
+            if default is not None:
+                assert said[section][key] == default, (section, key)
+
+
+# ------------------------------------------------------------------ verbs ----
+
+def test_every_verb_is_told_of():
+    told = subprocess.run([program(), "help"], capture_output=True,
+                          text=True).stdout
+    verbs = re.findall(r"^  ([a-z]+) ", told, re.M)
+    assert verbs == list(dict.fromkeys(
+        re.findall(r"^waypost ([a-z]+)", block("waypost run"), re.M)))
+    for verb in ("queue", "user"):
+        usage = subprocess.run([program(), "help", verb], capture_output=True,
+                               text=True).stdout.splitlines()[0]
+        words = re.findall(r"(?<![-a-z])[a-z]+(?![-a-z])", " ".join(
+            re.findall(rf"^waypost {verb} +(.{{16}})", block("waypost run"), re.M)))
+        for word in re.findall(r"[|\s]([a-z]+)(?=[|\s]|$)",
+                               usage.split("]", 1)[1].split("[")[0]):
+            assert word in words, (verb, word)
+
+
+# ----------------------------------------------------- the recipe with logins ----
+
+class Running:
+    """The recipe with logins, as it stands in README, but for ports and folders."""
+
+    def __init__(self, folder, authority, certificate, hop):
+        self.ports = {n: free_port() for n in (587, 465)}
+        text = TOP + next(b for b in CONFIGURATIONS if 'account "provider"' in b)
+        text = make_files(text, folder, certificate, None)
+        text = re.sub(r"\[::\]:(587|465)",
+                      lambda m: f"127.0.0.1:{self.ports[int(m[1])]}", text)
+        text = text.replace("smtp://smtp.provider.example:587", hop)
+        text = re.sub(r"^(tls +\{)", rf'\1 authorities = "{authority.path}"  ',
+                      text, flags=re.M)
+        self.config, self.log_path = folder / "waypost.conf", folder / "log"
+        self.config.write_text(text)
+        (folder / "etc-waypost-provider.password").write_text("pr0vider\n")
+
+    def add_user(self, name, password):
+        subprocess.run([program(), "user", "add", name, "-c", self.config],
+                       input=password + "\n", text=True, check=True, timeout=30,
+                       capture_output=True)
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def __enter__(self):
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen([program(), "run", "-c", self.config],
+                                            stdout=log, stderr=log)
+        for port in self.ports.values():
+            wait_for_port(port, self.process)
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+
+
+def test_the_recipe_with_logins_does_what_it_says(tmp_path, authority, certificate):
+    trusts = ssl.create_default_context(cafile=authority.path)
+    serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serves.load_cert_chain(certificate.path, certificate.key)
+    with Sink(tls=serves, logins={"example-org": "pr0vider"}) as provider, \
+            Running(tmp_path, authority, certificate, provider.hop) as relay:
+        relay.add_user("printer-3", "toner")
+        relay.add_user("joe@example.org", "coffee")
+        with Client(relay.ports[587], name="relay.example.org") as c:
+            assert c.command("MAIL FROM:<scans@example.org>").code == 530
+            c.starttls(trusts, "relay.example.org")
+            assert c.command("MAIL FROM:<scans@example.org>").code == 530
+            assert c.login("printer-3", "ink").code == 535
+            assert c.login("printer-3", "toner").code == 235
+            assert c.command("MAIL FROM:<joe@example.org>").code == 553
+            assert c.mail(b"Subject: scan\r\n\r\nx\r\n", "scans@example.org",
+                          ("joe@example.net",)).code == 250
+        with smtplib.SMTP_SSL("127.0.0.1", relay.ports[465], context=trusts) as s:
+            s.login("joe@example.org", "coffee")
+            s.sendmail("sales@example.org", ["a@example.net"],
+                       b"Subject: offer\r\n\r\nx\r\n")
+        got = sorted(provider.wait(2, 20), key=lambda m: m.sender)
+        assert [m.sender for m in got] == ["sales@example.org", "scans@example.org"]
+        assert all(m.login == "example-org" and m.tls for m in got)
+        scan = got[1].content
+        for field in (b"Date: ", b"Message-ID: <", b"From: scans@example.org"):
+            assert b"\r\n" + field in scan
+        wait_for(lambda: relay.log().count("removed") == 2, 10, "the end")
+        log = relay.log()
+    for line in block("waypost/smtpd[812]: Anonymous").splitlines():
+        # names, numbers and what the session agreed on are another's
+        shape = re.sub(r"\\\[812\\\]", r"\\[\\d+\\]", re.escape(line))
+        for old, new in ((r"unknown\\\[[\d\\.]+\\\]", r"\\S+\\[127.0.0.1\\]"),
+                         (r"smtp\\\.provider\\\.example\\\[.*?\\\]:587",
+                          r"127.0.0.1\\[127.0.0.1\\]:\\d+"),
+                         ("0CR6P6NNHNE00", r"\\w{13}"),
+                         ("SCRAM\\\\-SHA\\\\-256$", r"\\S+"),
+                         (r"TLS_AES.*$", r".*")):
+            shape = re.sub(old, new, shape)
+        assert re.search(shape, log), (shape, log)
+    for secret in ("toner", "coffee", "pr0vider", "ink"):
+        assert secret not in log
+    filter_text = re.search(r"^failregex = (.*)", block("[INCLUDES]"), re.M)[1]
+    banned = filter_text.replace("%(__prefix_line)s", r".* waypost/smtpd\[\d+\]: ")
+    assert re.findall(banned.replace("<HOST>", r"([\d.]+)"), log, re.M) == \
+        ["127.0.0.1"]
