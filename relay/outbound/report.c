@@ -159,6 +159,12 @@ static bool is_message_id(struct span s)
     return true;
 }
 
+/* Of message/; report-type repeats it. RFC 6522 3 */
+static const char *status_subtype(const struct plan *p)
+{
+    return p->is_global ? "global-delivery-status" : "delivery-status";
+}
+
 static void put_headers(struct buffer *b, const struct plan *p)
 {
     const struct report *r = p->r;
@@ -179,8 +185,8 @@ static void put_headers(struct buffer *b, const struct plan *p)
     buffer_put_string(b, "Auto-Submitted: auto-replied\r\n"
                          "Precedence: bulk\r\n"
                          "MIME-Version: 1.0\r\n"
-                         "Content-Type: multipart/report; "
-                         "report-type=delivery-status;\r\n");
+                         "Content-Type: multipart/report; report-type=");
+    buffer_printf(b, "%s;\r\n", status_subtype(p));
     buffer_printf(b, "    boundary=\"%s\"\r\n", p->boundary);
     if (p->is_global)
         buffer_put_string(b, "Content-Transfer-Encoding: 8bit\r\n");
@@ -274,6 +280,8 @@ static void put_status_part(struct buffer *b, const struct plan *p)
     if (r->envelope->sender.len)
         put_address(b, p, "X-Waypost-Sender", r->envelope->sender);
     put_date_field(b, "Arrival-Date", r->envelope->received_ms);
+    if (r->envelope->deliver_by_ms)
+        put_date_field(b, "Deliver-By-Date", r->envelope->deliver_by_ms);
     for (size_t i = 0; i < r->count; i++)
         put_recipient(b, p, &r->recipients[i]);
 }

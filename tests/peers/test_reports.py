@@ -148,7 +148,7 @@ def test_deliver_by_tells_when_its_time_has_passed(tmp_path, home):
             Relay(tmp_path, routes(sink, home),
                   retry={**TIMES, "warn": '"1h"', "expire": '"1d"'}) as relay:
         with relay.client() as c:
-            assert c.command("MAIL FROM:<s@from.test> BY=-1;N").code == 250
+            assert c.command("MAIL FROM:<s@from.test> BY=1;N").code == 250
             assert c.command("RCPT TO:<r@to.test>").code == 250
             assert c.command("DATA").code == 354
             c.send(MESSAGE + b".\r\n")
@@ -156,12 +156,53 @@ def test_deliver_by_tells_when_its_time_has_passed(tmp_path, home):
         report = one_report(home, 15)
         assert "Action: delayed" in status_part(report)
         assert "Status: 4.4.7" in status_part(report)
+        assert "Deliver-By-Date: " in status_part(report)
 
 
-def test_the_trace_ends_where_nobody_follows_it(tmp_path, home):
-    with Sink(extensions=DSN) as sink, Relay(tmp_path, routes(sink, home)) as relay:
-        send(relay, mail=" BY=600;NT")
-        assert "Action: relayed" in status_part(one_report(home))
+@pytest.mark.parametrize("extensions, by, told", [
+    (DSN, "600;NT", True), (DSN, "600;N", True),
+    ((*DSN, "DELIVERBY"), "600;NT", True), ((*DSN, "DELIVERBY"), "600;N", False)])
+def test_deliver_by_tells_of_each_relay_or_of_the_last_that_knows_it(
+        tmp_path, home, extensions, by, told):
+    with Sink(extensions=extensions) as sink, \
+            Relay(tmp_path, routes(sink, home)) as relay:
+        send(relay, mail=f" BY={by}")
+        if told:
+            assert "Action: relayed" in status_part(one_report(home))
+            return
+        time.sleep(0.3)
+        assert not home.messages
+
+
+def test_verp_brings_each_report_to_an_address_of_its_own(tmp_path, home):
+    with Sink(UNKNOWN) as sink, \
+            Relay(tmp_path, routes(sink, home),
+                  listener='verp = {"127.0.0.1"}') as relay:
+        with relay.client() as c:
+            assert "XVERP" in c.command("EHLO c.test").text
+            assert c.command("MAIL FROM:<owner@from.test> XVERP").code == 250
+            for to in ("a@to.test", "b@to.test"):
+                assert c.command(f"RCPT TO:<{to}>").code == 250
+            assert c.command("DATA").code == 354
+            c.send(MESSAGE + b".\r\n")
+            assert c.reply().code == 250
+        wait_for(lambda: len(home.messages) == 2, 10, "two reports")
+        told = {m.recipients[0]: m.content for m in home.messages}
+        for who in ("a", "b"):
+            report = told[f"owner+{who}=to.test@from.test"]
+            assert f"Final-Recipient: rfc822; {who}@to.test".encode() in report
+            assert report.count(b"Final-Recipient") == 1
+
+
+def test_smtputf8_is_a_must_only_where_something_needs_it(tmp_path, home):
+    with Sink(extensions=NO_DSN) as sink, \
+            Relay(tmp_path, routes(sink, home)) as relay:
+        send(relay, mail=" SMTPUTF8")
+        send(relay, mail=" SMTPUTF8 BODY=8BITMIME", content=EIGHT_BIT)
+        assert len(sink.messages) == 2 and not home.messages
+        send(relay, mail=" SMTPUTF8", content="Subject: grüße\r\n\r\nx\r\n".encode())
+        assert len(sink.messages) == 2
+        assert "Status: 5.6.7" in status_part(one_report(home))
 
 
 def test_the_postmaster_hears_of_a_double_bounce_once(tmp_path):

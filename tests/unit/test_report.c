@@ -30,6 +30,7 @@ static const struct envelope utf8 = { .sender = SPAN_INIT("\xc3\xa4@x"),
 static const struct envelope utf8_of_ascii = { ENVELOPE, .smtputf8 = true };
 static const struct envelope binary = { ENVELOPE, .body = BODY_BINARYMIME };
 static const struct envelope with_plain_id = { ENVELOPE, .envid = SPAN_INIT("a+b=c d") };
+static const struct envelope in_time = { ENVELOPE, .deliver_by_ms = RECEIVED_MS + 1000 };
 static const struct envelope from_nobody = { .received_ms = RECEIVED_MS,
     .header_bytes = MESSAGE_HEADER };
 static const struct envelope bad_id = { .sender = SPAN_INIT("s@x"),
@@ -120,6 +121,12 @@ static const struct report_case {
         "Status: 2.0.0\r\n", "Diagnostic-Code: smtp; 250 2.0.0 ok\r\n",
         "text/rfc822-headers" },
       { "body\r\n", "enclosed at the end" } },
+    { "until when it was to be delivered",
+      { .kind = REPORT_DELAYED, .envelope = &in_time, .recipients = delayed, .count = 1,
+        .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
+      { "Arrival-Date: " RECEIVED "\r\n"
+        "Deliver-By-Date: Tue, 14 Nov 2023 22:13:21 +0000\r\n\r\n" },
+      { NULL } },
     { "an envelope id cannot begin a line",
       { .kind = REPORT_FAILED, .envelope = &with_id, .recipients = failed, .count = 1,
         .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
@@ -127,7 +134,8 @@ static const struct report_case {
     { "an international report",
       { .kind = REPORT_FAILED, .envelope = &utf8, .recipients = international,
         .count = 1, .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
-      { "To: <\xc3\xa4@x>\r\n", "Content-Transfer-Encoding: 8bit\r\n\r\n",
+      { "To: <\xc3\xa4@x>\r\n", "report-type=global-delivery-status;\r\n",
+        "Content-Transfer-Encoding: 8bit\r\n\r\n",
         "Content-Type: text/plain; charset=utf-8\r\n",
         "Content-Type: message/global-delivery-status\r\n",
         "Final-Recipient: utf-8; \xc3\xb6@b\r\n", "Content-Type: message/global\r\n",
