@@ -13,6 +13,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
 #include "relay/outbound/courier_private.h"
+#include "relay/outbound/maildir.h"
 
 #include <stdlib.h>
 
@@ -20,10 +21,12 @@
 
 /* Where each phase may lead. */
 static const unsigned successors[] = {
-    [PHASE_SEEKING] = TO(PHASE_TALKING) | TO(PHASE_READING) | TO(PHASE_GONE),
+    [PHASE_SEEKING] = TO(PHASE_TALKING) | TO(PHASE_READING) |
+                      TO(PHASE_FILING) | TO(PHASE_GONE),
     [PHASE_TALKING] = TO(PHASE_READING) | TO(PHASE_PARKED) | TO(PHASE_ENDING),
     [PHASE_READING] = TO(PHASE_READING) | TO(PHASE_TALKING) | TO(PHASE_ENDING) |
                       TO(PHASE_GONE),
+    [PHASE_FILING] = TO(PHASE_GONE),
     [PHASE_PARKED] = TO(PHASE_TALKING) | TO(PHASE_READING) | TO(PHASE_ENDING),
     [PHASE_ENDING] = TO(PHASE_SEEKING) | TO(PHASE_GONE),
     [PHASE_GONE] = 0,
@@ -47,6 +50,7 @@ void courier_let_go(struct courier *c)
 
     ASSERT(!c->is_connected && !c->client);
     courier_enter(c, PHASE_GONE);
+    maildir_end(c);
     parcel_drop(&c->parcel);
     parcel_fini(&c->parcel);
     itinerary_fini(&c->itinerary);
@@ -163,6 +167,12 @@ static const struct itinerary_events itinerary_events = {
 
 /* ---------------------------------------------------- the delivery's side ---- */
 
+/* Into a file instead of over a connection? */
+static bool is_filed(const struct courier *c)
+{
+    return c->route && c->route->via[0].kind == HOP_MAILDIR;
+}
+
 void courier_open(struct delivery *d, struct queue_slot *slot)
 {
     struct courier *c = NEW(struct courier);
@@ -181,13 +191,19 @@ void courier_open(struct delivery *d, struct queue_slot *slot)
     queue_slot_attach(slot, c);
     c->domain = arena_copy(&c->arena, lane_domain(lane));
     c->route = lane.len ? route_of_lane(c->settings, lane) : NULL;
-    parcel_init(&c->parcel, d, visit_head_arrived, visit_part_arrived, c);
+    if (is_filed(c))
+        parcel_init(&c->parcel, d, maildir_head_arrived, maildir_part_arrived,
+                    c);
+    else
+        parcel_init(&c->parcel, d, visit_head_arrived, visit_part_arrived, c);
     itinerary_init(&c->itinerary, d, c->route, c->domain, &itinerary_events, c);
     if (lane.len == 0)
         courier_let_go(c); /* another slot was faster */
     else if (!c->route)
         on_judged(c, DIAGNOSIS_LATER, STATUS(4, 3, 5),
                   "no route for the domain");
+    else if (is_filed(c))
+        maildir_begin(c);
     else
         itinerary_begin(&c->itinerary);
 }
@@ -225,6 +241,10 @@ void courier_cut(struct courier *c, bool even_past_dot)
 {
     bool is_past_dot = c->client && client_is_past_dot(c->client);
 
+    if (c->phase == PHASE_FILING) { /* a copy is soon whole, and looks itself */
+        courier_end(c);
+        return;
+    }
     if (is_past_dot && even_past_dot) {
         client_lost(c->client, SPAN("this host is going down"), wall_ms());
         if (c->parcel.is_held)

@@ -8,6 +8,7 @@
  *    |  |  +-- next host - ENDING <---- idle ---+
  *    |  |                   |
  *    |  +-- judged --> READING (large content, for the report)
+ *    |  +-- maildir -> FILING
  *    v                      v
  *   GONE <------------------+ the slot is given back
  *

@@ -16,12 +16,14 @@ enum phase {
     PHASE_SEEKING,
     PHASE_TALKING,
     PHASE_READING,
+    PHASE_FILING,
     PHASE_PARKED,
     PHASE_ENDING,
     PHASE_GONE,
 };
 
 struct login;
+struct maildir;
 
 struct courier {
     struct courier *next, **here;
@@ -38,6 +40,7 @@ struct courier {
     bool has_verdict;
     int64_t rest_ms;              /* how long the destination rests now; 0: it does not */
     struct client_outcome verdict;
+    struct maildir *maildir; /* FILING; else NULL */
 
     /* The connection. */
     struct conn conn;

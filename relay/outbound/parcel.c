@@ -136,27 +136,45 @@ void parcel_content_failed(struct parcel *p, int rc)
     p->elsewhere_count = 0;
 }
 
+bool parcel_pack(struct parcel *p, enum client_form form, struct span *bytes,
+                 bool *out_last, struct client_outcome *out_why)
+{
+    const struct envelope *e = &p->settlement.work->envelope;
+
+    if (p->offset == 0)
+        packing_begin(&p->packing, p->settlement.route, e, form);
+    p->offset += bytes->len;
+    *out_last = p->offset >= e->size_bytes;
+    return packing_put(&p->packing, *bytes, *out_last, bytes, out_why);
+}
+
 /* The next bytes, in the form that this host takes. */
 static void hand_over(struct parcel *p, struct client *client, struct span bytes)
 {
-    const struct envelope *e = &p->settlement.work->envelope;
     struct client_outcome why;
     bool last;
 
-    if (p->offset == 0)
-        packing_begin(&p->packing, p->settlement.route, e, client_form(client));
-    p->offset += bytes.len;
-    last = p->offset >= e->size_bytes;
-    if (packing_put(&p->packing, bytes, last, &bytes, &why))
+    if (parcel_pack(p, client_form(client), &bytes, &last, &why))
         client_content(client, bytes, last, wall_ms());
     else
         client_content_refused(client, &why, wall_ms());
 }
 
+void parcel_rewind(struct parcel *p, size_t i)
+{
+    p->shown = i;
+    p->offset = 0;
+}
+
+void parcel_read_part(struct parcel *p)
+{
+    read_on(p, p->offset, CONTENT_PART, p->on_part);
+}
+
 void parcel_send(struct parcel *p, struct client *client)
 {
     if (parcel_is_large(p))
-        read_on(p, p->offset, CONTENT_PART, p->on_part);
+        parcel_read_part(p);
     else
         hand_over(p, client, p->settlement.work->content);
 }

@@ -84,6 +84,15 @@ void parcel_send(struct parcel *p, struct client *client);
 /* on_part's: to the client that waits for it. */
 void parcel_send_part(struct parcel *p, struct client *client, int rc,
                       struct span bytes);
+/* For one who needs no client: all before the i-th of the work have their note; content is
+ * wanted from its beginning. */
+void parcel_rewind(struct parcel *p, size_t i);
+/* Large content: on_part comes later with the next bytes. */
+void parcel_read_part(struct parcel *p);
+/* The next bytes in this form, in place; false: they cannot be, *out_why. */
+bool parcel_pack(struct parcel *p, enum client_form form, struct span *bytes,
+                 bool *out_last, struct client_outcome *out_why);
+
 /* Notes the outcomes of a client that is done, before client_next. */
 enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
                                 struct span host, bool has_other_host);

@@ -253,7 +253,7 @@ static void put_recipient(struct buffer *b, const struct plan *p,
     buffer_printf(b, "Action: %s\r\nStatus: ", actions[one->action]);
     status_print(b, one->status);
     buffer_put_string(b, "\r\n");
-    if (name_of(one->host).len)
+    if (one->is_remote && name_of(one->host).len)
         put_field(b, p, "Remote-MTA", "dns; ", name_of(one->host));
     if (one->reply.len)
         put_field(b, p, "Diagnostic-Code",

@@ -160,7 +160,7 @@ void settlement_note(struct settlement *s, size_t i,
         .in_doubt = outcome->diagnosis == DIAGNOSIS_IN_DOUBT,
     };
     s->facts[i] = (struct settlement_fact){ .is_remote = is_remote,
-                                            .is_final = s->is_lmtp,
+                                            .is_final = s->is_final,
                                             .dsn_passed = outcome->dsn_passed,
                                             .by_passed = outcome->by_passed };
     switch (outcome->diagnosis) {

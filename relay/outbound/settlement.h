@@ -17,7 +17,7 @@
 /* What a report needs of a recipient besides its result. */
 struct settlement_fact {
     bool is_remote;               /* the reply was said by a peer */
-    bool is_final;                /* delivered by LMTP: into the mailbox itself */
+    bool is_final;                /* delivered into the mailbox itself, as by LMTP */
     bool dsn_passed;              /* the next hop reports from now on */
     bool by_passed;               /* it knows the time set by DELIVERBY */
 };
@@ -35,7 +35,8 @@ struct settlement {
     int64_t claimed_ms;
     int64_t connect_ms;           /* how long connecting took, for the first message */
     uint32_t conn_use;
-    bool is_lmtp;                 /* what the host at hand speaks; set before notes */
+    bool is_final;                /* who delivers now is the last to do so; set before
+                                     notes */
 };
 
 /* All recipients begin as freed. Owns the work from now on; settings are borrowed. */

@@ -99,7 +99,7 @@ static void meet(struct courier *c)
 {
     c->conn_use++;
     parcel_meet(&c->parcel, c->conn_use, c->itinerary.connect_ms);
-    c->parcel.settlement.is_lmtp =
+    c->parcel.settlement.is_final =
         itinerary_hop(&c->itinerary)->kind == HOP_LMTP;
     parcel_start(&c->parcel, c->client);
 }

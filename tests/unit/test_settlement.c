@@ -268,7 +268,7 @@ static void success_is_told_by_who_is_the_last_to_know(void **state)
         s.work.envelope.deliver_by_ms = hours(1);
         s.work.envelope.deliver_by_trace = rows[i].trace;
         claim(&s, world.plain);
-        s.settlement.is_lmtp = rows[i].is_lmtp;
+        s.settlement.is_final = rows[i].is_lmtp;
         note(&s, 0,
              (struct client_outcome){ .diagnosis = DIAGNOSIS_DELIVERED,
                                       .dsn_passed = rows[i].dsn_passed,
