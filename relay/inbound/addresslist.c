@@ -33,6 +33,7 @@ void addresslist_init(struct addresslist *l, struct span value)
 void addresslist_fini(struct addresslist *l)
 {
     buffer_fini(&l->spec);
+    buffer_fini(&l->phrase);
 }
 
 static bool is_white(char c)
@@ -113,6 +114,7 @@ static struct token take_token(struct addresslist *l)
 static void begin(struct addresslist *l, struct element *e)
 {
     buffer_clear(&l->spec);
+    buffer_clear(&l->phrase);
     *e = (struct element){ .is_empty = true };
 }
 
@@ -131,7 +133,16 @@ static bool add_word(struct addresslist *l, struct element *e,
 static bool add_special(struct addresslist *l, struct element *e, char c)
 {
     if (c == '<' && !e->in_angle && !e->had_angle) {
+        struct buffer phrase = l->spec;
+        bool is_address = e->has_at;
+
+        l->spec = l->phrase;
+        l->phrase = (struct buffer){ 0 };
         begin(l, e);
+        if (is_address)
+            l->phrase = phrase;
+        else
+            buffer_fini(&phrase);
         e->in_angle = true;
     } else if (c == '>' && e->in_angle) {
         e->in_angle = false;
@@ -157,6 +168,8 @@ static void yield(struct addresslist *l, const struct element *e,
 {
     struct span spec = buffer_span(&l->spec);
 
+    l->is_odd |=
+        l->phrase.len && !span_is_nocase(buffer_span(&l->phrase), spec);
     *out = (struct listed){ .end = e->end };
     if (e->words != 1)
         return;
@@ -188,6 +201,7 @@ bool addresslist_next(struct addresslist *l, struct listed *out_listed)
             }
             if (is_end)
                 return false;
+            l->is_odd |= e.has_at || e.had_angle;
             begin(l, &e);
             was_word = false;
             continue;

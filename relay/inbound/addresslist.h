@@ -14,8 +14,10 @@
 struct addresslist {
     struct span value; /* borrowed */
     size_t at;
-    struct buffer spec;
+    struct buffer spec, phrase;
     bool is_broken;
+    bool is_odd; /* another address stood for a display name or a group's name,
+                    not quoted: other readers may take that one */
 };
 
 struct listed {

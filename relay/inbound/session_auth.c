@@ -50,7 +50,7 @@ static unsigned known_mechanisms(const struct session *s)
         return 0;
     if (!s->tls || !s->tls->exporter.len)
         set &= ~(unsigned)MECHANISMS_BOUND;
-    if (!s->tls || !s->tls->fingerprint.len)
+    if (!session_certificate(s).len)
         set &= ~(unsigned)MECHANISM_EXTERNAL;
     return set;
 }

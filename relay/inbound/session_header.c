@@ -44,26 +44,51 @@ static bool may_be_author(const struct session *s, const struct listed *one)
     return yes;
 }
 
+/* Does everybody read the same fields? Line ends of one kind only, and an empty
+ * line behind them if anything: where one reader sees a body, another goes on
+ * looking for a From:. */
+static bool is_plain(struct span header, bool has_body)
+{
+    for (size_t i = 0; i < header.len; i++) {
+        bool is_cr = header.at[i] == '\r';
+
+        if (header.at[i] == '\0' ||
+            (header.at[i] == '\n' && (i == 0 || header.at[i - 1] != '\r')) ||
+            (is_cr && (i + 1 == header.len || header.at[i + 1] != '\n')))
+            return false;
+    }
+    return !has_body || span_is(header, SPAN("\r\n")) ||
+           span_ends_nocase(header, SPAN("\r\n\r\n"));
+}
+
+/* Nor is a list his that names nobody. */
+static bool are_good(const struct session *s, struct span list)
+{
+    struct addresslist l;
+    struct listed one;
+    bool good = true, any = false;
+
+    addresslist_init(&l, list);
+    while (good && addresslist_next(&l, &one)) {
+        good = may_be_author(s, &one);
+        any = true;
+    }
+    good = good && any && !l.is_broken && !l.is_odd;
+    addresslist_fini(&l);
+    return good;
+}
+
 /* What cannot be read cannot be shown to be the login's own. */
-static bool has_good_authors(const struct session *s, struct span header)
+static bool has_good_authors(const struct session *s, struct span header,
+                             bool has_body)
 {
     struct field f;
 
-    while (fields_next(&header, &f)) {
-        struct addresslist l;
-        struct listed one;
-        bool good = true;
-
-        if (!span_is_nocase(f.name, SPAN("From")))
-            continue;
-        addresslist_init(&l, f.value);
-        while (good && addresslist_next(&l, &one))
-            good = may_be_author(s, &one);
-        good = good && !l.is_broken;
-        addresslist_fini(&l);
-        if (!good)
+    if (!is_plain(header, has_body))
+        return false;
+    while (fields_next(&header, &f))
+        if (span_is_nocase(f.name, SPAN("From")) && !are_good(s, f.value))
             return false;
-    }
     return true;
 }
 
@@ -109,7 +134,7 @@ void session_header_look(struct session *s)
     header = span_first(body, (size_t)s->content->header.bytes);
     body = span_skip(body, header.len);
     if (binds_author(s))
-        s->bad_author = !has_good_authors(s, header);
+        s->bad_author = !has_good_authors(s, header, body.len > 0);
     if (s->listener->submission)
         complete(s, header, body);
 }

@@ -31,22 +31,36 @@ static void flooded(struct session *s)
                            : &REPLY(500, 5, 5, 2, "Error: line too long"));
 }
 
+/* Does the line begin so, of which this part is the latest? */
+static bool begins_with(const struct session *s, struct span part,
+                        struct span word)
+{
+    if (s->line.len + part.len < word.len)
+        return false;
+    for (size_t i = 0; i < word.len; i++) {
+        char c = i < s->line.len ? s->line.at[i] : part.at[i - s->line.len];
+
+        if (ascii_lower(c) != word.at[i])
+            return false;
+    }
+    return true;
+}
+
 /* A response of a login, or an AUTH that may have one in it? */
 static bool is_login(const struct session *s, struct span part)
 {
-    static const char auth[] = "auth ";
+    return s->state == AT_LOGIN || (s->listener->auth != LISTENER_AUTH_NONE &&
+                                    begins_with(s, part, SPAN("auth ")));
+}
 
-    if (s->state == AT_LOGIN)
-        return true;
-    if (s->listener->auth == LISTENER_AUTH_NONE ||
-        s->line.len + part.len < sizeof auth - 1)
+/* A chunk may be on its way, and how long it is will not be known: none of it
+ * may be taken for commands. */
+static bool ends_session(struct session *s, struct span part)
+{
+    if (s->skipped || s->state == AT_LOGIN ||
+        !begins_with(s, part, SPAN("bdat")))
         return false;
-    for (size_t i = 0; i < sizeof auth - 1; i++) {
-        char c = i < s->line.len ? s->line.at[i] : part.at[i - s->line.len];
-
-        if (ascii_lower(c) != auth[i])
-            return false;
-    }
+    session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: line too long"));
     return true;
 }
 
@@ -68,6 +82,8 @@ static void keep(struct session *s, struct span part)
     if (s->skipped) {
         s->skipped += part.len;
     } else if (s->line.len + part.len >= most) {
+        if (ends_session(s, part))
+            return;
         s->skipped = s->line.len + part.len;
         s->skips_login = is_for_login;
         session_line_done(s);
@@ -100,6 +116,8 @@ static bool complete(struct session *s, struct span last, bool is_crlf,
         return false;
     }
     if (s->skipped || len > line_most(s, is_for_login)) {
+        if (ends_session(s, last))
+            return false;
         s->skipped = 0;
         s->skips_login = false;
         session_line_done(s);

@@ -94,6 +94,7 @@ struct session {
     bool has_tls;                /* STARTTLS would succeed */
     bool is_helo_told;           /* helo is by XCLIENT: EHLO does not change it */
     bool is_login_told;          /* login is by XCLIENT, not by AUTH */
+    bool is_on_behalf;           /* XCLIENT: the certificate is another's */
     bool skips_login;            /* while skipping: the line is AUTH's */
     uint32_t login_failures;
     struct session_auth *auth;       /* only while one is under way */
@@ -177,6 +178,8 @@ struct span session_protocol(const struct session *s, bool smtputf8);
 
 /* session_tls.c */
 session_verb_fn session_tls_begin;
+/* The client's own certificate: "sha256:HEX", or empty. */
+struct span session_certificate(const struct session *s);
 bool session_tls_is_offered(const struct session *s);
 /* The handshake is next. */
 void session_tls_wait(struct session *s, int64_t now_ms);

@@ -131,10 +131,9 @@ static struct facts facts_of(const struct session *s, const struct address *a)
         .recipient = a,
     };
 
-    if (s->tls) {
-        facts.certificate = s->tls->fingerprint;
+    facts.certificate = session_certificate(s);
+    if (facts.certificate.len)
         facts.certificate_name = s->tls->name;
-    }
     return facts;
 }
 

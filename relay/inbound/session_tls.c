@@ -24,6 +24,12 @@ bool session_tls_is_offered(const struct session *s)
             s->listener->tls == LISTENER_TLS_REQUIRED);
 }
 
+struct span session_certificate(const struct session *s)
+{
+    return s->tls && !s->is_on_behalf ? s->tls->fingerprint
+                                      : span_make(NULL, 0);
+}
+
 void session_tls_wait(struct session *s, int64_t now_ms)
 {
     session_move(s, AT_SECURING);
@@ -62,6 +68,7 @@ void session_secured(struct session *s, const struct tls_facts *facts,
     session_reset(s);
     session_forget_client(s);
     s->tls = facts;
+    s->is_on_behalf = false;
     s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     session_move(s, AT_GREETING);
     if (is_implicit)

@@ -5,7 +5,8 @@
  *   value     = xtext (RFC 3461 4) / "[UNAVAILABLE]" / "[TEMPUNAVAIL]"
  *
  * XCLIENT makes the session that of another client: everything is as after the
- * greeting, and rules see the client that was named. XFORWARD only says who is
+ * greeting, and rules see the client that was named; the connection's TLS stays,
+ * but a certificate that was shown before is the relay's own. XFORWARD only says who is
  * to stand in the log and the queue for the next transaction. Both go by the
  * address that the connection came from, whatever XCLIENT said meanwhile, so
  * that a long list may come in several commands.
@@ -291,6 +292,7 @@ void session_trust_xclient(struct session *s, const struct verb_call *call)
         if (!s->is_helo_told)
             replace(&s->helo, SPAN(""));
         s->extended = false;
+        s->is_on_behalf = true;
         become(s, &f);
         session_move(s, AT_GREETING);
         session_greet(s);

@@ -50,6 +50,7 @@ static void addresses_are_found_in_a_list(void **state)
         { " < joe >", "joe/6" },
         { " <joe@[192.0.2.1]>", "joe@[192.0.2.1]" },
         { " <@a,@b:joe@c>", "@a,@b:joe@c" },
+        { " a@b <a@b>, c@d.test", "a@b c@d.test" },
         { " friends: joe, ann@b.test;, x@y", "joe/13 ann@b.test x@y" },
         { " undisclosed-recipients:;", "" },
         { " =?utf-8?q?joe?=", "=?utf-8?q?joe?=" },
