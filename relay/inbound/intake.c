@@ -108,7 +108,7 @@ void intake_tick(struct intake *i)
         } else if (!v->conn.is_lingering && !v->is_storing &&
                    now >= session_deadline_ms(v->session)) {
             session_timeout(v->session, now);
-            intake_pump_attend(v);
+            intake_pump_go_on(v); /* after a pause: what came meanwhile */
         }
     }
 }

@@ -42,8 +42,8 @@ class World:
     def to(self, local="r"):
         return f"{local}@{self.domain}"
 
-    def client(self, **kw):
-        return self.relay.client(**kw)
+    def client(self, *args, **kw):
+        return self.relay.client(*args, **kw)
 
     def arrived(self):
         """Messages for this row, so far."""

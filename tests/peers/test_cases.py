@@ -15,21 +15,22 @@ import cases_dns
 import cases_inbound
 import cases_load
 import cases_outbound
+import cases_tls_in
 import cases_tls_out
+from door import Door
 from relay import Relay, Sink
 
-MODULES = (cases_dns, cases_inbound, cases_load, cases_outbound,
-           cases_tls_out)
+MODULES = (cases_dns, cases_inbound, cases_load, cases_outbound, cases_tls_in, cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
 
-Shared = collections.namedtuple("Shared", "plain normal edge sink")
+Shared = collections.namedtuple("Shared", "plain normal edge door sink")
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """Three relays with one sink: as usual, with a normalizing listener, and one
-    to which we are strangers."""
+    """Four relays with one sink: as usual, with a normalizing listener, one to
+    which we are strangers, and one with TLS and logins."""
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(Sink())
 
@@ -37,7 +38,11 @@ def shared(tmp_path_factory):
             return stack.enter_context(Relay(tmp_path_factory.mktemp(name),
                                              {"*": sink.hop}, **options))
         yield Shared(start("plain"), start("normal", listener="line-ends = normalize"),
-                     start("edge", rules=EDGE, hostname="mx.ok.test"), sink)
+                     start("edge", rules=EDGE, hostname="mx.ok.test"),
+                     stack.enter_context(Door(tmp_path_factory.mktemp("door"),
+                                              {"*": sink.hop},
+                                              limits={"errors": 100000})),
+                     sink)
 
 
 def test_every_row_is_driven_or_says_why_not():
