@@ -207,7 +207,7 @@ static void pump(struct visit *v, struct span in, size_t *out_used)
             break;
         n = session_feed(v->session, piece, wall_ms());
         used += n;
-        if (session_wants(v->session) == SESSION_AUTHENTICATES)
+        if (session_heard_login(v->session))
             explicit_bzero((char *)piece.at, n); /* our own read buffer */
         intake_pump_attend(v);
         if (n == 0)

@@ -251,6 +251,7 @@ size_t session_feed(struct session *s, struct span in, int64_t now_ms)
 {
     struct span rest = in;
 
+    s->heard_login = false;
     while (rest.len && session_wants(s) == SESSION_READS)
         rest = span_skip(rest, feed_one(s, rest, now_ms));
     return s->state == AT_CLOSING ? in.len : in.len - rest.len;
@@ -270,6 +271,11 @@ enum session_wants session_wants(const struct session *s)
     };
 
     return wants[s->state];
+}
+
+bool session_heard_login(const struct session *s)
+{
+    return s->heard_login;
 }
 
 struct buffer *session_output(struct session *s)

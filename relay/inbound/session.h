@@ -136,6 +136,8 @@ void session_authenticated(struct session *s, const struct sasl_result *r,
  * anywhere. now_ms: wall clock.
  */
 size_t session_feed(struct session *s, struct span in, int64_t now_ms);
+/* Had the input of the latest call some of a login in it? Then it is to be wiped. */
+bool session_heard_login(const struct session *s);
 enum session_wants session_wants(const struct session *s);
 /* Bytes to be sent; the caller clears what it took (buffer_fini when that was all, so
  * that an idle session holds no memory). */

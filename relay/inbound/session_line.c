@@ -79,6 +79,7 @@ static void keep(struct session *s, struct span part)
     bool is_for_login = !s->skipped && is_login(s, part);
     size_t most = line_most(s, is_for_login);
 
+    s->heard_login |= is_for_login || s->skips_login;
     if (s->skipped) {
         s->skipped += part.len;
     } else if (s->line.len + part.len >= most) {
@@ -111,6 +112,7 @@ static bool complete(struct session *s, struct span last, bool is_crlf,
     bool is_for_login = s->skipped ? s->skips_login : is_login(s, last);
     size_t len = s->skipped + s->line.len + last.len;
 
+    s->heard_login |= is_for_login;
     if (!is_crlf && !s->listener->normalize) {
         session_hang_up(s, &REPLY(500, 5, 5, 2, "Error: bare <LF> received"));
         return false;

@@ -102,6 +102,7 @@ struct session {
 
     struct buffer output;
     struct buffer line; /* a command line that has not ended yet */
+    bool heard_login;   /* in the input of this session_feed */
     size_t skipped;     /* bytes of a line that is too long; 0: none */
     int64_t deadline_ms;
     const char *stage; /* verb at hand, a literal */

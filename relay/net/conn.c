@@ -34,6 +34,14 @@ static void keep(struct conn *c, struct span rest)
     ASSERT(!c->waiting.overflow);
 }
 
+/* It held what may be a password. */
+static void forget_waiting(struct conn *c)
+{
+    if (c->waiting.at)
+        explicit_bzero(c->waiting.at, c->waiting.size);
+    buffer_fini(&c->waiting);
+}
+
 /* The peer will send no more: the owner hears of it when it has taken all there is. */
 static void tell_end(struct conn *c)
 {
@@ -70,12 +78,12 @@ static void show(struct conn *c, struct span in)
     if (c->waiting.len) {
         buffer_drop(&c->waiting, used);
         if (!c->waiting.len)
-            buffer_fini(&c->waiting);
+            forget_waiting(c);
     } else if (used < in.len) {
         keep(c, span_skip(in, used));
     }
     if (c->waiting.len && c->tls != before) {
-        buffer_fini(&c->waiting); /* said in clear, meant to be heard under TLS */
+        forget_waiting(c); /* said in clear, meant to be heard under TLS */
         come_to_end(c, ERROR_PROTOCOL);
     } else if (c->waiting.len) {
         conn_pause(c);
@@ -177,6 +185,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
             feed_engine(c, in);
         else
             show(c, in);
+        if (c->waiting.len)
+            explicit_bzero(buf->base, (size_t)n); /* it has a copy */
         return;
     }
     conn_pause(c);
@@ -340,7 +350,7 @@ void conn_finish(struct conn *c)
     if (c->is_closing || c->is_lingering)
         return;
     c->is_lingering = true;
-    buffer_fini(&c->waiting);
+    forget_waiting(c);
     buffer_fini(&c->early);
     if (c->tls) {
         tls_end(c->tls);
@@ -354,7 +364,7 @@ static void on_closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
 
-    buffer_fini(&c->waiting);
+    forget_waiting(c);
     buffer_fini(&c->early);
     buffer_fini(&c->next);
     free(c->out);

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cases import END, case, private, report_of
+from cases_chunks import chunks_cut_off_leave_nothing
 from relay import LONG, Closed, Sink, content_of, stuff, wait_for
 
 SMUGGLED = (b"MAIL FROM:<smuggled@from.test>\r\nRCPT TO:<x@smuggled.test>\r\n"
@@ -698,6 +699,7 @@ def content_cut_off_leaves_nothing(w):
                 if last == "shut":
                     assert 250 not in [r.code for r in c.all_replies()]
                     c.close()
+        chunks_cut_off_leave_nothing(p)
         p.nothing_arrives()
         wait_for(lambda: files() <= before, 5, "the removal of what was cut")
 

@@ -11,6 +11,8 @@ import contextlib
 import pytest
 
 import cases
+import cases_auth
+import cases_chunks
 import cases_dns
 import cases_inbound
 import cases_load
@@ -20,7 +22,8 @@ import cases_tls_out
 from door import Door
 from relay import Relay, Sink
 
-MODULES = (cases_dns, cases_inbound, cases_load, cases_outbound, cases_tls_in, cases_tls_out)
+MODULES = (cases_auth, cases_chunks, cases_dns, cases_inbound, cases_load,
+           cases_outbound, cases_tls_in, cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
 
