@@ -16,7 +16,7 @@
     "m.sender,m.received_ms,m.size,m.header_bytes,m.body,m.smtputf8,"          \
     "m.has_8bit,m.ret,m.envid,m.client,m.client_name,m.helo,m.login,"          \
     "m.listener,m.protocol,m.message_id,m.priority,m.by_ms,m.by_how,m.verp,"   \
-    "m.release_ms,m.header_8bit"
+    "m.release_ms,m.header_8bit,m.unvouched"
 
 /* read by read_recipient (store_read.c), from column 0 on */
 #define RECIPIENT                                                              \
@@ -51,9 +51,9 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "INSERT INTO message(id,sender,received_ms,size,header_bytes,body,smtputf8,"
         "has_8bit,ret,envid,client,client_name,helo,login,listener,protocol,"
         "message_id,checksum,has_file,alarm_ms,priority,by_ms,by_how,verp,"
-        "release_ms,header_8bit) VALUES("
+        "release_ms,header_8bit,unvouched) VALUES("
         "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,"
-        "?21,?22,?23,?24,?25,?26)" },
+        "?21,?22,?23,?24,?25,?26,?27)" },
     [PUT_CONTENT]      = { W, "INSERT INTO content(message,bytes) VALUES(?1,?2)" },
     [PUT_RECIPIENT]    = { W,
         "INSERT INTO recipient(message,number,address,orcpt,notify,lane,state,due_ms,"

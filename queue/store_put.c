@@ -153,6 +153,7 @@ static int put_message(struct store *s, const struct queue_message *m,
     bind_span(st, 24, e->verp);
     bind_number(st, 25, e->release_ms);
     bind_number(st, 26, e->header_8bit);
+    bind_number(st, 27, e->is_unvouched);
     return database_run(&s->db, PUT_MESSAGE);
 }
 

@@ -117,7 +117,8 @@ static const char step_2[] =
     "ALTER TABLE message ADD COLUMN by_how INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN verp TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE message ADD COLUMN release_ms INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE message ADD COLUMN header_8bit INTEGER NOT NULL DEFAULT 1;";
+    "ALTER TABLE message ADD COLUMN header_8bit INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE message ADD COLUMN unvouched INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
 static const char *const steps[] = { step_1, step_2 };

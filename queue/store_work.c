@@ -62,6 +62,7 @@ void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out)
     out->verp = column_span(st, at++);
     out->release_ms = column_number(st, at++);
     out->header_8bit = column_number(st, at++) != 0;
+    out->is_unvouched = column_number(st, at++) != 0;
 }
 
 /* Columns as RECIPIENT in statement.c names them. */

@@ -26,6 +26,7 @@ struct envelope {
     struct span helo;         /* as said */
     struct span login;        /* authenticated identity, or empty */
     struct span listener;     /* title of the listener it came in by */
+    bool is_unvouched;        /* AUTH= was given, and we do not vouch for it; RFC 4954 5 */
     struct span protocol;     /* SMTP, ESMTP, UTF8SMTP ...; RFC 3848 */
     struct span message_id;   /* of the header, for the log; may be empty */
     int64_t received_ms;      /* when its acceptance began */

@@ -59,7 +59,7 @@ static enum parameter_fault read_smtputf8(struct reading *r)
     return PARAMETER_OK;
 }
 
-/* RFC 4954 5. We vouch for nobody's word, so it is checked and forgotten. */
+/* RFC 4954 5. We vouch for nobody's word: it is checked, and goes on as "<>". */
 static enum parameter_fault read_auth(struct reading *r)
 {
     struct buffer text = { .cap = LIMIT_PATH };
@@ -72,6 +72,7 @@ static enum parameter_fault read_auth(struct reading *r)
     if (!is_good && xtext_decode_utf8(r->value, false, &text))
         is_good = address_parse(buffer_span(&text), &mailbox) == ADDRESS_OK;
     buffer_fini(&text);
+    r->mail->is_unvouched = true;
     return verdict(is_good);
 }
 
@@ -355,6 +356,13 @@ static enum parameter_fault read_all(struct reading *r, struct span rest,
     }
 }
 
+/* To be kept for longer than it may take altogether. */
+static bool is_returned_unsent(const struct mail_parameters *all)
+{
+    return all->deliver_by_ms && all->deliver_by_mode == DELIVER_BY_RETURN &&
+           all->release_ms >= all->deliver_by_ms;
+}
+
 enum parameter_fault parameters_of_mail(struct span rest,
                                         const struct parameter_terms *terms,
                                         struct mail_parameters *out_parameters)
@@ -363,6 +371,8 @@ enum parameter_fault parameters_of_mail(struct span rest,
     struct reading r = { .terms = terms, .mail = &all };
     enum parameter_fault fault = read_all(&r, rest, IN_MAIL);
 
+    if (fault == PARAMETER_OK && is_returned_unsent(&all))
+        fault = PARAMETER_TOO_LATE;
     if (fault == PARAMETER_OK)
         *out_parameters = all;
     return fault;

@@ -44,6 +44,7 @@ struct mail_parameters {
     enum deliver_by_mode deliver_by_mode;
     bool deliver_by_trace;
     int64_t release_ms; /* a point in time; 0: at once */
+    bool is_unvouched;  /* AUTH was given */
 };
 
 struct rcpt_parameters {

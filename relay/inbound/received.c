@@ -54,10 +54,11 @@ void received_write(struct buffer *b, const struct received *r)
     if (r->recipient.len) {
         buffer_put(b, SPAN("\r\n\tfor <"));
         buffer_put(b, r->recipient);
-        buffer_put(b, SPAN(">; "));
-    } else {
-        buffer_put(b, SPAN(";\r\n\t"));
+        buffer_put_byte(b, '>');
     }
+    if (r->priority)
+        buffer_printf(b, " PRIORITY %d", r->priority);
+    buffer_put_string(b, r->recipient.len ? "; " : ";\r\n\t");
     date_print(b, r->now_ms);
     buffer_put(b, SPAN("\r\n"));
 }

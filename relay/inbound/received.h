@@ -4,7 +4,9 @@
  *   Received: from HELO (NAME [IP])
  *           (using TLSv1.3 with cipher NAME (256/256 bits))
  *           by HOST (Waypost) with ESMTP id ID
- *           for <rcpt>; date
+ *           for <rcpt> PRIORITY -3; date
+ *
+ * PRIORITY (RFC 6710 6) stands there where it is not the usual one.
  */
 #ifndef WAYPOST_RECEIVED_H
 #define WAYPOST_RECEIVED_H
@@ -23,6 +25,7 @@ struct received {
     struct span protocol;        /* SMTP, ESMTP, UTF8SMTP ... */
     uint64_t id;
     struct span recipient; /* checked grammar; empty: not told */
+    int priority;          /* granted; RFC 6710 */
     int64_t now_ms;
 };
 

@@ -44,6 +44,7 @@ static void put_received(struct session *s, int64_t now_ms)
         .protocol = d->envelope.protocol,
         .id = d->id,
         .recipient = d->count == 1 ? d->recipients[0].address.text : SPAN(""),
+        .priority = d->envelope.priority,
         .now_ms = now_ms,
     };
 

@@ -180,6 +180,9 @@ void commandline_mail(struct client *c)
         buffer_printf(&c->output, " MT-PRIORITY=%d", e->priority);
     if (commandline_tells_by(c))
         put_deliver_by(c);
+    /* Else the peer might take it for the work of our login. RFC 4954 5 */
+    if (c->is_logged_in && e->is_unvouched)
+        buffer_put_string(&c->output, " AUTH=<>");
     buffer_put_string(&c->output, "\r\n");
 }
 

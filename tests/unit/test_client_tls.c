@@ -5,9 +5,12 @@
 
 /* clang-format off */
 static const struct envelope plain = { .sender = SPAN_INIT("s@x"), .size_bytes = 5 };
+static const struct envelope unvouched = { .sender = SPAN_INIT("s@x"),
+                                           .is_unvouched = true };
 static const struct client_recipient one[] = { { SPAN_INIT("a@b") } };
 static const struct client_transaction transactions[] = {
     { .envelope = &plain, .recipients = one, .count = 1 },
+    { .envelope = &unvouched, .recipients = one, .count = 1 },
 };
 
 #define BASE .hostname = SPAN_INIT("us"), .timeouts = &client_timeouts_default
@@ -117,6 +120,11 @@ static const struct script scripts[] = {
         AUTH("PLAIN LOGIN"), "C:AUTH PLAIN " PLAIN "\r\n", "=READS",
         "S:235 2.7.0 welcome\r\n", "=FREE", "C:", "about:", "trouble:",
         "start 0", "C:MAIL FROM:<s@x>\r\n" } },
+    { "AUTH=<> where we logged in, of what somebody else was asked about", &user, {
+        AUTH("PLAIN"), "C:AUTH PLAIN " PLAIN "\r\n", "S:235 2.7.0 welcome\r\n",
+        "start 1", "C:MAIL FROM:<s@x> AUTH=<>\r\n" } },
+    { "AUTH= is not said without a login", &may, {
+        HELLO, "S:250-mx\r\n250 AUTH PLAIN\r\n", "start 1", "C:MAIL FROM:<s@x>\r\n" } },
     { "AUTH by its old name", &user, {
         SECURED, "S:250-mx\r\n250 AUTH=LOGIN PLAIN\r\n", "C:AUTH PLAIN " PLAIN "\r\n" } },
     { "AUTH LOGIN", &user_login, {

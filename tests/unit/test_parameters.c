@@ -206,6 +206,29 @@ static void what_mail_said_is_known(void **state)
     assert_false(p.deliver_by_trace);
     assert_int_equal(p.release_ms, 0);
     assert_true(span_is(p.verp, SPAN("-+")));
+    assert_false(p.is_unvouched);
+    assert_int_equal(parameters_of_mail(SPAN(" AUTH=<>"), &everything, &p), OK);
+    assert_true(p.is_unvouched);
+}
+
+static void nothing_is_held_past_the_time_of_its_return(void **state)
+{
+    static const struct {
+        const char *rest;
+        int wanted;
+    } rows[] = {
+        { " BY=600;R HOLDFOR=599", OK },
+        { " BY=600;R HOLDFOR=600", LATE },
+        { " HOLDFOR=601 BY=600;R", LATE },
+        { " HOLDFOR=601 BY=600;N", OK },
+    };
+    struct mail_parameters p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(
+            parameters_of_mail(span_of(rows[i].rest), &everything, &p),
+            rows[i].wanted);
 }
 
 static void long_values_are_bounded(void **state)
@@ -317,6 +340,7 @@ int main(void)
         cmocka_unit_test(mail_parameters_are_read_or_refused),
         cmocka_unit_test(what_is_not_offered_is_unknown),
         cmocka_unit_test(what_mail_said_is_known),
+        cmocka_unit_test(nothing_is_held_past_the_time_of_its_return),
         cmocka_unit_test(long_values_are_bounded),
         cmocka_unit_test(rcpt_parameters_are_read_or_refused),
         cmocka_unit_test(moments_are_those_of_rfc_3339),

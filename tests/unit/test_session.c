@@ -327,6 +327,15 @@ static void the_trace_line_holds_no_stranger_s_syntax(void **state)
                         "\tby mx.ok.test (Waypost) with ESMTP id "
                         "0000000000001;\r\n"
                         "\tThu, 1 Jan 1970 00:00:00 +0000\r\n");
+    buffer_clear(&b);
+    r.priority = -3;
+    received_write(&b, &r);
+    assert_non_null(strstr(buffer_string(&b), " PRIORITY -3;\r\n\t"));
+    buffer_clear(&b);
+    r.recipient = SPAN("u@ok.test");
+    received_write(&b, &r);
+    assert_non_null(
+        strstr(buffer_string(&b), "for <u@ok.test> PRIORITY -3; Thu,"));
     buffer_fini(&b);
 }
 

@@ -42,6 +42,7 @@ static void a_put_message_is_read_back_as_it_was(void **state)
     assert_true(span_is(e->verp, SPAN("+=")));
     assert_int_equal(e->release_ms, T0 + 1);
     assert_true(e->header_8bit);
+    assert_true(e->is_unvouched);
     r = &w.at[0]->recipients[1];
     assert_int_equal(r->number, 1);
     assert_true(span_is(r->address, SPAN("u1@example.org")));

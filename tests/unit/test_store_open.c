@@ -234,6 +234,7 @@ static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
                   "ALTER TABLE message DROP COLUMN verp;"
                   "ALTER TABLE message DROP COLUMN release_ms;"
                   "ALTER TABLE message DROP COLUMN header_8bit;"
+                  "ALTER TABLE message DROP COLUMN unvouched;"
                   "PRAGMA user_version=1");
     bench_open(b);
     assert_query(b->path, "PRAGMA user_version", "2");
