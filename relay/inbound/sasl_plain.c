@@ -86,6 +86,8 @@ static enum sasl_said check(struct sasl_exchange *x, struct span login,
         said = check_file(x, login, password);
     else if (x->book->backend == SASL_PAM)
         said = sasl_pam_check(x, login, password);
+    if (password.len == 0) /* none at all, whatever a backend thinks of it: RFC 4616 2 */
+        said = SASL_WRONG;
     if (said == SASL_OK)
         password_cache_put(cache, login, password, now);
     return said;

@@ -78,6 +78,18 @@ static void plain_is_read_to_the_letter(void **state)
     sasl_desk_close(d);
 }
 
+static void an_empty_password_is_none(void **state)
+{
+    struct sasl_desk *d =
+        desk_with("open:"
+                  "$5$rounds=1000$saltsalt$Naw4j7Jsi9DJmo461n8iSYTXTcY98Ufoq.Xsn7KkFN7\n");
+    struct talk t;
+
+    (void)state;
+    assert_int_equal(talk_plain(&t, d, "open", ""), SASL_WRONG);
+    sasl_desk_close(d);
+}
+
 static void a_hash_of_crypt_is_enough_for_a_password(void **state)
 {
     struct sasl_desk *d = desk_with(hashes);
@@ -775,6 +787,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_is_read_to_the_letter),
+        cmocka_unit_test(an_empty_password_is_none),
         cmocka_unit_test(a_hash_of_crypt_is_enough_for_a_password),
         cmocka_unit_test(login_asks_for_the_name_and_the_password),
         cmocka_unit_test(a_client_of_the_library_logs_in_by_each_mechanism),
