@@ -8,6 +8,7 @@ out, and nothing else is a reason to.
 """
 
 import base64
+import os
 import pathlib
 import re
 import ssl
