@@ -23,5 +23,7 @@ struct names {
 void names_init(struct names *n, struct arena *a, const struct span *all,
                 size_t count);
 bool names_have(const struct names *n, struct span name);
+/* The same names, and the same globs in the same order? */
+bool names_are_same(const struct names *a, const struct names *b);
 
 #endif

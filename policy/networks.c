@@ -113,3 +113,20 @@ bool networks_are_everything(const struct networks *n)
            hold(n->v6, n->v6_count,
                 "2000::", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 }
+
+static bool ranges_are_same(const struct host_range *a, size_t a_count,
+                            const struct host_range *b, size_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (a[i].first != b[i].first || a[i].last != b[i].last)
+            return false;
+    return true;
+}
+
+bool networks_are_same(const struct networks *a, const struct networks *b)
+{
+    return ranges_are_same(a->v4, a->v4_count, b->v4, b->v4_count) &&
+           ranges_are_same(a->v6, a->v6_count, b->v6, b->v6_count);
+}

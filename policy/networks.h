@@ -22,6 +22,7 @@ struct networks {
 void networks_init(struct networks *n, struct arena *a,
                    const struct network *all, size_t count);
 bool networks_have(const struct networks *n, const struct host_address *a);
+bool networks_are_same(const struct networks *a, const struct networks *b);
 /* All public hosts of a family, in one network or in several together? */
 bool networks_are_everything(const struct networks *n);
 

@@ -15,5 +15,8 @@ bool offline_is_open(const struct offline_settings *o, unsigned minute,
 /* May this client have the route's mail released, or fetch it? Of the facts client, login,
  * certificate and certificate_name are looked at. */
 bool offline_may(const struct offline_settings *o, const struct facts *facts);
+/* Do both say the same of the host? */
+bool offline_is_same(const struct offline_settings *a,
+                     const struct offline_settings *b);
 
 #endif

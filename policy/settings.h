@@ -100,7 +100,10 @@ enum hop_kind {
     HOP_MX, HOP_SMTP, HOP_SMTPS, HOP_LMTP,
     HOP_PICKUP,                   /* pickup:NAME, in host: waits until it is fetched or
                                      released */
-    HOP_MAILDIR,                  /* maildir:/path/%d/%u, in path */
+    HOP_MAILDIR,                  /* maildir:/path/%d/%u, in path: %d the domain, %u the
+                                     local part, %% a percent, and no other %; absolute,
+                                     no empty, "." or ".." between slashes, none at the
+                                     end; the first folder has neither %d nor %u */
 };
 
 struct hop {
@@ -120,7 +123,8 @@ enum route_tls {                  /* of an outbound connection */
 /* What a next hop cannot take (8-bit or binary content): re-encoded? */
 enum route_convert { CONVERT_NEVER, CONVERT_UNSIGNED, CONVERT_ALWAYS };
 
-/* Minutes of the local day; `to` may be the smaller one: over midnight. */
+/* Minutes of the local day; `to` may be the smaller one (over midnight), is never `from`,
+ * and is 24 * 60 at most. */
 struct window { uint16_t from, to; };
 
 /* A host that is not always there: who may have its mail, and when it is tried. Each of the
@@ -130,8 +134,8 @@ struct offline_settings {
     struct names logins;
     struct networks clients;
     struct names certificates, fingerprints;
-    struct hop *deliver_to;       /* where a release leads for a pickup; NULL: only ATRN
-                                     fetches */
+    struct hop *deliver_to;       /* where a release leads for a pickup, neither mx nor
+                                     pickup; NULL: only ATRN fetches */
     int64_t probe_ms;             /* it is tried by itself so often; 0: not */
     struct window *windows;       /* open: it is tried as any other */
     size_t window_count;
@@ -156,9 +160,13 @@ struct route {
     struct span key;              /* stable text naming via (the destination),
                                      e.g. "smtp://a:25,smtp://b:25"; for mx "mx". What
                                      else must not share a connection follows it:
-                                     " tls=required account=NAME" */
+                                     " tls=required account=NAME". "pickup:NAME" stands
+                                     alone; routes of one key, but for mx, have the same
+                                     `offline` */
     enum route_tls tls;           /* dane for mx; verify where there is an account or a
-                                     smtps hop; none for lmtp; else optional */
+                                     smtps hop; none for lmtp and maildir; else
+                                     optional. Of a pickup that of deliver_to, or what is
+                                     asked of who fetches: none, optional or required */
     struct span tls_name;         /* the name to verify instead of the host's, or empty */
     struct span certificate, certificate_key; /* our client certificate's files */
     const struct account *account; /* NULL: no login */
@@ -169,7 +177,9 @@ struct route {
     uint32_t connections;         /* most at once, 20 */
     uint32_t messages_per_connection; /* 0: no limit */
     int64_t idle_ms;              /* a free connection is kept so long; 2 s */
-    struct retry_settings retry;  /* the global ones where not set here */
+    struct retry_settings retry;  /* the global ones where not set here; for a pickup
+                                     expire is then 30 d at least, expire-reports as
+                                     long as expire, and warn 0 */
     struct offline_settings offline; /* is_set: on demand */
     uint64_t quota_bytes;         /* most that may wait for its destination; 0: no limit */
 };

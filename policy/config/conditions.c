@@ -8,9 +8,6 @@
 
 #include "policy/config/lists.h"
 #include "policy/config/value.h"
-#include "policy/vocabulary/utf8.h"
-
-enum { SHA256_DIGITS = 64 };
 
 /* FNV-1a over the texts, order and all: equal texts, equal identity. */
 static uint64_t identity_of(const struct syntax_entry *e)
@@ -49,91 +46,6 @@ static void read_patterns(struct reading *r, const struct syntax_entry *e,
     patterns_init(&c->patterns, all, count);
 }
 
-/* --- logins and certificates ------------------------------------------------
- */
-
-static bool is_text(struct span s)
-{
-    return s.len && s.len <= LIMIT_LOGIN && utf8_is_valid(s);
-}
-
-static void read_logins(struct reading *r, const struct syntax_entry *e,
-                        struct condition *c)
-{
-    struct span *all = arena_take(r->arena, e->value_count * sizeof *all);
-    size_t count = 0;
-
-    for (size_t i = 0; i < e->value_count; i++) {
-        if (is_text(e->values[i].text))
-            all[count++] = e->values[i].text;
-        else
-            faults_add(&r->faults, e->values[i].place,
-                       "%s is not a login, *@example.org, or * for anyone who "
-                       "is logged in",
-                       faults_quote(&r->faults, e->values[i].text));
-    }
-    names_init(&c->names, r->arena, all, count);
-}
-
-/* sha256: and hexadecimal digits, with or without colons; as facts say it. */
-static bool fold_fingerprint(struct span s, struct buffer *out)
-{
-    const struct span prefix = SPAN("sha256:");
-
-    if (!span_starts_nocase(s, prefix))
-        return false;
-    buffer_put(out, prefix);
-    for (size_t i = prefix.len; i < s.len; i++) {
-        char digit = ascii_lower(s.at[i]);
-
-        if (digit == ':')
-            continue;
-        if (!(digit >= '0' && digit <= '9') && !(digit >= 'a' && digit <= 'f'))
-            return false;
-        buffer_put_byte(out, digit);
-    }
-    return out->len == prefix.len + SHA256_DIGITS;
-}
-
-/* A name, *.name, or * alone. */
-static bool is_certificate_name(struct span s)
-{
-    if (span_is(s, SPAN("*")))
-        return true;
-    if (span_starts_nocase(s, SPAN("*.")))
-        s = span_skip(s, 2);
-    return is_text(s) && span_find(s, '*') == s.len &&
-           span_find(s, ':') == s.len;
-}
-
-static void read_certificates(struct reading *r, const struct syntax_entry *e,
-                              struct condition *c)
-{
-    size_t size = e->value_count * sizeof(struct span);
-    struct span *prints = arena_take(r->arena, size);
-    struct span *names = arena_take(r->arena, size);
-    size_t print_count = 0, name_count = 0;
-    struct buffer folded = { 0 };
-
-    for (size_t i = 0; i < e->value_count; i++) {
-        const struct syntax_text *t = &e->values[i];
-
-        buffer_clear(&folded);
-        if (fold_fingerprint(t->text, &folded))
-            prints[print_count++] = arena_copy(r->arena, buffer_span(&folded));
-        else if (is_certificate_name(t->text))
-            names[name_count++] = t->text;
-        else
-            faults_add(&r->faults, t->place,
-                       "%s is not sha256: with %d hexadecimal digits, a name "
-                       "in a certificate, *.name, or *",
-                       faults_quote(&r->faults, t->text), SHA256_DIGITS);
-    }
-    buffer_fini(&folded);
-    names_init(&c->fingerprints, r->arena, prints, print_count);
-    names_init(&c->names, r->arena, names, name_count);
-}
-
 static void read_tls(struct reading *r, const struct syntax_entry *e,
                      struct condition *c)
 {
@@ -164,10 +76,10 @@ void conditions_read(struct reading *r, const struct key *key,
         read_patterns(r, e, c);
         break;
     case FACT_LOGIN:
-        read_logins(r, e, c);
+        lists_read_logins(r, e, &c->names);
         break;
     case FACT_CERTIFICATE:
-        read_certificates(r, e, c);
+        lists_read_certificates(r, e, &c->fingerprints, &c->names);
         break;
     case FACT_TLS:
         read_tls(r, e, c);

@@ -205,7 +205,7 @@ static void doubt_unreachable(struct reading *r)
 /* --- conditions that no listener lets become true ----------------------------
  */
 
-/* What a fact needs of at least one listener. */
+/* What a fact needs of at least one listener, if there is any. */
 struct chance {
     bool login, certificate, tls;
 };
@@ -214,6 +214,8 @@ static struct chance chances_of(const struct settings *s)
 {
     struct chance c = { 0 };
 
+    if (s->listener_count == 0) /* was told already */
+        return (struct chance){ true, true, true };
     for (size_t i = 0; i < s->listener_count; i++) {
         const struct listener_settings *l = &s->listeners[i];
 
@@ -227,22 +229,34 @@ static struct chance chances_of(const struct settings *s)
     return c;
 }
 
+static const char *why_no_login(struct chance chance)
+{
+    return chance.login ? NULL : "login: all listeners have auth = none";
+}
+
+static const char *why_no_certificate(const struct settings *s,
+                                      const struct names *fingerprints,
+                                      struct chance chance)
+{
+    if (!chance.certificate)
+        return "certificate: all listeners have client-certificate = none";
+    if (fingerprints->exact_count == 0 && s->tls.client_authorities.len == 0)
+        return "certificate: names need tls { client-authorities = FILE }";
+    return NULL;
+}
+
 /* Why it can never hold; NULL: it can. */
 static const char *why_never(const struct settings *s,
                              const struct condition *c, struct chance chance)
 {
     if (c->is_negated)
         return NULL;
-    if (c->fact == FACT_LOGIN && !chance.login)
-        return "login: all listeners have auth = none";
+    if (c->fact == FACT_LOGIN)
+        return why_no_login(chance);
     if (c->fact == FACT_TLS && !chance.tls)
         return "tls: all listeners have tls = none";
-    if (c->fact != FACT_CERTIFICATE)
-        return NULL;
-    if (!chance.certificate)
-        return "certificate: all listeners have client-certificate = none";
-    if (c->fingerprints.exact_count == 0 && s->tls.client_authorities.len == 0)
-        return "certificate: names need tls { client-authorities = FILE }";
+    if (c->fact == FACT_CERTIFICATE)
+        return why_no_certificate(s, &c->fingerprints, chance);
     return NULL;
 }
 
@@ -251,7 +265,7 @@ static void doubt_never_holds(struct reading *r)
     const struct settings *s = r->settings;
     struct chance chance = chances_of(s);
 
-    for (size_t i = 0; i < s->rule_count && s->listener_count; i++) {
+    for (size_t i = 0; i < s->rule_count; i++) {
         const struct rule *rule = &s->rules[i];
 
         for (size_t c = 0; c < rule->condition_count; c++) {
@@ -265,6 +279,88 @@ static void doubt_never_holds(struct reading *r)
     }
 }
 
+/* --- hosts that are often away ----------------------------------------------
+ */
+
+/* Mail for a host that is away may wait a night and a day. */
+enum { ABSENCE_LEAST_MS = 24 * 3600 * 1000 };
+
+static bool is_named(const struct names *n)
+{
+    return n->exact_count || n->glob_count;
+}
+
+static bool is_anybody_named(const struct offline_settings *o)
+{
+    return is_named(&o->logins) || is_named(&o->certificates) ||
+           is_named(&o->fingerprints) || o->clients.v4_count ||
+           o->clients.v6_count;
+}
+
+/* A pickup that nobody may empty. */
+static void doubt_pickup(struct reading *r, const struct route *route,
+                         struct chance chance)
+{
+    const struct offline_settings *o = &route->offline;
+
+    if (route->via_count == 0 || route->via[0].kind != HOP_PICKUP ||
+        o->deliver_to)
+        return;
+    if (!is_anybody_named(o))
+        faults_warn(&r->faults, route->place,
+                    "mail of route %s waits until it is fetched, and nobody "
+                    "may fetch it: offline { login = {\"NAME\"} }",
+                    quote(r, route->title));
+    else if (!chance.login && !is_named(&o->logins))
+        faults_warn(&r->faults, route->place,
+                    "mail of route %s waits until it is fetched, for which one "
+                    "logs in, and all listeners have auth = none",
+                    quote(r, route->title));
+}
+
+static void doubt_who_fetches(struct reading *r, const struct route *route,
+                              struct chance chance)
+{
+    const struct offline_settings *o = &route->offline;
+    const char *why[] = {
+        is_named(&o->logins) ? why_no_login(chance) : NULL,
+        is_named(&o->certificates) || is_named(&o->fingerprints)
+            ? why_no_certificate(r->settings, &o->fingerprints, chance)
+            : NULL,
+    };
+
+    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++)
+        if (why[i])
+            faults_warn(&r->faults, route->place,
+                        "nobody gets mail of route %s by its %s",
+                        quote(r, route->title), why[i]);
+    if (networks_are_everything(&o->clients))
+        faults_warn(&r->faults, route->place,
+                    "everybody may have the mail of route %s released: its "
+                    "client is any host",
+                    quote(r, route->title));
+}
+
+static void doubt_absences(struct reading *r)
+{
+    const struct settings *s = r->settings;
+    struct chance chance = chances_of(s);
+
+    for (size_t i = 0; i < s->route_count; i++) {
+        const struct route *route = &s->routes[i];
+
+        doubt_pickup(r, route, chance);
+        if (!route->offline.is_set)
+            continue;
+        doubt_who_fetches(r, route, chance);
+        if (route->retry.expire_ms < ABSENCE_LEAST_MS)
+            faults_warn(&r->faults, route->place,
+                        "mail of route %s waits for a host that is often away, "
+                        "and expires within a day",
+                        quote(r, route->title));
+    }
+}
+
 void doubts_find(struct reading *r)
 {
     doubt_nothing_there(r);
@@ -273,5 +369,6 @@ void doubts_find(struct reading *r)
     doubt_shadowed_routes(r);
     doubt_unreachable(r);
     doubt_never_holds(r);
+    doubt_absences(r);
     accounts_doubt_unused(r);
 }

@@ -4,8 +4,11 @@
  *   mx
  *   smtp://[ACCOUNT@]HOST[:25]    smtps://[ACCOUNT@]HOST[:465]
  *   lmtp://[ACCOUNT@]HOST[:24]    lmtp:/path/of/a/socket
+ *   pickup:NAME                   maildir:/path/%d/%u
  *
- * mx stands alone. An account's title may have an @, a host's name has none.
+ * mx, pickup and maildir stand alone. An account's title may have an @, a host's
+ * name has none. In a maildir's path %d is the recipient's domain, %u the local
+ * part, %% a percent; its first folder has none of them.
  */
 #include "policy/config/hops.h"
 
@@ -15,6 +18,7 @@
 
 /* What fits into struct sockaddr_un, with the NUL. */
 enum { PATH_MOST = 107 };
+enum { PICKUP_MOST = 64, MAILDIR_MOST = 1024 };
 
 /* clang-format off */
 static const struct scheme {
@@ -139,8 +143,76 @@ static bool read_socket(struct reading *r, const struct syntax_text *t,
     return false;
 }
 
-static bool read_hop(struct reading *r, const struct syntax_text *t,
-                     struct hop *hop)
+/* pickup:NAME */
+static bool read_pickup(struct reading *r, const struct syntax_text *t,
+                        struct hop *hop)
+{
+    struct span name = span_skip(t->text, sizeof "pickup:" - 1);
+    bool ok = name.len && name.len <= PICKUP_MOST;
+
+    hop->kind = HOP_PICKUP;
+    hop->host = arena_copy(r->arena, name);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ascii_lower(name.at[i]);
+
+        ok = ok && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '_' || c == '.');
+    }
+    if (!ok)
+        faults_add(&r->faults, t->place,
+                   "%s is not pickup:NAME (letters, digits, -, _ and ., at "
+                   "most %d)",
+                   faults_quote(&r->faults, t->text), PICKUP_MOST);
+    return ok;
+}
+
+/* What is wrong with a folder of a maildir's path; NULL: nothing. */
+static const char *why_no_folder(struct span folder, bool is_first)
+{
+    if (folder.len == 0 || span_is(folder, SPAN(".")) ||
+        span_is(folder, SPAN("..")))
+        return "no folder of it is empty, . or ..";
+    for (size_t i = 0; i < folder.len; i++) {
+        if (folder.at[i] != '%')
+            continue;
+        if (++i == folder.len || !strchr("du%", folder.at[i]))
+            return "%d is the domain, %u the local part, %% a percent, and no "
+                   "other % means anything";
+        if (is_first && folder.at[i] != '%')
+            return "%d and %u stand after its first folder";
+    }
+    return NULL;
+}
+
+/* maildir:/path/%d/%u */
+static bool read_maildir(struct reading *r, const struct syntax_text *t,
+                         struct hop *hop)
+{
+    struct span path = span_skip(t->text, sizeof "maildir:" - 1), rest;
+    const char *why = NULL;
+    bool is_first = true;
+
+    if (path.len > 2 && path.at[path.len - 1] == '/')
+        path.len--;
+    hop->kind = HOP_MAILDIR;
+    hop->path = arena_copy(r->arena, path);
+    if (path.len < 2 || path.at[0] != '/' || path.len > MAILDIR_MOST)
+        why = "the path is a whole one, and not too long";
+    rest = span_skip(path, 1);
+    while (!why && rest.at) {
+        why = why_no_folder(span_split(rest, '/', &rest), is_first);
+        is_first = false;
+    }
+    if (why)
+        faults_add(&r->faults, t->place,
+                   "%s is not maildir:/PATH, such as "
+                   "maildir:/var/mail/%%d/%%u: %s",
+                   faults_quote(&r->faults, t->text), why);
+    return !why;
+}
+
+bool hops_read_one(struct reading *r, const struct syntax_text *t,
+                   struct hop *hop)
 {
     *hop =
         (struct hop){ .kind = HOP_MX, .text = arena_copy(r->arena, t->text) };
@@ -151,18 +223,29 @@ static bool read_hop(struct reading *r, const struct syntax_text *t,
             return read_host(r, t, &schemes[i], hop);
     if (span_starts_nocase(t->text, SPAN("lmtp:")))
         return read_socket(r, t, hop);
+    if (span_starts_nocase(t->text, SPAN("pickup:")))
+        return read_pickup(r, t, hop);
+    if (span_starts_nocase(t->text, SPAN("maildir:")))
+        return read_maildir(r, t, hop);
     faults_add(&r->faults, t->place,
                "%s is not a next hop that this version knows: mx, "
                "smtp://HOST, smtp://HOST:PORT, smtp://[ADDRESS]:PORT, "
-               "smtps://HOST, lmtp://HOST, lmtp:/PATH",
+               "smtps://HOST, lmtp://HOST, lmtp:/PATH, pickup:NAME, "
+               "maildir:/PATH",
                faults_quote(&r->faults, t->text));
     return false;
+}
+
+static bool stands_alone(const struct hop *hop)
+{
+    return hop->kind == HOP_MX || hop->kind == HOP_PICKUP ||
+           hop->kind == HOP_MAILDIR;
 }
 
 /* All of one kind, none twice. */
 static bool fits(const struct hop *hops, size_t count, const struct hop *hop)
 {
-    if (count && (hops[0].kind == HOP_MX || hop->kind == HOP_MX))
+    if (count && (stands_alone(&hops[0]) || stands_alone(hop)))
         return false;
     for (size_t i = 0; i < count; i++)
         if (hops[i].port == hop->port && span_is(hops[i].host, hop->host) &&
@@ -180,12 +263,13 @@ void hops_read(struct reading *r, const struct syntax_entry *e,
     for (size_t i = 0; i < e->value_count; i++) {
         struct hop hop;
 
-        if (!read_hop(r, &e->values[i], &hop))
+        if (!hops_read_one(r, &e->values[i], &hop))
             continue;
         if (!fits(hops, count, &hop)) {
             faults_add(&r->faults, e->values[i].place,
-                       "%s does not go with what stands before it: via is mx "
-                       "alone, or hosts and sockets, each once",
+                       "%s does not go with what stands before it: via is mx, "
+                       "a pickup or a maildir alone, or hosts and sockets, "
+                       "each once",
                        faults_quote(&r->faults, e->values[i].text));
             continue;
         }
@@ -198,14 +282,22 @@ void hops_read(struct reading *r, const struct syntax_entry *e,
 /* --- naming ----------------------------------------------------------------
  */
 
-void hops_print_name(struct buffer *b, struct span name)
+/* What parts names in a key. A maildir's own % is told from %HH by its letter. */
+#define MARKS " ,:@%"
+
+static void print_escaped(struct buffer *b, struct span name, const char *marks)
 {
     for (size_t i = 0; i < name.len; i++) {
-        if (strchr(" ,:@%", name.at[i]) && name.at[i])
+        if (strchr(marks, name.at[i]) && name.at[i])
             buffer_printf(b, "%%%02X", (unsigned char)name.at[i]);
         else
             buffer_put_byte(b, name.at[i]);
     }
+}
+
+void hops_print_name(struct buffer *b, struct span name)
+{
+    print_escaped(b, name, MARKS);
 }
 
 static void print_hop(struct buffer *b, const struct hop *hop)
@@ -217,9 +309,16 @@ static void print_hop(struct buffer *b, const struct hop *hop)
         buffer_put_string(b, "mx");
         return;
     }
+    if (hop->kind == HOP_PICKUP) {
+        buffer_put_string(b, "pickup:");
+        buffer_put(b, hop->host);
+        return;
+    }
     if (hop->path.len) {
-        buffer_put_string(b, "lmtp:");
-        hops_print_name(b, hop->path);
+        bool is_maildir = hop->kind == HOP_MAILDIR;
+
+        buffer_put_string(b, is_maildir ? "maildir:" : "lmtp:");
+        print_escaped(b, hop->path, is_maildir ? " ,:@" : MARKS);
         return;
     }
     while (schemes[i].kind != hop->kind)
@@ -234,11 +333,11 @@ static void print_hop(struct buffer *b, const struct hop *hop)
     buffer_printf(b, in_brackets ? "]:%u" : ":%u", hop->port);
 }
 
-void hops_print(struct buffer *b, const struct route *route)
+void hops_print(struct buffer *b, const struct hop *hops, size_t count)
 {
-    for (size_t i = 0; i < route->via_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         buffer_put_string(b, i ? "," : "");
-        print_hop(b, &route->via[i]);
+        print_hop(b, &hops[i]);
     }
 }
 

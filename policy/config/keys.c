@@ -151,7 +151,8 @@ void keys_store(struct reading *r, const struct key *k,
         break;
     case KEY_LIST:
     case KEY_OWN:
-        ASSERT(!"lists and own kinds are read whole");
+    case KEY_SECTION:
+        ASSERT(!"lists, own kinds and sections are read whole");
     }
     if (ok)
         return;
@@ -193,7 +194,14 @@ static void read_entry(struct reading *r, const struct key *k,
 {
     const struct syntax_text *only;
 
-    if (k->kind == KEY_OWN) {
+    if (e->is_section != (k->kind == KEY_SECTION)) {
+        faults_add(&r->faults, e->place,
+                   e->is_section ? "%s is a key: %s = VALUE"
+                                 : "%s is a section: %s { KEY = VALUE ... }",
+                   k->name, k->name);
+    } else if (e->title.text.at) {
+        faults_add(&r->faults, e->title.place, "%s has no title", k->name);
+    } else if (k->kind == KEY_OWN || k->kind == KEY_SECTION) {
         k->read(r, k, e, object);
     } else if (k->kind == KEY_LIST) {
         store_list(r, k, e, object);
@@ -220,7 +228,8 @@ static void unknown(struct reading *r, const struct key_table *t,
         faults_nearest(e->key, &t->keys[0].name, t->count, sizeof t->keys[0]);
 
     faults_add(&r->faults, e->place,
-               "%s has no key %s that this version knows%s%s%s", t->what,
+               "%s has no %s %s that this version knows%s%s%s", t->what,
+               e->is_section ? "section" : "key",
                faults_quote(&r->faults, e->key), near ? "; \"" : "",
                near ? near : "", near ? "\" was meant?" : "");
 }
@@ -234,7 +243,7 @@ void keys_read(struct reading *r, const struct key_table *t,
     for (const struct syntax_entry *e = entries; e; e = e->next) {
         size_t i = find_key(t, e->key);
 
-        if (e->is_section)
+        if (e->is_section && t->passes_sections)
             continue;
         if (i == t->count) {
             unknown(r, t, e);

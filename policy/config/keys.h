@@ -32,6 +32,7 @@ enum key_kind {
     KEY_WORD,                 /* an enum: the word's place among words */
     KEY_LIST,                 /* struct span *, and size_t at count_offset */
     KEY_OWN,                  /* what its read function makes of it */
+    KEY_SECTION,              /* a section inside this one: its read function */
 };
 
 struct key;
@@ -62,13 +63,15 @@ struct key_table {
     const char *what;         /* "queue", as in: queue has no key "x" */
     const struct key *keys;
     size_t count;
+    bool passes_sections;     /* somebody else reads those without a row */
 };
 
-#define KEY_TABLE(what, keys) { (what), (keys), sizeof (keys) / sizeof (keys)[0] }
+#define KEY_TABLE(what, keys)                                                  \
+    { (what), (keys), sizeof (keys) / sizeof (keys)[0], false }
 
 void keys_set_defaults(struct reading *r, const struct key_table *table,
                        void *object);
-/* The meaning of the entries that are keys; sections are passed over. */
+/* The meaning of the entries. */
 void keys_read(struct reading *r, const struct key_table *table,
                const struct syntax_entry *entries, void *object);
 /* One text into the field of a row. */

@@ -1,5 +1,5 @@
 /*
- * lists - values that are sets: networks, ways to log in.
+ * lists - values that are sets: networks, logins, certificates, ways to log in.
  *
  * For key rows: the set goes to the row's field. What is none of its kind is a
  * fault and left out.
@@ -18,5 +18,13 @@ void lists_mechanisms(struct reading *r, const struct key *key,
 
 void lists_read_networks(struct reading *r, const struct syntax_entry *entry,
                          struct networks *out);
+/* Logins and globs of them. */
+void lists_read_logins(struct reading *r, const struct syntax_entry *entry,
+                       struct names *out);
+/* Fingerprints, as facts say them, and names, apart. */
+void lists_read_certificates(struct reading *r,
+                             const struct syntax_entry *entry,
+                             struct names *out_fingerprints,
+                             struct names *out_names);
 
 #endif

@@ -3,19 +3,16 @@
  */
 #include "policy/config/routes.h"
 
+#include "policy/config/absences.h"
 #include "policy/config/accounts.h"
+#include "policy/config/destinations.h"
 #include "policy/config/hops.h"
+#include "policy/config/protection.h"
 #include "policy/config/sections.h"
 #include "policy/config/titles.h"
 #include "policy/pattern.h"
 
 enum { FOLD_LEAST = 72, FOLD_MOST = LIMIT_LINE };
-
-static const char *const tls_words[] = {
-    [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
-    [ROUTE_TLS_REQUIRED] = "required", [ROUTE_TLS_VERIFY] = "verify",
-    [ROUTE_TLS_DANE] = "dane",         NULL,
-};
 
 static const char *const convert_words[] = {
     [CONVERT_NEVER] = "never",
@@ -75,6 +72,7 @@ static bool check_from(struct reading *r, const struct syntax_text *t,
 struct draft {
     struct route route;
     struct account own; /* user and password-file of this route */
+    const struct syntax_entry *offline; /* the section; NULL: none */
 };
 
 static void read_via(struct reading *r, const struct key *key,
@@ -93,6 +91,16 @@ static void read_account(struct reading *r, const struct key *key,
     if (t)
         ((struct draft *)object)->route.account =
             accounts_find(r, t->text, t->place);
+}
+
+static void read_offline(struct reading *r, const struct key *key,
+                         const struct syntax_entry *e, void *object)
+{
+    struct draft *d = object;
+
+    (void)key;
+    d->offline = e;
+    absences_read(r, e, &d->route);
 }
 
 /* What a certificate is held against: a name, or an address. */
@@ -115,7 +123,7 @@ static const struct key route_keys[] = {
     { "to",          KEY_LIST,     IN(to), IN(to_count), .check = check_to },
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
-    { "tls",         KEY_WORD,     IN(tls), .words = tls_words, .grows = true },
+    { "tls",         KEY_WORD,     IN(tls), .words = protection_words, .grows = true },
     { "tls-name",    KEY_TEXT,     IN(tls_name), .check = check_tls_name },
     { "certificate", KEY_TEXT,     IN(certificate),
       .check = sections_check_path },
@@ -136,6 +144,9 @@ static const struct key route_keys[] = {
       .normal = "0", .high = 1000000 },
     { "idle",        KEY_DURATION, IN(idle_ms), .normal = "2s",
       .high = 300 * 1000ull },
+    { "quota",       KEY_SIZE,     IN(quota_bytes), .normal = "0" },
+    { "offline",     KEY_SECTION,  .read = read_offline },
+    /* for a pickup others hold where none is written: absences.h */
     SECTIONS_RETRY_KEYS(IN(retry), NULL, NULL, NULL, NULL, NULL),
 };
 /* clang-format on */
@@ -183,162 +194,6 @@ static void take_own_account(struct reading *r, struct draft *d,
     d->route.account = own;
 }
 
-/* --- TLS -------------------------------------------------------------------
- */
-
-/* Counts the hops of which this is so. */
-typedef bool hop_is_fn(const struct hop *hop);
-
-static bool is_socket(const struct hop *hop)
-{
-    return hop->path.len;
-}
-
-static bool is_lmtp(const struct hop *hop)
-{
-    return hop->kind == HOP_LMTP;
-}
-
-static bool is_smtps(const struct hop *hop)
-{
-    return hop->kind == HOP_SMTPS;
-}
-
-static bool has_account(const struct hop *hop)
-{
-    return hop->account;
-}
-
-static size_t count_hops(const struct route *route, hop_is_fn *is)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < route->via_count; i++)
-        count += is(&route->via[i]);
-    return count;
-}
-
-static enum route_tls default_tls(const struct route *route)
-{
-    if (count_hops(route, is_socket) == route->via_count)
-        return ROUTE_TLS_NONE;
-    if (route->account || count_hops(route, has_account) ||
-        count_hops(route, is_smtps))
-        return ROUTE_TLS_VERIFY;
-    if (route->via[0].kind == HOP_MX)
-        return ROUTE_TLS_DANE;
-    return count_hops(route, is_lmtp) == route->via_count ? ROUTE_TLS_NONE
-                                                          : ROUTE_TLS_OPTIONAL;
-}
-
-static void check_tls(struct reading *r, const struct route *route,
-                      const struct syntax_entry *section)
-{
-    bool is_must =
-        route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY;
-
-    if (route->tls == ROUTE_TLS_NONE && count_hops(route, is_smtps))
-        faults_add(&r->faults, keys_place(section, "tls"),
-                   "smtps:// is TLS from the first byte; smtp:// is without");
-    if (is_must && keys_find(section->entries, "tls") &&
-        count_hops(route, is_socket))
-        faults_add(&r->faults, keys_place(section, "tls"),
-                   "there is no TLS on a socket of this machine");
-    if (route->tls_name.len && route->tls != ROUTE_TLS_VERIFY)
-        faults_add(&r->faults, keys_place(section, "tls-name"),
-                   "tls-name is only looked at with tls = verify");
-    if (!route->certificate.len != !route->certificate_key.len)
-        faults_add(&r->faults,
-                   keys_place(section, route->certificate.len
-                                           ? "certificate"
-                                           : "certificate-key"),
-                   "certificate and certificate-key go together");
-    else if (route->certificate.len && route->tls == ROUTE_TLS_NONE)
-        faults_add(&r->faults, keys_place(section, "certificate"),
-                   "without TLS no certificate is shown");
-}
-
-/* EXTERNAL alone is a matter of the certificate. */
-static void check_external(struct reading *r, const struct route *route,
-                           const struct syntax_entry *section)
-{
-    for (size_t i = 0; i < route->via_count && !route->certificate.len; i++) {
-        const struct account *a = route->via[i].account;
-
-        if (!a || accounts_show_secret(a))
-            continue;
-        faults_add(&r->faults,
-                   keys_place(section, route->account ? "account" : "via"),
-                   "account %s shows a certificate, and this route has none: "
-                   "certificate = FILE  certificate-key = FILE",
-                   faults_quote(&r->faults, a->title));
-        return;
-    }
-}
-
-/* A secret must not be read on the way, unless that was asked for. */
-static void check_secrets(struct reading *r, const struct route *route,
-                          const struct syntax_entry *section)
-{
-    struct place place = keys_place(section, "tls");
-
-    if (route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY)
-        return;
-    for (size_t i = 0; i < route->via_count; i++) {
-        const struct hop *hop = &route->via[i];
-
-        if (!hop->account || !accounts_show_secret(hop->account) ||
-            hop->kind == HOP_SMTPS || hops_are_local(hop))
-            continue;
-        if (route->tls == ROUTE_TLS_NONE)
-            faults_warn(&r->faults, place,
-                        "the secret for %s goes over the network in clear "
-                        "text",
-                        faults_quote(&r->faults, hop->text));
-        else
-            faults_add(&r->faults, place,
-                       "the secret for %s could go over the network in clear "
-                       "text: tls = verify (or required, or none if that is "
-                       "meant)",
-                       faults_quote(&r->faults, hop->text));
-        return;
-    }
-}
-
-/* --- the key ---------------------------------------------------------------
- */
-
-static void put_part(struct buffer *b, const char *name, struct span value)
-{
-    if (value.len == 0)
-        return;
-    buffer_printf(b, " %s=", name);
-    hops_print_name(b, value);
-}
-
-/* What must not share a connection has different keys. */
-static void make_key(struct reading *r, struct route *route)
-{
-    const struct account *a = route->account;
-    struct buffer b = { 0 };
-
-    hops_print(&b, route);
-    if (route->tls != default_tls(route))
-        put_part(&b, "tls", span_of(tls_words[route->tls]));
-    if (a) {
-        put_part(&b, "account", a->title.len ? a->title : a->user);
-        /* a title has no bare colon */
-        if (a->title.len == 0) {
-            buffer_put_byte(&b, ':');
-            hops_print_name(&b, a->password_file);
-        }
-    }
-    put_part(&b, "name", route->tls_name);
-    put_part(&b, "cert", route->certificate);
-    route->key = arena_copy(r->arena, buffer_span(&b));
-    buffer_fini(&b);
-}
-
 static void finish(struct reading *r, const struct syntax_entry *section,
                    struct draft *d)
 {
@@ -347,12 +202,10 @@ static void finish(struct reading *r, const struct syntax_entry *section,
     take_own_account(r, d, section);
     if (route->via_count == 0)
         return;
-    if (!keys_find(section->entries, "tls"))
-        route->tls = default_tls(route);
-    make_key(r, route);
-    for (size_t i = 0; i < route->via_count; i++)
-        if (!route->via[i].account)
-            route->via[i].account = route->account;
+    absences_set_defaults(route, section);
+    protection_set_tls(route, section);
+    destinations_name(r, route);
+    protection_share_account(route);
 }
 
 static void read_route(struct reading *r, const struct syntax_entry *section,
@@ -382,9 +235,8 @@ static void read_route(struct reading *r, const struct syntax_entry *section,
     /* with a key misread, what it would mean for the others is not known */
     if (r->faults.fault_count > faults_before)
         return;
-    check_tls(r, route, section);
-    check_external(r, route, section);
-    check_secrets(r, route, section);
+    absences_check(r, route, draft.offline);
+    protection_check(r, route, section);
 }
 
 void routes_read(struct reading *r, const struct syntax_entry *first,
@@ -399,6 +251,8 @@ void routes_read(struct reading *r, const struct syntax_entry *first,
         read_route(r, e, &routes[i]);
     }
     titles_fini(&titles);
+    if (r->faults.fault_count == 0)
+        destinations_check(r, routes, count);
     r->settings->routes = routes;
     r->settings->route_count = count;
 }

@@ -258,7 +258,12 @@ static const struct section {
 
 enum { SECTIONS = sizeof sections / sizeof sections[0] };
 
-static const struct key_table top_table = KEY_TABLE("the top level", top_keys);
+static const struct key_table top_table = {
+    .what = "the top level",
+    .keys = top_keys,
+    .count = sizeof top_keys / sizeof top_keys[0],
+    .passes_sections = true,
+};
 
 /* The sections of one kind, in file order. */
 struct kind {

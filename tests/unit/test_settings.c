@@ -499,7 +499,9 @@ static void faults_of_routes_are_told(void **state)
         { "route \"r\" { via = {\"smtp://a\", \"smtp://A:25\"} }\n",
           { "\"smtp://A:25\" does not" } },
         { "route \"r\" { via = {\"smtps://a\", \"lmtp:/x\", \"pickup:x\"} }\n",
-          { "\"pickup:x\" is not a next hop that this version knows" } },
+          { "\"pickup:x\" does not go with what stands before it" } },
+        { "route \"r\" { via = \"uucp:x\" }\n",
+          { "\"uucp:x\" is not a next hop that this version knows" } },
         { "route \"r\" { via = {\"smtp://\", \"smtp://a:\", \"smtp://a:0\",\n"
           "\"smtp://[::1\", \"smtp://::1\"} }\n",
           { "\"smtp://\" is", "\"smtp://a:\" is", "\"smtp://a:0\" is",
