@@ -15,7 +15,8 @@
  * SEEKING: the itinerary looks names up and connects. TALKING: a client engine has the
  * connection. PARKED: greeted, nothing to send. READING: the beginning of large content is
  * fetched, for a report that may be owed. ENDING: the connection is closing, our last words
- * are on their way; a parcel in hand then goes on to another host.
+ * are on their way; a parcel in hand then goes on to another host. FILING: no host is asked,
+ * what there is to do is written into maildirs (maildir.h), then the slot is given back.
  *
  * A name that can never work (no such domain, null MX) or a missing route is a verdict: the
  * work of the slot is claimed and settled with it, no connection is made.
