@@ -14,8 +14,10 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/cache.h"
+#include "queue/quota.h"
 #include "queue/sender.h"
 #include "queue/slot.h"
+#include "queue/standing.h"
 #include "queue/works.h"
 
 #include <stdlib.h>
@@ -49,12 +51,14 @@ static bool has_room_for_put(const struct queue *q, const struct sender *s)
 
     if (q->active >= q->active_most)
         return false;
-    if (!d->is_down && q->active < q->active_most / 2)
+    if (destination_waits(d) && d->count >= destination_share(q, d))
+        return false;
+    if (!destination_is_down(d) && q->active < q->active_most / 2)
         return true;
     if (s->count >= q->active_most / 16)
         return false;
     return d->count < q->active_most / 4 ||
-           (!d->is_down && q->active < q->active_most / 4 * 3);
+           (!destination_is_down(d) && q->active < q->active_most / 4 * 3);
 }
 
 /* It is on disk, and the reader shall find it there. */
@@ -119,6 +123,7 @@ static void add_put_parts(struct queue *q, struct bundle *take_b,
         struct bundle_lane *l = &take_b->lanes[i];
 
         l->lane = lane_get(q, r->lane, l->id);
+        quota_put(l->lane, &take_b->work.envelope);
         done[i] = r->held || r->due_ms > now;
         if (r->due_ms > now && !r->held)
             lane_due_at(q, l->lane, r->due_ms);
@@ -231,6 +236,8 @@ static void take_out(struct queue *q, struct bundle *b)
     if (!TAILQ_EMPTY(&q->hungry) && q->active <= q->active_most / 8 * 3)
         reader_poke(&q->reader);
     works_remove(q, b);
+    if (d)
+        standing_look(q, d);
 }
 
 void active_remove(struct queue *q, struct bundle *take_b)
@@ -270,6 +277,18 @@ static void drop_waiting(struct queue *q, uint64_t message, bool restart)
 void active_drop_waiting(struct queue *q, uint64_t message)
 {
     drop_waiting(q, message, true);
+}
+
+void active_drop_destination(struct queue *q, struct destination *d)
+{
+    struct sender *s, *next;
+
+    for (s = TAILQ_FIRST(&d->senders); s; s = next) {
+        next = TAILQ_NEXT(s, all);
+        s->has_spilled |= !TAILQ_EMPTY(&s->line);
+        while (!TAILQ_EMPTY(&s->line))
+            drop(q, TAILQ_FIRST(&s->line), true);
+    }
 }
 
 static bool is_rerouted(const struct bundle *b)
@@ -359,7 +378,9 @@ void active_unclaim(struct queue *q, struct bundle *b)
 
     b->work.content = (struct span){ 0 };
     b->slot = NULL;
-    if (is_rerouted(b)) {
+    if (destination_waits(s->destination))
+        s->has_spilled = true;
+    if (is_rerouted(b) || destination_waits(s->destination)) {
         for (size_t i = 0; i < b->work.count; i++)
             lane_restart(q, b->lanes[i].lane);
         active_remove(q, b);

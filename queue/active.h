@@ -42,6 +42,8 @@ void active_remove(struct queue *q, struct bundle *take_b);
 
 /* What waits of a message leaves memory; it is on disk. */
 void active_drop_waiting(struct queue *q, uint64_t message);
+/* The same for all of a destination; what comes later stays behind them. */
+void active_drop_destination(struct queue *q, struct destination *d);
 /* The same for all whose lane leads elsewhere than where they wait. */
 void active_drop_rerouted(struct queue *q);
 void active_fini(struct queue *q);

@@ -80,12 +80,12 @@ bool cache_has_room(struct queue *q, size_t len)
 
     if (q->cached_bytes + len <= q->cache_most)
         return true;
-    if (q->down == 0 || now < q->evicted_ms + EVICT_MS)
+    if (queue_down(q) == 0 || now < q->evicted_ms + EVICT_MS)
         return false;
     q->evicted_ms = now;
     TAILQ_FOREACH(d, &q->all_destinations, all)
     {
-        if (d->is_down && d->warm)
+        if (destination_is_down(d) && d->warm)
             evict(q, d);
     }
     return q->cached_bytes + len <= q->cache_most;

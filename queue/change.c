@@ -9,14 +9,21 @@
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
-#include "queue/claim.h"
 #include "queue/criteria.h"
+#include "queue/quota.h"
+#include "queue/standing.h"
 #include "queue/view.h"
 #include "queue/works.h"
 
 #include <stdlib.h>
 
 enum { SLICE = 200 };
+
+struct moved {
+    uint64_t message, size_bytes;
+    struct span lane;
+    uint32_t number;
+};
 
 struct change_job {
     struct job job; /* first */
@@ -28,6 +35,9 @@ struct change_job {
     struct span who;
     uint64_t after_id, last;
     struct queue_count total, slice;
+    struct moved *moved; /* recipients deleted or undeleted in this slice */
+    size_t moved_count, moved_size;
+    struct arena lanes;  /* their keys */
     uint64_t *changed; /* messages of this slice */
     size_t changed_count, changed_size;
     bool has_wanted; /* destinations whose rest is to end */
@@ -77,12 +87,29 @@ static void want(void *user, struct span key)
 
     queue_lock(q);
     l = lane_find(q, key);
-    if (l && l->destination->is_down &&
+    if (l && destination_is_down(l->destination) &&
         l->destination->wanted_by != c->number) {
         l->destination->wanted_by = c->number;
         l->destination->is_wanted = c->has_wanted = true;
     }
     queue_unlock(q);
+}
+
+static void moved(void *user, uint64_t message, uint32_t number,
+                  struct span key, uint64_t size_bytes)
+{
+    struct change_job *c = user;
+
+    if (c->moved_count == c->moved_size) {
+        c->moved_size = c->moved_size ? c->moved_size * 2 : SLICE;
+        c->moved = memory_grow(c->moved, c->moved_size * sizeof(*c->moved));
+    }
+    c->moved[c->moved_count++] = (struct moved){
+        .message = message,
+        .size_bytes = size_bytes,
+        .lane = arena_copy(&c->lanes, key),
+        .number = number,
+    };
 }
 
 static int run(struct queue *q, struct job *j)
@@ -98,10 +125,12 @@ static int run(struct queue *q, struct job *j)
         .skip = skip,
         .each = each,
         .lane = c->change == CHANGE_RETRY ? want : NULL,
+        .moved = moved,
         .user = c,
     };
 
-    c->changed_count = 0;
+    c->changed_count = c->moved_count = 0;
+    arena_reset(&c->lanes);
     c->slice = (struct queue_count){ 0 };
     return store_change(q->writer.store, &change, c->after_id, SLICE, &c->slice,
                         &c->last);
@@ -129,8 +158,21 @@ static void end_rests(struct queue *q, struct change_job *c)
     TAILQ_FOREACH(d, &q->all_destinations, all)
     {
         if (d->is_wanted)
-            claim_end_rest(q, d);
+            (void)standing_release(q, d);
         d->is_wanted = false;
+    }
+}
+
+static void count_moved(struct queue *q, const struct change_job *c)
+{
+    for (size_t i = 0; i < c->moved_count; i++) {
+        const struct moved *m = &c->moved[i];
+        struct lane *l = lane_get(q, m->lane, 0);
+
+        if (c->change == CHANGE_DELETE)
+            quota_gone(q, l, m->message, m->number, m->size_bytes);
+        else
+            quota_back(q, l, m->message, m->number, m->size_bytes);
     }
 }
 
@@ -139,6 +181,7 @@ static void committed(struct queue *q, struct job *j)
     struct change_job *c = (struct change_job *)j;
 
     q->change_epoch++;
+    count_moved(q, c);
     for (size_t i = 0; takes_away(c->change) && i < c->changed_count; i++)
         active_drop_waiting(q, c->changed[i]);
     c->total.messages += c->slice.messages;
@@ -167,6 +210,8 @@ static void open_letter(struct letter *take_l, bool is_dropped)
     if (!is_dropped && c->done)
         c->done(take_l->port->user, c->token, c->job.rc, &c->total);
     arena_reset(&c->arena);
+    arena_reset(&c->lanes);
+    free(c->moved);
     free(c->changed);
     free(c);
 }

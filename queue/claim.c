@@ -1,23 +1,17 @@
 /*
  * claim - what the relay does with a slot, and what that says of the destination.
  *
- *              a whole cohort failed                    due
- *      UP ---------------------------> DOWN (rests) ---------> DOWN, one probe
- *       ^                               ^                        |       |
- *       |                               +-- failed: rests longer-+       |
- *       +------------- greeted, or delivered ----------------------------+
- *
- * While it is down only the probe, and slots whose connection still stands, are given
- * work; the probe one work until it was greeted.
+ * While a destination rests (standing.h) only the probe, and slots whose connection still
+ * stands, are given work; while it waits to be released the probe alone; the probe one
+ * work until it was greeted.
  */
 #include "queue/claim.h"
 
 #include "queue/active.h"
 #include "queue/slot.h"
+#include "queue/standing.h"
 
 #include <stdlib.h>
-
-enum { UNDECIDED_MS = 1000 }; /* rest after a probe that said nothing */
 
 struct span queue_slot_destination(const struct queue_slot *slot)
 {
@@ -54,7 +48,10 @@ static bool may_claim(const struct queue *q, const struct queue_slot *s)
 
     if (q->is_stopping || s->has_failed || s->state == SLOT_LEAVING)
         return false;
-    if (d->is_down)
+    if (destination_waits(d))
+        return d->state == DESTINATION_OFFLINE && d->probe == s &&
+               !s->has_asked;
+    if (destination_is_down(d))
         return s->is_connected || (d->probe == s && !s->has_asked);
     return slot_busy(d) <= d->feedback.window;
 }
@@ -91,31 +88,11 @@ static void set_last_error(struct destination *d, struct span reason)
     d->last_error = reason.len ? span_dup(reason) : NULL;
 }
 
-static void go_up(struct queue *q, struct destination *d)
+/* It answered through this slot: is that what it rests or waits for? */
+static bool ends_rest(const struct destination *d, const struct queue_slot *s)
 {
-    d->is_down = false;
-    d->downs = 0;
-    d->due_ms = 0;
-    d->probe = NULL;
-    q->down--;
-    timers_set(&q->timers, &d->timer, TIMER_NEVER);
-    feedback_start(&d->feedback, d->connections);
-    set_last_error(d, (struct span){ 0 });
-    writer_save_destination(q, d);
-    destination_unskip(q, d);
-}
-
-static void go_down(struct queue *q, struct destination *d, int64_t rest_ms)
-{
-    if (!d->is_down)
-        q->down++;
-    d->is_down = true;
-    d->downs++;
-    d->probe = NULL;
-    d->due_ms = queue_now_ms(q) + (rest_ms > 0 ? rest_ms : 1);
-    timers_set(&q->timers, &d->timer, d->due_ms);
-    writer_save_destination(q, d);
-    reader_poke(&q->reader);
+    return d->state == DESTINATION_RESTING ||
+           (d->state == DESTINATION_OFFLINE && d->probe == s);
 }
 
 void queue_slot_connected(struct queue_slot *slot)
@@ -126,8 +103,8 @@ void queue_slot_connected(struct queue_slot *slot)
     queue_lock(q);
     slot->is_connected = true;
     d->last_good_ms = queue_now_ms(q);
-    if (d->is_down)
-        go_up(q, d);
+    if (ends_rest(d, slot))
+        standing_up(q, d);
     feedback_greeted(&d->feedback);
     slot_run(q, d);
     queue_unlock(q);
@@ -143,9 +120,10 @@ void queue_slot_failed(struct queue_slot *slot, struct span reason,
     slot->has_failed = true;
     slot->is_connected = false;
     /* What fails while it is down, but the probe, is of the cohort that failed. */
-    if (d->is_down ? d->probe == slot : feedback_failed(&d->feedback)) {
+    if (destination_is_down(d) ? d->probe == slot
+                               : feedback_failed(&d->feedback)) {
         set_last_error(d, span_first(reason, 1000));
-        go_down(q, d, backoff(user, d->downs + 1));
+        standing_down(q, d, d->is_on_demand ? 0 : backoff(user, d->downs + 1));
     }
     queue_unlock(q);
 }
@@ -156,8 +134,8 @@ void queue_lane_error(struct queue *q, struct span lane, struct buffer *out)
 
     queue_lock(q);
     l = lane_find(q, lane);
-    if (l && l->destination && l->destination->last_error)
-        buffer_put_string(out, l->destination->last_error);
+    if (l)
+        standing_reason(l->destination, out);
     queue_unlock(q);
 }
 
@@ -168,10 +146,8 @@ void queue_slot_close(struct queue_slot *take_slot)
 
     queue_lock(q);
     ASSERT(take_slot->held == 0);
-    if (d->probe == take_slot && d->is_down) {
-        d->due_ms = queue_now_ms(q) + UNDECIDED_MS;
-        timers_set(&q->timers, &d->timer, d->due_ms);
-    }
+    if (d->probe == take_slot)
+        standing_undecided(q, d);
     slot_free(take_slot);
     /* Those that had to wait for a slot come first. */
     if ((other = TAILQ_FIRST(&q->slotless))) {
@@ -188,6 +164,8 @@ void claim_settled(struct queue *q, struct bundle *b, bool is_delivered)
     struct destination *d = b->destination;
     uint32_t window;
 
+    bool is_answer = d && is_delivered && ends_rest(d, b->slot);
+
     if (b->slot)
         b->slot->held--;
     b->slot = NULL;
@@ -195,8 +173,8 @@ void claim_settled(struct queue *q, struct bundle *b, bool is_delivered)
         return;
     window = d->feedback.window;
     d->last_good_ms = queue_now_ms(q);
-    if (d->is_down)
-        go_up(q, d);
+    if (is_answer)
+        standing_up(q, d);
     feedback_delivered(&d->feedback, d->slots);
     if (d->feedback.window == window)
         return;
@@ -204,12 +182,3 @@ void claim_settled(struct queue *q, struct bundle *b, bool is_delivered)
     slot_run(q, d);
 }
 
-void claim_end_rest(struct queue *q, struct destination *d)
-{
-    if (!d->is_down)
-        return;
-    d->due_ms = queue_now_ms(q);
-    timers_set(&q->timers, &d->timer, d->due_ms);
-    reader_poke(&q->reader);
-    slot_run(q, d);
-}

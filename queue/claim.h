@@ -10,7 +10,5 @@
 
 /* A work was handed to queue_settle; its slot may ask for the next at once. */
 void claim_settled(struct queue *q, struct bundle *b, bool is_delivered);
-/* The destination's rest is over now (a person wants it so). */
-void claim_end_rest(struct queue *q, struct destination *d);
 
 #endif

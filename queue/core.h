@@ -55,12 +55,14 @@ struct queue {
     uint32_t active; /* recipients in memory */
     uint32_t alarms; /* works that came by alarm */
     uint32_t slots, parked;
-    uint32_t down; /* destinations */
+    uint32_t in_state[QUEUE_DESTINATION_STATES]; /* destinations */
     uint64_t cached_bytes;
     int64_t evicted_ms; /* when memory was last taken from the resting */
     bool is_stopping;   /* no claims any more */
     bool has_dirty;     /* destinations to be written */
     bool are_lanes_read;
+    bool is_counted; /* lane.waiting is exact */
+    struct store_cursor counted; /* of what was there at the start */
     bool is_reading; /* the reader holds rows of a moment ago */
     struct bundle *ghosts;
     uint64_t change_epoch; /* rows were changed by other than a settle */
@@ -77,6 +79,15 @@ struct queue {
     struct historian historian;
     struct bodies bodies;
 };
+
+static inline uint32_t queue_down(const struct queue *q)
+{
+    uint32_t down = 0;
+
+    for (int i = DESTINATION_UP + 1; i < QUEUE_DESTINATION_STATES; i++)
+        down += q->in_state[i];
+    return down;
+}
 
 static inline void queue_lock(struct queue *q)
 {

@@ -10,8 +10,10 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
+#include "queue/quota.h"
 #include "queue/sender.h"
 #include "queue/slot.h"
+#include "queue/standing.h"
 
 #include <stdlib.h>
 
@@ -20,14 +22,18 @@ enum {
     SHARE_RESTING = 16, /* enough for a probe */
 };
 
-/* Of a destination that was down and has no mail. */
+/* Of a destination that was down, or is on demand, and has no mail. */
 static const int64_t memory_ms = 3600000;
+static const int64_t long_memory_ms = (int64_t)60 * 24 * 3600000;
 
 uint32_t destination_share(const struct queue *q, const struct destination *d)
 {
     uint32_t share = q->active_most / 4;
 
-    if (d->is_down)
+    if (d->state == DESTINATION_SUSPENDED ||
+        (d->state == DESTINATION_OFFLINE && d->due_ms == TIMER_NEVER))
+        return 0;
+    if (destination_is_down(d))
         return SHARE_RESTING;
     return share < SHARE_LEAST ? SHARE_LEAST : share;
 }
@@ -60,6 +66,8 @@ static void lane_resolve(struct queue *q, struct lane *l)
     d->lanes++;
     d->is_abandoned = false;
     l->destination = d;
+    quota_join(d, l);
+    standing_demand(q, d, to.is_on_demand, to.probe_ms);
     buffer_fini(&to.name);
 }
 
@@ -151,6 +159,14 @@ void lane_is_read(struct queue *q, struct lane *l)
     l->pass++;
     if (TAILQ_EMPTY(&d->todo) && TAILQ_EMPTY(&d->skipped))
         sender_all_read(q, d);
+    standing_look(q, d);
+}
+
+bool lane_has_mail(const struct queue *q, const struct lane *l)
+{
+    if (q->is_counted)
+        return l->waiting > 0;
+    return l->count || l->has_more || timer_due(&l->timer) != TIMER_NEVER;
 }
 
 void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms)
@@ -164,7 +180,7 @@ void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms)
         reader_poke(&q->reader);
 }
 
-static struct destination *destination_find(struct queue *q, struct span name)
+struct destination *destination_find(struct queue *q, struct span name)
 {
     struct bucket_link *l = buckets_first(&q->destinations, buckets_hash(name));
 
@@ -194,39 +210,16 @@ struct destination *destination_get(struct queue *q, struct span name)
     TAILQ_INIT(&d->skipped);
     buckets_put(&q->destinations, &d->by_name, buckets_hash(name));
     TAILQ_INSERT_TAIL(&q->all_destinations, d, all);
+    q->in_state[d->state]++;
     return d;
-}
-
-void destination_remember(struct queue *q, const struct store_destination *s,
-                          int64_t now_ms)
-{
-    struct destination *d;
-
-    if (s->at_ms < now_ms - 24 * memory_ms &&
-        (s->due_ms == 0 || s->due_ms < now_ms - 24 * memory_ms))
-        return;
-    d = destination_get(q, s->name);
-    feedback_start(&d->feedback, FEEDBACK_START);
-    if (s->window)
-        d->feedback.window = s->window;
-    d->last_good_ms = s->last_good_ms;
-    d->downs = s->downs;
-    if (s->last_error.len)
-        d->last_error = span_dup(s->last_error);
-    if (s->due_ms == 0)
-        return;
-    d->is_down = true;
-    q->down++;
-    /* Written by a clock that was wrong? */
-    d->due_ms =
-        s->due_ms < now_ms + 48 * memory_ms ? s->due_ms : now_ms + memory_ms;
-    timers_set(&q->timers, &d->timer, d->due_ms);
 }
 
 void destination_consider(struct queue *q, struct destination *d)
 {
-    if (d->is_hungry || TAILQ_EMPTY(&d->todo) ||
-        d->count > destination_share(q, d) / 2)
+    uint32_t share = destination_share(q, d);
+
+    if (d->is_hungry || TAILQ_EMPTY(&d->todo) || share == 0 ||
+        d->count > share / 2)
         return;
     d->is_hungry = true;
     TAILQ_INSERT_TAIL(&q->hungry, d, hungry_link);
@@ -254,13 +247,13 @@ static void destination_free(struct queue *q, struct destination *d)
         TAILQ_REMOVE(&q->loading, d, load_link);
     if (d->is_queued)
         TAILQ_REMOVE(&q->slotless, d, slot_link);
-    if (d->is_down)
-        q->down--;
+    q->in_state[d->state]--;
     timers_set(&q->timers, &d->timer, TIMER_NEVER);
     buckets_remove(&q->destinations, &d->by_name);
     TAILQ_REMOVE(&q->all_destinations, d, all);
     free(d->name);
     free(d->last_error);
+    free(d->suspend_why);
     free(d);
 }
 
@@ -270,6 +263,7 @@ static void lane_free(struct queue *q, struct lane *l)
     timers_set(&q->timers, &l->timer, TIMER_NEVER);
     buckets_remove(&q->lanes, &l->by_key);
     l->destination->lanes--;
+    quota_part(l->destination, l);
     free(l->key);
     free(l);
 }
@@ -286,6 +280,7 @@ void destination_reroute(struct queue *q)
 
         lane_unlist(l);
         was->lanes--;
+        quota_part(was, l);
         lane_resolve(q, l);
         if (had_more || l->destination != was)
             lane_restart(q, l);
@@ -300,11 +295,25 @@ void destination_reroute(struct queue *q)
     }
 }
 
+static bool is_forgettable(const struct destination *d, int64_t now_ms)
+{
+    switch (d->state) {
+    case DESTINATION_RESTING:
+        return d->due_ms + memory_ms < now_ms;
+    case DESTINATION_SUSPENDED:
+        return false;
+    case DESTINATION_UP:
+    case DESTINATION_OFFLINE:
+        break;
+    }
+    return !d->is_on_demand || d->last_good_ms + long_memory_ms < now_ms;
+}
+
 static bool destination_is_idle(const struct destination *d, int64_t now_ms)
 {
     return d->lanes == 0 && d->slots == 0 && d->count == 0 &&
            TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
-           (!d->is_down || d->due_ms + memory_ms < now_ms);
+           is_forgettable(d, now_ms);
 }
 
 void destination_sweep(struct queue *q, int64_t now_ms)
@@ -316,7 +325,7 @@ void destination_sweep(struct queue *q, int64_t now_ms)
     for (size_t i = 0; i < n; i++) {
         struct lane *l = OWNER(all[i], struct lane, by_key);
 
-        if (l->count == 0 && !l->has_more &&
+        if (l->count == 0 && !l->has_more && l->waiting == 0 &&
             timer_due(&l->timer) == TIMER_NEVER)
             lane_free(q, l);
     }

@@ -27,6 +27,8 @@ struct lane {
     size_t key_len;
     struct destination *destination;
     uint32_t count; /* its recipients in memory */
+    /* Recipients that wait or are held, in memory or not; see quota.h. */
+    uint64_t waiting, waiting_bytes;
 
     /* Due recipients that may be on disk only. */
     bool has_more;   /* then it is in its destination's todo or skipped */
@@ -69,14 +71,20 @@ struct destination {
     size_t name_len;
     uint32_t connections;
     uint32_t lanes; /* that lead here */
+    uint32_t lanes_with_mail; /* see roster.c */
+    uint64_t waiting, waiting_bytes; /* of its lanes */
 
-    /* What is known of it. */
+    /* What is known of it; moved by standing.c alone. */
+    enum queue_destination_state state;
+    bool is_on_demand;
+    int64_t probe_ms; /* on demand: tried so often; 0: not */
+    int64_t due_ms;   /* while it is not up; TIMER_NEVER: not by itself */
     struct feedback feedback;
-    int64_t due_ms;
     uint32_t downs;
     int64_t last_good_ms;
-    char *last_error;   /* or NULL */
-    struct timer timer; /* due_ms while down */
+    char *last_error;  /* or NULL */
+    char *suspend_why; /* or NULL */
+    struct timer timer; /* due_ms */
 
     /* Works. */
     TAILQ_HEAD(, sender) senders;
@@ -100,13 +108,24 @@ struct destination {
     struct lane_list todo, skipped;
     TAILQ_ENTRY(destination) hungry_link, load_link, slot_link;
 
-    bool is_down;      /* rests until due_ms, then one probe */
     bool is_wanted;    /* down, and a person wants its mail tried again */
     uint64_t wanted_by; /* the order that last said so: each ends one rest */
     bool is_dirty;     /* to be written */
     bool is_abandoned; /* no route leads here any more */
     bool is_hungry, is_loading, is_queued; /* in the queue's lists */
 };
+
+static inline bool destination_is_down(const struct destination *d)
+{
+    return d->state != DESTINATION_UP;
+}
+
+/* Not for want of an answer: its mail is not to go out now. */
+static inline bool destination_waits(const struct destination *d)
+{
+    return d->state == DESTINATION_OFFLINE ||
+           d->state == DESTINATION_SUSPENDED;
+}
 
 static inline struct span lane_span(const struct lane *l)
 {
@@ -125,17 +144,17 @@ struct lane *lane_find(struct queue *q, struct span key);
 void lane_has_more(struct queue *q, struct lane *l);
 /* From its beginning, whatever was read already. */
 void lane_restart(struct queue *q, struct lane *l);
-/* All that was due is in memory now. */
+/* All that was due is in memory now; it may be that nothing is left to wait for. */
 void lane_is_read(struct queue *q, struct lane *l);
 /* Waits until a sender that holds its share of memory has less. */
 void lane_skip(struct queue *q, struct lane *l);
 /* A recipient on disk is due then. */
 void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms);
+/* Has it mail, as far as is known in memory? */
+bool lane_has_mail(const struct queue *q, const struct lane *l);
 
 struct destination *destination_get(struct queue *q, struct span name);
-/* What the store remembered of it. */
-void destination_remember(struct queue *q, const struct store_destination *s,
-                          int64_t now_ms);
+struct destination *destination_find(struct queue *q, struct span name);
 /* A sender of it has come under its share, or its rest is over. */
 void destination_unskip(struct queue *q, struct destination *d);
 /* Shall the reader fetch more for it? */

@@ -53,12 +53,15 @@ void writer_save_destination(struct queue *q, struct destination *d)
 
     e->destination = (struct store_destination){
         .name = arena_copy(&e->arena, destination_span(d)),
-        .due_ms = d->is_down ? d->due_ms : 0,
+        .due_ms = d->state == DESTINATION_RESTING ? d->due_ms : 0,
         .downs = d->downs,
         .window = d->feedback.window,
         .last_good_ms = d->last_good_ms,
         .last_error = arena_copy(&e->arena, span_of(d->last_error)),
         .at_ms = queue_now_ms(q),
+        .suspended_ms = d->state == DESTINATION_SUSPENDED ? d->due_ms : 0,
+        .suspend_why = arena_copy(&e->arena, span_of(d->suspend_why)),
+        .is_on_demand = d->is_on_demand,
     };
     d->is_dirty = false;
     writer_submit(&q->writer, &e->job);

@@ -11,7 +11,9 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/quota.h"
 #include "queue/slot.h"
+#include "queue/standing.h"
 
 #include <stdio.h>
 #include <signal.h>
@@ -169,7 +171,7 @@ static void say_lines(struct queue *q, const struct buffer *lines)
 
 static void remember(void *user, const struct store_destination *d)
 {
-    destination_remember(user, d, queue_now_ms(user));
+    standing_remember(user, d, queue_now_ms(user));
 }
 
 static int start_threads(struct queue *q, struct store *take_store)
@@ -177,6 +179,7 @@ static int start_threads(struct queue *q, struct store *take_store)
     int rc;
 
     writer_start(&q->writer, q, take_store);
+    quota_start(q);
     if ((rc = bodies_start(&q->bodies, q, false)) < 0 ||
         (rc = reader_start(&q->reader, q)) < 0)
         return rc;
@@ -273,7 +276,7 @@ void queue_reroute(struct queue *q, queue_route_fn *route, void *route_user)
     active_drop_rerouted(q);
     TAILQ_FOREACH(d, &q->all_destinations, all)
     {
-        slot_run(q, d);
+        standing_rerouted(q, d);
     }
     destination_sweep(q, queue_now_ms(q));
     queue_unlock(q);
@@ -301,7 +304,7 @@ void queue_stats(struct queue *q, struct queue_stats *out)
     out->cached_bytes = q->cached_bytes;
     out->slots = q->slots;
     out->slots_parked = q->parked;
-    out->destinations_down = q->down;
+    out->destinations_down = q->in_state[DESTINATION_RESTING];
     queue_unlock(q);
 }
 

@@ -369,17 +369,21 @@ enum queue_destination_state {
     DESTINATION_OFFLINE,          /* on demand, and not released; due_ms: the next probe */
     DESTINATION_SUSPENDED,        /* by a person, until due_ms */
 };
+enum { QUEUE_DESTINATION_STATES = DESTINATION_SUSPENDED + 1 };
 
 struct queue_destination_row {
     struct span name;
     enum queue_destination_state state;
-    int64_t due_ms;               /* INT64_MAX: not by itself */
+    bool is_on_demand;
+    int64_t due_ms;               /* while not up; INT64_MAX: not by itself */
     int64_t last_good_ms;         /* 0: never seen */
     uint32_t connections, window, slots; /* most, allowed now, open */
     uint32_t downs;               /* failures in a row */
     uint32_t active;              /* recipients in memory */
     uint32_t lanes;               /* that lead there and have mail */
-    struct span error;            /* why it rests; or a person's reason */
+    uint64_t waiting, waiting_bytes; /* recipients, held ones too, and their bytes; growing
+                                     for a moment after a start, until all are counted */
+    struct span error;            /* "4.4.1 text": why its mail waits */
 };
 
 /* All that have mail or are not simply up, in no order, from `first` on, at most `limit`;
@@ -393,13 +397,18 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
  * An on-demand destination's mail waits, on disk and not in memory, until it is released;
  * then it is like any other until all that is due is gone, or until it cannot be reached:
  * then it waits again. Whatever the backlog, a release touches one destination. The
- * same ends the rest, or the suspension, of any other. False: no such destination.
+ * same ends the rest of any other. False: there is no such destination, or a person has
+ * suspended it, which a client's wish does not end.
  */
 bool queue_release(struct queue *q, struct span destination);
-/* A window closes: nothing new is claimed, what is under way goes on. */
+/* A release is taken back: nothing new is claimed, what is under way goes on. */
 bool queue_withdraw(struct queue *q, struct span destination);
-/* No claim until then (INT64_MAX: until queue_release), also after a restart. Expiry goes
- * on. */
+/* A person's release: ends a suspension too. */
+bool queue_resume(struct queue *q, struct span destination);
+/* One slot tries it now, whatever is due when. False as for queue_release. */
+bool queue_probe(struct queue *q, struct span destination);
+/* No claim until then (INT64_MAX: until queue_resume), also after a restart. Expiry goes
+ * on. It need not be known yet. */
 bool queue_suspend(struct queue *q, struct span destination, int64_t until_ms,
                    struct span reason);
 /* Has this lane mail that waits, due or not? Cheap. */

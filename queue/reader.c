@@ -7,7 +7,7 @@
 #include "queue/core.h"
 #include "queue/orphan.h"
 #include "queue/refill.h"
-#include "queue/slot.h"
+#include "queue/standing.h"
 #include "queue/tally.h"
 
 enum {
@@ -84,7 +84,7 @@ static void fire_timers(struct queue *q)
         if (t->kind == TIMER_LANE)
             lane_restart(q, OWNER(t, struct lane, timer));
         else
-            slot_run(q, OWNER(t, struct destination, timer));
+            standing_due(q, OWNER(t, struct destination, timer));
     }
     queue_unlock(q);
 }

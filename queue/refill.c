@@ -13,6 +13,7 @@
 #include "queue/active.h"
 #include "queue/cache.h"
 #include "queue/slot.h"
+#include "queue/standing.h"
 #include "queue/works.h"
 
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static void each_lane(void *user, int64_t id, struct span key, int64_t due_ms)
 bool refill_walk(struct reader *r)
 {
     struct lane_page p = { r->queue, queue_now_ms(r->queue) };
+    struct destination *d;
     int64_t last = 0;
     int rc;
 
@@ -71,6 +73,10 @@ bool refill_walk(struct reader *r)
     r->is_walking = false;
     queue_lock(r->queue);
     r->queue->are_lanes_read = true;
+    TAILQ_FOREACH(d, &r->queue->all_destinations, all)
+    {
+        standing_look(r->queue, d);
+    }
     queue_unlock(r->queue);
     return true;
 }

@@ -22,7 +22,7 @@ uint32_t sender_share(const struct queue *q, const struct destination *d)
 {
     uint32_t share = q->active_most / 16;
 
-    if (d->is_down)
+    if (destination_is_down(d))
         return destination_share(q, d);
     return share < SENDER_SHARE_LEAST ? SENDER_SHARE_LEAST : share;
 }

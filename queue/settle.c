@@ -8,6 +8,7 @@
 #include "queue/active.h"
 #include "queue/claim.h"
 #include "queue/put.h"
+#include "queue/quota.h"
 #include "queue/reading.h"
 
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static void leave(struct queue *q, struct bundle *take_b,
 
     for (size_t i = 0; i < take_b->work.count; i++) {
         struct lane *l = take_b->lanes[i].lane;
+        const struct queue_work *w = &take_b->work;
 
         switch (results[i].outcome) {
         case OUTCOME_DEFERRED:
@@ -75,6 +77,9 @@ static void leave(struct queue *q, struct bundle *take_b,
         case OUTCOME_FAILED:
         case OUTCOME_EXPIRED:
         case OUTCOME_DISCARDED:
+            quota_gone(q, l, w->message, w->recipients[i].number,
+                       w->envelope.size_bytes);
+            break;
         case OUTCOME_HELD:
             break;
         }

@@ -143,7 +143,7 @@ void slot_free(struct queue_slot *s)
 
 static void load_consider(struct queue *q, struct destination *d)
 {
-    bool wants = d->is_down ? TAILQ_EMPTY(&d->turns)
+    bool wants = destination_is_down(d) ? TAILQ_EMPTY(&d->turns)
                             : d->blocked || d->warm < 2 * d->slots + WARM_AHEAD;
 
     if (d->is_loading || d->cold == 0 || !wants)
@@ -175,8 +175,9 @@ void slot_run(struct queue *q, struct destination *d)
     load_consider(q, d);
     if (q->is_stopping)
         return;
-    if (d->is_down) {
-        probe_run(q, d);
+    if (destination_is_down(d)) {
+        if (d->state != DESTINATION_SUSPENDED)
+            probe_run(q, d);
         return;
     }
     ready = TAILQ_EMPTY(&d->turns) ? 0 : d->warm;

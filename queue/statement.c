@@ -88,7 +88,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
 
     [PUT_DESTINATION]  = { W,
         "INSERT OR REPLACE INTO destination(name,due_ms,downs,window,last_good_ms,"
-        "last_error,at_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)" },
+        "last_error,at_ms,suspended_ms,suspend_why,on_demand)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)" },
     [PUT_NOTE]         = { W,
         "INSERT OR REPLACE INTO note(kind,key,value,expire_ms) VALUES(?1,?2,?3,?4)" },
     [PURGE_NOTES]      = { W,
@@ -131,8 +132,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " WHERE lane=lane.id ORDER BY due_ms LIMIT 1)"
         " FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
     [READ_DESTINATIONS] = { R,
-        "SELECT name,due_ms,downs,window,last_good_ms,last_error,at_ms"
-        " FROM destination" },
+        "SELECT name,due_ms,downs,window,last_good_ms,last_error,at_ms,suspended_ms,"
+        "suspend_why,on_demand FROM destination" },
     [READ_DUE]         = { R,
         "SELECT " RECIPIENT " FROM recipient r INDEXED BY recipient_due"
         " CROSS JOIN lane l ON l.id=?1 WHERE r.lane=?1 AND r.due_ms<=?2"
@@ -160,6 +161,11 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_CONTENT]     = { R, "SELECT bytes FROM content WHERE message=?1" },
     [READ_NOTES]       = { R,
         "SELECT key,value FROM note WHERE kind=?1 AND expire_ms>?2" },
+    [READ_SIZES]       = { W,
+        "SELECT m.id,r.number,l.key,m.size FROM message m"
+        " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"
+        " WHERE m.id>=?1 AND m.id<?3 AND (m.id>?1 OR r.number>?2) AND r.state&2=0"
+        " ORDER BY m.id,r.number LIMIT ?4" },
     [READ_FILES]       = { R,
         "SELECT id FROM message INDEXED BY message_file WHERE has_file=1 AND id>?1"
         " ORDER BY id LIMIT ?2" },

@@ -20,6 +20,9 @@ struct store;
 struct store_reader;
 struct history;
 
+/* A place among recipients. */
+struct store_cursor { int64_t due_ms; uint64_t message; uint32_t number; };
+
 /* ------------------------------------------------------------ opening ---- */
 
 /*
@@ -77,6 +80,9 @@ struct store_destination {
     int64_t last_good_ms;
     struct span last_error;
     int64_t at_ms;                /* when this was written */
+    int64_t suspended_ms;         /* until; 0: it is not */
+    struct span suspend_why;
+    bool is_on_demand;
 };
 MUST int store_destination_put(struct store *s, const struct store_destination *d);
 
@@ -117,6 +123,9 @@ struct store_change {
     bool (*skip)(void *user, uint64_t message, uint32_t number);
     void (*each)(void *user, uint64_t message);
     void (*lane)(void *user, struct span key);
+    /* Told of each recipient that is deleted or undeleted; may be NULL. */
+    void (*moved)(void *user, uint64_t message, uint32_t number, struct span key,
+                  uint64_t size_bytes);
     void *user;
 };
 MUST int store_change(struct store *s, const struct store_change *c,
@@ -125,6 +134,13 @@ MUST int store_change(struct store *s, const struct store_change *c,
 /* Removes deleted messages whose day is over, at most limit; told of each with a file. */
 MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                      void (*has_file)(void *user, uint64_t message), void *user);
+/* Lane key and size of its message for each recipient that is not deleted, sorted, after the
+ * cursor's message and number (its due time is not looked at) and in front of the message
+ * before_id; at most limit. */
+typedef void store_size_fn(void *user, struct span lane, uint64_t size_bytes);
+MUST int store_read_sizes(struct store *s, struct store_cursor *cursor,
+                          uint64_t before_id, uint32_t limit,
+                          store_size_fn *each, void *user, bool *out_more);
 /* Events up to and with this id are in the history: remove them. */
 MUST int store_events_done(struct store *s, int64_t last_event);
 
@@ -162,7 +178,6 @@ MUST int store_read_destinations(struct store_reader *r,
  * callee frees with free(); content is NULL (checksum and has_file are told). Small content
  * is fetched by store_read_content.
  */
-struct store_cursor { int64_t due_ms; uint64_t message; uint32_t number; };
 typedef void store_work_fn(void *user, struct queue_work *take_work,
                            uint64_t checksum, bool has_file);
 MUST int store_read_due(struct store_reader *r, int64_t lane, int64_t now_ms,

@@ -203,6 +203,25 @@ static int write_targets(struct store *s, const struct store_change *c,
     return rc;
 }
 
+/* Who counts what waits has to know of these. */
+static int tell_moved(struct store *s, const struct store_change *c,
+                      const struct targets *t)
+{
+    bool is_it = c->change == CHANGE_DELETE || c->change == CHANGE_UNDELETE;
+
+    for (size_t i = 0; is_it && c->moved && i < t->count; i++) {
+        const struct target *one = &t->at[i];
+        struct span key;
+        int rc;
+
+        if ((rc = store_lane_key(&s->db, one->lane, &key)) < 0)
+            return rc;
+        c->moved(c->user, one->message, one->number, key, one->size_bytes);
+        store_lane_key_done(&s->db);
+    }
+    return 0;
+}
+
 static int tell_lanes(struct store *s, const struct store_change *c,
                       const struct targets *t)
 {
@@ -247,6 +266,8 @@ int store_change(struct store *s, const struct store_change *c,
         rc = write_targets(s, c, &t, count);
     if (rc == 0)
         rc = tell_lanes(s, c, &t);
+    if (rc == 0)
+        rc = tell_moved(s, c, &t);
     free(t.at);
     if (rc < 0)
         return store_note_failure(s, rc, "changing messages");
@@ -313,4 +334,30 @@ int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
         rc = database_run(&s->db, PURGE_NOTES);
     }
     return rc < 0 ? store_note_failure(s, rc, "purging") : 0;
+}
+
+/* ----------------------------------------------------------- count ---- */
+
+int store_read_sizes(struct store *s, struct store_cursor *cursor,
+                     uint64_t before_id, uint32_t limit, store_size_fn *each,
+                     void *user, bool *out_more)
+{
+    sqlite3_stmt *st = database_statement(&s->db, READ_SIZES);
+    uint32_t count = 0;
+    int rc;
+
+    bind_number(st, 1, (int64_t)cursor->message);
+    bind_number(st, 2, cursor->number);
+    bind_number(st, 3, (int64_t)before_id);
+    bind_number(st, 4, limit);
+    while ((rc = database_step(&s->db, READ_SIZES)) == 1) {
+        count++;
+        cursor->message = (uint64_t)column_number(st, 0);
+        cursor->number = (uint32_t)column_number(st, 1);
+        each(user, column_span(st, 2), (uint64_t)column_number(st, 3));
+    }
+    if (rc < 0)
+        return store_note_failure(s, rc, "counting what waits");
+    *out_more = count == limit;
+    return 0;
 }

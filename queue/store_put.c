@@ -221,6 +221,9 @@ int store_destination_put(struct store *s, const struct store_destination *d)
     bind_number(st, 5, d->last_good_ms);
     bind_span(st, 6, d->last_error);
     bind_number(st, 7, d->at_ms);
+    bind_number(st, 8, d->suspended_ms);
+    bind_span(st, 9, d->suspend_why);
+    bind_number(st, 10, d->is_on_demand);
     rc = database_run(&s->db, PUT_DESTINATION);
     return rc < 0 ? store_note_failure(s, rc, "putting a destination") : 0;
 }

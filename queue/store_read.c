@@ -85,6 +85,9 @@ int store_read_destinations(struct store_reader *r,
             .last_good_ms = column_number(st, 4),
             .last_error = column_span(st, 5),
             .at_ms = column_number(st, 6),
+            .suspended_ms = column_number(st, 7),
+            .suspend_why = column_span(st, 8),
+            .is_on_demand = column_number(st, 9) != 0,
         };
 
         each(user, &d);

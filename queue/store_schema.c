@@ -119,9 +119,15 @@ static const char step_2[] =
     "ALTER TABLE message ADD COLUMN release_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN header_8bit INTEGER NOT NULL DEFAULT 1;"
     "ALTER TABLE message ADD COLUMN unvouched INTEGER NOT NULL DEFAULT 0;";
+
+/* What a person has suspended (0: not), and what waits until it is fetched. */
+static const char step_3[] =
+    "ALTER TABLE destination ADD COLUMN suspended_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE destination ADD COLUMN suspend_why TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE destination ADD COLUMN on_demand INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
-static const char *const steps[] = { step_1, step_2 };
+static const char *const steps[] = { step_1, step_2, step_3 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 

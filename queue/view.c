@@ -6,6 +6,7 @@
  */
 #include "queue/view.h"
 
+#include "queue/standing.h"
 #include "queue/works.h"
 
 static bool is_active(void *user, uint64_t message, uint32_t number)
@@ -31,11 +32,10 @@ static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
     l = lane_find(q, lane);
     if (l)
         d = l->destination;
-    is_it = d && d->is_down;
+    is_it = d && destination_is_down(d);
     if (is_it) {
         *out_due_ms = d->due_ms;
-        if (d->last_error)
-            buffer_put_string(out_reason, d->last_error);
+        standing_reason(d, out_reason);
     }
     queue_unlock(q);
     return is_it;
@@ -46,7 +46,7 @@ struct store_view view_of(struct queue *q)
     struct store_view v = { .is_active = is_active, .user = q };
 
     queue_lock(q);
-    if (q->down > 0)
+    if (queue_down(q) > 0)
         v.is_resting = is_resting;
     queue_unlock(q);
     return v;

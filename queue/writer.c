@@ -51,6 +51,16 @@ void writer_submit(struct writer *w, struct job *take_j)
     pthread_mutex_unlock(&w->lock);
 }
 
+bool writer_is_stopping(struct writer *w)
+{
+    bool is_it;
+
+    pthread_mutex_lock(&w->lock);
+    is_it = w->is_stopping;
+    pthread_mutex_unlock(&w->lock);
+    return is_it;
+}
+
 bool queue_is_behind(struct queue *q)
 {
     return atomic_load_explicit(&q->writer.is_behind, memory_order_relaxed);

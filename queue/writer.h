@@ -73,6 +73,9 @@ void writer_stop(struct writer *w);
 /* Any thread, the queue's lock held or not. */
 void writer_submit(struct writer *w, struct job *take_j);
 
+/* Then what is only for later need not be done. */
+bool writer_is_stopping(struct writer *w);
+
 /* Internal jobs, unconfirmed. */
 void writer_save_destination(struct queue *q, struct destination *d);
 void writer_events_done(struct queue *q, int64_t last_event);

@@ -38,6 +38,8 @@ struct world {
     struct queue_port *p;
     struct queue_options options;
     uint32_t connections;
+    bool is_on_demand; /* what lanes under "away" lead to */
+    int64_t probe_ms;
 
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -80,7 +82,8 @@ static inline void world_notice(void *user, enum queue_notice kind,
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Lanes of a domain lead to a destination of its name; "x.group" all to "group". */
+/* Lanes of a domain lead to a destination of its name; "x.group" all to "group", and
+ * "x.away" to "away", which may be on demand. */
 static inline void world_route(void *user, struct span lane,
                                struct queue_destination *out)
 {
@@ -88,9 +91,14 @@ static inline void world_route(void *user, struct span lane,
 
     if (span_ends_nocase(lane, SPAN(".group")))
         buffer_put_string(&out->name, "group");
+    else if (span_ends_nocase(lane, SPAN(".away")))
+        buffer_put_string(&out->name, "away");
     else
         buffer_put(&out->name, lane);
     out->connections = w->connections;
+    out->is_on_demand =
+        w->is_on_demand && span_is(buffer_span(&out->name), SPAN("away"));
+    out->probe_ms = out->is_on_demand ? w->probe_ms : 0;
 }
 
 static inline void world_wake(void *user)
