@@ -57,6 +57,7 @@ static void a_parked_slot_is_woken_before_another_is_opened(void **state)
 /* The sender of each work, in the order in which they go out through one slot. */
 static void take_turns(struct world *w, char *out, size_t n)
 {
+    world_until(w, &w->slot_count, 1);
     for (size_t i = 0; i < n; i++) {
         struct queue_work *work = queue_slot_next(w->slots[0], 50);
 
