@@ -81,10 +81,20 @@ static void check_account(struct check *c, const struct account *a)
     check_command(c, a);
 }
 
-/* The n-th use of an account, routes and hops alike; NULL: none there. */
+/* Places where a route may use an account: itself, its hops, what a pickup is
+ * delivered to. */
+static size_t use_count(const struct route *r)
+{
+    return 1 + r->via_count + (r->offline.deliver_to != NULL);
+}
+
+/* The n-th; NULL: none there. */
 static const struct account *use(const struct route *r, size_t n)
 {
-    return n == 0 ? r->account : r->via[n - 1].account;
+    if (n == 0)
+        return r->account;
+    return n <= r->via_count ? r->via[n - 1].account
+                             : r->offline.deliver_to->account;
 }
 
 static bool was_before(const struct settings *s, size_t route, size_t place)
@@ -92,7 +102,7 @@ static bool was_before(const struct settings *s, size_t route, size_t place)
     const struct account *a = use(&s->routes[route], place);
 
     for (size_t i = 0; i <= route; i++)
-        for (size_t j = 0; j <= s->routes[i].via_count; j++) {
+        for (size_t j = 0; j < use_count(&s->routes[i]); j++) {
             if (i == route && j == place)
                 return false;
             if (use(&s->routes[i], j) == a)
@@ -107,7 +117,7 @@ void tokens_check_files(const struct settings *s, struct buffer *out_faults,
     struct check c = { s, out_faults, out_warnings };
 
     for (size_t i = 0; i < s->route_count; i++)
-        for (size_t j = 0; j <= s->routes[i].via_count; j++) {
+        for (size_t j = 0; j < use_count(&s->routes[i]); j++) {
             const struct account *a = use(&s->routes[i], j);
 
             if (a && !was_before(s, i, j))

@@ -109,13 +109,17 @@ static void check_tells_what_is_wrong_with_the_files(void **state)
     struct account program = { .token_command = words,
                                .token_command_count = 1,
                                .place = { "c", 4, 1 } };
+    struct account released = { .token_url = SPAN("http://10.0.0.2/"),
+                                .place = { "c", 5, 1 } };
+    struct hop host = { .account = &released };
     struct hop hops[] = { { .account = &bad }, { .account = &bad } };
     struct route routes[] = { { .account = &good },
                               { .account = &exposed },
                               { .account = &bad, .via = hops, .via_count = 2 },
                               { .account = &program },
-                              { .account = NULL } };
-    struct settings s = { .routes = routes, .route_count = 5 };
+                              { .account = NULL },
+                              { .offline.deliver_to = &host } };
+    struct settings s = { .routes = routes, .route_count = 6 };
     struct buffer faults = { 0 }, warnings = { 0 };
     char expected[256];
     (void)state;
@@ -130,7 +134,8 @@ static void check_tells_what_is_wrong_with_the_files(void **state)
         "directory\n"
         "c:3:1: token-url is not https: a secret is sent there\n"
         "c:4:1: token-command: /nowhere/token: not a program that we may "
-        "run\n");
+        "run\n"
+        "c:5:1: token-url is not https: a secret is sent there\n");
     (void)snprintf(expected, sizeof expected,
                    "c:2:1: warning: password-file: %s: others may read it: "
                    "chmod 600\n",
