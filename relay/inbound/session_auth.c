@@ -236,6 +236,8 @@ static void begin(struct session *s, unsigned mechanism, struct span initial)
     session_move(s, AT_ASKING);
     if (span_is(initial, SPAN("*")))
         break_off(s, REPLY(501, 5, 7, 0, "Authentication cancelled"));
+    else if (initial.len && mechanism == MECHANISM_CRAM_MD5) /* RFC 4954 4 */
+        break_off(s, REPLY(501, 5, 7, 0, "Error: the server speaks first"));
     else if (!take_initial(&s->auth->login, initial))
         break_off(s, REPLY(501, 5, 5, 2, "Error: bad base64"));
 }

@@ -116,6 +116,7 @@ static void complete(struct session *s, struct span header, struct span body)
         d->envelope.message_id = arena_copy(&s->arena, id);
     s->content->header.bytes = out.len - trace.len;
     s->content->has_8bit |= utf8_has_high(buffer_span(&out));
+    s->content->header.has_8bit |= utf8_has_high(buffer_span(&out));
     buffer_put(&out, body);
     buffer_fini(&d->content);
     d->content = out;

@@ -203,6 +203,22 @@ static void responses_may_have_12288_bytes_and_no_more(void **state)
     }
 }
 
+static void nobody_answers_a_server_that_has_not_spoken(void **state)
+{
+    struct fake_world w;
+
+    (void)state;
+    open_ready(&w);
+    w.session->settings->listeners[0].mechanisms |= MECHANISM_CRAM_MD5;
+    fake_say(&w, "AUTH CRAM-MD5 dQ==\r\n");
+    heard(&w, "501 5.7.0 ");
+    fake_say(&w, "AUTH CRAM-MD5 =\r\n");
+    heard(&w, "501 5.7.0 ");
+    fake_say(&w, "AUTH CRAM-MD5\r\n");
+    assert_int_equal(session_wants(w.session), SESSION_AUTHENTICATES);
+    fake_close(&w);
+}
+
 static void a_long_line_of_a_login_takes_little_memory(void **state)
 {
     char block[1000];
@@ -512,6 +528,7 @@ int main(void)
         cmocka_unit_test(what_is_no_base64_is_501),
         cmocka_unit_test(padding_stands_at_the_end_and_is_canonical),
         cmocka_unit_test(responses_may_have_12288_bytes_and_no_more),
+        cmocka_unit_test(nobody_answers_a_server_that_has_not_spoken),
         cmocka_unit_test(a_long_line_of_a_login_takes_little_memory),
         cmocka_unit_test(without_logins_the_lower_limit_holds),
         cmocka_unit_test(a_login_leaves_nothing_behind),

@@ -236,6 +236,26 @@ static void the_draft_keeps_what_was_asked_for(void **state)
     fake_close(&w);
 }
 
+static void a_from_of_ours_may_need_smtputf8(void **state)
+{
+    static const char *const logins[] = { "joe", "j\xc3\xbcrgen" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(logins); i++) {
+        struct fake_world w;
+
+        open_as(&w, CONFIGURATION("submission = true", ""), logins[i]);
+        w.mood = FAKE_LATER;
+        fake_say(&w, "MAIL FROM:<> SMTPUTF8\r\nRCPT TO:<ann@x.test>\r\nDATA\r\n");
+        fake_say(&w, "Subject: a\r\n\r\nb\r\n.\r\n");
+        assert_non_null(session_draft(w.session));
+        assert_int_equal(session_draft(w.session)->envelope.header_8bit, i);
+        assert_int_equal(session_draft(w.session)->envelope.has_8bit, i);
+        fake_answer(&w, 0);
+        fake_close(&w);
+    }
+}
+
 static void postmaster_remembers_who_was_meant(void **state)
 {
     static const struct {
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_header_is_held_until_its_end),
         cmocka_unit_test(the_header_limit_holds_while_it_is_held),
         cmocka_unit_test(the_draft_keeps_what_was_asked_for),
+        cmocka_unit_test(a_from_of_ours_may_need_smtputf8),
         cmocka_unit_test(postmaster_remembers_who_was_meant),
     };
 
