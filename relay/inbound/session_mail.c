@@ -177,6 +177,9 @@ static void weigh_mail(struct session *s, const struct address *sender,
         refuse_mail(s,
                     REPLY(553, 5, 6, 7, "Error: SMTPUTF8 is needed for this"),
                     sender->text);
+    else if (p->verp.len && sender->text.len == 0)
+        refuse_mail(s, REPLY(503, 5, 5, 4, "Error: XVERP needs a sender"),
+                    sender->text);
     else if (p->size > s->settings->limits.message_bytes)
         refuse_mail(s, REPLY(552, 5, 3, 4, "Message size exceeds fixed limit"),
                     sender->text);

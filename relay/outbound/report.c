@@ -16,6 +16,7 @@
 #include "relay/outbound/report.h"
 
 #include "policy/vocabulary/id.h"
+#include "policy/vocabulary/network.h"
 #include "policy/vocabulary/utf8.h"
 #include "policy/vocabulary/xtext.h"
 #include "relay/net/date.h"
@@ -211,6 +212,24 @@ static struct span name_of(struct span host)
     return span_first(host, span_find(host, '['));
 }
 
+/* A name, or an address as a domain literal. RFC 3464 2.1.2, 2.3.5 */
+static void put_remote(struct buffer *b, const struct plan *p, struct span host)
+{
+    struct span name = name_of(host);
+    struct host_address address;
+    struct buffer text = { 0 };
+
+    if (host_address_parse(name, &address)) {
+        buffer_put_byte(&text, '[');
+        host_literal_print(&text, &address);
+        buffer_put_byte(&text, ']');
+        name = buffer_span(&text);
+    }
+    if (name.len)
+        put_field(b, p, "Remote-MTA", "dns; ", name);
+    buffer_fini(&text);
+}
+
 /* What the peer said, without our words about when it said so. */
 static struct span said_by_peer(struct span reply)
 {
@@ -253,8 +272,8 @@ static void put_recipient(struct buffer *b, const struct plan *p,
     buffer_printf(b, "Action: %s\r\nStatus: ", actions[one->action]);
     status_print(b, one->status);
     buffer_put_string(b, "\r\n");
-    if (one->is_remote && name_of(one->host).len)
-        put_field(b, p, "Remote-MTA", "dns; ", name_of(one->host));
+    if (one->is_remote)
+        put_remote(b, p, one->host);
     if (one->reply.len)
         put_field(b, p, "Diagnostic-Code",
                   one->is_remote ? "smtp; " : "X-Waypost; ",

@@ -50,6 +50,12 @@ static const struct report_recipient delayed[] = {
       .status = { 4, 2, 1 }, .is_remote = true, .reply = SPAN_INIT("450 4.2.1 wait"),
       .host = SPAN_INIT("mx.b[192.0.2.1]:25"), .until_ms = RECEIVED_MS + 2000 },
 };
+static const struct report_recipient by_address[] = {
+    { .address = SPAN_INIT("a@b"), .action = REPORT_ACTION_FAILED, .is_remote = true,
+      .status = { 5, 1, 1 }, .host = SPAN_INIT("192.0.2.1[192.0.2.1]:25") },
+    { .address = SPAN_INIT("c@b"), .action = REPORT_ACTION_FAILED, .is_remote = true,
+      .status = { 5, 1, 1 }, .host = SPAN_INIT("2001:db8::1[2001:db8::1]:25") },
+};
 static const struct report_recipient relayed[] = {
     { .address = SPAN_INIT("a@b"), .action = REPORT_ACTION_RELAYED,
       .status = { 2, 0, 0 }, .is_remote = true, .reply = SPAN_INIT("250 2.0.0 ok"),
@@ -127,6 +133,11 @@ static const struct report_case {
       { "Arrival-Date: " RECEIVED "\r\n"
         "Deliver-By-Date: Tue, 14 Nov 2023 22:13:21 +0000\r\n\r\n" },
       { NULL } },
+    { "a host without a name is a domain literal",
+      { .kind = REPORT_FAILED, .envelope = &plain, .recipients = by_address, .count = 2,
+        .content = SPAN_INIT(MESSAGE), .content_is_whole = true },
+      { "Remote-MTA: dns; [192.0.2.1]\r\n", "Remote-MTA: dns; [IPv6:2001:db8::1]\r\n" },
+      { "dns; 192", "dns; 2001" } },
     { "an envelope id cannot begin a line",
       { .kind = REPORT_FAILED, .envelope = &with_id, .recipients = failed, .count = 1,
         .content = SPAN_INIT(MESSAGE), .content_is_whole = true },

@@ -236,6 +236,19 @@ static void the_draft_keeps_what_was_asked_for(void **state)
     fake_close(&w);
 }
 
+static void nothing_is_made_of_the_null_reverse_path(void **state)
+{
+    struct fake_world w;
+
+    (void)state;
+    open_as(&w, CONFIGURATION("verp = {\"192.0.2.1\"}", ""), "");
+    fake_say(&w, "MAIL FROM:<> XVERP\r\nMAIL FROM:<a@x.test> XVERP\r\n");
+    fake_take_output(&w);
+    heard(&w, "503 5.5.4 ");
+    heard(&w, "250 2.1.0 ");
+    fake_close(&w);
+}
+
 static void a_from_of_ours_may_need_smtputf8(void **state)
 {
     static const char *const logins[] = { "joe", "j\xc3\xbcrgen" };
@@ -299,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_header_is_held_until_its_end),
         cmocka_unit_test(the_header_limit_holds_while_it_is_held),
         cmocka_unit_test(the_draft_keeps_what_was_asked_for),
+        cmocka_unit_test(nothing_is_made_of_the_null_reverse_path),
         cmocka_unit_test(a_from_of_ours_may_need_smtputf8),
         cmocka_unit_test(postmaster_remembers_who_was_meant),
     };
