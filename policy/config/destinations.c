@@ -86,10 +86,15 @@ static bool is_same(const struct route *a, const struct route *b)
     return !is_pickup(a) || is_same_host(a, b);
 }
 
+/* A route among those to be sorted. */
+struct member {
+    const struct route *route;
+};
+
 static int by_key(const void *left, const void *right)
 {
-    const struct route *a = *(const struct route *const *)left,
-                       *b = *(const struct route *const *)right;
+    const struct route *a = ((const struct member *)left)->route,
+                       *b = ((const struct member *)right)->route;
     size_t least = a->key.len < b->key.len ? a->key.len : b->key.len;
     int order = least ? memcmp(a->key.at, b->key.at, least) : 0;
 
@@ -101,17 +106,17 @@ static int by_key(const void *left, const void *right)
 void destinations_check(struct reading *r, const struct route *routes,
                         size_t count)
 {
-    const struct route **all = arena_take(r->arena, count * sizeof *all);
+    struct member *all = arena_take(r->arena, count * sizeof *all);
     size_t shared = 0;
 
     /* mx is another destination for each domain */
     for (size_t i = 0; i < count; i++)
         if (routes[i].via_count && routes[i].via[0].kind != HOP_MX)
-            all[shared++] = &routes[i];
+            all[shared++].route = &routes[i];
     if (shared)
         qsort(all, shared, sizeof *all, by_key);
     for (size_t i = 1; i < shared; i++) {
-        const struct route *a = all[i - 1], *b = all[i];
+        const struct route *a = all[i - 1].route, *b = all[i].route;
 
         if (!span_is(a->key, b->key) || is_same(a, b))
             continue;
