@@ -159,6 +159,20 @@ def test_deliver_by_tells_when_its_time_has_passed(tmp_path, home):
         assert "Deliver-By-Date: " in status_part(report)
 
 
+def test_what_was_held_is_as_young_as_its_release(tmp_path, home):
+    refusals = iter([b"450 4.2.0 not now\r\n"])
+
+    def not_the_first(_connection, stage, _argument):
+        return next(refusals, None) if stage == "rcpt" else None
+
+    with Sink(not_the_first) as sink, \
+            Relay(tmp_path, routes(sink, home), listener="submission = true",
+                  retry={"first": '"1s"', "most": '"1s"', "warn": '"0"',
+                         "expire": '"3s"', "expire-reports": '"3s"'}) as relay:
+        send(relay, mail=" HOLDFOR=4")
+        assert len(sink.messages) == 1 and not home.messages
+
+
 @pytest.mark.parametrize("extensions, by, told", [
     (DSN, "600;NT", True), (DSN, "600;N", True),
     ((*DSN, "DELIVERBY"), "600;NT", True), ((*DSN, "DELIVERBY"), "600;N", False)])

@@ -72,6 +72,7 @@ static void end(struct world *w)
     arena_reset(&w->parcel.settlement.texts);
     w->parcel.is_held = false; /* no queue here to settle with */
     packing_fini(&w->parcel.packing);
+    packing_fini(&w->parcel.packing);
     parcel_fini(&w->parcel);
     client_free(w->client);
     free(w->worker);
