@@ -160,7 +160,8 @@ struct route {
     struct span key;              /* stable text naming via (the destination),
                                      e.g. "smtp://a:25,smtp://b:25"; for mx "mx". What
                                      else must not share a connection follows it:
-                                     " tls=required account=NAME". "pickup:NAME" stands
+                                     " tls=required account=NAME"; and how its mail is
+                                     treated: " connections=1". "pickup:NAME" stands
                                      alone; routes of one key, but for mx, have the same
                                      `offline` */
     enum route_tls tls;           /* dane for mx; verify where there is an account or a

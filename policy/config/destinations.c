@@ -39,19 +39,41 @@ static void put_terms(struct buffer *b, const struct route *route)
     put_part(b, "cert", route->certificate);
 }
 
+/* How its mail is treated, as it was written: all work of a destination fares alike, so
+ * routes that treat theirs differently lead to different ones. */
+static void put_ways(struct buffer *b, const struct syntax_entry *section)
+{
+    static const char *const ways[] = {
+        "convert",  "fold",           "chunking",
+        "xforward", "connections",    "messages-per-connection",
+        "idle",     "first",          "most",
+        "expire",   "expire-reports", "warn",
+    };
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        const struct syntax_entry *e = keys_find(section->entries, ways[i]);
+
+        if (e && e->value_count)
+            put_part(b, ways[i], e->values[0].text);
+    }
+}
+
 static bool is_pickup(const struct route *route)
 {
     return route->via[0].kind == HOP_PICKUP;
 }
 
-void destinations_name(struct reading *r, struct route *route)
+void destinations_name(struct reading *r, const struct syntax_entry *section,
+                       struct route *route)
 {
     struct buffer b = { 0 };
 
     hops_print(&b, route->via, route->via_count);
     /* a pickup is known by its name alone; see destinations_check */
-    if (!is_pickup(route))
+    if (!is_pickup(route)) {
         put_terms(&b, route);
+        put_ways(&b, section);
+    }
     route->key = arena_copy(r->arena, buffer_span(&b));
     buffer_fini(&b);
 }

@@ -204,7 +204,7 @@ static void finish(struct reading *r, const struct syntax_entry *section,
         return;
     absences_set_defaults(route, section);
     protection_set_tls(route, section);
-    destinations_name(r, route);
+    destinations_name(r, section, route);
     protection_share_account(route);
 }
 

@@ -349,6 +349,10 @@ static void routes_have_the_tls_of_their_kind(void **state)
           "smtp://a:25 tls=verify name=mail.x.test cert=/c", ROUTE_TLS_VERIFY },
         { "via = \"smtps://a\" tls-name = \"2001:db8::1\"",
           "smtps://a:465 name=2001%3Adb8%3A%3A1", ROUTE_TLS_VERIFY },
+        /* nor is mail that is treated otherwise led to the same destination */
+        { "via = mx xforward = true chunking = false expire = 3d convert = never "
+          "fold = 998", "mx convert=never fold=998 chunking=false xforward=true "
+          "expire=3d", ROUTE_TLS_DANE },
     };
 
     (void)state;

@@ -165,7 +165,8 @@ static void check_route(const struct route *r)
     assert_true(
         span_is(r->key, SPAN("smtp://a.example:587,smtp://[2001:db8::1]:25,"
                              "smtp://192.0.2.1:26,smtp://mail_in:25 "
-                             "tls=none")));
+                             "tls=none connections=5 "
+                             "messages-per-connection=6 idle=7s first=30s")));
     assert_true(span_is(r->via[0].host, SPAN("a.example")));
     assert_false(r->via[0].is_literal);
     assert_true(r->via[1].is_literal);
