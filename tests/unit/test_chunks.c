@@ -232,7 +232,7 @@ static void store(struct buffer *out, const char *before, struct span content,
     assert_int_equal(w.stored, 1);
     ours = span_find(buffer_span(&w.content), ';');
     ours += span_find(span_skip(buffer_span(&w.content), ours), '\n') + 1;
-    if (w.content.at[ours] == '\t')
+    if (ours < w.content.len && w.content.at[ours] == '\t')
         ours += span_find(span_skip(buffer_span(&w.content), ours), '\n') + 1;
     buffer_put(out, span_skip(buffer_span(&w.content), ours));
     buffer_printf(out, "|%u %d", w.envelope.header_bytes - (unsigned)ours,
