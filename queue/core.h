@@ -59,6 +59,7 @@ struct queue {
     uint64_t cached_bytes;
     int64_t evicted_ms; /* when memory was last taken from the resting */
     bool is_stopping;   /* no claims any more */
+    bool is_over;       /* nor threads */
     bool has_dirty;     /* destinations to be written */
     bool are_lanes_read;
     bool is_counted; /* lane.waiting is exact */

@@ -146,6 +146,7 @@ static void queue_free(struct queue *q)
 {
     struct queue_port *p;
 
+    q->is_over = true;
     active_fini(q);
     destination_fini(q);
     while ((p = TAILQ_FIRST(&q->ports))) {

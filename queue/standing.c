@@ -48,7 +48,7 @@ static void wait_for_demand(struct queue *q, struct destination *d)
 static bool is_drained(const struct queue *q, const struct destination *d)
 {
     return d->count == 0 && TAILQ_EMPTY(&d->todo) && TAILQ_EMPTY(&d->skipped) &&
-           q->are_lanes_read;
+           q->are_lanes_read && !q->is_over;
 }
 
 void standing_look(struct queue *q, struct destination *d)

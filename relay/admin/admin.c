@@ -258,6 +258,12 @@ bool request_read_query(struct request *r)
     return is_good;
 }
 
+const char *request_parameter(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND,
+                                       name);
+}
+
 /* ----------------------------------------------------------- sending ----- */
 
 /* Hands the server what is there of a stream; at its end asks for more. */

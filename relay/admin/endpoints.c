@@ -10,6 +10,9 @@
  *        .../hold .../release   "preview": true for the count alone; one "id"
  *        .../delete .../undelete  is changed at once
  *
+ *   GET  /api/v1/destinations   next hops, and orders to them: see nexthops.h
+ *   POST /api/v1/destinations/suspend .../resume .../retry .../probe
+ *
  * The table is obeyed: methods, 404 and 405 come from it. Nothing is ever changed
  * by a request that names neither an id, nor yes.
  */
@@ -17,6 +20,7 @@
 
 #include "policy/vocabulary/id.h"
 #include "relay/admin/listing.h"
+#include "relay/admin/nexthops.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -54,6 +58,8 @@ static const struct endpoint {
       EVERY_STATE_BUT_DELETED },
     { "POST", "/api/v1/queue/undelete", change,     CHANGE_UNDELETE, STATE_DELETED },
     { "GET",  "/api/v1/queue/*",        show,       0, 0 },
+    { "GET",  "/api/v1/destinations",   nexthops_list,  0, 0 },
+    { "POST", "/api/v1/destinations/*", nexthops_order, 0, 0 },
 };
 /* clang-format on */
 

@@ -46,7 +46,8 @@ static json_t *recipient_json(const struct queue_row_recipient *r)
     put(o, "address", listing_text(r->address));
     put(o, "state", json_string(filter_state_name(r->state)));
     put(o, "attempts", json_integer(r->attempts));
-    put(o, "due", json_integer(r->due_ms / 1000));
+    put(o, "due", r->due_ms == INT64_MAX ? json_null()
+                                         : json_integer(r->due_ms / 1000));
     if (r->reason.len)
         put(o, "delay_reason", listing_text(r->reason));
     return o;
@@ -99,7 +100,7 @@ static int64_t number_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-static void put_size(struct buffer *b, int64_t bytes)
+void listing_put_size(struct buffer *b, int64_t bytes)
 {
     static const char letters[] = "KMGT";
     double n = (double)bytes;
@@ -114,7 +115,7 @@ static void put_size(struct buffer *b, int64_t bytes)
     buffer_printf(b, "%.*f%c", n < 10 ? 1 : 0, n, letters[i]);
 }
 
-static void put_duration(struct buffer *b, int64_t s)
+void listing_put_duration(struct buffer *b, int64_t s)
 {
     s = s < 0 ? 0 : s;
     if (s < 2 * minute)
@@ -199,9 +200,9 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
 
     buffer_put_escaped(b, text_of(message, "queue_id"));
     buffer_put_string(b, "  ");
-    put_duration(&cell, now_s - number_of(message, "arrival_time"));
+    listing_put_duration(&cell, now_s - number_of(message, "arrival_time"));
     put_right(b, &cell, 6);
-    put_size(&cell, number_of(message, "message_size"));
+    listing_put_size(&cell, number_of(message, "message_size"));
     put_right(b, &cell, 6);
     buffer_put_escaped(&cell, text_of(message, "state"));
     buffer_printf(b, "%-*s  ", COLUMN_STATE, buffer_string(&cell));
@@ -237,7 +238,7 @@ static void put_recipient_story(struct buffer *b, const json_t *r,
                   number_of(r, "attempts") == 1 ? "" : "s");
     if (span_is(text_of(r, "state"), SPAN("deferred")) && due > now_s) {
         buffer_put_string(b, ", next in ");
-        put_duration(b, due - now_s);
+        listing_put_duration(b, due - now_s);
     }
     buffer_put_byte(b, '\n');
     if (!reason.len)
@@ -261,7 +262,7 @@ void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s)
                   (long long)number_of(message, "message_size"), "arrived");
     put_moment(b, arrived);
     buffer_put_string(b, ", ");
-    put_duration(b, now_s - arrived);
+    listing_put_duration(b, now_s - arrived);
     buffer_put_string(b, " ago\n");
     if (expires) {
         buffer_printf(b, "%-9s ", "expires");
@@ -284,5 +285,5 @@ void listing_put_count(struct buffer *b, const json_t *count)
     buffer_printf(b, "%lld message%s, %lld recipient%s, ", messages,
                   messages == 1 ? "" : "s", recipients,
                   recipients == 1 ? "" : "s");
-    put_size(b, number_of(count, "bytes"));
+    listing_put_size(b, number_of(count, "bytes"));
 }

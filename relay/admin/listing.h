@@ -17,8 +17,8 @@
 /*
  * {"queue_id", "arrival_time", "message_size", "sender", "state", "recipients":
  * [{"address", "state", "attempts", "due", "delay_reason"}]}, times in seconds,
- * and a line end. The null sender is MAILER-DAEMON, as Postfix has it.
- * delay_reason stands only where an attempt has failed. in_full adds client,
+ * and a line end; "due" is null for what is not tried by itself. The null
+ * sender is MAILER-DAEMON, as Postfix has it. delay_reason stands only where an attempt has failed. in_full adds client,
  * helo, login and expire_time.
  */
 void listing_put_json(struct buffer *b, const struct queue_row *row,
@@ -35,6 +35,9 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
                       size_t width);
 /* All about one message, on many lines. */
 void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s);
+/* "34.5K"; "12s", "5min", "3h", "4d" */
+void listing_put_size(struct buffer *b, int64_t bytes);
+void listing_put_duration(struct buffer *b, int64_t s);
 /* "12 messages, 13 recipients, 34.5K" */
 void listing_put_count(struct buffer *b, const json_t *count);
 

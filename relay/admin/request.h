@@ -54,6 +54,7 @@ struct request {
     request_more_fn *more; /* a stream has more; NULL: that was all */
     uint64_t after_id;     /* the page that follows starts after it */
     uint32_t page_rows;
+    const char *pattern; /* of names; borrowed from the query */
 };
 
 /* What an endpoint may do. */
@@ -62,6 +63,8 @@ struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);
 uint64_t request_uptime_s(const struct request *r);
 void request_ask_status(const struct request *r, struct admin_status *out);
+/* Of the query, borrowed; NULL: not given. */
+const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter; false: answered with 400. */
 bool request_read_query(struct request *r);
 

@@ -11,6 +11,7 @@
 #include "relay/main/crew.h"
 #include "relay/main/entrance.h"
 #include "relay/main/strongbox.h"
+#include "relay/main/windows.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
 #include "relay/net/notify.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 30000 };
@@ -29,10 +31,11 @@ struct station {
     uv_loop_t loop;
     uv_async_t wake;              /* a worker has ended */
     uv_signal_t term, interrupt, hangup;
-    uv_timer_t watchdog, look;
+    uv_timer_t watchdog, look, minute;
     uv_check_t turn;
     struct pulse pulse;
     struct strongbox strongbox;
+    struct windows *windows;      /* what the queue routes by */
     struct queue *queue;
     struct admin *admin;
     struct census *census;
@@ -43,18 +46,6 @@ struct station {
 };
 
 /* ---------------------------------------------------- what the queue asks ---- */
-
-static void route_lane(void *user, struct span lane, struct queue_destination *out)
-{
-    const struct settings *s = user;
-    const struct route *r = route_of_lane(s, lane);
-
-    out->connections = r ? r->connections : 1;
-    if (r)
-        destination_name(r, lane, &out->name);
-    else
-        buffer_put_string(&out->name, "none");
-}
 
 static void notice(void *user, enum queue_notice kind, const char *text)
 {
@@ -70,6 +61,14 @@ static void notice(void *user, enum queue_notice kind, const char *text)
         return;
     log_flush();
     _exit(EX_TEMPFAIL); /* nothing more may be acknowledged */
+}
+
+/* The queue asks by the new ones from now on. */
+static void route_by(struct station *st, struct windows *take_w)
+{
+    queue_reroute(st->queue, windows_route, take_w);
+    windows_free(st->windows);
+    st->windows = take_w;
 }
 
 /* -------------------------------------------------------------- reload ---- */
@@ -105,7 +104,7 @@ static void reload(struct station *st)
         /* The workers first: nothing leaves by an old route once the queue knows the
          * new ones. */
         crew_reload(&st->crew, s, st->strongbox.tls);
-        queue_reroute(st->queue, route_lane, s);
+        route_by(st, windows_new(s, windows_minute(time(NULL))));
         log_open(s->log.form, s->log.tag, s->log.syslog);
         settings_release(st->settings);
         st->settings = s;
@@ -122,6 +121,20 @@ static void on_look(uv_timer_t *timer)
 
     if (!st->is_ending && strongbox_look(&st->strongbox, st->settings))
         crew_renew(&st->crew, st->settings, st->strongbox.tls);
+}
+
+/* At the beginning of each minute: a window may open or close. */
+static void on_minute(uv_timer_t *timer)
+{
+    struct station *st = timer->data;
+    time_t now = time(NULL);
+    struct windows *w = windows_new(st->settings, windows_minute(now));
+
+    (void)uv_timer_start(timer, on_minute, windows_wait_ms(now), 0);
+    if (st->is_ending || !windows_tell(st->windows, w))
+        windows_free(w);
+    else
+        route_by(st, w);
 }
 
 /* ----------------------------------------------------------- main loop ---- */
@@ -147,6 +160,7 @@ static void end_loop(struct station *st)
     uv_close((uv_handle_t *)&st->hangup, NULL);
     uv_close((uv_handle_t *)&st->watchdog, NULL);
     uv_close((uv_handle_t *)&st->look, NULL);
+    uv_close((uv_handle_t *)&st->minute, NULL);
     uv_close((uv_handle_t *)&st->turn, NULL);
 }
 
@@ -217,9 +231,11 @@ static void open_loop(struct station *st)
     (void)uv_signal_init(&st->loop, &st->hangup);
     (void)uv_timer_init(&st->loop, &st->watchdog);
     (void)uv_timer_init(&st->loop, &st->look);
+    (void)uv_timer_init(&st->loop, &st->minute);
     (void)uv_check_init(&st->loop, &st->turn);
     st->wake.data = st->term.data = st->interrupt.data = st->hangup.data = st;
     st->watchdog.data = st->look.data = st->turn.data = st;
+    st->minute.data = st;
     (void)uv_signal_start(&st->term, on_signal, SIGTERM);
     (void)uv_signal_start(&st->interrupt, on_signal, SIGINT);
     (void)uv_signal_start(&st->hangup, on_signal, SIGHUP);
@@ -246,13 +262,14 @@ static int open_queue(struct station *st, struct buffer *out_why)
     char *path = span_dup(s->queue.path);
     int rc = configuration_make_folder(s->queue.path);
 
+    st->windows = windows_new(s, windows_minute(time(NULL)));
     if (rc < 0)
         buffer_printf(out_why, "the folder of %s: %s", path, error_text(rc));
     else
         rc = queue_open(&st->queue, &(struct queue_options){
             .path = path, .reserve_bytes = s->queue.reserve_bytes,
-            .history_ms = s->queue.history_ms, .route = route_lane,
-            .route_user = st->settings, .notice = notice }, out_why);
+            .history_ms = s->queue.history_ms, .route = windows_route,
+            .route_user = st->windows, .notice = notice }, out_why);
     free(path);
     return rc;
 }
@@ -324,6 +341,7 @@ static void free_all(struct station *st)
     crew_fini(&st->crew);
     if (st->queue)
         queue_close(st->queue);
+    windows_free(st->windows);
     entrance_free(st->entrance);
     census_free(st->census);
     notify_fini(&st->notify);
@@ -365,6 +383,8 @@ int station_run(const struct verb_call *call, struct settings *take_settings)
         else
             uv_walk(&st->loop, close_handle, NULL);
     } else {
+        (void)uv_timer_start(&st->minute, on_minute,
+                             windows_wait_ms(time(NULL)), 0);
         announce(st);
     }
     (void)uv_run(&st->loop, UV_RUN_DEFAULT);

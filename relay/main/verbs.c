@@ -62,6 +62,20 @@ static const struct verb verbs[] = {
       "\n"
       "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
       "69 no relay is running; 75 it cannot do it now; 78 configuration.\n" },
+    { "dest", "list [NAME] | show NAME | suspend NAME [--for DURATION] [--reason TEXT] | "
+      "resume NAME | retry NAME | probe NAME [--json] [--yes]",
+      dest_verb,
+      "look at the next hops that mail waits for and change what is tried",
+      "  list               one line for each: what waits, since when it was not seen\n"
+      "  show NAME          all about one\n"
+      "  suspend NAME       nothing is sent there: for so long, or until it is resumed;\n"
+      "                     also after a restart\n"
+      "  resume NAME        ends a suspension, and mail that waits for pick-up goes\n"
+      "  retry NAME         the rest of one that could not be reached is over; mail that\n"
+      "                     waits for pick-up goes\n"
+      "  probe NAME         one connection; when it succeeds all goes\n"
+      "NAME may be a pattern (* ? [...]); what would concern more than one destination is\n"
+      "only announced without --yes.\n" },
     { "user", "add LOGIN | list | delete LOGIN [--cram]", user_verb,
       "change who may log in: the files that users { } names",
       "  add LOGIN          reads the password as one line of standard input (a terminal\n"

@@ -39,6 +39,7 @@ int verbs_usage(const struct verb_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 verb_fn check_verb;
+verb_fn dest_verb;
 verb_fn queue_verb;
 verb_fn run_verb;
 verb_fn user_verb;

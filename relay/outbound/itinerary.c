@@ -59,7 +59,13 @@ void itinerary_fini(struct itinerary *it)
 
 const struct hop *itinerary_hop(const struct itinerary *it)
 {
-    return &it->route->via[it->member];
+    const struct route *r = it->route;
+    const struct hop *hop = &r->via[it->member];
+
+    /* A pickup that was released. */
+    return hop->kind == HOP_PICKUP && r->offline.deliver_to
+               ? r->offline.deliver_to
+               : hop;
 }
 
 struct span itinerary_host_name(const struct itinerary *it)
@@ -345,12 +351,22 @@ void itinerary_again(struct itinerary *it)
         race(it, &it->peer, 1);
 }
 
+/* Released, but there is nowhere to deliver it to: it waits on. */
+static void nowhere(struct itinerary *it)
+{
+    buffer_clear(&it->trouble);
+    buffer_put_string(&it->trouble, "4.4.1 waits for pick-up");
+    itinerary_next(it);
+}
+
 static void look_up(struct itinerary *it)
 {
     const struct hop *hop = itinerary_hop(it);
     struct resolver *r = it->delivery->worker->resolver;
 
-    if (is_socket(it))
+    if (hop->kind == HOP_PICKUP)
+        nowhere(it);
+    else if (is_socket(it))
         dial_socket(it);
     else
         it->query = hop->kind == HOP_MX

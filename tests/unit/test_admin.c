@@ -108,6 +108,76 @@ void queue_stats(struct queue *q, struct queue_stats *out)
     *out = (struct queue_stats){ .puts = 7 };
 }
 
+/* Destinations: "smtp://[::1]:25", "mx:a.test" ... "mx:z.test", the last suspended. */
+enum { DESTINATIONS = 27 };
+
+static struct {
+    char names[DESTINATIONS + 1][32]; /* that something was wanted of */
+    size_t count;
+    const char *wanted;
+    char reason[32];
+    bool has_end;
+} fake_wish;
+
+size_t queue_destinations(struct queue *q, size_t first, size_t limit,
+                          queue_destination_fn *each, void *user)
+{
+    (void)q;
+    for (size_t i = first; i < DESTINATIONS && i < first + limit; i++) {
+        struct queue_destination_row row = { .name = SPAN("smtp://[::1]:25"),
+                                             .state = DESTINATION_OFFLINE,
+                                             .due_ms = INT64_MAX,
+                                             .waiting = 3 };
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "mx:%c.test", (char)('a' + i - 1));
+        if (i > 0)
+            row = (struct queue_destination_row){
+                .name = span_of(name),
+                .due_ms = 5000,
+                .state = i + 1 == DESTINATIONS ? DESTINATION_SUSPENDED
+                                               : DESTINATION_RESTING
+            };
+        each(user, &row);
+    }
+    return DESTINATIONS;
+}
+
+static bool wish(const char *what, struct span name)
+{
+    fake_wish.wanted = what;
+    (void)snprintf(fake_wish.names[fake_wish.count++], 32, "%.*s",
+                   SPAN_FMT(name));
+    return !span_is(name, SPAN("mx:z.test"));
+}
+
+bool queue_release(struct queue *q, struct span destination)
+{
+    (void)q;
+    return wish("release", destination);
+}
+
+bool queue_resume(struct queue *q, struct span destination)
+{
+    (void)q;
+    return wish("resume", destination);
+}
+
+bool queue_probe(struct queue *q, struct span destination)
+{
+    (void)q;
+    return wish("probe", destination);
+}
+
+bool queue_suspend(struct queue *q, struct span destination, int64_t until_ms,
+                   struct span reason)
+{
+    (void)q;
+    fake_wish.has_end = until_ms != INT64_MAX;
+    (void)snprintf(fake_wish.reason, 32, "%.*s", SPAN_FMT(reason));
+    return wish("suspend", destination);
+}
+
 static void answer_list(void)
 {
     static const struct queue_row_recipient to = {
@@ -165,6 +235,7 @@ static int room_open(void **state)
     struct admin_options o = { .status = fill_status };
 
     memset(&fake, 0, sizeof(fake));
+    memset(&fake_wish, 0, sizeof(fake_wish));
     (void)snprintf(r->folder, sizeof(r->folder), "/tmp/waypost-admin-XXXXXX");
     assert_non_null(mkdtemp(r->folder));
     (void)snprintf(r->path, sizeof(r->path), "%s/socket", r->folder);
@@ -507,6 +578,81 @@ static void admin_replaces_a_dead_socket_and_nothing_else(void **state)
 #define WITH_ROOM(test)                                                        \
     cmocka_unit_test_setup_teardown(test, room_open, room_close)
 
+static void admin_lists_destinations_by_pattern(void **state)
+{
+    struct room *r = *state;
+
+    assert_int_equal(request(r, "GET", "/api/v1/destinations", ""), 200);
+    assert_true(heard(r, "\"name\":\"smtp://[::1]:25\",\"state\":\"offline\","
+                         "\"on_demand\":false,\"due\":null,"
+                         "\"last_good\":null"));
+    assert_true(heard(r, "\"mx:z.test\",\"state\":\"suspended\""));
+    assert_true(heard(r, "\"due\":5,"));
+    assert_int_equal(
+        request(r, "GET", "/api/v1/destinations?name=mx%3A%5Bab%5D.test", ""),
+        200);
+    assert_true(heard(r, "mx:a.test"));
+    assert_true(heard(r, "mx:b.test"));
+    assert_false(heard(r, "mx:c.test"));
+    assert_false(heard(r, "smtp://"));
+    assert_int_equal(
+        request(r, "GET", "/api/v1/destinations?name=smtp%3A%2F%2F%5B%3A%3A1%5D%3A25",
+                ""),
+        200);
+    assert_true(heard(r, "smtp://[::1]:25"));
+    assert_int_equal(request(r, "GET", "/api/v1/destinations?name=no", ""), 200);
+    assert_false(heard(r, "{"));
+}
+
+static void admin_orders_only_what_was_meant(void **state)
+{
+    /* clang-format off */
+    static const struct {
+        const char *order, *body; int status; size_t count; const char *wanted;
+    } rows[] = {
+        { "retry",   "{\"name\": \"smtp://[::1]:25\"}",               200, 1, "release" },
+        { "probe",   "{\"name\": \"mx:a.test\"}",                     200, 1, "probe" },
+        { "resume",  "{\"name\": \"MX:A.test\"}",                     200, 1, "resume" },
+        { "resume",  "{\"name\": \"mx:new.test\"}",                   404, 0, NULL },
+        { "suspend", "{\"name\": \"mx:new.test\"}",                   200, 1, "suspend" },
+        { "suspend", "{\"name\": \"mx:new*\"}",                       404, 0, NULL },
+        { "suspend", "{\"name\": \"mx:*\"}",                          400, 0, NULL },
+        { "suspend", "{\"name\": \"mx:*\", \"preview\": true}",     200, 0, NULL },
+        { "retry",   "{\"name\": \"mx:*\", \"yes\": true}",         200, 26, "release" },
+        { "retry",   "{}",                                                400, 0, NULL },
+        { "retry",   "{\"name\": \"\"}",                              400, 0, NULL },
+        { "retry",   "{\"name\": 7}",                                   400, 0, NULL },
+        { "retry",   "{\"nam\": \"x\"}",                              400, 0, NULL },
+        { "retry",   "[]",                                                400, 0, NULL },
+        { "retry",   "{\"name\": \"mx:a.test\", \"yes\": 1}",       400, 0, NULL },
+        { "suspend", "{\"name\": \"mx:a.test\", \"until\": \"soon\"}", 400, 0, NULL },
+        { "suspend", "{\"name\": \"mx:a.test\", \"until\": \"0\"}", 400, 0, NULL },
+        { "forget",  "{\"name\": \"mx:a.test\"}",                     404, 0, NULL },
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char path[64];
+
+        memset(&fake_wish, 0, sizeof(fake_wish));
+        (void)snprintf(path, sizeof(path), "/api/v1/destinations/%s",
+                       rows[i].order);
+        assert_int_equal(request(*state, "POST", path, rows[i].body),
+                         rows[i].status);
+        assert_int_equal(fake_wish.count, rows[i].count);
+        if (rows[i].wanted)
+            assert_string_equal(fake_wish.wanted, rows[i].wanted);
+        if (rows[i].count == 26)
+            assert_true(heard(*state, "\"destinations\":26,\"skipped\":1"));
+    }
+    assert_int_equal(request(*state, "POST", "/api/v1/destinations/suspend",
+                             "{\"name\": \"mx:a.test\", \"until\": \"2h\","
+                             " \"reason\": \"new disk\"}"),
+                     200);
+    assert_true(fake_wish.has_end);
+    assert_string_equal(fake_wish.reason, "new disk");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +664,8 @@ int main(void)
         WITH_ROOM(admin_says_so_when_the_queue_fails),
         WITH_ROOM(admin_shows_one_message),
         WITH_ROOM(admin_changes_only_what_was_meant),
+        WITH_ROOM(admin_lists_destinations_by_pattern),
+        WITH_ROOM(admin_orders_only_what_was_meant),
         WITH_ROOM(admin_refuses_a_large_body),
         WITH_ROOM(admin_survives_a_client_that_leaves_while_it_waits),
         WITH_ROOM(admin_closes_while_a_client_waits),

@@ -1,0 +1,344 @@
+/*
+ * nexthops - destinations over HTTP.
+ *
+ * The list goes out in pages; what comes or goes meanwhile may be missed. Orders act on
+ * the names that match now.
+ */
+#include "relay/admin/nexthops.h"
+
+#include "relay/admin/listing.h"
+#include "relay/net/log.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+
+enum { PAGE = 200, NAMES_MOST = 1000, NAME_MOST = 1024, REASON_MOST = 500 };
+
+/* clang-format off */
+static const char *const states[] = {
+    [DESTINATION_UP] = "up", [DESTINATION_RESTING] = "backing-off",
+    [DESTINATION_OFFLINE] = "offline", [DESTINATION_SUSPENDED] = "suspended",
+};
+/* clang-format on */
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+    ASSERT(value && json_object_set_new(object, key, value) == 0);
+}
+
+/* Seconds; null: never. */
+static json_t *moment(int64_t ms)
+{
+    return ms <= 0 || ms == INT64_MAX ? json_null() : json_integer(ms / 1000);
+}
+
+/* Itself, or a pattern that it matches: names may look like patterns ("[::1]"). */
+static bool is_meant(const char *pattern, struct span name)
+{
+    struct buffer b = { 0 };
+    bool is_it;
+
+    if (!*pattern || span_is(span_of(pattern), name))
+        return true;
+    buffer_put(&b, name);
+    is_it = fnmatch(pattern, buffer_string(&b), FNM_CASEFOLD) == 0;
+    buffer_fini(&b);
+    return is_it;
+}
+
+/* ---------------------------------------------------------------- list ---- */
+
+static void put_line(struct request *r, const struct queue_destination_row *d)
+{
+    json_t *o = json_object();
+    char *text;
+
+    put(o, "name", listing_text(d->name));
+    put(o, "state", json_string(states[d->state]));
+    put(o, "on_demand", json_boolean(d->is_on_demand));
+    put(o, "due", moment(d->due_ms));
+    put(o, "last_good", moment(d->last_good_ms));
+    put(o, "connections", json_integer(d->connections));
+    put(o, "window", json_integer(d->window));
+    put(o, "open", json_integer(d->slots));
+    put(o, "downs", json_integer(d->downs));
+    put(o, "active", json_integer(d->active));
+    put(o, "lanes", json_integer(d->lanes));
+    put(o, "waiting", json_integer((json_int_t)d->waiting));
+    put(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
+    if (d->error.len)
+        put(o, "error", listing_text(d->error));
+    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    ASSERT(text);
+    buffer_put_string(&r->answer, text);
+    buffer_put_byte(&r->answer, '\n');
+    free(text);
+    json_decref(o);
+}
+
+static void each_listed(void *user, const struct queue_destination_row *d)
+{
+    struct request *r = user;
+
+    r->after_id++;
+    if (is_meant(r->pattern, d->name))
+        put_line(r, d);
+}
+
+/* Pages in which nothing is meant are passed over. */
+static void put_page(struct request *r)
+{
+    do {
+        r->more = queue_destinations(request_queue(r), (size_t)r->after_id,
+                                     PAGE, each_listed, r) > r->after_id
+                      ? put_page
+                      : NULL;
+    } while (r->more && r->answer.len == 0);
+    request_go_on(r);
+}
+
+void nexthops_list(struct request *r)
+{
+    r->pattern = request_parameter(r, "name");
+    if (!r->pattern)
+        r->pattern = "";
+    put_page(r);
+}
+
+/* -------------------------------------------------------------- orders ---- */
+
+struct order {
+    struct request *request;
+    struct buffer why;
+    const char *name, *reason;
+    int64_t until_ms;
+    bool is_preview, is_sure;
+    json_t *names; /* that are meant */
+    size_t skipped;
+};
+
+typedef bool order_fn(struct order *o, struct span name);
+
+static bool suspend(struct order *o, struct span name)
+{
+    return queue_suspend(request_queue(o->request), name, o->until_ms,
+                         span_of(o->reason));
+}
+
+static bool resume(struct order *o, struct span name)
+{
+    return queue_resume(request_queue(o->request), name);
+}
+
+static bool retry(struct order *o, struct span name)
+{
+    return queue_release(request_queue(o->request), name);
+}
+
+static bool probe(struct order *o, struct span name)
+{
+    return queue_probe(request_queue(o->request), name);
+}
+
+static const struct {
+    const char *name;
+    order_fn *run;
+    bool meets_unknown;
+} orders[] = {
+    { "suspend", suspend, true },
+    { "resume", resume, false },
+    { "retry", retry, false },
+    { "probe", probe, false },
+};
+
+enum { ORDERS = sizeof(orders) / sizeof(orders[0]) };
+
+static void each_meant(void *user, const struct queue_destination_row *d)
+{
+    struct order *o = user;
+
+    if (!is_meant(o->name, d->name))
+        return;
+    ASSERT(json_array_append_new(o->names, listing_text(d->name)) == 0);
+}
+
+/* A text member, or NULL; anything else is a fault. */
+static bool text_member(struct order *o, json_t *body, const char *key,
+                        size_t most, const char **out)
+{
+    const json_t *v = json_object_get(body, key);
+
+    if (!v)
+        return true;
+    if (!json_is_string(v) || json_string_length(v) > most ||
+        strlen(json_string_value(v)) != json_string_length(v)) {
+        buffer_printf(&o->why, "%s should be text of at most %zu bytes", key,
+                      most);
+        return false;
+    }
+    *out = json_string_value(v);
+    return true;
+}
+
+static bool switch_member(struct order *o, json_t *body, const char *key,
+                          bool *out)
+{
+    const json_t *v = json_object_get(body, key);
+
+    if (v && !json_is_boolean(v)) {
+        buffer_printf(&o->why, "%s should be true or false", key);
+        return false;
+    }
+    *out = json_is_true(v);
+    return true;
+}
+
+/* "2h" from now on. */
+static bool until_member(struct order *o, const char *text)
+{
+    int64_t ms;
+
+    o->until_ms = INT64_MAX;
+    if (!text)
+        return true;
+    if (!filter_duration(span_of(text), &ms) || ms <= 0 ||
+        __builtin_add_overflow(request_now_ms(o->request), ms, &o->until_ms)) {
+        buffer_put_string(&o->why,
+                          "until should be a duration such as 10min, 2h or 3d");
+        return false;
+    }
+    return true;
+}
+
+static bool read_order(struct order *o, json_t *body)
+{
+    static const char *const keys[] = { "name", "until", "reason", "yes",
+                                        "preview" };
+    const char *until = NULL, *key;
+    json_t *value;
+
+    o->reason = "";
+    json_object_foreach(body, key, value)
+    {
+        size_t i = 0;
+
+        while (i < sizeof(keys) / sizeof(keys[0]) && strcmp(key, keys[i]) != 0)
+            i++;
+        if (i < sizeof(keys) / sizeof(keys[0]))
+            continue;
+        buffer_put_string(&o->why, "there is nothing called \"");
+        buffer_put_escaped(&o->why, span_first(span_of(key), NAME_MOST));
+        buffer_put_byte(&o->why, '"');
+        return false;
+    }
+    if (!text_member(o, body, "name", NAME_MOST, &o->name) ||
+        !text_member(o, body, "until", NAME_MOST, &until) ||
+        !text_member(o, body, "reason", REASON_MOST, &o->reason) ||
+        !switch_member(o, body, "yes", &o->is_sure) ||
+        !switch_member(o, body, "preview", &o->is_preview) ||
+        !until_member(o, until))
+        return false;
+    if (!o->name || !*o->name) {
+        buffer_put_string(&o->why, "name should say which destination");
+        return false;
+    }
+    return true;
+}
+
+static bool is_pattern(const char *name)
+{
+    return name[strcspn(name, "*?[")] != '\0';
+}
+
+static void find_names(struct order *o, size_t which)
+{
+    struct queue *q = request_queue(o->request);
+    size_t first = 0;
+
+    o->names = json_array();
+    while (queue_destinations(q, first, PAGE, each_meant, o) > first + PAGE)
+        first += PAGE;
+    if (json_array_size(o->names) == 0 && orders[which].meets_unknown &&
+        !is_pattern(o->name))
+        ASSERT(json_array_append_new(o->names, json_string(o->name)) == 0);
+}
+
+static void carry_out(struct order *o, size_t which)
+{
+    size_t i;
+    json_t *name;
+
+    json_array_foreach(o->names, i, name)
+    {
+        const char *text = json_string_value(name);
+
+        if (!orders[which].run(o, span_of(text))) {
+            o->skipped++;
+            continue;
+        }
+        log_text(LOG_NOTE, "destination %s: %s by %s%s%s", text,
+                 orders[which].name, o->request->who, *o->reason ? ": " : "",
+                 o->reason);
+    }
+}
+
+static void answer_order(struct order *o)
+{
+    struct request *r = o->request;
+    size_t n = json_array_size(o->names);
+    json_t *answer = json_object();
+    char *text;
+
+    while (json_array_size(o->names) > NAMES_MOST)
+        (void)json_array_remove(o->names, json_array_size(o->names) - 1);
+    put(answer, "destinations", json_integer((json_int_t)n));
+    put(answer, "skipped", json_integer((json_int_t)o->skipped));
+    put(answer, "names", json_incref(o->names));
+    if (o->is_preview)
+        put(answer, "preview", json_true());
+    text = json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII);
+    ASSERT(text);
+    buffer_put_string(&r->answer, text);
+    buffer_put_byte(&r->answer, '\n');
+    free(text);
+    json_decref(answer);
+    request_answer(r, 200);
+}
+
+void nexthops_order(struct request *r)
+{
+    struct order o = { .request = r };
+    json_error_t error;
+    json_t *body = json_loadb(r->body.len ? r->body.at : "{}",
+                              r->body.len ? r->body.len : 2,
+                              JSON_REJECT_DUPLICATES, &error);
+    size_t which = 0;
+
+    while (which < ORDERS && !span_is(r->name, span_of(orders[which].name)))
+        which++;
+    if (which == ORDERS) {
+        request_refuse(r, 404, "there is nothing at this path");
+    } else if (!json_is_object(body)) {
+        request_refuse(r, 400, "the body should be a JSON object%s%s",
+                       body ? "" : ": ", body ? "" : error.text);
+    } else if (!read_order(&o, body)) {
+        request_refuse(r, 400, "%s", buffer_string(&o.why));
+    } else {
+        find_names(&o, which);
+        if (json_array_size(o.names) == 0) {
+            request_refuse(r, 404, "there is no destination \"%s\"", o.name);
+        } else if (json_array_size(o.names) > 1 && !o.is_preview &&
+                   !o.is_sure) {
+            request_refuse(r, 400,
+                           "this concerns several destinations: add \"yes\": "
+                           "true, or \"preview\": true to see which");
+        } else {
+            if (!o.is_preview)
+                carry_out(&o, which);
+            answer_order(&o);
+        }
+    }
+    json_decref(o.names);
+    json_decref(body);
+    buffer_fini(&o.why);
+}
