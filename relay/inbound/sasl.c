@@ -106,21 +106,26 @@ static void on_answer(struct worker *w, void *arg)
     buffer_fini(&login);
 }
 
-/* The post is made under the lock: once the worker has dropped an exchange, and perhaps
- * ended, nothing is posted to it. */
+/* The task is left under the lock: once the worker has dropped an exchange, and perhaps
+ * ended, nothing is posted to it. It is woken afterwards, since it wants the lock: its
+ * memory outlives the desk. */
 void sasl_answer(struct sasl_exchange *x)
 {
+    struct sasl_desk *d = x->desk;
+    struct worker *w = x->worker;
     bool is_dropped;
 
-    (void)pthread_mutex_lock(&x->desk->lock);
+    (void)pthread_mutex_lock(&d->lock);
     is_dropped = x->is_dropped;
     if (!is_dropped) {
         x->place = SASL_ANSWERED;
-        worker_post(x->worker, on_answer, x);
+        worker_leave(w, on_answer, x);
     }
-    (void)pthread_mutex_unlock(&x->desk->lock);
+    (void)pthread_mutex_unlock(&d->lock);
     if (is_dropped)
         exchange_free(x);
+    else
+        worker_wake(w);
 }
 
 static enum sasl_said unavailable(struct sasl_exchange *x, const char *why)

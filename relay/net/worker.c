@@ -7,10 +7,13 @@
 #include "relay/net/log.h"
 #include "relay/net/tls.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 struct worker_task {
     struct worker_task *next;
@@ -31,14 +34,18 @@ int64_t wall_ms(void)
     return wall_us() / 1000;
 }
 
+/* Not by uv_async: its loop spins until the sender has returned, and a sender on the same
+ * core is put aside by the very loop that it has woken. */
 void worker_wake(void *worker)
 {
+    static const uint64_t one = 1;
     struct worker *w = worker;
 
-    (void)uv_async_send(&w->wake);
+    if (!atomic_exchange(&w->is_woken, true))
+        (void)!write(w->wake_fd, &one, sizeof one);
 }
 
-void worker_post(struct worker *w, worker_task_fn *fn, void *arg)
+void worker_leave(struct worker *w, worker_task_fn *fn, void *arg)
 {
     struct worker_task *t = NEW(struct worker_task);
 
@@ -48,31 +55,54 @@ void worker_post(struct worker *w, worker_task_fn *fn, void *arg)
     *w->tasks_end = t;
     w->tasks_end = &t->next;
     uv_mutex_unlock(&w->lock);
+}
+
+void worker_post(struct worker *w, worker_task_fn *fn, void *arg)
+{
+    worker_leave(w, fn, arg);
     worker_wake(w);
 }
 
-static void run_tasks(struct worker *w)
+enum { TASKS_A_TURN = 16 };
+
+static struct worker_task *take_task(struct worker *w)
 {
     struct worker_task *t;
 
     uv_mutex_lock(&w->lock);
     t = w->tasks;
-    w->tasks = NULL;
-    w->tasks_end = &w->tasks;
+    if (t)
+        w->tasks = t->next;
+    if (!w->tasks)
+        w->tasks_end = &w->tasks;
     uv_mutex_unlock(&w->lock);
-    while (t) {
-        struct worker_task *next = t->next;
-
-        t->fn(w, t->arg);
-        free(t);
-        t = next;
-    }
+    return t;
 }
 
-static void on_wake(uv_async_t *handle)
+/* Not all of a burst in one turn: a hundred new connections would keep the others
+ * waiting. Who has been stopped has no other turn. */
+static void run_tasks(struct worker *w)
+{
+    for (unsigned n = 0; n < TASKS_A_TURN || !w->port; n++) {
+        struct worker_task *t = take_task(w);
+
+        if (!t)
+            return;
+        t->fn(w, t->arg);
+        free(t);
+    }
+    worker_wake(w);
+}
+
+static void on_wake(uv_poll_t *handle, int status, int events)
 {
     struct worker *w = handle->data;
+    uint64_t count;
 
+    (void)status;
+    (void)events;
+    (void)!read(w->wake_fd, &count, sizeof count);
+    atomic_store(&w->is_woken, false); /* who comes from here on wakes it again */
     run_tasks(w);
     if (w->port)
         queue_port_drain(w->port);
@@ -108,11 +138,15 @@ int worker_init(struct worker *w, unsigned index, struct queue *queue,
         return rc;
     w->tasks_end = &w->tasks;
     w->settings = settings_hold(settings);
-    if ((rc = uv_async_init(&w->loop, &w->wake, on_wake)) < 0)
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake_fd < 0)
+        return -errno;
+    if ((rc = uv_poll_init(&w->loop, &w->wake, w->wake_fd)) < 0)
         return rc;
     (void)uv_timer_init(&w->loop, &w->tick);
     (void)uv_check_init(&w->loop, &w->turn);
     w->wake.data = w->tick.data = w->turn.data = w;
+    (void)uv_poll_start(&w->wake, UV_READABLE, on_wake);
     (void)uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
     (void)uv_check_start(&w->turn, on_turn);
     w->port = queue_port_open(queue, events, w);
@@ -166,6 +200,7 @@ void worker_fini(struct worker *w)
         free(t);
     }
     ASSERT(uv_loop_close(&w->loop) == 0);
+    (void)close(w->wake_fd);
     uv_mutex_destroy(&w->lock);
     buffer_fini(&w->plain);
     tls_material_release(w->tls);

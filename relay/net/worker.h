@@ -27,7 +27,9 @@ struct tokens;
 struct worker {
     uv_loop_t loop;
     uv_thread_t thread;
-    uv_async_t wake;
+    int wake_fd;                  /* until worker_fini */
+    uv_poll_t wake;
+    atomic_bool is_woken;         /* and has not got up yet */
     uv_timer_t tick;
     uv_check_t turn;              /* end of a turn: the log is written out */
     uv_mutex_t lock;              /* guards the tasks */
@@ -60,7 +62,10 @@ MUST int worker_init(struct worker *w, unsigned index, struct queue *queue,
 MUST int worker_start(struct worker *w);
 /* ANY THREAD. fn runs on the worker's thread, in order of posting. */
 void worker_post(struct worker *w, worker_task_fn *fn, void *arg);
-/* ANY THREAD: for queue_port_events.wake, with the worker as user. */
+/* ANY THREAD. The task alone: worker_wake has to follow. For who holds a lock that the
+ * worker may want. */
+void worker_leave(struct worker *w, worker_task_fn *fn, void *arg);
+/* ANY THREAD, until worker_fini: for queue_port_events.wake, with the worker as user. */
 void worker_wake(void *worker);
 /* On its thread: lets go of its own handles, so that the loop ends when all others are
  * closed too. */

@@ -1,7 +1,7 @@
 /*
  * sasl_bench - a desk over files of a test's own, and a worker that is none.
  *
- * worker_post is the bench's: what a thread of the desk posts waits in a list until the
+ * worker_leave is the bench's: what a thread of the desk posts waits in a list until the
  * test takes it, so that no loop and no clock is needed.
  */
 #ifndef WAYPOST_SASL_BENCH_H
@@ -30,7 +30,12 @@ static atomic_llong bench_now_ms;
 static char bench_folder[64];
 static struct worker *const bench_worker = (struct worker *)&bench_first;
 
-void worker_post(struct worker *w, worker_task_fn *fn, void *arg)
+void worker_wake(void *worker)
+{
+    (void)worker;
+}
+
+void worker_leave(struct worker *w, worker_task_fn *fn, void *arg)
 {
     struct bench_task *t = NEW(struct bench_task);
 
