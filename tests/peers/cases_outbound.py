@@ -306,6 +306,19 @@ def nothing_after_the_250_matters(w):
                    {"dot": [b"250 ok\r\n", FIN]}])
 
 
+@case("R20")
+def refused_chunks_go_by_data(w):
+    def script(_c, stage, argument):
+        return b"502 5.5.1 BDAT?\r\n" if stage == "dot" and argument.by_bdat else None
+    with private(w.folder, w.row, script,
+                 extensions=["PIPELINING", "CHUNKING"]) as p:
+        p.accept(b"x\r\n")
+        assert not p.one().by_bdat
+        p.all_gone()
+        assert "status=deferred" not in p.relay.log()
+        p.is_well()
+
+
 @case("R21")
 def the_next_hops_size_is_obeyed(w):
     content = b"x" * 70 + b"\r\n"

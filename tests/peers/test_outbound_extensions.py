@@ -309,12 +309,10 @@ def test_verp_gives_each_recipient_a_transaction(tmp_path):
             send(c, mail="XVERP", sender="list@home.test",
                  to=["a@x.test", "b+c@y.test"])
             send(c, mail="XVERP=-=", sender="list@home.test", to=["d@z.test"])
-            send(c, mail="XVERP", sender="", to=["e@z.test"])
-        got = {tuple(m.recipients): m.sender for m in sink.wait(4)}
+        got = {tuple(m.recipients): m.sender for m in sink.wait(3)}
         assert got == {("a@x.test",): "list+a=x.test@home.test",
                        ("b+c@y.test",): "list+b+c=y.test@home.test",
-                       ("d@z.test",): "list-d=z.test@home.test",
-                       ("e@z.test",): ""}
+                       ("d@z.test",): "list-d=z.test@home.test"}
         assert not any("XVERP" in m.parameters for m in sink.messages)
 
 
