@@ -231,12 +231,15 @@ static void dial_socket(struct itinerary *it)
     it->hosts[0] = (struct itinerary_host){ .name = SPAN("localhost") };
     it->host_count = it->host_next = 1;
     it->peer = (struct race_target){ .port = 0 };
-    if (path.len < sizeof to.sun_path) {
+    if (fd < 0) {
+        rc = -errno;
+    } else if (path.len < sizeof to.sun_path) {
         memcpy(to.sun_path, path.at, path.len);
         rc = connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? -errno : 0;
     }
     if (rc < 0) {
-        (void)close(fd);
+        if (fd >= 0)
+            (void)close(fd);
         address_failed(it, &it->peer, rc);
         itinerary_next(it);
         return;

@@ -77,11 +77,11 @@ struct client_outcome obstacle_find(const struct client *c)
         return o;
     if (commandline_needs_utf8(c) && !dialogue_can(c, CAN_SMTPUTF8))
         return outcome_of_ours(
-            DIAGNOSIS_FAILED, STATUS(5, 6, 7),
+            DIAGNOSIS_OTHER_HOST, STATUS(5, 6, 7),
             SPAN("SMTPUTF8 is required, but was not offered by peer"));
     if (c->can.size_bytes && c->t.envelope->size_bytes > c->can.size_bytes)
         return outcome_of_ours(
-            DIAGNOSIS_FAILED, STATUS(5, 3, 4),
+            DIAGNOSIS_OTHER_HOST, STATUS(5, 3, 4),
             SPAN("message is larger than the size limit of peer"));
     if (c->form == CLIENT_FORM_ORIGINAL && !fits(c))
         return outcome_of_ours(

@@ -279,6 +279,24 @@ def test_binary_content_stays_binary_or_becomes_text(tmp_path):
 
 # -------------------------------------------------------------- envelopes ----
 
+@pytest.mark.parametrize("lacks, mail, to", [
+    ("SMTPUTF8", "SMTPUTF8", "grüße@to.test"), ("SIZE 10", "", "r@to.test")])
+def test_another_host_may_take_what_the_first_cannot(tmp_path, lacks, mail, to):
+    """MX sets are not always of one kind; the last host's no is final."""
+    less = [e for e in EIGHT if not lacks.startswith(e.split()[0])]
+    with Sink(extensions=[*less, *([lacks] if " " in lacks else [])]) as first, \
+            Sink(extensions=EIGHT) as second, Sink(extensions=EIGHT) as home:
+        routes = {"to.test": [first.hop, second.hop], "home.test": home.hop,
+                  "alone.test": first.hop}
+        with Relay(tmp_path / "relay", routes) as relay, relay.client() as c:
+            send(c, mail=mail, to=[to])
+            assert second.wait(1)[0].recipients == [to]
+            send(c, mail=mail, to=[to.replace("to.test", "alone.test")])
+            assert home.wait(1)[0].sender == ""
+            relay.wait_empty()
+            assert not first.messages and first.count("mail") == 0
+
+
 def test_dsn_parameters_go_on_as_they_came(tmp_path):
     with Sink(extensions=(*EIGHT, "DSN")) as knows, \
             Sink(extensions=EIGHT) as ignorant, \

@@ -184,7 +184,7 @@ static const struct script scripts[] = {
         "next", "=CLOSES" } },
     { "R21: too large for this peer, not a byte is sent", NULL, {
         HELLO, "S:250-mx\r\n250 SIZE 4\r\n", "start 0", "=DONE", "C:",
-        "out:FAILED 5.3.4 message is larger than the size limit of peer\n", "next",
+        "out:OTHER_HOST 5.3.4 message is larger than the size limit of peer\n", "next",
         "=FREE" } },
     { "R21: SIZE 0 and SIZE abc are no limit", NULL, {
         HELLO, "S:250-mx\r\n250-SIZE abc\r\n250 SIZE 0\r\n", "start 0",
@@ -207,9 +207,9 @@ static const struct script scripts[] = {
         "offered by peer\n" } },
     { "SMTPUTF8 needed and not offered", NULL, {
         SIMPLE, "start 3", "=DONE", "C:",
-        "out:FAILED 5.6.7 SMTPUTF8 is required, but was not offered by peer\n", "next",
+        "out:OTHER_HOST 5.6.7 SMTPUTF8 is required, but was not offered by peer\n", "next",
         "start 4", "=DONE",
-        "out:FAILED 5.6.7 SMTPUTF8 is required, but was not offered by peer\n" } },
+        "out:OTHER_HOST 5.6.7 SMTPUTF8 is required, but was not offered by peer\n" } },
     { "SMTPUTF8 needed and offered", NULL, {
         HELLO, "S:250-mx\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n", "start 4",
         "C:MAIL FROM:<s@x> SMTPUTF8\r\n", "S:250 ok\r\n",
