@@ -426,8 +426,8 @@ static void an_idle_connection_keeps_no_buffer(void **state)
     assert_null(tls_output(c->a.conn.tls)->at);
     assert_null(tls_output(c->b.conn.tls)->at);
     assert_int_equal(c->worker.plain.len, 0);
-    assert_null(memmem(c->worker.plain.at, c->worker.plain.size, "NOOP",
-                       4)); /* wiped */
+    assert_true(c->worker.plain.size >= 6);
+    assert_null(memmem(c->worker.plain.at, 6, "NOOP", 4)); /* wiped */
     tear_down(c);
 }
 
