@@ -67,7 +67,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "waiting", json_integer((json_int_t)d->waiting));
     put(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
     if (d->error.len)
-        put(o, "error", listing_text(d->error));
+        put(o, "reason", listing_text(d->error));
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     ASSERT(text);
     buffer_put_string(&r->answer, text);

@@ -140,7 +140,7 @@ static bool print_line(void *user, const json_t *o)
     put_column(&b, &cell, 7);
     listing_put_size(&cell, number_of(o, "waiting_bytes"));
     put_column(&b, &cell, 7);
-    buffer_put_escaped(&b, text_of(o, "error"));
+    buffer_put_escaped(&b, text_of(o, "reason"));
     buffer_put_byte(&b, '\n');
     print(&b);
     buffer_fini(&cell);
@@ -200,7 +200,7 @@ static bool print_story(void *user, const json_t *o)
                   (long long)number_of(o, "lanes"),
                   (long long)number_of(o, "active"));
     put_fact(&b, "waiting", &value);
-    buffer_put_escaped(&value, text_of(o, "error"));
+    buffer_put_escaped(&value, text_of(o, "reason"));
     put_fact(&b, "last words", &value);
     print(&b);
     buffer_fini(&value);

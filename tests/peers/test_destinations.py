@@ -1,0 +1,231 @@
+"""Mail for hosts that are often away: it waits, is released, waits again; and what a
+person does with a destination."""
+
+import json
+import time
+
+import pytest
+
+from relay import Relay, Sink, wait_for
+
+NOTE = b"Subject: a note\r\n\r\nIt can wait.\r\n"
+NOINPUT, USAGE = 66, 64
+
+
+def away(hop, name="branch", more="", route=""):
+    """A pickup that a release delivers to hop; None: only fetched."""
+    deliver = f'deliver-to = "{hop}"' if hop else ""
+    return (f'route "away.test" {{ via = {{"pickup:{name}"}}  tls = none  {route}\n'
+            f'    offline {{ login = {{"branch"}}  {deliver}  {more} }} }}\n'
+            if hop else
+            f'route "away.test" {{ via = {{"pickup:{name}"}}  {route}\n'
+            f'    offline {{ login = {{"branch"}}  {more} }} }}\n')
+
+
+def on_demand(hop, more="", route=""):
+    """An ordinary route that waits to be released."""
+    return (f'route "away.test" {{ via = {{"{hop}"}}  {route}\n'
+            f'    offline {{ login = {{"branch"}}  {more} }} }}\n')
+
+
+def dest(r, *words):
+    return [json.loads(line) for line in
+            r.verb("dest", *words, "--json").stdout.splitlines()]
+
+
+def row(r, name):
+    found = [d for d in dest(r, "list") if d["name"].startswith(name)]
+    return found[0] if found else {"state": "up", "waiting": 0}
+
+
+def put(r, *recipients, content=NOTE):
+    with r.client() as c:
+        for to in recipients:
+            assert c.mail(content, to=(to,)).code == 250
+
+
+def state(r, name):
+    return row(r, name)["state"]
+
+
+@pytest.mark.parametrize("route, name", [(away, "pickup:branch"),
+                                         (on_demand, "smtp://127.0.0.1")])
+def test_it_waits_is_released_and_waits_again(tmp_path, route, name):
+    with Sink() as s, Relay(tmp_path / "r", extra=route(s.hop)) as r:
+        put(r, "a@away.test", "b@away.test")
+        wait_for(lambda: row(r, name)["waiting"] == 2)
+        time.sleep(0.5)
+        assert s.connections == 0
+        found = row(r, name)
+        assert found["state"] == "offline" and found["due"] is None
+        assert found["open"] == 0 and found["active"] == 0 and found["on_demand"]
+        waiting = r.queue_list()[0]["recipients"][0]
+        assert waiting["state"] == "deferred" and waiting["due"] is None
+        assert waiting["delay_reason"] == "4.4.1 waits for pick-up"
+        shown = r.verb("queue", "show", r.queue_list()[0]["queue_id"]).stdout
+        assert b"waits for pick-up" in shown
+
+        r.verb("dest", "resume", found["name"])
+        assert len(s.wait(2)) == 2
+        r.wait_empty()
+        wait_for(lambda: state(r, name) == "offline", what="it waits again")
+
+        connections = s.connections
+        put(r, "c@away.test")
+        time.sleep(0.5)
+        assert len(s.messages) == 2 and s.connections == connections
+        r.verb("queue", "retry", "--to", "c@away.test", "--yes")
+        assert s.wait(3)[2].recipients == ["c@away.test"]
+
+
+def test_what_nobody_can_deliver_waits_whatever_is_wanted(tmp_path):
+    with Relay(tmp_path / "r", extra=away(None)) as r:
+        put(r, "a@away.test")
+        for order in ("resume", "retry", "probe"):
+            r.verb("dest", order, "pickup:branch")
+            wait_for(lambda: state(r, "pickup:branch") == "offline")
+        time.sleep(0.3)
+        mail = r.queue_list()[0]["recipients"][0]
+        assert mail["state"] == "deferred" and mail["attempts"] == 0
+        assert "waits for pick-up" in mail["delay_reason"]
+        assert "rests for" not in r.log()
+
+
+def test_a_probe_is_one_connection_and_its_success_releases_all(tmp_path):
+    with Sink() as s, Relay(tmp_path / "r",
+                            extra=on_demand(s.hop, 'probe = "10s"')) as r:
+        s.refuse()
+        put(r, *(f"r{i}@away.test" for i in range(30)))
+        assert 8 < row(r, "smtp://")["due"] - time.time() <= 10
+        r.wait_log("connect to .*refused")
+        wait_for(lambda: row(r, "smtp://")["downs"] == 1)
+        found = row(r, "smtp://")
+        assert found["state"] == "offline" and found["active"] <= 16
+        assert "refused" in found["reason"] and found["open"] == 0
+        assert r.log().count("refused") == 1, "one at a time"
+        s.listen()
+        assert len(s.wait(30, 15)) == 30
+        r.wait_empty()
+
+
+def test_a_probe_by_hand(tmp_path):
+    with Sink() as s, Relay(tmp_path / "r", extra=on_demand(s.hop)) as r:
+        s.refuse()
+        put(r, *(f"r{i}@away.test" for i in range(30)))
+        name = row(r, "smtp://")["name"]
+        r.verb("dest", "probe", name)
+        r.wait_log("connect to .*refused")
+        wait_for(lambda: row(r, name)["downs"] == 1)
+        assert state(r, name) == "offline"
+        s.listen()
+        r.verb("dest", "probe", name)
+        assert len(s.wait(30)) == 30
+
+
+def test_a_suspension_survives_a_restart(tmp_path):
+    with Sink() as s, Relay(tmp_path / "r", {"*": s.hop}) as r:
+        put(r, "a@one.test")
+        s.wait(1)
+        r.verb("dest", "suspend", s.hop, "--for", "2h", "--reason", "a new disk")
+        put(r, "b@one.test")
+        wait_for(lambda: row(r, s.hop)["waiting"] == 1)
+        found = row(r, s.hop)
+        assert found["state"] == "suspended"
+        assert 7100 < found["due"] - time.time() <= 7200
+        assert found["reason"].endswith("a new disk")
+        assert r.queue_list()[0]["recipients"][0]["delay_reason"] == found["reason"]
+        r.kill()
+        r.start()
+        time.sleep(0.5)
+        assert len(s.messages) == 1
+        assert row(r, s.hop)["reason"].endswith("a new disk")
+        # neither of these ends what a person has ordered
+        r.verb("dest", "retry", s.hop)
+        r.retry_now()
+        time.sleep(0.5)
+        assert len(s.messages) == 1
+        r.verb("dest", "resume", s.hop)
+        assert len(s.wait(2)) == 2
+        r.kill()
+        r.start()
+        assert state(r, s.hop) == "up"
+
+
+def test_kill_during_a_release_loses_nothing(tmp_path):
+    def slow(_, stage, __):
+        return [0.02, b"250 2.0.0 Ok\r\n"] if stage == "dot" else None
+    with Sink(slow) as s, Relay(tmp_path / "r", extra=on_demand(s.hop)) as r:
+        put(r, *(f"r{i}@away.test" for i in range(60)))
+        r.verb("dest", "resume", row(r, "smtp://")["name"])
+        s.wait(10)
+        r.kill()
+        r.start()
+        wait_for(lambda: state(r, "smtp://") == "offline")
+        time.sleep(0.3)
+        seen = len(s.messages)
+        assert seen < 60, "a restart is no release"
+        r.verb("dest", "resume", row(r, "smtp://")["name"])
+        wait_for(lambda: len({m.recipients[0] for m in s.messages}) == 60, 20)
+        r.wait_empty()
+        assert len(s.messages) <= 60 + 20, "twice only where it was in doubt"
+
+
+def test_order_holds_with_one_connection(tmp_path):
+    with Sink() as s, Relay(tmp_path / "r", extra=away(
+            s.hop, route="connections = 1")) as r:
+        put(r, *(f"r{i}@away.test" for i in range(200)))
+        r.verb("dest", "resume", "pickup:branch")
+        got = [m.recipients[0] for m in s.wait(200)]
+        assert got == [f"r{i}@away.test" for i in range(200)]
+
+
+def minute(offset):
+    return time.strftime("%H:%M", time.localtime(time.time() + offset * 60))
+
+
+def test_an_open_window_is_like_any_route(tmp_path):
+    window = f'window = "{minute(-60)}-{minute(60)}"'
+    shut = f'window = "{minute(120)}-{minute(180)}"'
+    with Sink() as s, Relay(tmp_path / "r", extra=on_demand(s.hop, window)) as r:
+        put(r, "a@away.test")
+        s.wait(1)
+        put(r, "b@away.test")
+        s.wait(2)
+        r.extra = on_demand(s.hop, shut)
+        r.write_config()
+        r.reload()
+        r.wait_log("configuration reloaded")
+        put(r, "c@away.test")
+        wait_for(lambda: state(r, "smtp://") == "offline")
+        time.sleep(0.3)
+        assert len(s.messages) == 2
+        r.extra = on_demand(s.hop, window)
+        r.write_config()
+        r.reload()
+        s.wait(3)
+
+
+def test_names_are_patterns_and_more_than_one_needs_a_yes(tmp_path):
+    with Sink() as a, Sink() as b, Relay(tmp_path / "r", {
+            "one.test": a.hop, "two.test": b.hop}) as r:
+        a.refuse(), b.refuse()
+        put(r, "x@one.test", "x@two.test")
+        wait_for(lambda: [d["state"] for d in dest(r, "list")]
+                 == ["backing-off"] * 2, 20)
+        out = r.verb("dest", "suspend", "smtp://127.*").stdout.decode()
+        assert "2 destinations match. Nothing was changed" in out and a.hop in out
+        assert {d["state"] for d in dest(r, "list")} == {"backing-off"}
+        out = r.verb("dest", "suspend", "smtp://127.*", "--yes").stdout.decode()
+        assert "2 destinations: suspended." in out
+        table = r.verb("dest", "list").stdout.decode()
+        assert table.count("suspended") >= 2 and "LAST WORDS" in table
+        assert "not by itself" in r.verb("dest", "show", a.hop).stdout.decode()
+        assert len(dest(r, "list", a.hop)) == 1
+        assert r.verb("dest", "show", "nobody", check=False).returncode == NOINPUT
+        assert r.verb("dest", "retry", "nobody", check=False).returncode == NOINPUT
+        assert r.verb("dest", "retry", check=False).returncode == USAGE
+        assert r.verb("dest", "suspend", "x", "--for", "soon",
+                      check=False).returncode == USAGE
+        a.listen(), b.listen()
+        r.verb("dest", "resume", "*", "--yes")
+        a.wait(1), b.wait(1)
