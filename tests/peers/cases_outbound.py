@@ -552,3 +552,34 @@ def a_next_hop_that_stops_reading_keeps_only_its_own(w):
             stuck.drop()
             stuck.stopped.set()
             stuck.wait(4, 30)
+
+
+@case("L06")
+def reports_are_for_who_asked(w):
+    """A refusal, a delivery and a delay, under each NOTIFY."""
+    rules = {"NEVER": (), "SUCCESS": ("good",), "FAILURE": ("bad",),
+             "DELAY": (), "SUCCESS,FAILURE": ("good", "bad"), "": ("bad",)}
+
+    def script(_connection, stage, argument):
+        return b"550 5.1.1 no\r\n" if stage == "rcpt" and b"bad" in argument else None
+
+    with Sink() as home, private(w.folder, w.row, script, home=home) as p:
+        for i, notify in enumerate(rules):
+            with p.client() as c:
+                assert c.command(f"MAIL FROM:<s{i}@home.test>").code == 250
+                for local in ("good", "bad"):
+                    asked = f" NOTIFY={notify}" if notify else ""
+                    assert c.command(
+                        f"RCPT TO:<{local}{i}@{w.domain}>{asked}").code == 250
+                assert c.command("DATA").code == 354
+                c.send(b"x\r\n.\r\n")
+                assert c.reply().code == 250
+        p.relay.wait_empty()
+        got = {}
+        for m in home.messages:
+            text = m.content.decode()
+            for local in re.findall(r"^Final-Recipient: rfc822; ?([a-z]+)", text,
+                                    re.M):
+                got.setdefault(m.recipients[0], set()).add(local)
+        assert got == {f"s{i}@home.test": set(who)
+                       for i, who in enumerate(rules.values()) if who}
