@@ -2,8 +2,8 @@
 
 import time
 
-from cases import case, private
-from relay import LONG, Sink
+from cases import case
+from relay import LONG
 
 MAIL = "MAIL FROM:<s@from.test>"
 
@@ -144,19 +144,3 @@ def chunks_cut_off_leave_nothing(p):
                 if last == "shut":
                     assert 250 not in [r.code for r in c.all_replies()]
                     c.close()
-
-
-
-
-@case("R20")
-def a_hop_that_refuses_its_own_offer_gets_data(w):
-    offers = [*Sink.extensions, "CHUNKING"]
-    for answer in (b"502 5.5.1 what\r\n", b"500 5.5.2 what\r\n"):
-        def script(_connection, stage, argument, answer=answer):
-            return answer if stage == "dot" and argument.by_bdat else None
-
-        with private(w.folder / answer[:3].decode(), w.row, script, offers) as p:
-            p.accept(b"Subject: x\r\n\r\nx\r\n")
-            m = p.one()
-            assert not m.by_bdat and m.body_as_sent == b"Subject: x\r\n\r\nx\r\n"
-            p.all_gone()
