@@ -29,6 +29,7 @@ struct lane {
     uint32_t count; /* its recipients in memory */
     /* Recipients that wait or are held, in memory or not; see quota.h. */
     uint64_t waiting, waiting_bytes;
+    int64_t since_ms; /* it has had such without a break; 0: it has none */
 
     /* Due recipients that may be on disk only. */
     bool has_more;   /* then it is in its destination's todo or skipped */
@@ -73,6 +74,7 @@ struct destination {
     uint32_t lanes; /* that lead here */
     uint32_t lanes_with_mail; /* see roster.c */
     uint64_t waiting, waiting_bytes; /* of its lanes */
+    int64_t since_ms;
 
     /* What is known of it; moved by standing.c alone. */
     enum queue_destination_state state;

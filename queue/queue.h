@@ -383,6 +383,7 @@ struct queue_destination_row {
     uint32_t lanes;               /* that lead there and have mail */
     uint64_t waiting, waiting_bytes; /* recipients, held ones too, and their bytes; growing
                                      for a moment after a start, until all are counted */
+    int64_t since_ms;             /* there has been some without a break; 0: there is none */
     struct span error;            /* "4.4.1 text": why its mail waits */
 };
 

@@ -11,12 +11,20 @@
 
 enum { QUOTA_PAGE = 500 };
 
-static void add(struct lane *l, uint64_t bytes)
+static void earlier(int64_t *since_ms, int64_t ms)
+{
+    if (*since_ms == 0 || ms < *since_ms)
+        *since_ms = ms;
+}
+
+static void add(struct lane *l, uint64_t bytes, int64_t received_ms)
 {
     l->waiting++;
     l->waiting_bytes += bytes;
     l->destination->waiting++;
     l->destination->waiting_bytes += bytes;
+    earlier(&l->since_ms, received_ms);
+    earlier(&l->destination->since_ms, received_ms);
 }
 
 /* Has the count not come to this row yet? */
@@ -31,7 +39,7 @@ static bool is_ahead(const struct queue *q, uint64_t message, uint32_t number)
 
 void quota_put(struct lane *l, const struct envelope *e)
 {
-    add(l, e->size_bytes);
+    add(l, e->size_bytes, e->received_ms);
 }
 
 void quota_gone(struct queue *q, struct lane *l, uint64_t message,
@@ -44,25 +52,33 @@ void quota_gone(struct queue *q, struct lane *l, uint64_t message,
     l->waiting_bytes -= bytes;
     l->destination->waiting--;
     l->destination->waiting_bytes -= bytes;
+    if (l->waiting == 0)
+        l->since_ms = 0;
+    if (l->destination->waiting == 0)
+        l->destination->since_ms = 0;
 }
 
 void quota_back(struct queue *q, struct lane *l, uint64_t message,
                 uint32_t number, uint64_t bytes)
 {
     if (!is_ahead(q, message, number))
-        add(l, bytes);
+        add(l, bytes, queue_now_ms(q));
 }
 
 void quota_join(struct destination *d, const struct lane *l)
 {
     d->waiting += l->waiting;
     d->waiting_bytes += l->waiting_bytes;
+    if (l->since_ms)
+        earlier(&d->since_ms, l->since_ms);
 }
 
 void quota_part(struct destination *d, const struct lane *l)
 {
     d->waiting -= l->waiting;
     d->waiting_bytes -= l->waiting_bytes;
+    if (d->waiting == 0)
+        d->since_ms = 0;
 }
 
 /* ----------------------------------------------------------- the count ---- */
@@ -70,6 +86,7 @@ void quota_part(struct destination *d, const struct lane *l)
 struct size_row {
     struct span lane;
     uint64_t size_bytes;
+    int64_t received_ms;
 };
 
 struct count_job {
@@ -81,15 +98,18 @@ struct count_job {
     bool has_more;
 };
 
-static void each_size(void *user, struct span lane, uint64_t size_bytes)
+static void each_size(void *user, struct span lane, uint64_t size_bytes,
+                      int64_t received_ms)
 {
     struct count_job *c = user;
     const struct size_row *last = c->count ? &c->rows[c->count - 1] : NULL;
     bool is_same = last && span_is(last->lane, lane);
 
-    c->rows[c->count++] =
-        (struct size_row){ is_same ? last->lane : arena_copy(&c->arena, lane),
-                           size_bytes };
+    c->rows[c->count++] = (struct size_row){
+        .lane = is_same ? last->lane : arena_copy(&c->arena, lane),
+        .size_bytes = size_bytes,
+        .received_ms = received_ms,
+    };
 }
 
 static int run(struct queue *q, struct job *j)
@@ -111,7 +131,7 @@ static void committed(struct queue *q, struct job *j)
     for (size_t i = 0; i < c->count; i++) {
         if (!l || !span_is(lane_span(l), c->rows[i].lane))
             l = lane_get(q, c->rows[i].lane, 0);
-        add(l, c->rows[i].size_bytes);
+        add(l, c->rows[i].size_bytes, c->rows[i].received_ms);
     }
     q->counted = c->cursor;
     q->is_counted = !c->has_more;

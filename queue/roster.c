@@ -118,6 +118,7 @@ static void copy_row(struct page *p, const struct destination *d)
         .lanes = d->lanes_with_mail,
         .waiting = d->waiting,
         .waiting_bytes = d->waiting_bytes,
+        .since_ms = d->since_ms,
         .error = arena_copy(&p->arena, buffer_span(&why)),
     };
     buffer_fini(&why);

@@ -162,7 +162,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_NOTES]       = { R,
         "SELECT key,value FROM note WHERE kind=?1 AND expire_ms>?2" },
     [READ_SIZES]       = { W,
-        "SELECT m.id,r.number,l.key,m.size FROM message m"
+        "SELECT m.id,r.number,l.key,m.size,m.received_ms FROM message m"
         " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"
         " WHERE m.id>=?1 AND m.id<?3 AND (m.id>?1 OR r.number>?2) AND r.state&2=0"
         " ORDER BY m.id,r.number LIMIT ?4" },

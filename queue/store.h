@@ -134,10 +134,11 @@ MUST int store_change(struct store *s, const struct store_change *c,
 /* Removes deleted messages whose day is over, at most limit; told of each with a file. */
 MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                      void (*has_file)(void *user, uint64_t message), void *user);
-/* Lane key and size of its message for each recipient that is not deleted, sorted, after the
+/* Lane key, size and age of its message for each recipient that is not deleted, sorted, after the
  * cursor's message and number (its due time is not looked at) and in front of the message
  * before_id; at most limit. */
-typedef void store_size_fn(void *user, struct span lane, uint64_t size_bytes);
+typedef void store_size_fn(void *user, struct span lane, uint64_t size_bytes,
+                           int64_t received_ms);
 MUST int store_read_sizes(struct store *s, struct store_cursor *cursor,
                           uint64_t before_id, uint32_t limit,
                           store_size_fn *each, void *user, bool *out_more);

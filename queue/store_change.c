@@ -354,7 +354,8 @@ int store_read_sizes(struct store *s, struct store_cursor *cursor,
         count++;
         cursor->message = (uint64_t)column_number(st, 0);
         cursor->number = (uint32_t)column_number(st, 1);
-        each(user, column_span(st, 2), (uint64_t)column_number(st, 3));
+        each(user, column_span(st, 2), (uint64_t)column_number(st, 3),
+             column_number(st, 4));
     }
     if (rc < 0)
         return store_note_failure(s, rc, "counting what waits");

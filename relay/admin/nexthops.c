@@ -66,6 +66,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "lanes", json_integer(d->lanes));
     put(o, "waiting", json_integer((json_int_t)d->waiting));
     put(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
+    put(o, "since", moment(d->since_ms));
     if (d->error.len)
         put(o, "reason", listing_text(d->error));
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);

@@ -122,9 +122,9 @@ static bool print_line(void *user, const json_t *o)
         return !ferror(stdout);
     }
     if (w->rows++ == 0)
-        (void)printf("%-32s  %-11s  %6s  %6s  %7s  %7s  %7s  %s\n",
+        (void)printf("%-32s  %-11s  %6s  %6s  %7s  %7s  %7s  %6s  %s\n",
                      "DESTINATION", "STATE", "SEEN", "NEXT", "OPEN", "WAITING",
-                     "BYTES", "LAST WORDS");
+                     "BYTES", "SINCE", "LAST WORDS");
     buffer_put_escaped(&cell, text_of(o, "name"));
     put_column(&b, &cell, -32);
     buffer_put_escaped(&cell, text_of(o, "state"));
@@ -140,6 +140,9 @@ static bool print_line(void *user, const json_t *o)
     put_column(&b, &cell, 7);
     listing_put_size(&cell, number_of(o, "waiting_bytes"));
     put_column(&b, &cell, 7);
+    if (number_of(o, "since"))
+        listing_put_duration(&cell, time(NULL) - number_of(o, "since"));
+    put_column(&b, &cell, 6);
     buffer_put_escaped(&b, text_of(o, "reason"));
     buffer_put_byte(&b, '\n');
     print(&b);
@@ -177,6 +180,8 @@ static bool print_story(void *user, const json_t *o)
         buffer_put_string(&value, " ago");
     put_fact(&b, "last seen", &value);
     if (!is_up(o)) {
+        if (number_of(o, "due") > time(NULL))
+            buffer_put_string(&value, "in ");
         put_next(&value, o);
         if (span_is(buffer_span(&value), SPAN("-"))) {
             buffer_clear(&value);
@@ -193,13 +198,20 @@ static bool print_story(void *user, const json_t *o)
                   (long long)number_of(o, "window"),
                   (long long)number_of(o, "connections"));
     put_fact(&b, "connections", &value);
-    buffer_printf(&value, "%lld recipients, ",
-                  (long long)number_of(o, "waiting"));
-    listing_put_size(&value, number_of(o, "waiting_bytes"));
-    buffer_printf(&value, ", %lld domains, %lld recipients in memory",
+    buffer_printf(&value, "%lld recipient%s of %lld domain%s, %lld in memory",
+                  (long long)number_of(o, "waiting"),
+                  number_of(o, "waiting") == 1 ? "" : "s",
                   (long long)number_of(o, "lanes"),
+                  number_of(o, "lanes") == 1 ? "" : "s",
                   (long long)number_of(o, "active"));
     put_fact(&b, "waiting", &value);
+    buffer_printf(&value, "%lld bytes",
+                  (long long)number_of(o, "waiting_bytes"));
+    put_fact(&b, "size", &value);
+    if (number_of(o, "since")) {
+        listing_put_duration(&value, time(NULL) - number_of(o, "since"));
+        put_fact(&b, "for", &value);
+    }
     buffer_put_escaped(&value, text_of(o, "reason"));
     put_fact(&b, "last words", &value);
     print(&b);

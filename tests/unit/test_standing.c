@@ -453,6 +453,8 @@ static void count_all(struct world *w, uint64_t recipients, uint64_t bytes)
 
     assert_int_equal(row ? row->waiting : 0, recipients);
     assert_int_equal(row ? row->waiting_bytes : 0, bytes);
+    assert_int_equal(row ? row->since_ms : 0,
+                     recipients ? world_clock() : 0);
 }
 
 static void change(struct world *w, enum queue_change change, const char *to)
