@@ -7,6 +7,9 @@
  *
  * A failed handshake is the caller's to tell; the session hears only that its
  * input has ended, or that time is up.
+ *
+ * Some clients do not ask whether it is offered: STARTTLS is taken before any greeting
+ * too, as nothing is lost by it, but not in a session that began with HELO.
  */
 #include "relay/inbound/session_private.h"
 
@@ -44,7 +47,7 @@ void session_tls_begin(struct session *s, const struct verb_call *call)
         refuse(s, REPLY(502, 5, 5, 1, "Error: command not implemented"));
     } else if (s->state == AT_CHUNKS) {
         refuse(s, REPLY(503, 5, 5, 1, "Error: a BDAT transfer is under way"));
-    } else if (!s->extended) {
+    } else if (s->state != AT_GREETING && !s->extended) {
         refuse(s, REPLY(503, 5, 5, 1, "Error: send EHLO first"));
     } else if (!s->has_tls) {
         refuse(s, REPLY(454, 4, 7, 0,
