@@ -30,13 +30,22 @@ static void say_ehlo(struct client *c)
 
 /* ----------------------------------------------------------------- AUTH ---- */
 
+static bool has_login(const struct client_options *o)
+{
+    return o->login.len || o->mechanisms == MECHANISM_EXTERNAL;
+}
+
 static void put_auth(struct client *c, unsigned mechanism)
 {
     struct span name = span_of(mechanism_name(mechanism));
     struct span initial = login_initial(c->login);
-    size_t len = strlen("AUTH ") + name.len + 1 + initial.len + 2;
-    bool is_late = initial.at && len > AUTH_LINE_MOST;
+    size_t len;
+    bool is_late;
 
+    if (initial.at && initial.len == 0)
+        initial = SPAN("="); /* there is one, and it is empty */
+    len = strlen("AUTH ") + name.len + 1 + initial.len + 2;
+    is_late = initial.at && len > AUTH_LINE_MOST;
     /* at once, so that growing leaves no copies */
     (void)buffer_room(&c->output, len);
     dialogue_put(c, "AUTH ", name, "");
@@ -191,7 +200,7 @@ static void go_on(struct client *c)
         c->was_tls = true;
         leave(c, STATUS(4, 7, 4),
               SPAN("TLS is required, but was not offered by peer"));
-    } else if (c->options.login.len && !c->is_logged_in) {
+    } else if (has_login(&c->options) && !c->is_logged_in) {
         log_in(c);
     } else {
         c->was_greeted = true;

@@ -93,7 +93,9 @@ struct client_options {
     enum client_tls tls;
     bool begins_secured;      /* smtps: CLIENT_STARTS_TLS first, then the greeting */
     bool chunking;            /* BDAT where offered */
-    struct span login;        /* empty: no login. MUST log in else: 4.7.8 when it cannot */
+    struct span login;        /* empty: no login, unless EXTERNAL is the one mechanism
+                                 and the certificate says who we are. MUST log in else:
+                                 4.7.8 when it cannot */
     struct span secret;       /* password, or a bearer token */
     bool secret_is_token;
     unsigned mechanisms;      /* of enum mechanism, that may be used; 0: all that the

@@ -31,7 +31,7 @@ unsigned login_choose(const struct client_options *o, unsigned offered,
                       const struct tls_facts *facts);
 
 /* NULL: the mechanism cannot be begun (libgsasl does not like the words). o (with a
- * login that is not empty) and facts are borrowed for the login's life. */
+ * login that is not empty, but for EXTERNAL) and facts are borrowed for the login's life. */
 struct login *login_new(unsigned mechanism, const struct client_options *o,
                         const struct tls_facts *facts);
 void login_free(struct login *take_l);

@@ -27,6 +27,7 @@ static const struct client_options
     user_login = { BASE, .tls = CLIENT_TLS_MUST, USER, .mechanisms = MECHANISM_LOGIN },
     user_smtps = { BASE, .tls = CLIENT_TLS_MUST, .begins_secured = true, USER },
     no_secret = { BASE, .tls = CLIENT_TLS_MUST, .login = SPAN_INIT("user") },
+    nobody = { BASE, .tls = CLIENT_TLS_MUST, .mechanisms = MECHANISM_EXTERNAL },
     bearer = { BASE, .tls = CLIENT_TLS_MUST, .login = SPAN_INIT("u,s=r@x"),
                .secret = SPAN_INIT("token123"), .secret_is_token = true,
                .host = SPAN_INIT("mx.test"), .port = 587 };
@@ -138,6 +139,13 @@ static const struct script scripts[] = {
     { "AUTH EXTERNAL where there is a certificate only", &no_secret, {
         AUTH("PLAIN EXTERNAL"), "C:AUTH EXTERNAL dXNlcg==\r\n", "S:235 ok\r\n",
         "=FREE" } },
+    { "AUTH EXTERNAL as whom the certificate says", &nobody, {
+        AUTH("PLAIN EXTERNAL"), "C:AUTH EXTERNAL =\r\n", "S:235 ok\r\n",
+        "=FREE" } },
+    { "AUTH EXTERNAL must be had", &nobody, {
+        AUTH("PLAIN"), "=CLOSES", "C:QUIT\r\n",
+        "trouble:OTHER_HOST 4.7.8 login is not possible: peer offers no mechanism "
+        "that may be used\n" } },
     { "EXTERNAL is not guessed at", &user, {
         AUTH("PLAIN EXTERNAL"), "C:AUTH PLAIN " PLAIN "\r\n" } },
     { "AUTH OAUTHBEARER", &bearer, {
