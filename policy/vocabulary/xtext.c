@@ -33,7 +33,8 @@ static bool is_xchar(char c)
     return c > 32 && c < 127 && c != '+' && c != '=';
 }
 
-bool xtext_decode(struct span s, struct buffer *out)
+/* over_127: octets that are no ASCII may be hidden too. */
+static bool decode_octets(struct span s, bool over_127, struct buffer *out)
 {
     for (size_t i = 0; i < s.len; i++) {
         int high, low;
@@ -46,12 +47,17 @@ bool xtext_decode(struct span s, struct buffer *out)
             (high = hex_digit(s.at[i + 1])) < 0 ||
             (low = hex_digit(s.at[i + 2])) < 0)
             return false;
-        if (high > 7 || !is_printable((uint32_t)(high * 16 + low)))
+        if (high > 7 ? !over_127 : !is_printable((uint32_t)(high * 16 + low)))
             return false;
         buffer_put_byte(out, (char)(high * 16 + low));
         i += 2;
     }
     return true;
+}
+
+bool xtext_decode(struct span s, struct buffer *out)
+{
+    return decode_octets(s, false, out);
 }
 
 void xtext_encode(struct buffer *out, struct span s)
@@ -167,6 +173,22 @@ static bool is_atom(struct span s)
     return s.len > 0;
 }
 
+/* Postfix writes the octets of a UTF-8 address as xtext and calls it rfc822. */
+static bool decode_rfc822(struct span s, struct buffer *out)
+{
+    struct buffer clear = { .cap = out->cap };
+    bool is_good = decode_octets(s, true, &clear) &&
+                   utf8_is_valid(buffer_span(&clear));
+
+    if (is_good) {
+        buffer_put(out, utf8_has_high(buffer_span(&clear)) ? SPAN("utf-8;")
+                                                           : SPAN("rfc822;"));
+        buffer_put(out, buffer_span(&clear));
+    }
+    buffer_fini(&clear);
+    return is_good;
+}
+
 bool xtext_decode_orcpt(struct span s, bool raw_utf8, struct buffer *out)
 {
     size_t n = span_find(s, ';');
@@ -174,6 +196,8 @@ bool xtext_decode_orcpt(struct span s, bool raw_utf8, struct buffer *out)
 
     if (!is_atom(span_first(s, n)) || address.len == 0)
         return false;
+    if (span_is_nocase(span_first(s, n), SPAN("rfc822")))
+        return decode_rfc822(address, out);
     buffer_put(out, span_first(s, n + 1));
     return is_utf8_type(s) ? xtext_decode_utf8(address, raw_utf8, out)
                            : xtext_decode(address, out);

@@ -23,7 +23,8 @@ void xtext_encode_utf8(struct buffer *out, struct span s, bool raw_utf8);
 
 /*
  * The value of ORCPT: "type;address" with the address in the form that its type
- * asks for. Decoding yields "type;address" in clear.
+ * asks for. Decoding yields "type;address" in clear; an rfc822 address that hides
+ * UTF-8 is of the type utf-8.
  */
 bool xtext_decode_orcpt(struct span s, bool raw_utf8, struct buffer *out);
 /* s: decoded, as above. */
