@@ -21,12 +21,20 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "/var/tmp"))
 CACHE = CACHE / f"waypost-peers-{os.getuid()}"
 
 
+fetching = threading.Lock()  # one apt at a time
+
+
 class Missing(Exception):
     """A peer that cannot be set up here, and why."""
 
 
 def unpacked(*packages):
     """The folder into which these packages of Debian's are unpacked."""
+    with fetching:
+        return fetch(packages)
+
+
+def fetch(packages):
     root = CACHE / packages[0]
     if (root / ".complete").exists():
         return root
@@ -51,14 +59,18 @@ def unpacked(*packages):
 
 def with_libraries(root, program, library_packages):
     """Unpacks libraries that the system lacks; the environment to run with."""
-    env = {**os.environ, "LD_LIBRARY_PATH": str(root / "usr/lib/x86_64-linux-gnu")}
+    places = [root / "usr/lib" / f"{os.uname().machine}-linux-gnu",
+              root / "usr/lib"]
+    env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, places))}
 
     def lacks():
         told = subprocess.run(["ldd", program], capture_output=True, text=True,
                               env=env).stdout
         return [line.split()[0] for line in told.splitlines()
                 if "not found" in line]
-    if lacks():
+    with fetching:
+        if not lacks():
+            return env
         got = subprocess.run(["apt-get", "download", *library_packages],
                              cwd=root, capture_output=True, text=True)
         if got.returncode != 0:
@@ -66,8 +78,6 @@ def with_libraries(root, program, library_packages):
         for deb in root.glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", deb, root], check=True)
             deb.unlink()
-        libraries = list(root.glob("usr/lib/*-linux-gnu"))
-        env["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
         if lacks():
             raise Missing(f"{program} lacks {lacks()}")
     return env
@@ -183,6 +193,7 @@ queue_run_delay = 5s
                 continue
             words[4] = "n"  # no chroot: nothing to copy into it
             lines.append("  ".join(words))
+        lines += self.services()
         (config / "master.cf").write_text("\n".join(lines) + "\n")
         self.command = [self.master, "-c", config]
         done = subprocess.run([*self.command, "start"], capture_output=True,
@@ -191,6 +202,10 @@ queue_run_delay = 5s
             raise RuntimeError(done.stderr + self.log()[-500:])
         self.is_up = True
         wait_for_port(self.port)
+
+    def services(self):
+        """Further lines of master.cf."""
+        return []
 
     def inject(self, sender, recipients, content):
         subprocess.run([find("sendmail"), "-C", self.folder / "etc", "-i",
@@ -230,27 +245,34 @@ class SmtpSink(Peer):
 
 
 class Exim(Peer):
+    packages = ("exim4-daemon-light", "exim4-base")
+    libraries = ("libgnutls-dane0", "libidn12", "libnsl2", "libunbound8",
+                 "libgnutls30", "libdb5.3")
+
     def setup(self):
         needs_root()
-        root = unpacked("exim4-daemon-light", "exim4-base")
-        exe = root / "usr/sbin/exim4"
-        env = with_libraries(root, exe, ["libgnutls-dane0", "libidn12",
-                                         "libnsl2", "libunbound8",
-                                         "libgnutls30", "libdb5.3"])
+        root = unpacked(*self.packages)
+        self.exe = root / "usr/sbin/exim4"
+        env = with_libraries(root, self.exe, self.libraries)
         config = self.folder / "exim.conf"
         for name in ("spool", "logs"):
             (self.folder / name).mkdir()
             (self.folder / name).chmod(0o777)
-        config.write_text(f"""
+        config.write_text(self.configuration())
+        config.chmod(0o644)
+        self.spawn([sys.executable, __file__, "exim", self.folder, self.exe,
+                    "-C", config, "-bdf", "-q5s"], env=env)
+
+    def main(self):
+        """What stands above the sections."""
+        return f"""
 primary_hostname = exim.test
-exim_path = {exe}
+exim_path = {self.exe}
 deliver_drop_privilege = true
 keep_environment = LD_LIBRARY_PATH
 spool_directory = {self.folder}/spool
 log_file_path = {self.folder}/logs/%slog
-daemon_smtp_ports = {self.port}
 local_interfaces = 127.0.0.1
-tls_advertise_hosts =
 host_lookup =
 rfc1413_query_timeout = 0s
 never_users =
@@ -263,7 +285,12 @@ message_size_limit = 60M
 acl_smtp_rcpt = accept
 acl_smtp_data = accept
 chunking_advertise_hosts = *
-domainlist none =
+"""
+
+    def configuration(self):
+        return self.main() + f"""
+daemon_smtp_ports = {self.port}
+tls_advertise_hosts =
 begin routers
 all:
   driver = manualroute
@@ -279,10 +306,7 @@ out:
   hosts_try_fastopen =
 begin retry
 * * F,1h,5s
-""")
-        config.chmod(0o644)
-        self.spawn([sys.executable, __file__, "exim", self.folder, exe, "-C",
-                    config, "-bdf", "-q5s"], env=env)
+"""
 
     def log(self):
         logs = [p.read_text(errors="replace")
@@ -291,6 +315,8 @@ begin retry
 
 
 class OpenSmtpd(Peer):
+    authorities = None  # a file that it finds in the system's place
+
     def setup(self):
         needs_root()
         root = unpacked("opensmtpd")
@@ -298,15 +324,20 @@ class OpenSmtpd(Peer):
         env = with_libraries(root, exe, ["libevent-2.1-7", "libdb5.3",
                                          "libssl3"])
         config = self.folder / "smtpd.conf"
-        config.write_text(f"""
+        config.write_text(self.configuration())
+        config.chmod(0o644)
+        if self.authorities:
+            shutil.copy(self.authorities, self.folder / "authorities")
+        self.spawn([sys.executable, __file__, "opensmtpd", self.folder, exe,
+                    "-d", "-f", config], env=env)
+
+    def configuration(self):
+        return f"""
 listen on 127.0.0.1 port {self.port} hostname opensmtpd.test
 smtp max-message-size "60M"
 action "out" relay host smtp://127.0.0.1:{self.next_port}
 match from any for any action "out"
-""")
-        config.chmod(0o644)
-        self.spawn([sys.executable, __file__, "opensmtpd", self.folder, exe,
-                    "-d", "-f", config], env=env)
+"""
 
     def stop(self):
         # its parts die with their parent's namespace
@@ -373,6 +404,22 @@ def enter_namespace(name, folder):
         (folder / what).write_text(text)
         (folder / what).chmod(0o644)
         bind(folder / what, pathlib.Path("/etc", what))
+    if name == "dovecot":
+        # that one place cannot be set: its own, among links to all the others
+        modules = CACHE / "dovecot-core/usr/lib/dovecot"
+        place, real = pathlib.Path("/usr/lib"), folder / "usr-lib"
+        real.mkdir()
+        bind(place, real)
+        check(libc.mount(b"none", str(place).encode(), b"tmpfs", 0, b"mode=755"),
+              "mount tmpfs")
+        for one in os.listdir(real):
+            if one != "dovecot":
+                os.symlink(real / one, place / one)
+        os.symlink(modules, place / "dovecot")
+        return
+    if (folder / "authorities").exists():
+        place = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+        bind(folder / "authorities", place)
     # empty folders of its own where it wants to write
     for place in ("/var/spool", "/var/lib", "/var/run"):
         own = folder / ("own" + place.replace("/", "-"))

@@ -70,22 +70,23 @@ def tool(name):
     return made
 
 
-_given = set()
+_given, _giving = set(), threading.Lock()
 
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):
     """A port nobody listens on, and that was not given before. From below the
     range of ports that outgoing connections take, so that it stays free."""
     for port in range(11000 + os.getpid() * 7 % 9000, 31000):
-        if port in _given:
-            continue
+        with _giving:
+            if port in _given:
+                continue
+            _given.add(port)
         with socket.socket(family, socket.SOCK_STREAM) as s:
             try:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind((host, port))
             except OSError:
                 continue
-        _given.add(port)
         return port
     raise RuntimeError("no free port")
 
