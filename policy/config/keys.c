@@ -104,10 +104,10 @@ static void put_expected(struct buffer *b, const struct key *k)
         [KEY_BOOLEAN] = "true or false",
     };
 
-    if (k->kind == KEY_WORD) {
+    if (k->words) {
         for (unsigned i = 0; k->words[i]; i++)
             buffer_printf(b, "%s%s", i ? ", " : "one of: ", k->words[i]);
-        if (k->grows)
+        if (k->kind == KEY_EARLY_WORD)
             buffer_put_string(b, "; more this version does not know");
         return;
     }
@@ -147,6 +147,7 @@ void keys_store(struct reading *r, const struct key *k,
         ok = value_boolean(t->text, field);
         break;
     case KEY_WORD:
+    case KEY_EARLY_WORD:
         ok = store_word(k, t->text, field);
         break;
     case KEY_LIST:

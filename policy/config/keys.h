@@ -30,6 +30,7 @@ enum key_kind {
     KEY_NUMBER,               /* uint32_t, within low and high */
     KEY_BOOLEAN,              /* bool */
     KEY_WORD,                 /* an enum: the word's place among words */
+    KEY_EARLY_WORD,           /* the same, but later versions know more words */
     KEY_LIST,                 /* struct span *, and size_t at count_offset */
     KEY_OWN,                  /* what its read function makes of it */
     KEY_SECTION,              /* a section inside this one: its read function */
@@ -54,7 +55,6 @@ struct key {
     const char *normal;       /* the default; NULL: the field stays as it is */
     uint64_t low, high;
     const char *const *words; /* ends with NULL */
-    bool grows;               /* later versions know more words */
     key_check_fn *check;
     key_read_fn *read;
 };

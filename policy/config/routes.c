@@ -123,7 +123,7 @@ static const struct key route_keys[] = {
     { "to",          KEY_LIST,     IN(to), IN(to_count), .check = check_to },
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
-    { "tls",         KEY_WORD,     IN(tls), .words = protection_words, .grows = true },
+    { "tls",         KEY_EARLY_WORD, IN(tls), .words = protection_words, },
     { "tls-name",    KEY_TEXT,     IN(tls_name), .check = check_tls_name },
     { "certificate", KEY_TEXT,     IN(certificate),
       .check = sections_check_path },

@@ -96,8 +96,7 @@ static const struct key rule_keys[] = {
     { "not-login",  KEY_OWN,  .low = FACT_LOGIN,  .high = true, .read = read_condition },
     { "not-certificate", KEY_OWN, .low = FACT_CERTIFICATE, .high = true,
       .read = read_condition },
-    { "action",     KEY_WORD, offsetof(struct draft, action), .words = actions,
-      .grows = true },
+    { "action",     KEY_EARLY_WORD, offsetof(struct draft, action), .words = actions },
     { "reply",      KEY_OWN,  .read = read_reply },
 };
 /* clang-format on */

@@ -79,6 +79,12 @@ static inline char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* Is c one of the characters of this string? NUL never is. */
+static inline bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 /* A NUL-terminated heap copy; the caller frees it. */
 char *span_dup(struct span s);
 

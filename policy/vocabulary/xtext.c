@@ -168,7 +168,7 @@ static bool is_atom(struct span s)
 {
     for (size_t i = 0; i < s.len; i++)
         if (s.at[i] <= 32 || s.at[i] == 127 ||
-            memchr("()<>@,;:\\\"[].", s.at[i], 13))
+            is_one_of(s.at[i], "()<>@,;:\\\"[]."))
             return false;
     return s.len > 0;
 }

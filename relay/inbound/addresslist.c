@@ -43,7 +43,7 @@ static bool is_white(char c)
 
 static bool is_atom_byte(char c)
 {
-    return (c > 32 || c < 0) && c != 127 && !memchr("()<>[]:;@\\,\"", c, 12);
+    return (c > 32 || c < 0) && c != 127 && !is_one_of(c, "()<>[]:;@\\,\"");
 }
 
 /* Length of what begins with `open` and ends with `close`, or 0. Comments nest;
@@ -97,7 +97,7 @@ static struct token take_token(struct addresslist *l)
         n = enclosed(rest, '"', '"');
     } else if (rest.at[0] == '[') {
         n = enclosed(rest, '[', ']');
-    } else if (rest.at[0] && memchr("<>:;@,", rest.at[0], 6)) {
+    } else if (is_one_of(rest.at[0], "<>:;@,")) {
         t.kind = TOKEN_SPECIAL;
         n = 1;
     } else {
@@ -181,7 +181,7 @@ static void yield(struct addresslist *l, const struct element *e,
 static bool is_separator(const struct element *e, const struct token *t)
 {
     return t->kind == TOKEN_SPECIAL && !e->in_angle &&
-           memchr(",;:", t->text.at[0], 3);
+           is_one_of(t->text.at[0], ",;:");
 }
 
 bool addresslist_next(struct addresslist *l, struct listed *out_listed)

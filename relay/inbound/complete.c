@@ -152,7 +152,7 @@ bool complete_path(struct span path, struct span origin, struct buffer *out)
             end += local.at[end] == '\\';
         end++;
     } else {
-        while (end < local.len && !memchr("<>@ ,:", local.at[end], 6))
+        while (end < local.len && !is_one_of(local.at[end], "<>@ ,:"))
             end++;
     }
     rest = span_skip(local, end);

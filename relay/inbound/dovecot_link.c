@@ -120,7 +120,7 @@ static int handshake(struct dovecot_link *k, int64_t until_ms,
                      unsigned *out_mechanisms)
 {
     char hello[64];
-    struct span line, word, rest, name;
+    struct span line = { 0 }, word, rest, name;
     unsigned set = 0;
     bool has_version = false;
     int rc;

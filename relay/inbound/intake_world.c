@@ -7,6 +7,7 @@
 #include "relay/inbound/intake_private.h"
 
 #include "policy/route.h"
+#include "relay/inbound/pickup.h"
 #include "relay/net/log.h"
 
 static uint64_t world_new_id(void *user)
@@ -109,9 +110,19 @@ static void world_tell(void *user, const struct session_event *e)
     buffer_fini(&text);
 }
 
+static enum session_release world_release(void *user,
+                                          const struct session_request *r,
+                                          const struct facts *facts)
+{
+    const struct visit *v = user;
+
+    return pickup_release(v->intake->worker->queue, v->settings, r, facts);
+}
+
 const struct session_world intake_world = {
     .new_id = world_new_id,
     .has_room = world_has_room,
     .has_route = world_has_route,
+    .release = world_release,
     .tell = world_tell,
 };

@@ -175,7 +175,7 @@ static enum parameter_fault read_verp(struct reading *r)
 {
     r->mail->verp = r->value.len ? r->value : SPAN("+=");
     for (size_t i = 0; i < r->mail->verp.len; i++)
-        if (!memchr("-=+", r->mail->verp.at[i], 3))
+        if (!is_one_of(r->mail->verp.at[i], "-=+"))
             return PARAMETER_SYNTAX;
     return verdict(r->mail->verp.len == 2);
 }

@@ -3,6 +3,8 @@
  */
 #include "relay/inbound/proxy.h"
 
+#include "policy/vocabulary/error.h"
+
 enum {
     SIGNATURE_LENGTH = 12,
     HEAD_LENGTH = 16, /* of version 2, before its addresses */
@@ -60,6 +62,7 @@ static enum proxy_said line_grew(struct proxy *p)
 {
     struct span line = { (const char *)p->bytes, p->len };
 
+    ASSERT(p->len > 0);
     if (p->len <= first_word.len)
         return line.at[p->len - 1] == first_word.at[p->len - 1] ? PROXY_MORE
                                                                 : PROXY_BAD;
@@ -119,6 +122,7 @@ static enum proxy_said binary_grew(struct proxy *p)
 {
     enum proxy_said said;
 
+    ASSERT(p->len > 0);
     if (p->len <= SIGNATURE_LENGTH)
         return p->bytes[p->len - 1] == (unsigned char)signature.at[p->len - 1]
                    ? PROXY_MORE

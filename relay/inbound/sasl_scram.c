@@ -136,9 +136,11 @@ static void wipe_properties(Gsasl_session *session)
 
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
         const char *at = gsasl_property_fast(session, secrets[i]);
+        void *own; /* the session's, which it shows as const */
 
+        memcpy(&own, &at, sizeof own);
         if (at)
-            OPENSSL_cleanse((void *)(uintptr_t)at, strlen(at));
+            OPENSSL_cleanse(own, strlen(at));
     }
 }
 

@@ -350,6 +350,22 @@ void session_reload(struct session *s, struct settings *settings,
 
 /* ------------------------------------------------------------ looking --- */
 
+struct facts session_facts(const struct session *s)
+{
+    struct facts facts = {
+        .client = s->client,
+        .helo = s->helo,
+        .login = s->login,
+        .tls = s->tls != NULL,
+        .listener = s->listener->title,
+    };
+
+    facts.certificate = session_certificate(s);
+    if (facts.certificate.len)
+        facts.certificate_name = s->tls->name;
+    return facts;
+}
+
 struct draft *session_draft(struct session *s)
 {
     const unsigned with_draft =

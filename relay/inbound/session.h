@@ -77,6 +77,18 @@ struct session_event {
     struct span why;              /* SESSION_LOGIN_FAILED with 454: our trouble */
 };
 
+/* ETRN: whose mail is asked for, and what came of it. */
+struct session_request {
+    enum { REQUEST_DOMAIN, REQUEST_BELOW, REQUEST_QUEUE } kind;
+    struct span name;             /* checked grammar */
+};
+enum session_release {
+    RELEASE_STARTED,              /* 250 */
+    RELEASE_NOTHING,              /* 251: nothing waits */
+    RELEASE_CANNOT,               /* 458: it does not lead anywhere by itself */
+    RELEASE_REFUSED,              /* 459: not for this client, or there is no such */
+};
+
 /* What an engine may ask for without stopping. All quick, none may call back in. */
 struct session_world {
     uint64_t (*new_id)(void *user);
@@ -84,6 +96,9 @@ struct session_world {
     bool (*has_room)(void *user, uint64_t bytes);
     /* 451 4.3.5 where no route is; else the address may be accepted. */
     bool (*has_route)(void *user, struct span sender, const struct address *to);
+    /* May have the mail sent, when the client (of the facts) is one who may. */
+    enum session_release (*release)(void *user, const struct session_request *r,
+                                    const struct facts *facts);
     /* One line for the log; spans borrowed for the call. */
     void (*tell)(void *user, const struct session_event *e);
     void *user;

@@ -154,6 +154,9 @@ void session_forget_client(struct session *s);
 /* The transaction is over, whatever came of it; new settings are taken. */
 void session_reset(struct session *s);
 
+/* What is known of the client, for policy; sender and recipient are left out. */
+struct facts session_facts(const struct session *s);
+
 /* session_line.c: consumes at least one byte. *out_has: a line is complete; it
  * borrows from in or from s->line, until session_line_done. */
 size_t session_line_take(struct session *s, struct span in, int64_t now_ms,
@@ -176,6 +179,10 @@ typedef void session_verb_fn(struct session *s, const struct verb_call *call);
 session_verb_fn session_helo_alone, session_ehlo;
 /* "ESMTPSA", as in a Received: line; RFC 3848, RFC 6531. */
 struct span session_protocol(const struct session *s, bool smtputf8);
+
+/* session_etrn.c */
+session_verb_fn session_etrn;
+bool session_etrn_is_offered(const struct session *s);
 
 /* session_tls.c */
 session_verb_fn session_tls_begin;

@@ -121,19 +121,10 @@ static void refuse_by_verdict(struct session *s, const struct verdict *v,
 
 static struct facts facts_of(const struct session *s, const struct address *a)
 {
-    struct facts facts = {
-        .client = s->client,
-        .helo = s->helo,
-        .login = s->login,
-        .tls = s->tls != NULL,
-        .listener = s->listener->title,
-        .sender = &s->draft.sender,
-        .recipient = a,
-    };
+    struct facts facts = session_facts(s);
 
-    facts.certificate = session_certificate(s);
-    if (facts.certificate.len)
-        facts.certificate_name = s->tls->name;
+    facts.sender = &s->draft.sender;
+    facts.recipient = a;
     return facts;
 }
 

@@ -323,7 +323,7 @@ void session_trust_xforward(struct session *s, const struct verb_call *call)
     }
     f = s->forward ? s->forward : NEW(struct session_forward);
     s->forward = f;
-    if (f->arena.taken_bytes > ATTRIBUTES * VALUE_MOST ||
+    if (f->arena.taken_bytes > (size_t)ATTRIBUTES * VALUE_MOST ||
         !read_all(f, call->argument, OF_XFORWARD))
         refuse(s, REPLY(501, 5, 5, 4, "Syntax: XFORWARD attribute=value ..."));
     else

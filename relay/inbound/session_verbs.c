@@ -35,6 +35,7 @@ static const struct verb {
     unsigned in;                  /* states in which it may be used */
     unsigned flags;
     const char *otherwise;        /* what is said in the others, once greeted */
+    bool (*is_built)(const struct session *s); /* NULL: always; else 502 where not */
 } verbs[] = {
     { "MAIL",     session_mail_from,IN(READY), TAKES_ARGUMENT | NEEDS,
       "Error: nested MAIL command" },
@@ -55,7 +56,8 @@ static const struct verb {
 
     { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
-    { "ETRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "ETRN",     session_etrn,   IN(READY), TAKES_ARGUMENT | HIDDEN | NEEDS,
+      "Error: MAIL transaction in progress", session_etrn_is_offered },
     { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
     { "XCLIENT",  session_trust_xclient,IN(GREETING) | IN(READY),
       TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
@@ -72,6 +74,9 @@ static const struct verb {
     { "CONNECT",  wrong_protocol, ANYTIME, TAKES_ARGUMENT | HIDDEN },
 };
 /* clang-format on */
+
+static const struct verb unbuilt = {
+    "UNBUILT", not_built, ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS, NULL, NULL };
 
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 
@@ -125,6 +130,8 @@ static void run_verb(struct session *s, const struct command *c, bool behind,
     struct reply missing = { 0 };
 
     s->stage = v ? v->name : "UNKNOWN";
+    if (v && v->is_built && !v->is_built(s))
+        v = &unbuilt;
     if (v)
         missing = what_is_missing(s, v->flags);
     if (!v)

@@ -177,7 +177,7 @@ static bool is_good(enum userfile_kind kind, const char *path)
 static int do_add(struct user_order *o)
 {
     const char *path = o->cram ? o->cram_file : o->file;
-    struct buffer rest = { .cap = 64 * 1024 }, why = { 0 };
+    struct buffer rest = { .cap = 65536 }, why = { 0 };
     char *password = NULL, *prepared = NULL;
     struct span text;
     int rc;

@@ -265,9 +265,9 @@ static void say_reason(struct tls *t, unsigned long e, struct buffer *b)
 {
     int reason = ERR_GET_REASON(e);
 
-    if (ERR_GET_LIB(e) != ERR_LIB_SSL) {
-        buffer_put_string(b, tls_context_reason());
-    } else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && !t->is_server) {
+    if (ERR_GET_LIB(e) != ERR_LIB_SSL)
+        reason = 0; /* numbers of another table */
+    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && !t->is_server) {
         say_why_not_trusted(t, b);
     } else if (reason >= SSL_AD_REASON_OFFSET) {
         buffer_printf(

@@ -27,7 +27,7 @@ const struct client_timeouts client_timeouts_default = {
     .block = 180000,
     .dot = 600000,
     .quit = 5000,
-    .handshake = LIMIT_HANDSHAKE_S * 1000,
+    .handshake = LIMIT_HANDSHAKE_S * 1000LL,
 };
 
 static struct span keep(char **at, struct span s)

@@ -66,6 +66,8 @@ static void make_room(struct keyring *k)
     }
 }
 
+/* uthash is all in macros */
+/* NOLINTNEXTLINE(readability-function-size) */
 static struct entry *entry_find(struct keyring *k, const struct profile *p)
 {
     struct entry *e;
@@ -75,6 +77,7 @@ static struct entry *entry_find(struct keyring *k, const struct profile *p)
 }
 
 /* The order of the entries is that of their last use. */
+/* NOLINTNEXTLINE(readability-function-size) */
 static struct entry *entry_use(struct keyring *k, struct ticket *t)
 {
     struct entry *e = entry_find(k, t->profile);

@@ -31,22 +31,22 @@ static login_step_fn begin_plain, begin_external, begin_bearer, begin_xoauth2,
     answer_xoauth2;
 
 static const struct mechanism_row {
-    unsigned mechanism;
     login_step_fn *begin;  /* NULL: the server speaks first */
     login_step_fn *answer; /* NULL: nothing is asked */
+    unsigned mechanism;
     bool is_slow;          /* the first answer */
 } rows[] = {
     /* clang-format off */
-    { MECHANISM_EXTERNAL,           begin_external, NULL,           false },
-    { MECHANISM_SCRAM_SHA_256_PLUS, begin_scram,    answer_scram,   true },
-    { MECHANISM_SCRAM_SHA_1_PLUS,   begin_scram,    answer_scram,   true },
-    { MECHANISM_SCRAM_SHA_256,      begin_scram,    answer_scram,   true },
-    { MECHANISM_SCRAM_SHA_1,        begin_scram,    answer_scram,   true },
-    { MECHANISM_OAUTHBEARER,        begin_bearer,   answer_bearer,  false },
-    { MECHANISM_XOAUTH2,            begin_xoauth2,  answer_xoauth2, false },
-    { MECHANISM_CRAM_MD5,           NULL,           answer_cram,    false },
-    { MECHANISM_PLAIN,              begin_plain,    NULL,           false },
-    { MECHANISM_LOGIN,              NULL,           answer_login,   false },
+    { begin_external, NULL,           MECHANISM_EXTERNAL, false },
+    { begin_scram,    answer_scram,   MECHANISM_SCRAM_SHA_256_PLUS, true },
+    { begin_scram,    answer_scram,   MECHANISM_SCRAM_SHA_1_PLUS, true },
+    { begin_scram,    answer_scram,   MECHANISM_SCRAM_SHA_256, true },
+    { begin_scram,    answer_scram,   MECHANISM_SCRAM_SHA_1, true },
+    { begin_bearer,   answer_bearer,  MECHANISM_OAUTHBEARER, false },
+    { begin_xoauth2,  answer_xoauth2, MECHANISM_XOAUTH2, false },
+    { NULL,           answer_cram,    MECHANISM_CRAM_MD5, false },
+    { begin_plain,    NULL,           MECHANISM_PLAIN, false },
+    { NULL,           answer_login,   MECHANISM_LOGIN, false },
     /* clang-format on */
 };
 

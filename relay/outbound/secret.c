@@ -105,7 +105,7 @@ int secret_read(struct span path_span, struct buffer *out, bool *out_exposed,
         rc = complain(why, path, -EINVAL, "not a regular file");
     else
         rc = read_line(fd, path, out, why);
-    if (rc == 0)
+    if (rc == 0 && fd >= 0)
         *out_exposed = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
     if (fd >= 0)
         (void)close(fd);

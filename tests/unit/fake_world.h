@@ -122,6 +122,24 @@ static void fake_tell(void *user, const struct session_event *e)
     buffer_put_byte(&w->told, '\n');
 }
 
+/* Hosts that are away, by their names. */
+static UNUSED enum session_release
+fake_release(void *user, const struct session_request *r,
+             const struct facts *facts)
+{
+    struct fake_world *w = user;
+
+    (void)facts;
+    buffer_printf(&w->told, "RELEASE %d %.*s\n", (int)r->kind,
+                  SPAN_FMT(r->name));
+    if (span_is(r->name, SPAN("waits.test")))
+        return RELEASE_STARTED;
+    if (span_is(r->name, SPAN("empty.test")))
+        return RELEASE_NOTHING;
+    return span_is(r->name, SPAN("fetch.test")) ? RELEASE_CANNOT
+                                                : RELEASE_REFUSED;
+}
+
 /* Opens a session from this address, e.g. "192.0.2.1". There is a certificate, and
  * everything can be verified; what is offered is the configuration's business. */
 static UNUSED void fake_open(struct fake_world *w, const char *configuration,
@@ -131,7 +149,7 @@ static UNUSED void fake_open(struct fake_world *w, const char *configuration,
 
     *w = (struct fake_world){ 0 };
     w->world = (struct session_world){ fake_new_id, fake_has_room,
-                                       fake_has_route, fake_tell, w };
+                                       fake_has_route, fake_release, fake_tell, w };
     w->now_ms = fake_start_ms;
     w->settings = fake_settings(configuration);
     ASSERT(host_address_parse(span_of(client), &address));

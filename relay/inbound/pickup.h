@@ -1,0 +1,20 @@
+/*
+ * pickup - whose mail may go now?
+ *
+ * Finds the routes that a request of ETRN means, holds the client against what each route's
+ * `offline` block says, and releases their destinations in the queue. A queue of any size is
+ * released by one call for each destination. behaviour.md section 4, RFC 1985.
+ */
+#ifndef WAYPOST_PICKUP_H
+#define WAYPOST_PICKUP_H
+
+#include "queue/queue.h"
+#include "relay/inbound/session.h"
+
+/* Where several routes are meant the best answer counts, and what the client may not have is
+ * left alone. */
+enum session_release pickup_release(struct queue *q, const struct settings *s,
+                                    const struct session_request *r,
+                                    const struct facts *facts);
+
+#endif

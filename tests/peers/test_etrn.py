@@ -1,0 +1,90 @@
+"""ETRN against a running relay: what waits for a host that was away, and who may ask."""
+
+import time
+
+import pytest
+
+from relay import Client, Relay, Sink
+
+MAIL = b"Subject: later\r\n\r\nwaited\r\n"
+
+
+@pytest.fixture
+def branch(tmp_path):
+    """A relay with a pickup, and the host that comes and goes."""
+    with Sink() as sink:
+        offline = ('offline { client = {"127.0.0.1"}  '
+                   f'deliver-to = "{sink.hop}" }}')
+        extra = f"""
+route "branch.test" {{ via = {{"pickup:branch"}}  {offline} }}
+route "b2.branch.test" {{ via = {{"pickup:branch"}}  {offline} }}
+route "fetch.test" {{ via = {{"pickup:fetch"}}
+                      offline {{ client = {{"127.0.0.1"}} }} }}
+route "theirs.test" {{ via = {{"pickup:theirs"}}
+    offline {{ client = {{"192.0.2.1"}}  deliver-to = "{sink.hop}" }} }}
+route "*" {{ via = {{"{sink.hop}"}} }}
+"""
+        with Relay(tmp_path, extra=extra) as relay:
+            yield relay, sink
+
+
+def put(relay, *recipients):
+    with Client(relay.port) as c:
+        for r in recipients:
+            assert c.mail(MAIL, to=(r,)).code == 250
+
+
+def test_mail_waits_until_it_is_asked_for_and_waits_again(branch):
+    relay, sink = branch
+    put(relay, "u@branch.test", "v@b2.branch.test")
+    time.sleep(1.5)
+    assert sink.connections == 0
+    with Client(relay.port) as c:
+        assert c.command("ETRN branch.test").code == 250
+        sink.wait(2)  # one pickup: all that waits for it goes
+        relay.wait_empty()
+        assert c.command("ETRN branch.test").code == 251
+    time.sleep(1)
+    put(relay, "w@branch.test")
+    time.sleep(1.5)
+    assert len(sink.messages) == 2
+    with Client(relay.port) as c:
+        assert c.command("ETRN #branch").code == 250
+    sink.wait(3)
+
+
+def test_a_host_that_is_not_there_after_all_loses_nothing(branch):
+    relay, sink = branch
+    put(relay, "u@branch.test")
+    sink.refuse()
+    with Client(relay.port) as c:
+        assert c.command("ETRN @branch.test").code == 250
+        relay.wait_log("Connection refused|connection refused")
+        time.sleep(1.5)
+        assert len(relay.queue_list()) == 1
+        sink.listen()
+        assert c.command("ETRN branch.test").code == 250
+    sink.wait(1)
+    relay.wait_empty()
+
+
+def test_who_may_not_ask_is_told_so(branch):
+    relay, sink = branch
+    put(relay, "u@theirs.test", "u@fetch.test")
+    with Client(relay.port) as c:
+        for argument, code in (("theirs.test", 459), ("nobody.test", 459),
+                               ("#theirs", 459), ("fetch.test", 458),
+                               ("#fetch", 458), ("#','x');--", 501),
+                               ("", 501), ("a..b", 501)):
+            assert c.command(f"ETRN {argument}".strip()).code == code, argument
+        c.command("MAIL FROM:<s@from.test>")
+        assert c.command("ETRN theirs.test").code == 503
+    time.sleep(1)
+    assert sink.connections == 0
+
+
+def test_it_is_not_offered_where_no_host_is_away(tmp_path):
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}) as relay, \
+            Client(relay.port, helo=None) as c:
+        assert b"ETRN" not in c.command("EHLO client.test").lines
+        assert c.command("ETRN branch.test").code == 502
