@@ -170,7 +170,7 @@ static const struct itinerary_events itinerary_events = {
 /* Into a file instead of over a connection? */
 static bool is_filed(const struct courier *c)
 {
-    return c->route && c->route->via[0].kind == HOP_MAILDIR;
+    return c->route && itinerary_member(c->route, 0)->kind == HOP_MAILDIR;
 }
 
 void courier_open(struct delivery *d, struct queue_slot *slot)

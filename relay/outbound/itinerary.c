@@ -57,15 +57,18 @@ void itinerary_fini(struct itinerary *it)
     buffer_fini(&it->trouble);
 }
 
-const struct hop *itinerary_hop(const struct itinerary *it)
+const struct hop *itinerary_member(const struct route *r, size_t member)
 {
-    const struct route *r = it->route;
-    const struct hop *hop = &r->via[it->member];
+    const struct hop *hop = &r->via[member];
 
-    /* A pickup that was released. */
     return hop->kind == HOP_PICKUP && r->offline.deliver_to
                ? r->offline.deliver_to
                : hop;
+}
+
+const struct hop *itinerary_hop(const struct itinerary *it)
+{
+    return itinerary_member(it->route, it->member);
 }
 
 struct span itinerary_host_name(const struct itinerary *it)

@@ -76,7 +76,9 @@ void itinerary_begin(struct itinerary *it);
 void itinerary_next(struct itinerary *it);
 /* The latest once more, on the terms that stand above. */
 void itinerary_again(struct itinerary *it);
-/* The member of via that the latest belongs to, and the host's own name. */
+/* A member of via; of a pickup where a release leads, if anywhere. */
+const struct hop *itinerary_member(const struct route *r, size_t member);
+/* The member that the latest belongs to, and the host's own name. */
 const struct hop *itinerary_hop(const struct itinerary *it);
 struct span itinerary_host_name(const struct itinerary *it);
 /* Might itinerary_next lead anywhere? */

@@ -206,7 +206,7 @@ static void next_copy(struct maildir *m)
     }
     parcel_rewind(&c->parcel, m->at);
     m->letter = (struct maildir_letter){
-        .path = c->route->via[0].path,
+        .path = itinerary_member(c->route, 0)->path,
         .recipient = work->recipients[m->at].address,
         .sender = work->envelope.sender,
         .hostname = c->settings->hostname,

@@ -91,6 +91,18 @@ def test_what_nobody_can_deliver_waits_whatever_is_wanted(tmp_path):
         assert "rests for" not in r.log()
 
 
+def test_a_release_may_lead_into_a_folder(tmp_path):
+    (tmp_path / "mail" / "away.test" / "a").mkdir(parents=True)
+    with Relay(tmp_path / "r", extra=away(
+            f"maildir:{tmp_path}/mail/%d/%u")) as r:
+        put(r, "a@away.test")
+        wait_for(lambda: state(r, "pickup:branch") == "offline")
+        assert not list(tmp_path.glob("mail/*/*/new/*"))
+        r.verb("dest", "resume", "pickup:branch")
+        r.wait_empty()
+        assert len(list(tmp_path.glob("mail/away.test/a/new/*"))) == 1
+
+
 def test_a_probe_is_one_connection_and_its_success_releases_all(tmp_path):
     with Sink() as s, Relay(tmp_path / "r",
                             extra=on_demand(s.hop, 'probe = "10s"')) as r:
