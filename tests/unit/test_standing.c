@@ -189,6 +189,31 @@ static void what_is_on_demand_waits_is_released_and_waits_again(void **state)
     world_free(w);
 }
 
+static void an_open_connection_is_no_reason_to_use_it(void **state)
+{
+    struct world *w = away_new(0, 600000);
+    struct queue_work *work;
+    struct queue_stats stats;
+
+    (void)state;
+    world_put(w, "one.test", "a.away", "1");
+    world_until(w, &w->puts_ok, 1);
+    assert_true(queue_release(w->q, SPAN("away")));
+    world_until(w, &w->slot_count, 1);
+    queue_slot_connected(w->slots[0]);
+    work = queue_slot_next(w->slots[0], 50);
+    assert_non_null(work);
+    world_settle(w, work, OUTCOME_DELIVERED, 0);
+    world_until(w, &w->settles, 1);
+    wait_state(w, "away", DESTINATION_OFFLINE);
+    world_put(w, "one.test", "a.away", "2");
+    world_until(w, &w->puts_ok, 2);
+    queue_stats(w->q, &stats);
+    assert_int_equal(stats.active, 1); /* for the next probe */
+    assert_null(queue_slot_next(w->slots[0], 50));
+    world_free(w);
+}
+
 static void a_release_in_vain_ends_when_nobody_answers(void **state)
 {
     struct world *w = away_new(0, 0);
@@ -513,14 +538,14 @@ static void what_is_settled_during_the_first_count_is_counted_right(
     struct world *w = world_new(0, true);
 
     (void)state;
-    put_backlog(w, 5000);
-    world_reopen(w); /* drains while it is counted */
+    put_backlog(w, BACKLOG);
     w->opened = w->ready = world_take_all;
-    for (size_t i = 0; i < w->slot_count; i++)
-        world_take_all(w, w->slots[i]);
+    world_close_queue(w);
+    w->settles = 0;
+    world_open_queue(w); /* drains while it is counted */
     for (int i = 0; i < 500; i++)
         world_put(w, "one.test", "b.away", "1");
-    world_until(w, &w->settles, 5500);
+    world_until(w, &w->settles, BACKLOG + 500);
     settle_down(w);
     count_all(w, 0, 0);
     assert_false(queue_is_over_quota(w->q, SPAN("b.away"), 10, 10));
@@ -564,6 +589,7 @@ int main(void)
 #define T(name) cmocka_unit_test(name)
         T(q8_what_waits_to_be_released_is_on_disk_and_leaves_in_order),
         T(what_is_on_demand_waits_is_released_and_waits_again),
+        T(an_open_connection_is_no_reason_to_use_it),
         T(a_release_in_vain_ends_when_nobody_answers),
         T(a_probe_is_one_slot_and_its_success_releases_all),
         T(a_probe_by_hand_needs_no_interval),
