@@ -42,6 +42,7 @@ struct station {
     struct entrance *entrance;
     struct notify notify;
     struct crew crew;
+    bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
     bool is_ending, is_over;
 };
 
@@ -192,10 +193,17 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct station *st = handle->data;
 
-    if (number != SIGHUP) {
+    if (number == SIGHUP)
+        st->wants_reload = true;
+    else
         shut_down(st);
+}
+
+static void answer_hangup(struct station *st)
+{
+    if (!st->wants_reload)
         return;
-    }
+    st->wants_reload = false;
     if (st->is_ending)
         return;
     notify_reloading(&st->notify, uv_hrtime() / 1000);
@@ -214,6 +222,7 @@ static void on_turn(uv_check_t *handle)
 {
     struct station *st = handle->data;
 
+    answer_hangup(st);
     pulse_beat(&st->pulse, &st->loop);
     log_flush();
 }
