@@ -24,12 +24,22 @@ static bool world_has_room(void *user, uint64_t bytes)
     return queue_has_room(v->intake->worker->queue, bytes);
 }
 
-static bool world_has_route(void *user, struct span sender,
-                            const struct address *to)
+static enum session_way world_way(void *user, struct span sender,
+                                  const struct address *to, uint64_t bytes)
 {
-    struct visit *v = user;
+    const struct visit *v = user;
+    const struct route *r = route_find(v->settings, sender, to);
+    struct buffer lane = { 0 };
+    bool is_full;
 
-    return route_find(v->settings, sender, to) != NULL;
+    if (!r)
+        return WAY_NONE;
+    if (r->quota_bytes == 0 || lane_key(v->settings, sender, to, &lane) < 0)
+        return WAY_OPEN;
+    is_full = queue_is_over_quota(v->intake->worker->queue, buffer_span(&lane),
+                                  bytes, r->quota_bytes);
+    buffer_fini(&lane);
+    return is_full ? WAY_FULL : WAY_OPEN;
 }
 
 static const enum log_event events[] = {
@@ -122,7 +132,7 @@ static enum session_release world_release(void *user,
 const struct session_world intake_world = {
     .new_id = world_new_id,
     .has_room = world_has_room,
-    .has_route = world_has_route,
+    .way = world_way,
     .release = world_release,
     .tell = world_tell,
 };

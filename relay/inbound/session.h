@@ -89,13 +89,20 @@ enum session_release {
     RELEASE_REFUSED,              /* 459: not for this client, or there is no such */
 };
 
+enum session_way {
+    WAY_OPEN,
+    WAY_NONE,                     /* 451 4.3.5: no route */
+    WAY_FULL,                     /* 452 4.2.2: as much as may waits for that host */
+};
+
 /* What an engine may ask for without stopping. All quick, none may call back in. */
 struct session_world {
     uint64_t (*new_id)(void *user);
     /* Room for so many more bytes? false: 452 4.3.1. */
     bool (*has_room)(void *user, uint64_t bytes);
-    /* 451 4.3.5 where no route is; else the address may be accepted. */
-    bool (*has_route)(void *user, struct span sender, const struct address *to);
+    /* May mail of so many bytes (0: not said) for this address go on its way? */
+    enum session_way (*way)(void *user, struct span sender,
+                            const struct address *to, uint64_t bytes);
     /* May have the mail sent, when the client (of the facts) is one who may. */
     enum session_release (*release)(void *user, const struct session_request *r,
                                     const struct facts *facts);

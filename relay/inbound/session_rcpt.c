@@ -128,6 +128,12 @@ static struct facts facts_of(const struct session *s, const struct address *a)
     return facts;
 }
 
+static const struct reply no_way[] = {
+    [WAY_NONE] = { 451, { 4, 3, 5 }, SPAN_INIT("Server configuration problem") },
+    [WAY_FULL] = { 452, { 4, 2, 2 },
+                   SPAN_INIT("Too much mail waits for that host") },
+};
+
 /* Accepts, or says why not. */
 static void weigh(struct session *s, const struct wish *w)
 {
@@ -135,6 +141,7 @@ static void weigh(struct session *s, const struct wish *w)
     struct facts facts = facts_of(s, a);
     struct verdict v = { .kind = VERDICT_RELAY };
     uint32_t hash = recipient_hash(a);
+    enum session_way way = WAY_OPEN;
 
     if (is_in_draft(s, a, hash)) {
         session_say(s, SPAN("250 2.1.5 Ok"));
@@ -146,12 +153,13 @@ static void weigh(struct session *s, const struct wish *w)
     }
     if (!w->is_ours)
         v = judge_recipient(s->settings, &facts);
+    if (v.kind == VERDICT_RELAY)
+        way = s->world->way(s->world->user, s->draft.sender.text, a,
+                            s->declared_bytes);
     if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
         refuse_by_verdict(s, &v, &facts);
-    else if (v.kind == VERDICT_RELAY &&
-             !s->world->has_route(s->world->user, s->draft.sender.text, a))
-        refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
-                    a->text, NULL);
+    else if (way != WAY_OPEN)
+        refuse_rcpt(s, &no_way[way], a->text, NULL);
     else
         add_recipient(s, w, hash, &v);
 }

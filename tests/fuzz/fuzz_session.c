@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.settings = settings_hold(settings);
     w.mood = data[1] & (FAKE_FULL | FAKE_BROKEN | FAKE_LATER);
     w.world = (struct session_world){ fake_new_id, fake_has_room,
-                                      fake_has_route, fake_release, fake_tell, &w };
+                                      fake_way, fake_release, fake_tell, &w };
     settings->listeners[0].normalize = data[1] & 8;
     settings->listeners[0].submission = data[1] & 64;
     w.session = session_new(settings, &settings->listeners[0], &client,

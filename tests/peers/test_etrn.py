@@ -83,6 +83,24 @@ def test_who_may_not_ask_is_told_so(branch):
     assert sink.connections == 0
 
 
+def test_a_pickup_takes_no_more_than_its_quota(tmp_path):
+    extra = """
+route "small.test" { via = {"pickup:small"}  quota = "1KB"
+                     offline { client = {"127.0.0.1"} } }
+"""
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}, extra=extra) as relay:
+        put(relay, *["u@small.test"] * 5)   # what is over is seen from then on
+        with Client(relay.port) as c:
+            assert c.command("MAIL FROM:<s@from.test> SIZE=900").code == 250
+            reply = c.command("RCPT TO:<u@small.test>")
+            assert reply.code == 452 and reply.text.startswith("4.2.2"), reply
+            assert c.command("RCPT TO:<u@other.test>").code == 250
+        relay.verb("queue", "delete", "--domain", "small.test", "--yes")
+        with Client(relay.port) as c:
+            assert c.command("MAIL FROM:<s@from.test> SIZE=900").code == 250
+            assert c.command("RCPT TO:<u@small.test>").code == 250
+
+
 def test_it_is_not_offered_where_no_host_is_away(tmp_path):
     with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}) as relay, \
             Client(relay.port, helo=None) as c:

@@ -90,12 +90,16 @@ static bool fake_has_room(void *user, uint64_t bytes)
     return !(w->mood & FAKE_FULL);
 }
 
-static bool fake_has_route(void *user, struct span sender,
-                           const struct address *to)
+static enum session_way fake_way(void *user, struct span sender,
+                                 const struct address *to, uint64_t bytes)
 {
     (void)user;
     (void)sender;
-    return !span_is_nocase(to->domain, SPAN("noroute.test"));
+    if (span_is_nocase(to->domain, SPAN("noroute.test")))
+        return WAY_NONE;
+    return span_is_nocase(to->domain, SPAN("full.ok.test")) && bytes > 100
+               ? WAY_FULL
+               : WAY_OPEN;
 }
 
 static void fake_tell(void *user, const struct session_event *e)
@@ -149,7 +153,7 @@ static UNUSED void fake_open(struct fake_world *w, const char *configuration,
 
     *w = (struct fake_world){ 0 };
     w->world = (struct session_world){ fake_new_id, fake_has_room,
-                                       fake_has_route, fake_release, fake_tell, w };
+                                       fake_way, fake_release, fake_tell, w };
     w->now_ms = fake_start_ms;
     w->settings = fake_settings(configuration);
     ASSERT(host_address_parse(span_of(client), &address));
