@@ -12,7 +12,7 @@ enum { UNDECIDED_MS = 1000 }; /* rest after a probe that said nothing */
 
 static const int64_t hour_ms = 3600000;
 /* Rows older than that tell nothing any more, but of who is seldom there. */
-static const int64_t memory_hours = 24, long_memory_hours = 60 * 24;
+static const int64_t memory_hours = 24, long_memory_hours = 1440;
 
 static void enter(struct queue *q, struct destination *d,
                   enum queue_destination_state state, int64_t due_ms)
@@ -92,16 +92,16 @@ void standing_undecided(struct queue *q, struct destination *d)
 void standing_demand(struct queue *q, struct destination *d, bool is_on_demand,
                      int64_t probe_ms)
 {
-    bool is_news = d->is_on_demand != is_on_demand;
-    bool is_other_probe = d->probe_ms != probe_ms;
+    bool begins = is_on_demand && !d->is_on_demand &&
+                  d->state != DESTINATION_SUSPENDED;
+    bool is_other_probe =
+        d->probe_ms != probe_ms && d->state == DESTINATION_OFFLINE;
 
     d->is_on_demand = is_on_demand;
     d->probe_ms = probe_ms;
-    if (is_on_demand && is_news && d->state != DESTINATION_SUSPENDED)
-        enter(q, d, DESTINATION_OFFLINE, next_probe(q, d));
-    else if (!is_on_demand && d->state == DESTINATION_OFFLINE)
+    if (!is_on_demand && d->state == DESTINATION_OFFLINE)
         standing_up(q, d);
-    else if (is_other_probe && d->state == DESTINATION_OFFLINE)
+    else if (begins || is_other_probe)
         enter(q, d, DESTINATION_OFFLINE, next_probe(q, d));
 }
 

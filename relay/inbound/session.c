@@ -361,7 +361,7 @@ struct facts session_facts(const struct session *s)
     };
 
     facts.certificate = session_certificate(s);
-    if (facts.certificate.len)
+    if (s->tls && facts.certificate.len)
         facts.certificate_name = s->tls->name;
     return facts;
 }

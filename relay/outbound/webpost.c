@@ -416,8 +416,10 @@ static void on_desk_closed(uv_handle_t *handle)
 
 void webpost_desk_close(struct webpost_desk *d)
 {
-    while (d->posts)
-        webpost_drop(d->posts);
+    for (struct webpost *p = d->posts, *next; p; p = next) {
+        next = p->next;
+        webpost_drop(p);
+    }
     (void)curl_multi_cleanup(d->multi);
     uv_close((uv_handle_t *)&d->timer, on_desk_closed);
 }
