@@ -180,10 +180,10 @@ static int start_threads(struct queue *q, struct store *take_store)
     int rc;
 
     writer_start(&q->writer, q, take_store);
-    quota_start(q);
     if ((rc = bodies_start(&q->bodies, q, false)) < 0 ||
         (rc = reader_start(&q->reader, q)) < 0)
         return rc;
+    quota_start(q); /* its first slice may wake the reader */
     if ((rc = historian_start(&q->historian, q)) < 0) {
         queue_say(q, QUEUE_WARNING, "no history is written: %s",
                   error_text(rc));
