@@ -273,6 +273,8 @@ static bool is_empty(const struct field_row *f, const void *value)
     return false;
 }
 
+/* Longer than a screen: one case for each kind of field, and no kind is printed
+ * anywhere else. */
 static void put_value(struct buffer *b, const struct log_line *line,
                       const struct field_row *f)
 {
