@@ -32,6 +32,16 @@ static enum answer ask(const struct condition *c, struct question *q)
                names_have(&c->names, q->facts->certificate_name);
     case FACT_TLS:
         return q->facts->tls;
+    case FACT_LISTENER:
+    case FACT_CLIENT_NAME:
+    case FACT_SIZE:
+    case FACT_TIME:
+    case FACT_TODAY:
+    case FACT_HEADER:
+    case FACT_ATTACHMENT:
+    case FACT_DNSBL:
+    case FACT_TAG:
+        break;
     }
     return ANSWER_UNKNOWN;
 }

@@ -18,7 +18,19 @@ enum condition_fact {
     FACT_CLIENT, FACT_FROM, FACT_TO, FACT_HELO,
     FACT_LOGIN,
     FACT_CERTIFICATE,
-    FACT_TLS,
+    FACT_TLS,                 /* true, false, or "TLSv1.3" at least, or "128" bits at least */
+    FACT_LISTENER,            /* titles of listeners and fetches */
+    FACT_CLIENT_NAME,         /* reverse DNS, confirmed forward: patterns of names; "none" */
+    FACT_SIZE,                /* "10MB": that or more */
+    FACT_TIME,                /* "22:00-06:00", "sat-sun", "mon-fri 08:00-18:00" */
+    FACT_TODAY,               /* that many recipients or more since midnight, of this login,
+                                 else client; see design.md section 5: "day count so far" */
+    FACT_HEADER,              /* "Name", "Name: /pattern/"; needs the message */
+    FACT_ATTACHMENT,          /* names "*.exe" and types "application/zip", or '/pattern/' of
+                                 the name; needs the message */
+    FACT_DNSBL,               /* zones: "zen.example.net", "zone=127.0.0.2", "zone*3"; with
+                                 weights the sum has to reach `dnsbl-threshold` (1) */
+    FACT_TAG,                 /* set by an earlier rule */
 };
 
 struct condition {

@@ -66,19 +66,30 @@ static void decide(struct verdict *v, const struct rule *r)
         break;
     case ACTION_REJECT:
     case ACTION_HOLD:
+    case ACTION_LIMIT:
+    case ACTION_GREYLIST:
+    case ACTION_TAG:
+    case ACTION_ADD_HEADER:
+    case ACTION_REMOVE_HEADER:
+    case ACTION_REWRITE:
+    case ACTION_COPY:
+    case ACTION_ROUTE:
+    case ACTION_POLICY:
         v->kind = VERDICT_REJECT;
         v->reply = r->reply.code ? r->reply : rejected;
         break;
     }
 }
 
-struct verdict judge_recipient(const struct settings *s,
-                               const struct facts *facts)
+struct verdict judge(const struct settings *s, const struct facts *facts,
+                     struct arena *arena, const struct judge_watch *watch)
 {
     struct verdict v = { .kind = VERDICT_REJECT, .reply = denied };
     bool is_routed = local_part_is_routed(facts->recipient->local);
     struct question q;
 
+    (void)arena;
+    (void)watch;
     question_init(&q, facts);
     for (size_t i = 0; i < s->rule_count; i++) {
         const struct rule *r = &s->rules[i];

@@ -50,6 +50,9 @@ struct listener_settings {
     enum listener_certificate client_certificate;
     bool auth_without_tls;    /* logins may go over clear text */
     bool submission;          /* completes what machines leave out */
+    bool turn;                /* ATRN and TURN after login; CRAM-MD5 is offered here alone */
+    int64_t greet_delay_ms;   /* a client that talks before the banner is turned away; 0: the
+                                 banner comes at once */
     bool hides_client;        /* received = no-client */
     unsigned mechanisms;      /* of enum mechanism, that may be offered */
     struct networks legacy_tls; /* clients that may use TLS 1.0 and old ciphers */
@@ -63,16 +66,53 @@ struct listener_settings {
 struct condition;
 
 enum rule_action {
-    ACTION_RELAY, ACTION_REJECT, ACTION_DEFER, ACTION_DISCARD, ACTION_HOLD,
+    ACTION_RELAY, ACTION_REJECT, ACTION_DEFER, ACTION_DISCARD, /* these decide */
+    ACTION_HOLD, ACTION_LIMIT, ACTION_GREYLIST, ACTION_TAG, ACTION_ADD_HEADER,
+    ACTION_REMOVE_HEADER, ACTION_REWRITE, ACTION_COPY, ACTION_ROUTE, ACTION_POLICY,
 };
+
+/* "100/h": so much in any such time. */
+struct rate { uint64_t amount; int64_t period_ms; };
+
+enum limit_per {
+    LIMIT_PER_CLIENT, LIMIT_PER_LOGIN, LIMIT_PER_FROM, LIMIT_PER_FROM_DOMAIN,
+    LIMIT_PER_TO_DOMAIN,
+};
+enum limit_count { LIMIT_OF_MESSAGES, LIMIT_OF_RECIPIENTS, LIMIT_OF_BYTES };
+enum limit_over { LIMIT_DEFERS, LIMIT_REJECTS, LIMIT_HOLDS };
+
+struct table;                     /* see policy/table.h */
+struct rewriting;                 /* see policy/rewriting.h */
 
 struct rule {
     struct span title;
     struct place place;
     enum rule_action action;
+    bool is_shadow;               /* records what it would have done, and does nothing */
     struct reply reply;           /* code 0: the action's own */
     struct condition *conditions; /* all must hold; see policy/judge.c */
     size_t condition_count;
+    bool needs_message;           /* one of the conditions does (not size alone) */
+    /* ADD_HEADER: "Name: value" with %{name}; REMOVE_HEADER: "Name" or "Name: /pattern/"; TAG:
+     * tags; COPY: addresses; ROUTE: one title, of a route there is; POLICY: one server,
+     * "host:port" or "/path". */
+    struct span *texts;
+    size_t text_count;
+    struct {                      /* LIMIT */
+        enum limit_per per;
+        enum limit_count count;
+        enum limit_over over;
+        struct rate *rates;       /* all of them hold */
+        size_t rate_count;
+    } limit;
+    struct {                      /* GREYLIST; RFC 6647 */
+        int64_t delay_ms;         /* 5 min: knocking again earlier is too early */
+        int64_t window_ms;        /* 2 d: ... and later is a first knock */
+        int64_t keep_ms;          /* 35 d: a pair that has passed is known so long */
+        uint32_t clients_after;   /* 5: a client that passed so often is not asked again; 0:
+                                     always asked */
+    } greylist;
+    const struct rewriting *rewriting; /* REWRITE */
 };
 
 /* How we log in to a next hop. Secrets are in files that are read when they are needed and
@@ -141,6 +181,14 @@ struct offline_settings {
     size_t window_count;
 };
 
+/* Is a recipient known where its mail leads? Asked before it is accepted. */
+struct verify_settings {
+    enum { VERIFY_NOT, VERIFY_CALLOUT, VERIFY_TABLE } how;
+    struct table *table;          /* VERIFY_TABLE: an address, or a domain for all of it */
+    bool accepts_unknown;         /* while the primary cannot be asked; else 450 */
+    int64_t known_ms, unknown_ms; /* how long an answer counts: 7 d, 1 h */
+};
+
 struct retry_settings {
     int64_t first_ms, most_ms;    /* 60 s, 1 h */
     int64_t expire_ms;            /* 5 d */
@@ -182,6 +230,7 @@ struct route {
                                      expire is then 30 d at least, expire-reports as
                                      long as expire, and warn 0 */
     struct offline_settings offline; /* is_set: on demand */
+    struct verify_settings verify;
     uint64_t quota_bytes;         /* most that may wait for its destination; 0: no limit */
 };
 
@@ -217,6 +266,18 @@ struct users_settings {
 
 struct senders;                   /* see policy/senders.h */
 
+/* A provider whose customer we are: our mail is fetched from there by ATRN (RFC 2645) and
+ * comes in under the rules, by a listener named like this. */
+struct fetch_settings {
+    struct span title;            /* no listener has the same */
+    struct place place;
+    struct route route;           /* how it is reached: one hop of via, tls, account */
+    struct span *domains;         /* folded; none: all that the login may have */
+    size_t domain_count;
+    int64_t every_ms;             /* 0: only by `waypost fetch` */
+    struct listener_settings listener; /* title is the fetch's; no address */
+};
+
 enum log_form { LOG_POSTFIX, LOG_JSON };
 
 struct settings {
@@ -244,6 +305,10 @@ struct settings {
     size_t listener_count;
     struct rule *rules;
     size_t rule_count;
+    struct fetch_settings *fetches;
+    size_t fetch_count;
+    struct table **tables;        /* all that the file names, each once */
+    size_t table_count;
     struct route *routes;         /* in file order */
     size_t route_count;
     struct route_index *route_index; /* see policy/route.h; made by settings_read */

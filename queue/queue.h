@@ -402,6 +402,23 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
  * suspended it, which a client's wish does not end.
  */
 bool queue_release(struct queue *q, struct span destination);
+/*
+ * A customer fetches a destination's mail over a connection of his own (ATRN): from now on,
+ * until the slot is closed, only this slot is given work of it, and only work of these lanes
+ * (count 0: of all that lead there). It is given to the caller at once, `slot_opened` does
+ * not come. The destination is released with the first queue_slot_next; when all that is due
+ * is gone the slot is told slot_ended. When it is closed the destination waits again, if it
+ * is on demand. Port's thread.
+ */
+enum queue_turn {
+    QUEUE_TURNED,
+    QUEUE_TURN_EMPTY,             /* none of these lanes has mail */
+    QUEUE_TURN_TAKEN,             /* another has it already */
+    QUEUE_TURN_SUSPENDED,         /* a person said no */
+};
+enum queue_turn queue_turn(struct queue_port *p, struct span destination,
+                           const struct span *lanes, size_t count,
+                           struct queue_slot **out_slot);
 /* A release is taken back: nothing new is claimed, what is under way goes on. */
 bool queue_withdraw(struct queue *q, struct span destination);
 /* A person's release: ends a suspension too. */

@@ -84,5 +84,15 @@ void conditions_read(struct reading *r, const struct key *key,
     case FACT_TLS:
         read_tls(r, e, c);
         break;
+    case FACT_LISTENER:
+    case FACT_CLIENT_NAME:
+    case FACT_SIZE:
+    case FACT_TIME:
+    case FACT_TODAY:
+    case FACT_HEADER:
+    case FACT_ATTACHMENT:
+    case FACT_DNSBL:
+    case FACT_TAG:
+        ASSERT(!"a fact that rules may ask for");
     }
 }

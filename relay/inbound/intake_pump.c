@@ -161,8 +161,10 @@ static void follow(struct visit *v)
             leave(v);
         break;
     case SESSION_READS:
+    case SESSION_ASKS:
     case SESSION_WAITS:
     case SESSION_STORES:
+    case SESSION_TURNS:
         break;
     }
 }

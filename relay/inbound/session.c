@@ -306,7 +306,9 @@ int64_t session_deadline_ms(const struct session *s)
     case SESSION_WAITS:
         return s->deadline_ms;
     case SESSION_AUTHENTICATES:
+    case SESSION_ASKS:
     case SESSION_STORES:
+    case SESSION_TURNS:
     case SESSION_CLOSES:
         break;
     }

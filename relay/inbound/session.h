@@ -10,8 +10,11 @@
  *     SESSION_READS          more input
  *     SESSION_STARTS_TLS     send the output, shake hands, then session_secured
  *     SESSION_AUTHENTICATES  hand session_login to sasl.h, then session_authenticated
+ *     SESSION_ASKS           find out what session_questions says, then session_answered
  *     SESSION_WAITS          nothing until session_deadline_ms, then session_timeout
  *     SESSION_STORES         the draft is a finished message: put it, then session_stored
+ *     SESSION_TURNS          send the output, then the connection is the outbound side's,
+ *                            with what world.turn put aside; the session is over
  *     SESSION_CLOSES         send the output, then close
  *
  * What may be trusted: nothing a client said before its grammar was checked; the draft
@@ -29,8 +32,8 @@
 #include "relay/net/tls.h"
 
 enum session_wants {
-    SESSION_READS, SESSION_STARTS_TLS, SESSION_AUTHENTICATES, SESSION_WAITS,
-    SESSION_STORES, SESSION_CLOSES,
+    SESSION_READS, SESSION_STARTS_TLS, SESSION_AUTHENTICATES, SESSION_ASKS,
+    SESSION_WAITS, SESSION_STORES, SESSION_TURNS, SESSION_CLOSES,
 };
 
 struct draft_recipient {
@@ -95,6 +98,20 @@ enum session_way {
     WAY_FULL,                     /* 452 4.2.2: as much as may waits for that host */
 };
 
+/* ATRN and TURN: the mail for these domains is asked for, over this connection. */
+struct session_turn {
+    const struct span *domains;   /* folded; each is valid and stands once */
+    size_t count;                 /* 0: all that the client may have */
+};
+enum session_turn_answer {
+    TURN_BEGINS,                  /* 250; SESSION_TURNS follows */
+    TURN_EMPTY,                   /* 453 */
+    TURN_TAKEN,                   /* 450: another has it now, or a person suspended it */
+    TURN_REFUSED,                 /* 450: one of them is not his */
+    TURN_NOT_NOW,                 /* 451: our trouble */
+    TURN_NEEDS_TLS,               /* 530: the route demands it */
+};
+
 /* What an engine may ask for without stopping. All quick, none may call back in. */
 struct session_world {
     uint64_t (*new_id)(void *user);
@@ -106,6 +123,9 @@ struct session_world {
     /* May have the mail sent, when the client (of the facts) is one who may. */
     enum session_release (*release)(void *user, const struct session_request *r,
                                     const struct facts *facts);
+    /* Puts the mail aside for this client, who has logged in. */
+    enum session_turn_answer (*turn)(void *user, const struct session_turn *t,
+                                     const struct facts *facts);
     /* One line for the log; spans borrowed for the call. */
     void (*tell)(void *user, const struct session_event *e);
     void *user;

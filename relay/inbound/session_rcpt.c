@@ -152,7 +152,7 @@ static void weigh(struct session *s, const struct wish *w)
         return;
     }
     if (!w->is_ours)
-        v = judge_recipient(s->settings, &facts);
+        v = judge(s->settings, &facts, &s->arena, NULL);
     if (v.kind == VERDICT_RELAY)
         way = s->world->way(s->world->user, s->draft.sender.text, a,
                             s->declared_bytes);

@@ -16,6 +16,7 @@
 #define WAYPOST_CONN_H
 
 #include "policy/vocabulary/buffer.h"
+#include "relay/net/hand.h"
 #include "relay/net/tls.h"
 #include "relay/net/worker.h"
 
@@ -61,6 +62,15 @@ struct conn {
  * conn_close must be called all the same. */
 MUST int conn_open(struct conn *c, struct worker *w, int fd,
                    const struct conn_events *events, void *user);
+/* The connection of another owner goes on under these events (see hand.h): nothing is sent or
+ * forgotten. What waits in the hand is shown from within the next turn of the loop. On
+ * failure the hand is gone, and conn_close must be called all the same. */
+MUST int conn_take(struct conn *c, struct worker *w, struct hand *take_h,
+                   const struct conn_events *events, void *user);
+/* Takes descriptor, TLS and unread input out of it; only when all was sent (conn_unsent is
+ * 0) and no handshake is under way. `closed` comes later, as after conn_close. Negative: it
+ * cannot be, and out_h is untouched. */
+MUST int conn_give(struct conn *c, struct hand *out_h);
 /* Shows what waits again, then reads on. May call input before it returns. */
 void conn_resume(struct conn *c);
 void conn_pause(struct conn *c);

@@ -10,6 +10,7 @@
 
 #include "policy/settings.h"
 #include "queue/queue.h"
+#include "relay/net/hand.h"
 #include "relay/net/pulse.h"
 
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ struct worker {
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;
+    struct sides sides;           /* what they ask of each other */
     struct pulse pulse;           /* of its loop */
     atomic_uint sessions;         /* inbound, for the choice of the least busy */
     char read_buffer[WORKER_READ_SIZE];

@@ -39,7 +39,7 @@ static void ask(const struct settings *s)
     struct verdict v;
 
     ASSERT(address_parse(SPAN("v@ok.test"), &recipient) == ADDRESS_OK);
-    v = judge_recipient(s, &facts);
+    v = judge(s, &facts, NULL, NULL);
     ASSERT(v.kind == VERDICT_RELAY || v.kind == VERDICT_DISCARD ||
            v.reply.code >= 400);
     verdict_text(&key, v.reply.text, &facts, v.rule);

@@ -85,6 +85,8 @@ static void answer(struct fake_world *w)
             fake_answer(w, 0);
             break;
         case SESSION_READS:
+        case SESSION_ASKS:
+        case SESSION_TURNS:
         case SESSION_CLOSES:
             return;
         }
@@ -121,8 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)host_address_parse(SPAN("192.0.2.1"), &client.address);
     w.settings = settings_hold(settings);
     w.mood = data[1] & (FAKE_FULL | FAKE_BROKEN | FAKE_LATER);
-    w.world = (struct session_world){ fake_new_id, fake_has_room,
-                                      fake_way, fake_release, fake_tell, &w };
+    w.world = fake_world_of(&w);
     settings->listeners[0].normalize = data[1] & 8;
     settings->listeners[0].submission = data[1] & 64;
     w.session = session_new(settings, &settings->listeners[0], &client,

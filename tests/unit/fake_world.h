@@ -144,6 +144,18 @@ fake_release(void *user, const struct session_request *r,
                                                 : RELEASE_REFUSED;
 }
 
+static UNUSED struct session_world fake_world_of(struct fake_world *w)
+{
+    return (struct session_world){
+        .new_id = fake_new_id,
+        .has_room = fake_has_room,
+        .way = fake_way,
+        .release = fake_release,
+        .tell = fake_tell,
+        .user = w,
+    };
+}
+
 /* Opens a session from this address, e.g. "192.0.2.1". There is a certificate, and
  * everything can be verified; what is offered is the configuration's business. */
 static UNUSED void fake_open(struct fake_world *w, const char *configuration,
@@ -152,8 +164,7 @@ static UNUSED void fake_open(struct fake_world *w, const char *configuration,
     struct host_address address;
 
     *w = (struct fake_world){ 0 };
-    w->world = (struct session_world){ fake_new_id, fake_has_room,
-                                       fake_way, fake_release, fake_tell, w };
+    w->world = fake_world_of(w);
     w->now_ms = fake_start_ms;
     w->settings = fake_settings(configuration);
     ASSERT(host_address_parse(span_of(client), &address));

@@ -68,7 +68,7 @@ static void answer(const struct settings *s, const struct asked *q,
         buffer_put_string(out, "refused");
         return;
     }
-    v = judge_recipient(s, &facts);
+    v = judge(s, &facts, NULL, NULL);
     if (v.hold)
         buffer_printf(out, "hold(%.*s) ", SPAN_FMT(v.hold_rule->title));
     buffer_put_string(out, kinds[v.kind]);
@@ -117,7 +117,7 @@ static void without_rules_nothing_is_relayed(void **state)
 
     (void)state;
     assert_true(facts_of(&q, &facts, &from, &to));
-    v = judge_recipient(s, &facts);
+    v = judge(s, &facts, NULL, NULL);
     assert_int_equal(v.kind, VERDICT_REJECT);
     assert_null(v.rule);
     assert_int_equal(v.reply.code, 554);
@@ -398,7 +398,7 @@ static void replies_are_the_rules_own_or_the_usual_ones(void **state)
         buffer_clear(&b);
         assert_true(facts_of(&(struct asked){ 0 }, &facts, &from, &to));
         facts.login = SPAN("me");
-        v = judge_recipient(s, &facts);
+        v = judge(s, &facts, NULL, NULL);
         verdict_text(&b, v.reply.text, &facts, v.rule);
         v.reply.text = span_of(span_dup(buffer_span(&b)));
         buffer_clear(&b);

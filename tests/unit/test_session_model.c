@@ -331,8 +331,7 @@ static void replies_are_those_of_the_reference(void **state)
 
     (void)state;
     assert_true(host_address_parse(SPAN("192.0.2.1"), &client));
-    w.world = (struct session_world){ fake_new_id, fake_has_room,
-                                      fake_way, fake_release, fake_tell, &w };
+    w.world = fake_world_of(&w);
     for (unsigned i = 0; i < sequences; i++) {
         struct model m = { 0 };
         unsigned seed = i;
