@@ -4,7 +4,7 @@
  * Patterns of a kind are sorted by a hash that runs from a name's end to its
  * start; so one pass over a domain gives the hash of each of its parent
  * domains, and a thousand patterns cost as many steps as there are labels,
- * times ten. Nothing is allocated to match but what PCRE2 needs.
+ * times ten. Nothing is allocated to match but what expressions need.
  */
 #include "policy/pattern.h"
 
@@ -12,16 +12,6 @@
 #include "policy/vocabulary/utf8.h"
 
 #include <stdlib.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 1000, HEAP_LIMIT_KB = 1024 };
-
-struct expression {
-    pcre2_code *code;
-    pcre2_match_context *limits;
-};
 
 /* FNV-1a, from the last byte to the first. */
 enum { HASH_START = 2166136261u };
@@ -42,50 +32,17 @@ static uint32_t hash_of(struct span s)
 
 /* --- reading ------------------------------------------------------------- */
 
-/* PCRE2's memory is the arena's too, so nothing must be freed by hand. */
-static void *arena_malloc(size_t size, void *arena)
-{
-    return arena_take(arena, size);
-}
-
-static void arena_free(void *p, void *arena)
-{
-    (void)p;
-    (void)arena;
-}
-
 static bool parse_expression(struct arena *a, struct span text,
                              struct pattern *out, struct buffer *why)
 {
-    pcre2_general_context *memory =
-        pcre2_general_context_create(arena_malloc, arena_free, a);
-    pcre2_compile_context *how = pcre2_compile_context_create(memory);
-    struct expression *e = arena_take(a, sizeof *e);
-    PCRE2_SIZE offset;
-    char message[128];
-    int rc;
+    struct expression *e = expression_parse(a, text, why);
 
-    e->code =
-        pcre2_compile((PCRE2_SPTR)text.at, text.len,
-                      PCRE2_CASELESS | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF |
-                          PCRE2_NEVER_BACKSLASH_C,
-                      &rc, &offset, how);
-    if (!e->code) {
-        (void)pcre2_get_error_message(rc, (PCRE2_UCHAR *)message,
-                                      sizeof message);
-        buffer_printf(why, "is not an expression: %s, at character %zu",
-                      message, offset + 1);
-        return false;
-    }
-    e->limits = pcre2_match_context_create(memory);
-    (void)pcre2_set_match_limit(e->limits, MATCH_LIMIT);
-    (void)pcre2_set_depth_limit(e->limits, DEPTH_LIMIT);
-    (void)pcre2_set_heap_limit(e->limits, HEAP_LIMIT_KB);
-    *out = (struct pattern){ .kind = PATTERN_EXPRESSION,
-                             .text = arena_copy(a, text),
-                             .hash = hash_of(text),
-                             .expression = e };
-    return true;
+    if (e)
+        *out = (struct pattern){ .kind = PATTERN_EXPRESSION,
+                                 .text = arena_copy(a, text),
+                                 .hash = hash_of(text),
+                                 .expression = e };
+    return e != NULL;
 }
 
 /* A domain as it is compared; of a name in HELO any printable one. */
@@ -323,20 +280,6 @@ static bool has_domain(const struct patterns *p, const struct subject *s)
     return false;
 }
 
-static enum answer run(const struct expression *e, struct span text)
-{
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    int rc;
-
-    ASSERT(data);
-    rc = pcre2_match(e->code, (PCRE2_SPTR)text.at, text.len, 0, 0, data,
-                     e->limits);
-    pcre2_match_data_free(data);
-    if (rc >= 0)
-        return ANSWER_YES;
-    return rc == PCRE2_ERROR_NOMATCH ? ANSWER_NO : ANSWER_UNKNOWN;
-}
-
 enum answer patterns_match(const struct patterns *p, struct subject *s)
 {
     enum answer answer = ANSWER_NO;
@@ -351,8 +294,8 @@ enum answer patterns_match(const struct patterns *p, struct subject *s)
         return ANSWER_YES;
     for (size_t i = p->first[PATTERN_EXPRESSION];
          i < p->first[PATTERN_EXPRESSION + 1]; i++) {
-        enum answer one =
-            run(p->all[i].expression, s->address ? s->mailbox : s->name);
+        enum answer one = expression_matches(
+            p->all[i].expression, s->address ? s->mailbox : s->name);
 
         if (one == ANSWER_YES)
             return one;

@@ -15,6 +15,7 @@
 #ifndef WAYPOST_PATTERN_H
 #define WAYPOST_PATTERN_H
 
+#include "policy/expression.h"
 #include "policy/vocabulary/address.h"
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/limits.h"
@@ -72,12 +73,6 @@ void subject_of_address(struct subject *s, const struct address *a);
 void subject_of_name(struct subject *s, struct span name);
 /* Fills in the fields after is_folded. */
 void subject_fold(struct subject *s);
-
-enum answer {
-    ANSWER_NO,
-    ANSWER_YES,
-    ANSWER_UNKNOWN,           /* an expression ran into its limits */
-};
 
 enum answer patterns_match(const struct patterns *p, struct subject *s);
 
