@@ -380,5 +380,6 @@ void conn_close(struct conn *c)
         return;
     c->is_closing = true;
     c->is_reading = false;
+    conn_show_no_more(c);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
 }

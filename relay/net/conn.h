@@ -23,6 +23,7 @@
 #include <uv.h>
 
 struct conn;
+struct conn_showing;
 
 struct conn_events {
     /* Answers how much was consumed. Less than all: reading stops until conn_resume. */
@@ -48,6 +49,7 @@ struct conn {
     struct tls *tls;              /* NULL: clear text */
     struct buffer waiting;        /* input not consumed yet, plain text */
     struct buffer early;          /* output until the handshake is done */
+    struct conn_showing *showing; /* of what came with a hand; see conn_hand.c */
     int end;                      /* told by `ended` once nothing waits: is_at_end */
     char *out;                    /* being written by libuv */
     size_t out_len;
@@ -63,14 +65,18 @@ struct conn {
 MUST int conn_open(struct conn *c, struct worker *w, int fd,
                    const struct conn_events *events, void *user);
 /* The connection of another owner goes on under these events (see hand.h): nothing is sent or
- * forgotten. What waits in the hand is shown from within the next turn of the loop. On
+ * forgotten. Input comes from the next turn of the loop on, first what waits in the hand. On
  * failure the hand is gone, and conn_close must be called all the same. */
 MUST int conn_take(struct conn *c, struct worker *w, struct hand *take_h,
                    const struct conn_events *events, void *user);
 /* Takes descriptor, TLS and unread input out of it; only when all was sent (conn_unsent is
- * 0) and no handshake is under way. `closed` comes later, as after conn_close. Negative: it
- * cannot be, and out_h is untouched. */
+ * 0), no handshake is under way and the peer has not ended. Not from within `secured`; from
+ * within `input` what of that is not consumed is the caller's to put into out_h->waiting.
+ * `closed` comes later, as after conn_close; tls_facts that were borrowed are the hand's
+ * now. Negative: it cannot be, and out_h is untouched. */
 MUST int conn_give(struct conn *c, struct hand *out_h);
+/* For conn_close alone: a hand's input is not shown any more. */
+void conn_show_no_more(struct conn *c);
 /* Shows what waits again, then reads on. May call input before it returns. */
 void conn_resume(struct conn *c);
 void conn_pause(struct conn *c);

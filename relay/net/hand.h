@@ -28,7 +28,9 @@ struct hand {
     struct buffer waiting;        /* plain text that came and was not consumed */
 };
 
-/* Closes what it holds; also a zeroed one that never held anything (is_held false). */
+#define HAND_NONE ((struct hand){ .fd = -1 })
+
+/* Closes what it holds; none is left. */
 void hand_drop(struct hand *h);
 
 enum { TURN_DESTINATIONS_MOST = 64 };

@@ -431,9 +431,129 @@ static void an_idle_connection_keeps_no_buffer(void **state)
     tear_down(c);
 }
 
+/* ------------------------------------------------------- another owner ---- */
+
+/* b's connection goes to another owner, who is answered. */
+static void hand_over(struct scene *c, struct end *to, struct span rest)
+{
+    struct hand h = HAND_NONE;
+
+    assert_int_equal(conn_give(&c->b.conn, &h), 0);
+    assert_int_equal(c->b.closed, 0);
+    buffer_put(&h.waiting, rest);
+    to->takes = SIZE_MAX;
+    assert_int_equal(conn_take(&to->conn, &c->worker, &h, &events, to), 0);
+    assert_int_equal(h.fd, -1);
+    assert_int_equal(to->got.len, 0);
+    turn(c, 5);
+    assert_int_equal(c->b.closed, 1);
+    assert_int_equal(c->a.ended, 0);
+}
+
+static void end_free(struct scene *c, struct end *e)
+{
+    conn_close(&e->conn);
+    turn(c, 5);
+    assert_int_equal(e->closed, 1);
+    buffer_fini(&e->got);
+    buffer_fini(&e->out);
+}
+
+static void the_same_conversation_goes_on_with_another_owner(void **state)
+{
+    for (int secure = 0; secure < 2; secure++) {
+        struct scene *c;
+        struct end other = { 0 };
+
+        (void)state;
+        set_up(&c);
+        if (secure)
+            scene_secure(c);
+        c->b.takes = 6;
+        say(&c->a, SPAN("ATRN\r\n220 early\r\n"));
+        turn(c, 5);
+        assert_got(&c->b, "ATRN\r\n");
+        hand_over(c, &other, SPAN(""));
+        assert_got(&other, "220 early\r\n");
+        say(&c->a, SPAN("220 here I am\r\n"));
+        say(&other, SPAN("EHLO provider\r\n"));
+        turn(c, 5);
+        assert_got(&other, "220 early\r\n220 here I am\r\n");
+        assert_got(&c->a, "EHLO provider\r\n");
+        assert_true((conn_tls(&other.conn) != NULL) == (secure == 1));
+        if (secure)
+            assert_non_null(tls_facts(conn_tls(&other.conn)));
+        conn_finish(&c->a.conn);
+        turn(c, 5);
+        assert_int_equal(other.ended, 1);
+        assert_int_equal(other.rc, 0);
+        end_free(c, &other);
+        tear_down(c);
+    }
+}
+
+static void an_owner_that_goes_at_once_is_shown_nothing(void **state)
+{
+    struct scene *c;
+    struct end other = { .takes = SIZE_MAX };
+    struct hand h = HAND_NONE;
+
+    (void)state;
+    set_up(&c);
+    assert_int_equal(conn_give(&c->b.conn, &h), 0);
+    buffer_put(&h.waiting, SPAN("220 early\r\n"));
+    assert_int_equal(conn_take(&other.conn, &c->worker, &h, &events, &other),
+                     0);
+    end_free(c, &other);
+    assert_int_equal(other.got.len, 0);
+    assert_int_equal(c->a.ended, 1);
+    tear_down(c);
+}
+
+static void a_hand_that_nobody_wants_is_the_end(void **state)
+{
+    struct scene *c;
+    struct hand h = HAND_NONE;
+
+    (void)state;
+    set_up(&c);
+    hand_drop(&h);
+    scene_secure(c);
+    assert_int_equal(conn_give(&c->b.conn, &h), 0);
+    hand_drop(&h);
+    turn(c, 5);
+    assert_int_equal(c->a.ended, 1);
+    assert_int_equal(c->a.rc, ERROR_TRUNCATED);
+    tear_down(c);
+}
+
+static void what_is_not_settled_is_not_given(void **state)
+{
+    struct scene *c;
+    struct hand h = HAND_NONE;
+
+    (void)state;
+    set_up(&c);
+    assert_true(conn_start_tls(&c->b.conn, server_tls(c)));
+    assert_int_equal(conn_give(&c->b.conn, &h), -EBUSY);
+    say(&c->b, SPAN("250 early\r\n"));
+    assert_int_equal(conn_give(&c->b.conn, &h), -EBUSY);
+    conn_close(&c->a.conn);
+    turn(c, 5);
+    assert_int_equal(conn_give(&c->b.conn, &h), ERROR_GONE);
+    conn_close(&c->b.conn);
+    assert_int_equal(conn_give(&c->b.conn, &h), ERROR_GONE);
+    assert_int_equal(h.fd, -1);
+    tear_down(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_conversation_goes_on_with_another_owner),
+        cmocka_unit_test(an_owner_that_goes_at_once_is_shown_nothing),
+        cmocka_unit_test(a_hand_that_nobody_wants_is_the_end),
+        cmocka_unit_test(what_is_not_settled_is_not_given),
         cmocka_unit_test(clear_text_goes_both_ways),
         cmocka_unit_test(
             what_was_sent_before_goes_in_clear_and_the_rest_does_not),
