@@ -243,6 +243,35 @@ const struct account *accounts_find(struct reading *r, struct span title,
     return NULL;
 }
 
+void accounts_take_own(struct reading *r, const struct account *own,
+                       const char *key, const struct syntax_entry *section,
+                       const struct account **out)
+{
+    bool has_user = keys_find(section->entries, "user"),
+         has_file = keys_find(section->entries, "password-file");
+    struct account *kept;
+
+    if (!has_user && !has_file)
+        return;
+    if (keys_find(section->entries, key)) {
+        faults_add(&r->faults,
+                   keys_place(section, has_user ? "user" : "password-file"),
+                   "the account has its own user and secret");
+        return;
+    }
+    if (!own->user.len || !has_file) {
+        faults_add(&r->faults,
+                   keys_place(section, has_user ? "user" : "password-file"),
+                   "user and password-file go together");
+        return;
+    }
+    kept = arena_take(r->arena, sizeof *kept);
+    *kept = *own;
+    kept->place = keys_place(section, "user");
+    check_mechanisms(r, kept, section);
+    *out = kept;
+}
+
 void accounts_doubt_unused(struct reading *r)
 {
     for (size_t i = 0; i < r->accounts->count; i++)

@@ -12,6 +12,11 @@ void accounts_read(struct reading *r, const struct syntax_entry *first,
 /* The account of that title; NULL and a fault when there is none. */
 const struct account *accounts_find(struct reading *r, struct span title,
                                     struct place place);
+/* A section's own user and password-file are an account without a title, in place of the
+ * one that `key` names: into out. Untouched where there are none, or a fault. */
+void accounts_take_own(struct reading *r, const struct account *own,
+                       const char *key, const struct syntax_entry *section,
+                       const struct account **out);
 /* Warns of those that nothing has asked for. */
 void accounts_doubt_unused(struct reading *r);
 

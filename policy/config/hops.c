@@ -103,14 +103,15 @@ static bool split_host(struct reading *r, struct span s, struct hop *hop)
 
 /* After the scheme: [ACCOUNT@]HOST[:PORT]. */
 static bool read_host(struct reading *r, const struct syntax_text *t,
-                      const struct scheme *scheme, struct hop *hop)
+                      const struct scheme *scheme, uint16_t port,
+                      struct hop *hop)
 {
     struct span rest = span_skip(t->text, scheme->prefix.len);
     size_t at = span_find_last(rest, '@');
     bool has_account = at < rest.len;
 
     hop->kind = scheme->kind;
-    hop->port = scheme->port;
+    hop->port = port;
     if (!split_host(r, span_skip(rest, has_account ? at + 1 : 0), hop)) {
         const char *name = arena_string(r->arena, scheme->prefix);
 
@@ -220,7 +221,7 @@ bool hops_read_one(struct reading *r, const struct syntax_text *t,
         return true;
     for (size_t i = 0; i < SCHEMES; i++)
         if (span_starts_nocase(t->text, schemes[i].prefix))
-            return read_host(r, t, &schemes[i], hop);
+            return read_host(r, t, &schemes[i], schemes[i].port, hop);
     if (span_starts_nocase(t->text, SPAN("lmtp:")))
         return read_socket(r, t, hop);
     if (span_starts_nocase(t->text, SPAN("pickup:")))
@@ -232,6 +233,21 @@ bool hops_read_one(struct reading *r, const struct syntax_text *t,
                "smtp://HOST, smtp://HOST:PORT, smtp://[ADDRESS]:PORT, "
                "smtps://HOST, lmtp://HOST, lmtp:/PATH, pickup:NAME, "
                "maildir:/PATH",
+               faults_quote(&r->faults, t->text));
+    return false;
+}
+
+bool hops_read_provider(struct reading *r, const struct syntax_text *t,
+                        uint16_t port, struct hop *hop)
+{
+    *hop = (struct hop){ .text = arena_copy(r->arena, t->text) };
+    for (size_t i = 0; i < SCHEMES; i++)
+        if (schemes[i].kind != HOP_LMTP &&
+            span_starts_nocase(t->text, schemes[i].prefix))
+            return read_host(r, t, &schemes[i], port, hop);
+    faults_add(&r->faults, t->place,
+               "%s is not a provider: smtp://HOST, smtp://HOST:PORT or "
+               "smtps://HOST",
                faults_quote(&r->faults, t->text));
     return false;
 }

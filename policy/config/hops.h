@@ -9,6 +9,9 @@
 /* One hop, whatever it is; false and a fault where it is none. */
 bool hops_read_one(struct reading *r, const struct syntax_text *text,
                    struct hop *out);
+/* smtp:// or smtps:// and no other, on this port where none is written. */
+bool hops_read_provider(struct reading *r, const struct syntax_text *text,
+                        uint16_t port, struct hop *out);
 /* Into route->via; accounts only where a hop names its own. */
 void hops_read(struct reading *r, const struct syntax_entry *via,
                struct route *route);

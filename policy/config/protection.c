@@ -9,6 +9,7 @@
 
 #include "policy/config/accounts.h"
 #include "policy/config/hops.h"
+#include "policy/config/sections.h"
 
 const char *const protection_words[] = {
     [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
@@ -71,6 +72,15 @@ static size_t count_hops(const struct route *route, hop_is_fn *is)
 static bool is_all(const struct route *route, hop_is_fn *is)
 {
     return count_hops(route, is) == reach_of(route).count;
+}
+
+bool protection_check_name(struct reading *r, const struct syntax_text *t,
+                           struct span *value)
+{
+    struct host_address ignored;
+
+    return host_address_parse(t->text, &ignored) ||
+           sections_check_domain(r, t, value);
 }
 
 enum route_tls protection_default(const struct route *route)

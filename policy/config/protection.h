@@ -9,6 +9,10 @@
 /* Of enum route_tls; ends with NULL. */
 extern const char *const protection_words[];
 
+/* What a certificate is held against: a name, or an address. For key rows. */
+bool protection_check_name(struct reading *r, const struct syntax_text *text,
+                           struct span *value);
+
 enum route_tls protection_default(const struct route *route);
 /* Where the section says nothing of it. */
 void protection_set_tls(struct route *route, const struct syntax_entry *section);

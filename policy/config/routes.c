@@ -103,16 +103,6 @@ static void read_offline(struct reading *r, const struct key *key,
     absences_read(r, e, &d->route);
 }
 
-/* What a certificate is held against: a name, or an address. */
-static bool check_tls_name(struct reading *r, const struct syntax_text *t,
-                           struct span *value)
-{
-    struct host_address ignored;
-
-    return host_address_parse(t->text, &ignored) ||
-           sections_check_domain(r, t, value);
-}
-
 /* --- the section -----------------------------------------------------------
  */
 
@@ -124,7 +114,7 @@ static const struct key route_keys[] = {
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
     { "tls",         KEY_EARLY_WORD, IN(tls), .words = protection_words, },
-    { "tls-name",    KEY_TEXT,     IN(tls_name), .check = check_tls_name },
+    { "tls-name",    KEY_TEXT,     IN(tls_name), .check = protection_check_name },
     { "certificate", KEY_TEXT,     IN(certificate),
       .check = sections_check_path },
     { "certificate-key", KEY_TEXT, IN(certificate_key),
@@ -166,40 +156,12 @@ static void take_title_as_pattern(struct reading *r, struct route *route,
     route->to_count = 1;
 }
 
-/* user and password-file are an account without a title. */
-static void take_own_account(struct reading *r, struct draft *d,
-                             const struct syntax_entry *section)
-{
-    bool has_user = keys_find(section->entries, "user"),
-         has_file = keys_find(section->entries, "password-file");
-    struct account *own;
-
-    if (!has_user && !has_file)
-        return;
-    if (keys_find(section->entries, "account")) {
-        faults_add(&r->faults,
-                   keys_place(section, has_user ? "user" : "password-file"),
-                   "the account has its own user and secret");
-        return;
-    }
-    if (!d->own.user.len || !has_file) {
-        faults_add(&r->faults,
-                   keys_place(section, has_user ? "user" : "password-file"),
-                   "user and password-file go together");
-        return;
-    }
-    own = arena_take(r->arena, sizeof *own);
-    *own = d->own;
-    own->place = keys_place(section, "user");
-    d->route.account = own;
-}
-
 static void finish(struct reading *r, const struct syntax_entry *section,
                    struct draft *d)
 {
     struct route *route = &d->route;
 
-    take_own_account(r, d, section);
+    accounts_take_own(r, &d->own, "account", section, &route->account);
     if (route->via_count == 0)
         return;
     absences_set_defaults(route, section);

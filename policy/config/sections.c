@@ -8,6 +8,7 @@
 
 #include "policy/config/accounts.h"
 #include "policy/config/credentials.h"
+#include "policy/config/fetches.h"
 #include "policy/config/listeners.h"
 #include "policy/config/routes.h"
 #include "policy/config/rules.h"
@@ -234,7 +235,8 @@ static const struct key_table tables[] = {
     KEY_TABLE("resolver", resolver_keys), KEY_TABLE("log", log_keys),
 };
 
-/* a listener asks what tls and users have, a route what account has */
+/* a listener asks what tls and users have, a route what account has, a fetch what
+ * listeners are called */
 static const struct section {
     const char *name;
     const struct key_table *table; /* of those that stand once */
@@ -253,6 +255,7 @@ static const struct section {
     { "rule",     NULL,               NULL,                    rules_read },
     { "account",  NULL,               NULL,                    accounts_read },
     { "route",    NULL,               NULL,                    routes_read },
+    { "fetch",    NULL,               NULL,                    fetches_read },
 };
 /* clang-format on */
 

@@ -195,8 +195,9 @@ static void set_session_key(struct tls *t, const struct tls_wish *w,
 struct tls *tls_connect(struct tls_material *m, const struct tls_wish *w)
 {
     const struct settings *s = m->settings;
-    size_t client =
-        w->route < s->route_count ? m->client_of_route[w->route] : 0;
+    size_t client = w->route < s->route_count + s->fetch_count
+                        ? m->client_of_route[w->route]
+                        : 0;
     const struct tls_client *c = &m->clients[client];
     struct tls *t = new_tls(m, w->verify ? c->strict : c->loose);
 

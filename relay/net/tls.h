@@ -50,7 +50,8 @@ struct tls_wish {
     bool verify;                  /* else any certificate will do (but trust is told) */
     struct span session_key;      /* sessions are resumed among equals: address, port, name
                                      and policy; empty: none */
-    size_t route;                 /* index in the settings: its client certificate */
+    size_t route;                 /* index in the settings: its client certificate; of a
+                                     fetch: its own behind the routes' */
 };
 struct tls *tls_connect(struct tls_material *m, const struct tls_wish *w);
 void tls_free(struct tls *take_t);

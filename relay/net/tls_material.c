@@ -266,11 +266,17 @@ static void read_clients(struct tls_material *m, struct buffer *faults)
 {
     const struct settings *s = m->settings;
 
-    m->clients = NEW_ARRAY(struct tls_client, s->route_count + 1);
+    size_t most = s->route_count + s->fetch_count;
+
+    m->clients = NEW_ARRAY(struct tls_client, most + 1);
     m->client_count = 1;
-    m->client_of_route = NEW_ARRAY(size_t, s->route_count + 1);
-    for (size_t i = 0; i < s->route_count; i++)
-        m->client_of_route[i] = find_client(m, &s->routes[i], faults);
+    m->client_of_route = NEW_ARRAY(size_t, most + 1);
+    for (size_t i = 0; i < most; i++)
+        m->client_of_route[i] = find_client(
+            m,
+            i < s->route_count ? &s->routes[i]
+                               : &s->fetches[i - s->route_count].route,
+            faults);
 }
 
 static void make_contexts(struct tls_material *m)

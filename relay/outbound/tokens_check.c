@@ -97,15 +97,22 @@ static const struct account *use(const struct route *r, size_t n)
                              : r->offline.deliver_to->account;
 }
 
+/* Routes, and behind them how providers are reached. */
+static const struct route *route_at(const struct settings *s, size_t i)
+{
+    return i < s->route_count ? &s->routes[i]
+                              : &s->fetches[i - s->route_count].route;
+}
+
 static bool was_before(const struct settings *s, size_t route, size_t place)
 {
-    const struct account *a = use(&s->routes[route], place);
+    const struct account *a = use(route_at(s, route), place);
 
     for (size_t i = 0; i <= route; i++)
-        for (size_t j = 0; j < use_count(&s->routes[i]); j++) {
+        for (size_t j = 0; j < use_count(route_at(s, i)); j++) {
             if (i == route && j == place)
                 return false;
-            if (use(&s->routes[i], j) == a)
+            if (use(route_at(s, i), j) == a)
                 return true;
         }
     return false;
@@ -116,9 +123,9 @@ void tokens_check_files(const struct settings *s, struct buffer *out_faults,
 {
     struct check c = { s, out_faults, out_warnings };
 
-    for (size_t i = 0; i < s->route_count; i++)
-        for (size_t j = 0; j < use_count(&s->routes[i]); j++) {
-            const struct account *a = use(&s->routes[i], j);
+    for (size_t i = 0; i < s->route_count + s->fetch_count; i++)
+        for (size_t j = 0; j < use_count(route_at(s, i)); j++) {
+            const struct account *a = use(route_at(s, i), j);
 
             if (a && !was_before(s, i, j))
                 check_account(&c, a);

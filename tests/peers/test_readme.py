@@ -120,7 +120,7 @@ TABLES = {"top_keys": "", "queue_keys": "queue", "admin_keys": "admin",
           "resolver_keys": "resolver", "log_keys": "log", "tls_keys": "tls",
           "users_keys": "users", "listener_keys": "listener",
           "rule_keys": "rule", "route_keys": "route", "account_keys": "account",
-          "offline_keys": "offline"}
+          "offline_keys": "offline", "fetch_keys": "fetch"}
 def keys_of_the_program():
     """{section: {key: default, or None}}"""
     found = {}
