@@ -13,6 +13,17 @@ void question_init(struct question *q, const struct facts *facts)
     subject_of_name(&q->helo, facts->helo);
 }
 
+unsigned condition_tls_version(struct span s)
+{
+    static const char *const versions[] = { "TLSv1", "TLSv1.1", "TLSv1.2",
+                                            "TLSv1.3" };
+
+    for (unsigned i = 0; i < sizeof versions / sizeof versions[0]; i++)
+        if (span_is_nocase(s, span_of(versions[i])))
+            return 10 + i;
+    return 0;
+}
+
 static enum answer ask(const struct condition *c, struct question *q)
 {
     switch (c->fact) {

@@ -33,16 +33,59 @@ enum condition_fact {
     FACT_TAG,                 /* set by an earlier rule */
 };
 
+/* One value of FACT_HEADER. */
+struct header_test {
+    struct span name;         /* of the field, without ":" */
+    bool has_value;           /* false: it is enough that the field is there */
+    struct patterns values;   /* has_value: expressions alone (PATTERN_OF_NAME) */
+    struct table *table;      /* has_value: or the whole value is a line of it; or NULL */
+};
+
+/* One zone of FACT_DNSBL. An answer counts where each octet lies within its bounds; for any
+ * answer 127.0.0.0 to 127.255.254.255 (above are the lists' own complaints). */
+struct dnsbl_zone {
+    struct span zone;         /* folded, without a dot at either end */
+    unsigned char low[4], high[4];
+    int weight;               /* 1; below 0 for a list of good ones */
+};
+
+/* One value of FACT_TIME. Over midnight (to <= from) it is of the day it began. */
+struct moment {
+    unsigned char days;       /* bit 0: Sunday */
+    uint16_t from, to;        /* minutes; 0 and 24 * 60: the whole day */
+};
+
+/* Which fields are filled depends on the fact. `tables` stand beside any list but those of
+ * SIZE, TODAY, TIME, TLS, DNSBL and HEADER. */
 struct condition {
     enum condition_fact fact;
     bool is_negated;
     uint64_t identity;        /* the same for the same key and values */
     struct networks networks; /* of FACT_CLIENT */
-    struct patterns patterns; /* of FACT_FROM, FACT_TO, FACT_HELO */
-    struct names names;       /* of FACT_LOGIN; of FACT_CERTIFICATE those in it,
-                                 of certificates that verified */
+    struct patterns patterns; /* of FACT_FROM, FACT_TO, FACT_HELO, FACT_CLIENT_NAME; of
+                                 FACT_ATTACHMENT expressions of names */
+    struct names names;       /* of FACT_LOGIN, FACT_LISTENER, FACT_TAG; of FACT_CERTIFICATE
+                                 those in it, of certificates that verified; of
+                                 FACT_ATTACHMENT globs of names */
     struct names fingerprints; /* of FACT_CERTIFICATE */
+    struct names types;       /* of FACT_ATTACHMENT: what has a slash, "image/*" too */
+    bool or_none;             /* FACT_CLIENT_NAME: "none", a client without a name */
+    unsigned tls_version;     /* FACT_TLS: at least, see condition_tls_version; 0: any ... */
+    unsigned tls_bits;        /* ... and the cipher's bits at least; both 0: any TLS */
+    uint64_t at_least;        /* of FACT_SIZE in bytes, of FACT_TODAY */
+    struct moment *moments;   /* of FACT_TIME: within one of them */
+    size_t moment_count;
+    struct header_test *headers; /* of FACT_HEADER: one of them holds */
+    size_t header_count;
+    struct dnsbl_zone *zones; /* of FACT_DNSBL */
+    size_t zone_count;
+    int threshold;            /* the sum of weights to reach */
+    struct table **tables;
+    size_t table_count;
 };
+
+/* "TLSv1.3" as a number that compares, 13; 0: it is none. */
+unsigned condition_tls_version(struct span s);
 
 /* Facts with what was derived from them; one for each judgement. */
 struct question {

@@ -27,8 +27,8 @@
 enum stage {                      /* what is known; each stage has what those before have */
     STAGE_RECIPIENT,              /* the zero: everything but the message */
     STAGE_CONNECT,                /* client, listener, time */
-    STAGE_HELLO,                  /* helo, TLS, login */
-    STAGE_SENDER,                 /* sender, declared size */
+    STAGE_HELLO,                  /* helo; TLS and login where there are, else they may come */
+    STAGE_SENDER,                 /* sender, declared size, TLS and login or none */
     STAGE_CONTENT,                /* the message, its real size */
 };
 
@@ -43,14 +43,23 @@ struct facts {
     struct span certificate;      /* the client's: "sha256:HEX", lower case; or empty */
     struct span certificate_name; /* in it and its chain verified; or empty */
     struct span listener;
-    const struct address *sender;
-    const struct address *recipient;
+    const struct address *sender; /* NULL before SENDER */
+    const struct address *recipient; /* NULL before RECIPIENT */
     uint64_t size_bytes;          /* declared, at CONTENT the real one; 0: not said */
     int64_t now_ms;               /* since the epoch */
     unsigned minute;              /* of the local day */
     unsigned weekday;             /* 0: Sunday */
     const struct evidence *evidence; /* NULL: nothing can be asked, what would be is unknown */
     const struct digest *message; /* CONTENT; see policy/digest.h */
+    /* For texts and policy servers; no condition looks at them. */
+    struct span session;          /* its name in the log, the same for all of it */
+    struct span queue_id;         /* of the message, where it has one */
+    struct span protocol;         /* "SMTP" or "ESMTP" */
+    struct span mechanism;        /* of the login, "PLAIN" */
+    struct span cipher;           /* of TLS */
+    unsigned recipient_count;     /* accepted in this transaction so far */
+    uint16_t client_port, server_port;
+    struct host_address server;   /* ours, that the client connected to */
 };
 
 enum verdict_kind {
@@ -74,10 +83,15 @@ enum effect_kind {
                                      all of them instead of the one */
     EFFECT_COPY,                  /* text: an address that gets a copy, NOTIFY=NEVER */
     EFFECT_ROUTE,                 /* text: title of the route */
-    EFFECT_CHARGE,                /* text: budget key; amount: how much is taken when the
-                                     recipient (or message) is accepted */
+    EFFECT_CHARGE,                /* text: budget key; amount: how much is taken of the rate
+                                     rule->limit.rates[rate] when the recipient (or, said at
+                                     CONTENT, the message) is accepted; the same key and rate
+                                     once for a message, but where recipients are counted */
+    EFFECT_COUNT,                 /* text: key of EVIDENCE_COUNT; one more recipient, when it is
+                                     accepted; until expire_ms, the next midnight */
     EFFECT_NOTE,                  /* text: "KIND\tKEY", value: what is to be remembered until
                                      expire_ms; done whatever the verdict is */
+    EFFECT_LOG,                   /* text: what a policy server had to say (WARN, INFO) */
     EFFECT_SHADOW,                /* the rule is in shadow mode and would have acted; text:
                                      what it would have done, for the log */
 };
@@ -88,6 +102,7 @@ struct effect {
     struct span text, value;
     uint64_t amount;
     int64_t expire_ms;
+    size_t rate;
 };
 
 struct verdict {
@@ -99,8 +114,14 @@ struct verdict {
     const struct rule *hold_rule; /* that held, or NULL */
     const struct effect *effects;
     size_t effect_count;
-    const struct rule *const *set_aside; /* RECIPIENT: wait for the message */
+    /* RELAY and DISCARD: rules that wait for the message. A recipient whose rules set aside
+     * are not those of the first is sent apart (452 4.5.3). */
+    const struct rule *const *set_aside;
     size_t set_aside_count;
+    /* ... and those that count messages or bytes, or are in shadow mode: asked again with the
+     * message, but they part nobody. */
+    const struct rule *const *at_end;
+    size_t at_end_count;
     const struct evidence_question *questions; /* ASKS */
     size_t question_count;
 };
@@ -119,10 +140,12 @@ struct judge_watch {
 /* arena: what the verdict points to lives there. watch may be NULL. */
 struct verdict judge(const struct settings *s, const struct facts *facts,
                      struct arena *arena, const struct judge_watch *watch);
-/* CONTENT: set_aside is what judge answered for this recipient. */
+/* CONTENT: what the rules that waited say of a recipient. granted is what judge answered for
+ * it: of that set_aside, at_end and effects (tags) are looked at. VERDICT_OPEN: as granted,
+ * with the effects given now besides. To be asked for each recipient; a reply is then that of
+ * the whole message, the first recipient's that has one. */
 struct verdict judge_content(const struct settings *s, const struct facts *facts,
-                             const struct rule *const *set_aside, size_t count,
-                             struct arena *arena,
+                             const struct verdict *granted, struct arena *arena,
                              const struct judge_watch *watch);
 
 /* Writes text with %{recipient}, %{sender}, %{client}, %{helo}, %{rule}, %{login} and

@@ -305,6 +305,7 @@ struct settings {
     size_t listener_count;
     struct rule *rules;
     size_t rule_count;
+    struct rule_index *rule_index; /* see policy/rule_index.h; made by settings_read */
     struct fetch_settings *fetches;
     size_t fetch_count;
     struct table **tables;        /* all that the file names, each once */
