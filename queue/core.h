@@ -3,7 +3,7 @@
  *
  * Locks, in the order in which they are taken: the queue's (lanes, destinations,
  * senders, works, slots, content in memory), then one of a port, the writer, the
- * reader or a body thread. None of them is held across SQLite, a file or a callback,
+ * reader, the notes or a body thread. None of them is held across SQLite, a file or a callback,
  * but for wake, route and backoff.
  */
 #ifndef WAYPOST_CORE_H
@@ -13,6 +13,7 @@
 #include "queue/destination.h"
 #include "queue/disk.h"
 #include "queue/historian.h"
+#include "queue/note.h"
 #include "queue/port.h"
 #include "queue/reader.h"
 #include "queue/writer.h"
@@ -75,6 +76,7 @@ struct queue {
     _Atomic uint64_t ready, deferred, held; /* recipients; see tally.c */
 
     struct disk disk;
+    struct notes notes;
     struct writer writer;
     struct reader reader;
     struct historian historian;

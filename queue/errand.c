@@ -1,6 +1,6 @@
 /*
- * errand - small writes that nobody waits for: destination memory, notes, events
- * that the history has, content that is damaged.
+ * errand - small writes that nobody waits for: destination memory, events that
+ * the history has, content that is damaged.
  */
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/memory.h"
@@ -12,8 +12,6 @@ struct errand {
     struct job job; /* first */
     struct arena arena;
     struct store_destination destination;
-    struct span kind, key, value;
-    int64_t expire_ms;
     int64_t last_event;
     uint64_t message;
 };
@@ -64,32 +62,6 @@ void writer_save_destination(struct queue *q, struct destination *d)
         .is_on_demand = d->is_on_demand,
     };
     d->is_dirty = false;
-    writer_submit(&q->writer, &e->job);
-}
-
-static int run_note(struct queue *q, struct job *j)
-{
-    struct errand *e = (struct errand *)j;
-
-    return store_note_put(q->writer.store, e->kind, e->key, e->value,
-                          e->expire_ms);
-}
-
-static const struct job_kind note_kind = {
-    .name = "note",
-    .run = run_note,
-};
-
-void queue_note_put(struct queue *q, struct span kind, struct span key,
-                    struct span value, int64_t expire_ms)
-{
-    struct errand *e = errand_new(&note_kind);
-
-    ASSERT(!q->read_only);
-    e->kind = arena_copy(&e->arena, kind);
-    e->key = arena_copy(&e->arena, key);
-    e->value = arena_copy(&e->arena, value);
-    e->expire_ms = expire_ms;
     writer_submit(&q->writer, &e->job);
 }
 

@@ -139,6 +139,7 @@ static struct queue *queue_new(const struct queue_options *o)
     TAILQ_INIT(&q->slotless);
     TAILQ_INIT(&q->ports);
     disk_init(&q->disk, q->path, o->reserve_bytes);
+    notes_init(&q->notes);
     return q;
 }
 
@@ -153,6 +154,7 @@ static void queue_free(struct queue *q)
         TAILQ_REMOVE(&q->ports, p, all);
         port_free(p);
     }
+    notes_fini(&q->notes);
     disk_fini(&q->disk);
     pthread_mutex_destroy(&q->lock);
     free(q->path);

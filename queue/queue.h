@@ -437,13 +437,26 @@ bool queue_lane_waits(struct queue *q, struct span lane);
 bool queue_is_over_quota(struct queue *q, struct span lane, uint64_t bytes,
                          uint64_t quota_bytes);
 
-/* Memory of the relay that survives a restart (host penalties and the like): small
- * values by kind and key. Put is asynchronous and unconfirmed; all of a kind are read
- * at start. */
+/* ------------------------------------------------------------- memory ---- */
+
+/*
+ * Memory of the relay that survives a restart (host penalties, greylisted pairs, policies
+ * of other domains): small values by kind and key. A put is asynchronous and unconfirmed,
+ * written together with mail; one with expire_ms 0 forgets. All of a kind may be read at
+ * start. Should the disk be so slow that 20,000 wait to be written, more are dropped.
+ */
 void queue_note_put(struct queue *q, struct span kind, struct span key,
                     struct span value, int64_t expire_ms);
 typedef void queue_note_fn(void *user, struct span key, struct span value);
 MUST int queue_notes(struct queue *q, struct span kind, queue_note_fn *each,
                      void *user);
+
+/* One of them, asked of the disk but for what is not written yet: a put that was made
+ * before is seen, whoever made it. value: borrowed for the call; empty: none, or it has
+ * expired. rc < 0: could not be read. */
+typedef void queue_recall_fn(void *user, uint64_t token, int rc,
+                             struct span value);
+void queue_recall(struct queue_port *p, struct span kind, struct span key,
+                  queue_recall_fn *done, uint64_t token);
 
 #endif

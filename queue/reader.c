@@ -14,6 +14,7 @@ enum {
     TICK_MS = 1000,
     ALARM_MS = 5000,
     SWEEP_MS = 30000,
+    RECALLS_MOST = 256, /* in one transaction */
     VIRTUAL_MS = 20, /* all of them, when the clock is a test's */
 };
 
@@ -72,6 +73,36 @@ static bool inquire(struct reader *r)
     else
         reader_inquire(r, i);
     return true;
+}
+
+void reader_recall(struct reader *r, struct recall *take_r)
+{
+    take_r->next = NULL;
+    pthread_mutex_lock(&r->lock);
+    *r->recall_last = take_r;
+    r->recall_last = &take_r->next;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* The first few of those that wait; somebody at a prompt waits for each. */
+static bool recall(struct reader *r)
+{
+    struct recall *first, **end;
+
+    pthread_mutex_lock(&r->lock);
+    first = r->recall_first;
+    end = &r->recall_first;
+    for (int i = 0; i < RECALLS_MOST && *end; i++)
+        end = &(*end)->next;
+    r->recall_first = *end;
+    *end = NULL;
+    if (!r->recall_first)
+        r->recall_last = &r->recall_first;
+    pthread_mutex_unlock(&r->lock);
+    if (first)
+        recalls_answer(r, first);
+    return first != NULL;
 }
 
 static void fire_timers(struct queue *q)
@@ -152,6 +183,7 @@ static bool reader_wait(struct reader *r, bool is_busy)
         wait = every(r, TICK_MS);
     pthread_mutex_lock(&r->lock);
     if (!is_busy && wait > 0 && !r->is_stopping && !r->first &&
+        !r->recall_first &&
         !r->alarm_after && !atomic_load(&r->is_poked))
         queue_condition_wait(&r->wake, &r->lock, wait);
     goes_on = !r->is_stopping;
@@ -173,7 +205,8 @@ static void *reader_main(void *user)
     }
     while (reader_wait(r, is_busy)) {
         atomic_store(&r->is_poked, false);
-        is_busy = inquire(r);
+        is_busy = recall(r);
+        is_busy |= inquire(r);
         if (r->queue->read_only)
             continue;
         is_busy |= refill_walk(r);
@@ -182,7 +215,7 @@ static void *reader_main(void *user)
         is_busy |= refill_page(r);
         is_busy = is_busy || tally_step(r);
     }
-    while (inquire(r))
+    while (recall(r) || inquire(r))
         ;
     return NULL;
 }
@@ -197,6 +230,7 @@ int reader_start(struct reader *r, struct queue *q)
     pthread_mutex_init(&r->lock, NULL);
     queue_condition_init(&r->wake);
     r->last = &r->first;
+    r->recall_last = &r->recall_first;
     r->is_running = queue_thread_start(&r->thread, "queue-reader", reader_main, r);
     ASSERT(r->is_running);
     return 0;

@@ -1,13 +1,14 @@
 /*
  * reader - the one thread that reads: lists, lanes, more work, alarms.
  *
- * In turns, a short transaction each: a page of a list or count that somebody asked
+ * In turns, a short transaction each: notes that are asked for, a page of a list or count that somebody asked
  * for, content for destinations that wait for it, a page of recipients for each hungry
  * destination, then what a clock brings: lanes and destinations that are due, alarms.
  */
 #ifndef WAYPOST_READER_H
 #define WAYPOST_READER_H
 
+#include "queue/note.h"
 #include "queue/port.h"
 #include "queue/store.h"
 
@@ -39,6 +40,7 @@ struct reader {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct inquiry *first, **last; /* under lock */
+    struct recall *recall_first, **recall_last; /* under lock */
     bool is_stopping;              /* under lock */
     _Atomic bool is_poked;
     _Atomic bool wants_walk, wants_alarms;
@@ -60,6 +62,8 @@ void reader_walk(struct reader *r);
 /* Many alarms were settled: there may be more. */
 void reader_alarms(struct reader *r);
 void reader_inquire(struct reader *r, struct inquiry *take_i);
+/* A note is asked for; see note.h. */
+void reader_recall(struct reader *r, struct recall *take_r);
 /* A reading failed: fatal when the file is damaged, else a warning. */
 void reader_failed(struct reader *r, const char *what, int rc);
 

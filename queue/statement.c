@@ -161,6 +161,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_CONTENT]     = { R, "SELECT bytes FROM content WHERE message=?1" },
     [READ_NOTES]       = { R,
         "SELECT key,value FROM note WHERE kind=?1 AND expire_ms>?2" },
+    [READ_NOTE]        = { R,
+        "SELECT value FROM note WHERE kind=?1 AND key=?2 AND expire_ms>?3" },
     [READ_SIZES]       = { W,
         "SELECT m.id,r.number,l.key,m.size,m.received_ms FROM message m"
         " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"

@@ -212,6 +212,12 @@ MUST int store_count(struct store_reader *r, const struct queue_filter *f,
                      struct queue_count *count, uint64_t *out_next);
 MUST int store_read_notes(struct store_reader *r, struct span kind,
                           int64_t now_ms, queue_note_fn *each, void *user);
+/* The value of one, appended; nothing when there is none. Several may be read in one
+ * transaction. */
+MUST int store_read_note(struct store_reader *r, struct span kind,
+                         struct span key, int64_t now_ms, struct buffer *out);
+MUST int store_read_begin(struct store_reader *r);
+void store_read_end(struct store_reader *r);
 /* Ids of messages that have a file, sorted: for the removal of orphans at start. */
 MUST int store_read_files(struct store_reader *r, uint64_t after_id,
                           uint32_t limit, uint64_t *ids, uint32_t *out_count);

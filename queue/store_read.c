@@ -166,6 +166,36 @@ int store_read_notes(struct store_reader *r, struct span kind, int64_t now_ms,
     return rc;
 }
 
+int store_read_note(struct store_reader *r, struct span kind, struct span key,
+                    int64_t now_ms, struct buffer *out)
+{
+    sqlite3_stmt *st = database_statement(&r->db, READ_NOTE);
+    int rc;
+
+    bind_span(st, 1, kind);
+    bind_span(st, 2, key);
+    bind_number(st, 3, now_ms);
+    rc = database_step(&r->db, READ_NOTE);
+    if (rc <= 0)
+        return rc;
+    buffer_put(out, column_span(st, 0));
+    database_reset(&r->db, READ_NOTE);
+    return 0;
+}
+
+int store_read_begin(struct store_reader *r)
+{
+    return database_run(&r->db, BEGIN_READ);
+}
+
+/* A transaction that only read has nothing to lose. */
+void store_read_end(struct store_reader *r)
+{
+    if (!sqlite3_get_autocommit(r->db.db) &&
+        database_run(&r->db, COMMIT_READ) < 0)
+        return;
+}
+
 int store_read_files(struct store_reader *r, uint64_t after_id, uint32_t limit,
                      uint64_t *ids, uint32_t *out_count)
 {
