@@ -68,7 +68,7 @@ struct condition {
                                  those in it, of certificates that verified; of
                                  FACT_ATTACHMENT globs of names */
     struct names fingerprints; /* of FACT_CERTIFICATE */
-    struct names types;       /* of FACT_ATTACHMENT: what has a slash, "image/*" too */
+    struct names types;       /* of FACT_ATTACHMENT: those with a slash, globs too */
     bool or_none;             /* FACT_CLIENT_NAME: "none", a client without a name */
     unsigned tls_version;     /* FACT_TLS: at least, see condition_tls_version; 0: any ... */
     unsigned tls_bits;        /* ... and the cipher's bits at least; both 0: any TLS */

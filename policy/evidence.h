@@ -24,9 +24,9 @@ enum evidence_kind {
                                      addresses with a space between; empty: none */
     EVIDENCE_NOTE,                /* key: "KIND\tKEY" of queue_note_put. Answer: the value;
                                      empty: there is none */
-    EVIDENCE_BUDGET,              /* key: what is counted, "limit\tRULE TITLE\tPER VALUE"; of the
-                                     rate rule->limit.rates[rate]. Answer: how much is left, a
-                                     number */
+    EVIDENCE_BUDGET,              /* key: what is counted, "limit\tRULE TITLE\tPER VALUE\tRATE",
+                                     RATE the number of the rate, rule->limit.rates[rate].
+                                     Answer: how much is left, a number */
     EVIDENCE_COUNT,               /* key: "today\tWHO". Answer: recipients accepted since the
                                      local midnight (EFFECT_COUNT), a number */
     EVIDENCE_SERVER,              /* a policy server; key: its request. Answer: "ACTION TEXT" */
@@ -38,8 +38,7 @@ struct evidence_question {
     enum evidence_kind kind;
     struct span key;              /* in the arena the judge was given */
     const struct rule *rule;      /* who wants to know: BUDGET its limit, SERVER its address */
-    size_t rate;                  /* BUDGET: which of the limit's; part of what is asked, so
-                                     in the key too: it ends with "\t" and this number */
+    size_t rate;                  /* BUDGET: which of the limit's */
 };
 
 enum evidence_state { EVIDENCE_NOT_ASKED, EVIDENCE_ANSWERED, EVIDENCE_FAILED };
