@@ -13,8 +13,7 @@
 
 enum { AUTH_LINE_MOST = 512 }; /* with CRLF; longer is for after the 334 */
 
-/* Our own reason to end the session, while the peer listens. */
-static void leave(struct client *c, struct status status, struct span words)
+void approach_leave(struct client *c, struct status status, struct span words)
 {
     c->trouble = outcome_of_ours(DIAGNOSIS_OTHER_HOST, status, words);
     dialogue_put(c, "QUIT", SPAN(""), "\r\n");
@@ -61,7 +60,7 @@ static void log_in(struct client *c)
     unsigned mechanism;
 
     if (!c->is_secured && !c->options.login_without_tls) {
-        leave(c, STATUS(4, 7, 4),
+        approach_leave(c, STATUS(4, 7, 4),
               SPAN("login needs TLS, which was not to be had from peer"));
         return;
     }
@@ -71,7 +70,7 @@ static void log_in(struct client *c)
         c->login = login_new(mechanism, &c->options, c->facts);
     if (!c->login) {
         c->was_login = true;
-        leave(c, STATUS(4, 7, 8),
+        approach_leave(c, STATUS(4, 7, 8),
               SPAN("login is not possible: peer offers no mechanism that may "
                    "be used"));
         return;
@@ -161,7 +160,7 @@ void approach_logged_in(struct client *c, const struct event *e)
         approach_break_login(c, e);
     } else if (!c->is_begun || !login_is_complete(c->login)) {
         c->was_login = true;
-        leave(c, STATUS(4, 7, 8),
+        approach_leave(c, STATUS(4, 7, 8),
               SPAN("login failed: peer is content without proof of who it is"));
     } else {
         c->is_logged_in = c->was_greeted = true;
@@ -198,7 +197,7 @@ static void go_on(struct client *c)
         dialogue_move(c, AT_STARTTLS);
     } else if (is_open && c->options.tls == CLIENT_TLS_MUST) {
         c->was_tls = true;
-        leave(c, STATUS(4, 7, 4),
+        approach_leave(c, STATUS(4, 7, 4),
               SPAN("TLS is required, but was not offered by peer"));
     } else if (has_login(&c->options) && !c->is_logged_in) {
         log_in(c);

@@ -15,6 +15,8 @@ step_fn approach_refuse_tls; /* ... 4xx, 5xx */
 step_fn approach_break_tls;  /* ... not at all, or with nonsense */
 step_fn approach_logged_in, approach_challenge, approach_refuse_login,
     approach_break_login;
+/* Our own reason to end the session, while the peer listens; words is a literal. */
+void approach_leave(struct client *c, struct status status, struct span words);
 /* COMPUTING is over. */
 void approach_computed(struct client *c);
 

@@ -34,6 +34,7 @@ static const struct keyword {
     { SPAN_INIT("MT-PRIORITY"),         CAN_MT_PRIORITY,  NULL },
     { SPAN_INIT("FUTURERELEASE"),       CAN_FUTURERELEASE, NULL },
     { SPAN_INIT("XFORWARD"),            CAN_XFORWARD,     read_xforward },
+    { SPAN_INIT("ATRN"),                CAN_ATRN,         NULL },
     /* clang-format on */
 };
 

@@ -3,7 +3,7 @@
  *
  * Read from the reply to EHLO, once for each connection (again after STARTTLS)
  * and forgotten with it. RFC 5321 4.1.1.1, and 1870, 2920, 6152, 6531, 2034,
- * 3461, 9422, 3207, 4954, 3030, 2852, 6710, 4865 for the keywords.
+ * 3461, 9422, 3207, 4954, 3030, 2852, 6710, 4865, 2645 for the keywords.
  */
 #ifndef WAYPOST_CAPABILITIES_H
 #define WAYPOST_CAPABILITIES_H
@@ -26,6 +26,7 @@ enum capability {
     CAN_MT_PRIORITY = 1 << 12,
     CAN_FUTURERELEASE = 1 << 13,
     CAN_XFORWARD = 1 << 14,
+    CAN_ATRN = 1 << 15,
 };
 
 /* What XFORWARD may tell. */

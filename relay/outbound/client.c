@@ -15,6 +15,7 @@
 #include "relay/outbound/obstacle.h"
 #include "relay/outbound/outcome.h"
 #include "relay/outbound/mailing.h"
+#include "relay/outbound/turning.h"
 
 #include <stdlib.h>
 
@@ -78,21 +79,22 @@ static bool is_in_handshake(const struct client *c)
     return c->state == AT_HANDSHAKE || c->state == AT_SECURING;
 }
 
-void client_feed(struct client *c, struct span in, int64_t now_ms)
+size_t client_feed(struct client *c, struct span in, int64_t now_ms)
 {
+    size_t len = in.len;
     enum answer_said said;
     struct reply r;
 
     c->now_ms = now_ms;
     c->has_asked = false;
-    while (in.len && c->state != AT_CLOSED) {
+    while (in.len && c->state != AT_CLOSED && c->state != AT_TURNED) {
         if (is_in_handshake(c)) {
             dialogue_break(c, NONSENSE, SPAN("clear text where TLS begins"));
-            return;
+            return len;
         }
         said = answer_read(&c->answer, &in, &r);
         if (said == ANSWER_MORE)
-            return;
+            return len;
         if (said == ANSWER_REPLY && !c->has_asked) {
             dialogue_hear(c, &r);
             continue;
@@ -100,8 +102,9 @@ void client_feed(struct client *c, struct span in, int64_t now_ms)
         dialogue_break(
             c, NONSENSE,
             said == ANSWER_BROKEN ? r.text : SPAN("reply before the command"));
-        return;
+        return len;
     }
+    return c->state == AT_TURNED ? len - in.len : len;
 }
 
 enum client_wants client_wants(const struct client *c)
@@ -192,6 +195,19 @@ void client_start(struct client *c, const struct client_transaction *t,
     }
     dialogue_decide_rest(c, &obstacle);
     dialogue_move(c, AT_DONE);
+}
+
+void client_turn(struct client *c, const struct span *domains, size_t count,
+                 int64_t now_ms)
+{
+    ASSERT(c->state == AT_FREE);
+    c->now_ms = now_ms;
+    turning_begin(c, domains, count);
+}
+
+short client_turn_code(const struct client *c)
+{
+    return c->turn_code;
 }
 
 enum client_form client_form(const struct client *c)

@@ -3,7 +3,7 @@
  *
  * Bytes in, bytes out, no socket, no clock. One client is one connection; it carries
  * one transaction after the other. RFC 5321, 1870, 2920, 6152, 6531, 3207, 4954, 3030,
- * 3461, 2852, 6710, 9422, 2033 (LMTP).
+ * 3461, 2852, 6710, 9422, 2033 (LMTP), 2645 (ATRN, the customer's side).
  *
  *   CLIENT_STARTS_TLS  STARTTLS was answered 220, or the connection begins so (smtps): shake
  *                   hands, then client_secured or client_tls_failed; what the peer said
@@ -13,6 +13,8 @@
  *   CLIENT_FREE     greeted and idle: client_start may be called
  *   CLIENT_SENDS    wants content: client_content with the next bytes
  *   CLIENT_DONE     outcomes are ready: read them, then client_next
+ *   CLIENT_TURNED   ATRN was answered 250: the peer is the client from now on, and this
+ *                   engine has nothing more to say
  *   CLIENT_CLOSES   nothing more can be done here: send the output, then close
  *
  * Pipelined where offered: MAIL, RCPT..., DATA in one write (never the body before the
@@ -35,7 +37,7 @@
 
 enum client_wants {
     CLIENT_READS, CLIENT_STARTS_TLS, CLIENT_COMPUTES, CLIENT_FREE, CLIENT_SENDS,
-    CLIENT_DONE, CLIENT_CLOSES,
+    CLIENT_DONE, CLIENT_TURNED, CLIENT_CLOSES,
 };
 
 /* What kind of trouble a reply is: judged in one place, diagnosis.c. */
@@ -112,7 +114,9 @@ struct login;
 struct client *client_new(const struct client_options *o, int64_t now_ms);
 void client_free(struct client *c);
 
-void client_feed(struct client *c, struct span in, int64_t now_ms);
+/* Answers how much was read: all of it, but where CLIENT_TURNED stops it. What is left is
+ * then said to whoever is the server now. */
+size_t client_feed(struct client *c, struct span in, int64_t now_ms);
 enum client_wants client_wants(const struct client *c);
 /* To be sent; the caller clears what it took. */
 struct buffer *client_output(struct client *c);
@@ -163,6 +167,13 @@ void client_content_refused(struct client *c, const struct client_outcome *o,
 const struct client_outcome *client_outcomes(const struct client *c);
 /* After the outcomes were read: sends RSET where one is needed. FREE, READS or CLOSES. */
 void client_next(struct client *c, int64_t now_ms);
+
+/* ATRN with these domains (none: all of the login's), instead of a transaction. Only when
+ * CLIENT_FREE and logged in. CLIENT_TURNED follows, or CLIENT_CLOSES: see client_trouble. */
+void client_turn(struct client *c, const struct span *domains, size_t count,
+                 int64_t now_ms);
+/* What ATRN was answered: 250, 453 (there is no mail) ...; 0: it was not. */
+short client_turn_code(const struct client *c);
 
 /* QUIT and wait for 221 a moment. Only when CLIENT_FREE. */
 void client_quit(struct client *c, int64_t now_ms);

@@ -60,6 +60,8 @@ static const struct stage_row {
     [STAGE_LAST] = { DELIVERED, LATER, FAILED, LATER, IN_DOUBT,
         "(in reply to BDAT LAST command)",
         "sending BDAT LAST -- message may be sent more than once" },
+    [STAGE_TURN] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
+        "(in reply to ATRN command)", "sending ATRN" },
     [STAGE_IDLE] = { OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST, OTHER_HOST,
         "(while idle)", "idle" },
     /* clang-format on */

@@ -18,6 +18,7 @@
 #include "relay/outbound/approach.h"
 #include "relay/outbound/outcome.h"
 #include "relay/outbound/mailing.h"
+#include "relay/outbound/turning.h"
 
 #define TO(state)     (1u << AT_##state)
 #define TIMER(member) offsetof(struct client_timeouts, member)
@@ -49,7 +50,7 @@ static const struct state_row {
     [AT_COMPUTING] = { CLIENT_COMPUTES, STAGE_AUTH,  TIMER(helo),
                       TO(AUTH) | TO(CLOSED) },
     [AT_FREE]     = { CLIENT_FREE,   STAGE_IDLE,     NO_TIMER,
-                      TO(XFORWARD) | TO(MAIL) | TO(DONE) | TO(QUIT) | TO(CLOSED) },
+                      TO(XFORWARD) | TO(MAIL) | TO(DONE) | TO(TURN) | TO(QUIT) | TO(CLOSED) },
     [AT_XFORWARD] = { CLIENT_READS,  STAGE_XFORWARD, TIMER(mail),
                       TO(XFORWARD) | TO(MAIL) | TO(DONE) },
     [AT_MAIL]     = { CLIENT_READS,  STAGE_MAIL,     TIMER(mail),
@@ -76,6 +77,10 @@ static const struct state_row {
                       TO(DONE) | TO(FREE) | TO(RESET) | TO(QUIT) | TO(CLOSED) },
     [AT_RESET]    = { CLIENT_READS,  STAGE_RESET,    TIMER(rcpt),
                       TO(FREE) | TO(CLOSED) },
+    [AT_TURN]     = { CLIENT_READS,  STAGE_TURN,     TIMER(dot),
+                      TO(TURNED) | TO(CLOSED) },
+    [AT_TURNED]   = { CLIENT_TURNED, STAGE_IDLE,     NO_TIMER,
+                      TO(CLOSED) },
     [AT_QUIT]     = { CLIENT_READS,  STAGE_QUIT,     TIMER(quit),
                       TO(CLOSED) },
     [AT_CLOSED]   = { CLIENT_CLOSES, STAGE_IDLE,     NO_TIMER, 0 },
@@ -295,6 +300,10 @@ static step_fn *const steps[CLIENT_STATES][CLIENT_EVENTS] = {
                       END_TRANS,       END_TRANS,       END_TRANS,       ignore },
     [AT_RESET]    = { take_reset,      END_SESSION,     END_SESSION,     END_SESSION,
                       END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
+    [AT_TURN]     = { turning_answered, END_SESSION,    turning_refused, turning_refused,
+                      END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION },
+    [AT_TURNED]   = { END_SESSION,     END_SESSION,     END_SESSION,     END_SESSION,
+                      END_SESSION,     END_SESSION,     END_SESSION,     ignore },
     [AT_QUIT]     = { hang_up,         hang_up,         hang_up,         hang_up,
                       hang_up,         hang_up,         hang_up,         hang_up },
     [AT_CLOSED]   = { ignore,          ignore,          ignore,          ignore,

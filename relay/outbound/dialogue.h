@@ -30,6 +30,8 @@
  *   DONE -client_next-> where `after` says: FREE, RESET -2xx-> FREE,
  *                       QUIT -any-> CLOSED, CLOSED
  *
+ *   FREE -> TURN (ATRN) --250--> TURNED, and this dialogue is over
+ *
  * Trouble outside a transaction leads to CLOSED, inside one to DONE with after
  * = CLOSED.
  */
@@ -47,7 +49,8 @@
 enum client_state {
     AT_HANDSHAKE, AT_GREETING, AT_EHLO, AT_HELO, AT_STARTTLS, AT_SECURING, AT_AUTH,
     AT_COMPUTING, AT_FREE, AT_XFORWARD, AT_MAIL, AT_RCPT, AT_DATA, AT_CONTENT, AT_DOT, AT_VOID_DOT,
-    AT_CHUNKS, AT_CHUNK, AT_LAST, AT_VOID_CHUNKS, AT_DONE, AT_RESET, AT_QUIT,
+    AT_CHUNKS, AT_CHUNK, AT_LAST, AT_VOID_CHUNKS, AT_DONE, AT_RESET, AT_TURN, AT_TURNED,
+    AT_QUIT,
     AT_CLOSED, CLIENT_STATES
 };
 
@@ -85,6 +88,8 @@ struct client {
     struct login *login;           /* AUTH; COMPUTING: NULL while the host has it */
     bool is_begun;                 /* its initial response was given */
     unsigned unwanted;             /* mechanisms that were 504 */
+
+    short turn_code;               /* what ATRN was answered; 0: nothing */
 
     /* The transaction. */
     struct client_transaction t;

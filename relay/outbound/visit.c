@@ -5,13 +5,29 @@
  * waited for. A connection ends in visit_closed and nowhere else, whoever wanted it; a
  * parcel in hand then goes on to where it may still be taken.
  */
-#include "relay/outbound/terms.h"
+#include "relay/outbound/courier_private.h"
 
 #include "policy/vocabulary/error.h"
+#include "relay/outbound/terms.h"
 
 enum { LINGER_MS = 5000 };
 
 static void converse(struct courier *c);
+
+static struct terms terms_of(struct courier *c)
+{
+    return (struct terms){ .delivery = c->delivery,
+                           .settings = c->settings,
+                           .tls = c->tls,
+                           .route = c->route,
+                           .certificate =
+                               (size_t)(c->route - c->settings->routes),
+                           .itinerary = &c->itinerary,
+                           .conn = &c->conn,
+                           .client = c->client,
+                           .reckoning = &c->reckoning };
+}
+
 /* ------------------------------------------------- end of a connection ---- */
 
 /* On to where a parcel in hand may still be taken, or the end. The courier may be gone
@@ -21,13 +37,14 @@ void visit_over(struct courier *c)
     struct parcel *p = &c->parcel;
     bool was_greeted = client_is_greeted(c->client);
     bool is_cut = c->delivery->cut_ms != 0;
-    bool again = !is_cut && terms_are_milder(c);
+    struct terms t = terms_of(c);
+    bool again = !is_cut && terms_are_milder(&t);
 
     if (c->phase != PHASE_ENDING)
         courier_enter(c, PHASE_ENDING);
     if (!was_greeted && !is_cut && !again)
         itinerary_refused(&c->itinerary, client_trouble(c->client));
-    terms_reckon_no_more(c);
+    terms_reckon_no_more(&t);
     client_free(c->client);
     c->client = NULL;
     if (is_cut || (was_greeted && !p->is_held)) {
@@ -169,13 +186,15 @@ void visit_part_arrived(void *user, int rc, struct span bytes)
 
 static void became_free(struct courier *c)
 {
+    struct terms t = terms_of(c);
+
     if (!c->was_up) {
         c->was_up = true;
         queue_slot_connected(c->slot);
     }
     if (c->conn_use == 0) {
         itinerary_greeted(&c->itinerary);
-        terms_met(c);
+        terms_met(&t);
     }
     if (!c->parcel.is_held)
         next_work(c);
@@ -214,6 +233,8 @@ static bool send_content(struct courier *c)
 /* Does what the engine wants until it waits for the peer or for content. */
 static void converse(struct courier *c)
 {
+    struct terms t = terms_of(c);
+
     while (c->phase == PHASE_TALKING && !c->conn.is_closing) {
         switch (client_wants(c->client)) {
         case CLIENT_READS:
@@ -221,11 +242,11 @@ static void converse(struct courier *c)
             return;
         case CLIENT_STARTS_TLS:
             flush(c);
-            if (!terms_start_tls(c))
+            if (!terms_start_tls(&t))
                 conn_close(&c->conn);
             return;
         case CLIENT_COMPUTES:
-            terms_reckon(c);
+            terms_reckon(&t, visit_reckoned, c);
             return;
         case CLIENT_FREE:
             became_free(c);
@@ -237,6 +258,7 @@ static void converse(struct courier *c)
         case CLIENT_DONE:
             visit_note_outcomes(c);
             break;
+        case CLIENT_TURNED: /* no courier asks for mail */
         case CLIENT_CLOSES:
             finish(c);
             return;
@@ -258,8 +280,9 @@ static size_t visit_input(void *user, struct span in)
 static void visit_ended(void *user, int rc)
 {
     struct courier *c = user;
+    struct terms t = terms_of(c);
 
-    terms_broken(c, rc);
+    terms_broken(&t, rc);
     converse(c);
     conn_close(&c->conn);
 }
@@ -267,8 +290,9 @@ static void visit_ended(void *user, int rc)
 static void visit_secured(void *user)
 {
     struct courier *c = user;
+    struct terms t = terms_of(c);
 
-    terms_secured(c);
+    terms_secured(&t);
     converse(c);
 }
 
@@ -301,11 +325,13 @@ static const struct conn_events conn_events = {
 
 void visit_begin(struct courier *c, int fd)
 {
+    struct terms t = terms_of(c);
+
     courier_enter(c, PHASE_TALKING);
     c->conn_use = 0;
     c->must_end = false;
     c->opened_ms = wall_ms();
-    c->client = terms_client(c, c->opened_ms);
+    c->client = terms_client(&t, c->opened_ms);
     c->is_connected = true;
     if (conn_open(&c->conn, c->delivery->worker, fd, &conn_events, c) < 0)
         visit_ended(c, UV_ECONNRESET);

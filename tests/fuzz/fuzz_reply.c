@@ -170,6 +170,7 @@ static void serve(struct host *h)
             compute(h);
             break;
         case CLIENT_READS:
+        case CLIENT_TURNED:
         case CLIENT_CLOSES:
             return;
         }

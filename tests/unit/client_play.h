@@ -13,6 +13,8 @@
  *   convert / original   the form that the content must have
  *   out:lines    the outcomes, one line for each recipient
  *   trouble:line the session's trouble
+ *   turn:domains ATRN, with commas between them
+ *   rest:bytes   what was not read since it is for whoever is the server now
  *   about:words  what the trouble is about: tls, login, chunking
  */
 #ifndef WAYPOST_CLIENT_PLAY_H
@@ -48,7 +50,7 @@ static const char *const wants_names[] = {
     [CLIENT_READS] = "READS",   [CLIENT_FREE] = "FREE",
     [CLIENT_SENDS] = "SENDS",   [CLIENT_DONE] = "DONE",
     [CLIENT_CLOSES] = "CLOSES", [CLIENT_STARTS_TLS] = "STARTS_TLS",
-    [CLIENT_COMPUTES] = "COMPUTES",
+    [CLIENT_COMPUTES] = "COMPUTES", [CLIENT_TURNED] = "TURNED",
 };
 
 static void put_outcome(struct buffer *b, const struct client_outcome *o)
@@ -67,6 +69,7 @@ struct play {
     struct client *client;
     const struct client_transaction *transactions, *t;
     int64_t now_ms;
+    struct buffer rest; /* that the client did not take */
 };
 
 static void must_equal(const struct play *p, const char *line, struct span got,
@@ -97,7 +100,9 @@ static void feed(struct play *p, struct span bytes)
         /* exact heap copies, so that a sanitizer sees what is read too far */
         char *copy = span_dup(span_first(bytes, n));
 
-        client_feed(p->client, span_make(copy, n), p->now_ms);
+        size_t used = client_feed(p->client, span_make(copy, n), p->now_ms);
+
+        buffer_put(&p->rest, span_skip(span_make(copy, n), used));
         memset(copy, '!', n);
         free(copy);
         if (client_wants(p->client) == CLIENT_COMPUTES)
@@ -133,6 +138,16 @@ static void check(struct play *p, const char *line, const char *wanted)
     }
     must_equal(p, line, buffer_span(&got), span_of(wanted));
     buffer_fini(&got);
+}
+
+static void ask_for_mail(struct play *p, struct span words)
+{
+    struct span domains[8];
+    size_t count = 0;
+
+    while (words.len)
+        domains[count++] = span_split(words, ',', &words);
+    client_turn(p->client, domains, count, p->now_ms);
 }
 
 static const char *after(const char *line, const char *word)
@@ -177,6 +192,10 @@ static void play_line(struct play *p, const char *line)
         assert_int_equal(client_form(p->client), CLIENT_FORM_7BIT);
     } else if (after(line, "original")) {
         assert_int_equal(client_form(p->client), CLIENT_FORM_ORIGINAL);
+    } else if ((rest = after(line, "turn:"))) {
+        ask_for_mail(p, span_of(rest));
+    } else if ((rest = after(line, "rest:"))) {
+        must_equal(p, line, buffer_span(&p->rest), span_of(rest));
     } else if (after(line, "next")) {
         client_next(p->client, p->now_ms);
     } else if (after(line, "quit")) {
@@ -213,6 +232,7 @@ static void play(const struct script *s, const struct client_transaction *t,
     for (size_t i = 0; i < SCRIPT_LINES && s->lines[i]; i++)
         play_line(&p, s->lines[i]);
     client_free(p.client);
+    buffer_fini(&p.rest);
 }
 
 static inline void play_all(const struct script *scripts, size_t count,
@@ -272,6 +292,7 @@ static void strike(const struct stage *stage,
         buffer_printf(got, " %s", wants_names[client_wants(p.client)]);
     }
     client_free(p.client);
+    buffer_fini(&p.rest);
 }
 
 static inline void strike_all(const struct stage *stages, size_t count,
