@@ -21,7 +21,7 @@ static uint32_t hash_step(uint32_t hash, char c)
     return (hash ^ (unsigned char)c) * 16777619u;
 }
 
-static uint32_t hash_of(struct span s)
+uint32_t pattern_hash(struct span s)
 {
     uint32_t hash = HASH_START;
 
@@ -40,7 +40,7 @@ static bool parse_expression(struct arena *a, struct span text,
     if (e)
         *out = (struct pattern){ .kind = PATTERN_EXPRESSION,
                                  .text = arena_copy(a, text),
-                                 .hash = hash_of(text),
+                                 .hash = pattern_hash(text),
                                  .expression = e };
     return e != NULL;
 }
@@ -72,7 +72,7 @@ static bool parse_domain(struct arena *a, struct span text,
         *out =
             (struct pattern){ .kind = is_below ? PATTERN_BELOW : PATTERN_DOMAIN,
                               .text = arena_copy(a, buffer_span(&folded)),
-                              .hash = hash_of(buffer_span(&folded)) };
+                              .hash = pattern_hash(buffer_span(&folded)) };
     else if (text.len && (text.at[0] == '.' || text.at[0] == '@'))
         buffer_put_string(why, text.at[0] == '.'
                                    ? "is not a domain; *.domain is what is "
@@ -115,7 +115,7 @@ bool pattern_parse(struct arena *a, struct span text, enum pattern_use use,
         *out_pattern = (struct pattern){ .kind = text.len == 1 ? PATTERN_ANY
                                                                : PATTERN_NULL,
                                          .text = arena_copy(a, text),
-                                         .hash = hash_of(text) };
+                                         .hash = pattern_hash(text) };
         return true;
     }
     if (span_starts_nocase(text, SPAN("table:"))) {
@@ -237,7 +237,7 @@ void subject_fold(struct subject *s)
     }
     s->domain = span_make(s->text + n, fold_domain(domain, s->text + n));
     s->mailbox = span_make(s->text, n + s->domain.len);
-    s->mailbox_hash = s->address ? hash_of(s->mailbox) : 0;
+    s->mailbox_hash = s->address ? pattern_hash(s->mailbox) : 0;
     hash_ends(s);
 }
 

@@ -34,6 +34,9 @@ struct pattern {
     struct expression *expression;
 };
 
+/* Of a text in the form compared, as in struct pattern and struct subject. */
+uint32_t pattern_hash(struct span text);
+
 /*
  * Reads one pattern; everything it needs is taken from the arena. False: it is
  * none, and out_why says so ("... is not ...", without the pattern's text).

@@ -14,6 +14,7 @@
 
 #include "policy/config/doubts.h"
 #include "policy/config/sections.h"
+#include "policy/config/tables.h"
 #include "policy/route.h"
 #include "policy/vocabulary/address.h"
 #include "policy/vocabulary/memory.h"
@@ -86,6 +87,7 @@ static void read_all(struct reading *r, const struct settings_source *source)
     tree = source->path ? syntax_read(&x, source->path)
                         : syntax_parse(&x, span_of(built_in), r->file);
     sections_read(r, tree);
+    tables_finish(r);
     if (s->origin.len == 0)
         s->origin = s->hostname;
     doubt_name(r, tree, source);
@@ -135,6 +137,8 @@ void settings_release(struct settings *s)
         atomic_fetch_sub_explicit(&s->holders, 1, memory_order_acq_rel) != 1)
         return;
     route_index_free(s->route_index);
+    for (size_t i = 0; i < s->table_count; i++)
+        table_free(s->tables[i]);
     arena_reset(&s->arena);
     free(s);
 }

@@ -319,16 +319,21 @@ struct settings {
 };
 
 /*
- * Reads a file for include; 0 and bytes appended, or a negative error. The only
- * thing settings_read asks of the world.
+ * Reads a file for include; 0 and bytes appended, or a negative error. This and
+ * the next are the only things settings_read asks of the world.
  */
 typedef int settings_file_fn(void *user, const char *path, struct buffer *out);
+/* Reads a table's lines (policy/table.h), whatever they are kept in; path may end with
+ * "#NAME". On failure perhaps a better word for it in out_why. */
+typedef int settings_table_fn(void *user, const char *path, struct buffer *out,
+                              struct buffer *out_why);
 
 struct settings_source {
     const char *path;             /* NULL: no file, the built-in default */
     const char *machine_name;     /* default for hostname */
     const char *state_folder;     /* for the default queue path and socket */
     settings_file_fn *read_file;
+    settings_table_fn *read_table; /* NULL: read_file does */
     void *user;
 };
 

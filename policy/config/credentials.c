@@ -129,21 +129,6 @@ static void check_one_backend(struct reading *r,
                    first);
 }
 
-/* "LINE:COLUMN: text" lines become faults of that file. */
-static void add_faults(struct reading *r, const char *file, struct span lines)
-{
-    while (lines.len) {
-        struct span line = span_split(lines, '\n', &lines), rest, text;
-        struct span number = span_split(line, ':', &rest);
-        struct span column = span_split(rest, ':', &text);
-        uint64_t y = 0, x = 0;
-
-        ASSERT(span_number(number, &y) && span_number(column, &x));
-        faults_add(&r->faults, (struct place){ file, (unsigned)y, (unsigned)x },
-                   "%s", arena_string(r->arena, span_trim(text)));
-    }
-}
-
 static void read_senders(struct reading *r, struct place place)
 {
     const struct span name = r->settings->users.senders;
@@ -157,7 +142,7 @@ static void read_senders(struct reading *r, struct place place)
     else
         r->settings->senders =
             senders_read(r->arena, buffer_span(&text), &faults);
-    add_faults(r, file, buffer_span(&faults));
+    faults_add_lines(&r->faults, file, buffer_span(&faults));
     buffer_fini(&text);
     buffer_fini(&faults);
 }

@@ -55,6 +55,34 @@ void faults_warn(struct faults *f, struct place place, const char *format, ...)
     va_end(args);
 }
 
+typedef void add_fn(struct faults *f, struct place place, const char *format,
+                    ...);
+
+static void add_lines(struct faults *f, const char *file, struct span lines,
+                      add_fn *put)
+{
+    while (lines.len) {
+        struct span line = span_split(lines, '\n', &lines), rest, text;
+        struct span number = span_split(line, ':', &rest);
+        struct span column = span_split(rest, ':', &text);
+        uint64_t y = 0, x = 0;
+
+        ASSERT(span_number(number, &y) && span_number(column, &x));
+        put(f, (struct place){ file, (unsigned)y, (unsigned)x }, "%s",
+            arena_string(f->arena, span_trim(text)));
+    }
+}
+
+void faults_add_lines(struct faults *f, const char *file, struct span lines)
+{
+    add_lines(f, file, lines, faults_add);
+}
+
+void faults_warn_lines(struct faults *f, const char *file, struct span lines)
+{
+    add_lines(f, file, lines, faults_warn);
+}
+
 static const char *kept(struct faults *f, struct buffer *b)
 {
     const char *text = arena_string(f->arena, buffer_span(b));

@@ -27,6 +27,10 @@ void faults_add(struct faults *f, struct place place, const char *format, ...)
 void faults_warn(struct faults *f, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Lines "LINE:COLUMN: text" about one file; the text is shown as it is. */
+void faults_add_lines(struct faults *f, const char *file, struct span lines);
+void faults_warn_lines(struct faults *f, const char *file, struct span lines);
+
 /* "text" in quotes, escaped and shortened; valid as long as the arena. */
 const char *faults_quote(struct faults *f, struct span text);
 

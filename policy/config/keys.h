@@ -11,12 +11,14 @@
 #include "policy/config/syntax.h"
 
 struct accounts;
+struct tables_file;
 
 /* One configuration being read. */
 struct reading {
     struct settings *settings;
     const struct settings_source *source;
     struct accounts *accounts; /* by title; see accounts.h */
+    struct tables_file *tables; /* those named so far; see tables.h */
     struct arena *arena;      /* the settings' */
     const char *file;         /* the first one, for what concerns it all */
     bool has_no_name;         /* the machine has none that may be said */
