@@ -47,12 +47,14 @@ struct evidence;
 
 struct evidence *evidence_new(void);
 void evidence_free(struct evidence *e);
-/* Copied. A later answer to the same question replaces the first. */
+/* Copied. A later answer to the same question replaces the first. Bounded: the oldest go
+ * first (limits.h), so an answer put is there until many more were. */
 void evidence_put(struct evidence *e, enum evidence_kind kind, struct span key,
                   enum evidence_state state, struct span answer);
 /* Budgets and notes move with each transaction. */
 void evidence_forget(struct evidence *e, enum evidence_kind kind);
-/* *out_answer is borrowed until the next put or forget. e may be NULL: nothing was asked. */
+/* *out_answer is borrowed until the next put or forget, and set only for ANSWERED. e may be
+ * NULL: nothing was asked. A key over LIMIT_EVIDENCE_KEY has FAILED, asked or not. */
 enum evidence_state evidence_find(const struct evidence *e,
                                   enum evidence_kind kind, struct span key,
                                   struct span *out_answer);

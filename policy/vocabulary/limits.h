@@ -42,6 +42,11 @@ enum {
     LIMIT_ADDRESSES = 5,              /* tried in one attempt, Postfix's number */
     LIMIT_TRANSACTION_RECIPIENTS = 50,
 
+    LIMIT_EVIDENCE_ANSWERS = 1024,    /* that one session remembers */
+    LIMIT_EVIDENCE_BYTES = 256 * 1024, /* of them, with their questions */
+    LIMIT_EVIDENCE_KEY = 16 * 1024,
+    LIMIT_EVIDENCE_ANSWER = 16 * 1024,
+
     CONTENT_SMALL = 128 * 1024,       /* larger content leaves memory in parts */
     CONTENT_PART = 256 * 1024,        /* bytes in one part, at most */
 };
