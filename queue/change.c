@@ -83,14 +83,15 @@ static void want(void *user, struct span key)
 {
     struct change_job *c = user;
     struct queue *q = c->queue;
+    struct destination *d;
     struct lane *l;
 
     queue_lock(q);
     l = lane_find(q, key);
-    if (l && destination_is_down(l->destination) &&
-        l->destination->wanted_by != c->number) {
-        l->destination->wanted_by = c->number;
-        l->destination->is_wanted = c->has_wanted = true;
+    d = l ? destination_home(l->destination) : NULL;
+    if (d && destination_is_down(d) && d->wanted_by != c->number) {
+        d->wanted_by = c->number;
+        d->is_wanted = c->has_wanted = true;
     }
     queue_unlock(q);
 }

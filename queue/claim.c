@@ -3,19 +3,21 @@
  *
  * While a destination rests (standing.h) only the probe, and slots whose connection still
  * stands, are given work; while it waits to be released the probe alone; the probe one
- * work until it was greeted.
+ * work until it was greeted. What a customer fetches goes to his slot alone (turn.h), and
+ * tells nothing of whether the host could be reached.
  */
 #include "queue/claim.h"
 
 #include "queue/active.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
+#include "queue/turn.h"
 
 #include <stdlib.h>
 
 struct span queue_slot_destination(const struct queue_slot *slot)
 {
-    return destination_span(slot->destination);
+    return destination_span(destination_home(slot->destination));
 }
 
 void queue_slot_attach(struct queue_slot *slot, void *data)
@@ -49,7 +51,7 @@ static bool may_claim(const struct queue *q, const struct queue_slot *s)
     if (q->is_stopping || s->has_failed || s->state == SLOT_LEAVING)
         return false;
     if (destination_waits(d))
-        return d->state == DESTINATION_OFFLINE && d->probe == s &&
+        return d->state == DESTINATION_OFFLINE && !d->turned && d->probe == s &&
                !s->has_asked;
     if (destination_is_down(d))
         return s->is_connected || (d->probe == s && !s->has_asked);
@@ -66,6 +68,8 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
         slot_unannounce(slot);
     slot_unpark(slot);
     slot_unpromise(slot);
+    if (slot->destination->home)
+        turn_begin(q, slot->destination);
     if (may_claim(q, slot))
         b = active_claim(q, slot->destination, most);
     if (slot->state == SLOT_LEAVING) {
@@ -95,6 +99,16 @@ static bool ends_rest(const struct destination *d, const struct queue_slot *s)
            (d->state == DESTINATION_OFFLINE && d->probe == s);
 }
 
+/* For "last seen"; it is written down soon. */
+static void seen(struct queue *q, struct destination *d)
+{
+    struct destination *home = destination_home(d);
+
+    home->last_good_ms = queue_now_ms(q);
+    if (d->home)
+        home->is_dirty = q->has_dirty = true;
+}
+
 void queue_slot_connected(struct queue_slot *slot)
 {
     struct queue *q = slot->queue;
@@ -102,7 +116,7 @@ void queue_slot_connected(struct queue_slot *slot)
 
     queue_lock(q);
     slot->is_connected = true;
-    d->last_good_ms = queue_now_ms(q);
+    seen(q, d);
     if (ends_rest(d, slot))
         standing_up(q, d);
     feedback_greeted(&d->feedback);
@@ -119,9 +133,10 @@ void queue_slot_failed(struct queue_slot *slot, struct span reason,
     queue_lock(q);
     slot->has_failed = true;
     slot->is_connected = false;
-    /* What fails while it is down, but the probe, is of the cohort that failed. */
-    if (destination_is_down(d) ? d->probe == slot
-                               : feedback_failed(&d->feedback)) {
+    /* A customer that went away is still a host that could be reached. What fails while
+     * it is down, but the probe, is of the cohort that failed. */
+    if (!d->home && (destination_is_down(d) ? d->probe == slot
+                                            : feedback_failed(&d->feedback))) {
         set_last_error(d, span_first(reason, 1000));
         standing_down(q, d, d->is_on_demand ? 0 : backoff(user, d->downs + 1));
     }
@@ -135,7 +150,7 @@ void queue_lane_error(struct queue *q, struct span lane, struct buffer *out)
     queue_lock(q);
     l = lane_find(q, lane);
     if (l)
-        standing_reason(l->destination, out);
+        standing_reason(lane_standing(l), out);
     queue_unlock(q);
 }
 
@@ -149,6 +164,8 @@ void queue_slot_close(struct queue_slot *take_slot)
     if (d->probe == take_slot)
         standing_undecided(q, d);
     slot_free(take_slot);
+    if (d->home)
+        d = turn_end(q, d);
     /* Those that had to wait for a slot come first. */
     if ((other = TAILQ_FIRST(&q->slotless))) {
         TAILQ_REMOVE(&q->slotless, other, slot_link);
@@ -172,7 +189,7 @@ void claim_settled(struct queue *q, struct bundle *b, bool is_delivered)
     if (!d || !is_delivered)
         return;
     window = d->feedback.window;
-    d->last_good_ms = queue_now_ms(q);
+    seen(q, d);
     if (is_answer)
         standing_up(q, d);
     feedback_delivered(&d->feedback, d->slots);
@@ -181,4 +198,3 @@ void claim_settled(struct queue *q, struct bundle *b, bool is_delivered)
     d->is_dirty = q->has_dirty = true;
     slot_run(q, d);
 }
-

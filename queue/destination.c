@@ -14,6 +14,7 @@
 #include "queue/sender.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
+#include "queue/turn.h"
 
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ uint32_t destination_share(const struct queue *q, const struct destination *d)
 {
     uint32_t share = q->active_most / 4;
 
-    if (d->state == DESTINATION_SUSPENDED ||
+    if (d->state == DESTINATION_SUSPENDED || d->turned ||
         (d->state == DESTINATION_OFFLINE && d->due_ms == TIMER_NEVER))
         return 0;
     if (destination_is_down(d))
@@ -65,7 +66,7 @@ static void lane_resolve(struct queue *q, struct lane *l)
         feedback_limit(&d->feedback, d->connections);
     d->lanes++;
     d->is_abandoned = false;
-    l->destination = d;
+    l->destination = turn_way(d, lane_span(l));
     quota_join(d, l);
     standing_demand(q, d, to.is_on_demand, to.probe_ms);
     buffer_fini(&to.name);
@@ -127,6 +128,19 @@ void lane_restart(struct queue *q, struct lane *l)
     lane_has_more(q, l);
 }
 
+void lane_move(struct queue *q, struct lane *l, struct destination *to)
+{
+    bool had_more = l->has_more;
+
+    lane_unlist(l);
+    l->destination = to;
+    if (!had_more)
+        return;
+    /* What arrives stays behind what is on disk. */
+    l->is_unread = true;
+    lane_restart(q, l);
+}
+
 static void lane_resume(struct lane *l)
 {
     l->cursor = l->resume;
@@ -180,6 +194,13 @@ void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms)
         reader_poke(&q->reader);
 }
 
+const struct destination *lane_standing(const struct lane *l)
+{
+    return destination_is_down(l->destination)
+               ? destination_home(l->destination)
+               : l->destination;
+}
+
 struct destination *destination_find(struct queue *q, struct span name)
 {
     struct bucket_link *l = buckets_first(&q->destinations, buckets_hash(name));
@@ -193,24 +214,31 @@ struct destination *destination_find(struct queue *q, struct span name)
     return NULL;
 }
 
-struct destination *destination_get(struct queue *q, struct span name)
+struct destination *destination_new(struct queue *q)
 {
-    struct destination *d = destination_find(q, name);
+    struct destination *d = NEW(struct destination);
 
-    if (d)
-        return d;
-    d = NEW(struct destination);
-    d->name = span_dup(name);
-    d->name_len = name.len;
     d->timer.kind = TIMER_DESTINATION;
     TAILQ_INIT(&d->senders);
     TAILQ_INIT(&d->turns);
     TAILQ_INIT(&d->parked);
     TAILQ_INIT(&d->todo);
     TAILQ_INIT(&d->skipped);
-    buckets_put(&q->destinations, &d->by_name, buckets_hash(name));
     TAILQ_INSERT_TAIL(&q->all_destinations, d, all);
     q->in_state[d->state]++;
+    return d;
+}
+
+struct destination *destination_get(struct queue *q, struct span name)
+{
+    struct destination *d = destination_find(q, name);
+
+    if (d)
+        return d;
+    d = destination_new(q);
+    d->name = span_dup(name);
+    d->name_len = name.len;
+    buckets_put(&q->destinations, &d->by_name, buckets_hash(name));
     return d;
 }
 
@@ -239,8 +267,9 @@ void destination_unskip(struct queue *q, struct destination *d)
     destination_consider(q, d);
 }
 
-static void destination_free(struct queue *q, struct destination *d)
+void destination_free(struct queue *q, struct destination *d)
 {
+    ASSERT(!d->turned && !d->home);
     if (d->is_hungry)
         TAILQ_REMOVE(&q->hungry, d, hungry_link);
     if (d->is_loading)
@@ -249,21 +278,27 @@ static void destination_free(struct queue *q, struct destination *d)
         TAILQ_REMOVE(&q->slotless, d, slot_link);
     q->in_state[d->state]--;
     timers_set(&q->timers, &d->timer, TIMER_NEVER);
-    buckets_remove(&q->destinations, &d->by_name);
+    if (d->name)
+        buckets_remove(&q->destinations, &d->by_name);
     TAILQ_REMOVE(&q->all_destinations, d, all);
     free(d->name);
     free(d->last_error);
     free(d->suspend_why);
+    for (size_t i = 0; i < d->chosen_count; i++)
+        free((char *)d->chosen[i].at);
+    free(d->chosen);
     free(d);
 }
 
 static void lane_free(struct queue *q, struct lane *l)
 {
+    struct destination *d = destination_home(l->destination);
+
     lane_unlist(l);
     timers_set(&q->timers, &l->timer, TIMER_NEVER);
     buckets_remove(&q->lanes, &l->by_key);
-    l->destination->lanes--;
-    quota_part(l->destination, l);
+    d->lanes--;
+    quota_part(d, l);
     free(l->key);
     free(l);
 }
@@ -279,8 +314,8 @@ void destination_reroute(struct queue *q)
         bool had_more = l->has_more;
 
         lane_unlist(l);
-        was->lanes--;
-        quota_part(was, l);
+        destination_home(was)->lanes--;
+        quota_part(destination_home(was), l);
         lane_resolve(q, l);
         if (had_more || l->destination != was)
             lane_restart(q, l);
@@ -288,10 +323,11 @@ void destination_reroute(struct queue *q)
     free(all);
     TAILQ_FOREACH(d, &q->all_destinations, all)
     {
-        if (d->lanes > 0)
+        if (d->lanes > 0 || d->home)
             continue;
         d->is_abandoned = true;
         slot_end_parked(d);
+        turn_stop(q, d);
     }
 }
 
@@ -311,7 +347,7 @@ static bool is_forgettable(const struct destination *d, int64_t now_ms)
 
 static bool destination_is_idle(const struct destination *d, int64_t now_ms)
 {
-    return d->lanes == 0 && d->slots == 0 && d->count == 0 &&
+    return d->lanes == 0 && d->slots == 0 && d->count == 0 && !d->turned &&
            TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
            is_forgettable(d, now_ms);
 }

@@ -71,7 +71,7 @@ struct destination {
     char *name;
     size_t name_len;
     uint32_t connections;
-    uint32_t lanes; /* that lead here */
+    uint32_t lanes; /* that lead here, also those that somebody fetches */
     uint32_t lanes_with_mail; /* see roster.c */
     uint64_t waiting, waiting_bytes; /* of its lanes */
     int64_t since_ms;
@@ -106,6 +106,12 @@ struct destination {
     uint32_t promised; /* told that there is work, not yet asked for it */
     struct queue_slot *probe;
 
+    /* A customer fetches its mail, or a part of it; see turn.h. */
+    struct destination *turned; /* what he fetches; NULL: nobody does */
+    struct destination *home; /* this is what one fetches of it, and has no name; or NULL */
+    struct span *chosen; /* its lanes, owned; none: all of home's */
+    size_t chosen_count;
+
     /* What the reader is to do. */
     struct lane_list todo, skipped;
     TAILQ_ENTRY(destination) hungry_link, load_link, slot_link;
@@ -122,11 +128,17 @@ static inline bool destination_is_down(const struct destination *d)
     return d->state != DESTINATION_UP;
 }
 
-/* Not for want of an answer: its mail is not to go out now. */
+/* Not for want of an answer: its mail is not to go out now, or only to who fetches it. */
 static inline bool destination_waits(const struct destination *d)
 {
     return d->state == DESTINATION_OFFLINE ||
-           d->state == DESTINATION_SUSPENDED;
+           d->state == DESTINATION_SUSPENDED || d->turned;
+}
+
+/* The one with a name. */
+static inline struct destination *destination_home(struct destination *d)
+{
+    return d->home ? d->home : d;
 }
 
 static inline struct span lane_span(const struct lane *l)
@@ -150,12 +162,20 @@ void lane_restart(struct queue *q, struct lane *l);
 void lane_is_read(struct queue *q, struct lane *l);
 /* Waits until a sender that holds its share of memory has less. */
 void lane_skip(struct queue *q, struct lane *l);
+/* It leads there now; nothing of it waits in memory. */
+void lane_move(struct queue *q, struct lane *l, struct destination *to);
 /* A recipient on disk is due then. */
 void lane_due_at(struct queue *q, struct lane *l, int64_t due_ms);
 /* Has it mail, as far as is known in memory? */
 bool lane_has_mail(const struct queue *q, const struct lane *l);
 
+/* Where it stands, for people: what is reserved for somebody waits as it did. */
+const struct destination *lane_standing(const struct lane *l);
+
 struct destination *destination_get(struct queue *q, struct span name);
+/* One without a name. */
+struct destination *destination_new(struct queue *q);
+void destination_free(struct queue *q, struct destination *take_d);
 struct destination *destination_find(struct queue *q, struct span name);
 /* A sender of it has come under its share, or its rest is over. */
 void destination_unskip(struct queue *q, struct destination *d);

@@ -384,6 +384,7 @@ struct queue_destination_row {
     uint64_t waiting, waiting_bytes; /* recipients, held ones too, and their bytes; growing
                                      for a moment after a start, until all are counted */
     int64_t since_ms;             /* there has been some without a break; 0: there is none */
+    bool is_fetched;              /* a customer has it: queue_turn */
     struct span error;            /* "4.4.1 text": why its mail waits */
 };
 
@@ -406,9 +407,10 @@ bool queue_release(struct queue *q, struct span destination);
  * A customer fetches a destination's mail over a connection of his own (ATRN): from now on,
  * until the slot is closed, only this slot is given work of it, and only work of these lanes
  * (count 0: of all that lead there). It is given to the caller at once, `slot_opened` does
- * not come. The destination is released with the first queue_slot_next; when all that is due
- * is gone the slot is told slot_ended. When it is closed the destination waits again, if it
- * is on demand. Port's thread.
+ * not come. Nothing is loaded before the first queue_slot_next; when all that is due is gone,
+ * or it may go out no more, the slot is told slot_ended. When it is closed the destination
+ * waits again, if it is on demand and was not released meanwhile. queue_slot_failed is no
+ * failure of the destination. Port's thread.
  */
 enum queue_turn {
     QUEUE_TURNED,

@@ -19,12 +19,14 @@ static void earlier(int64_t *since_ms, int64_t ms)
 
 static void add(struct lane *l, uint64_t bytes, int64_t received_ms)
 {
+    struct destination *d = destination_home(l->destination);
+
     l->waiting++;
     l->waiting_bytes += bytes;
-    l->destination->waiting++;
-    l->destination->waiting_bytes += bytes;
+    d->waiting++;
+    d->waiting_bytes += bytes;
     earlier(&l->since_ms, received_ms);
-    earlier(&l->destination->since_ms, received_ms);
+    earlier(&d->since_ms, received_ms);
 }
 
 /* Has the count not come to this row yet? */
@@ -45,17 +47,19 @@ void quota_put(struct lane *l, const struct envelope *e)
 void quota_gone(struct queue *q, struct lane *l, uint64_t message,
                 uint32_t number, uint64_t bytes)
 {
+    struct destination *d = destination_home(l->destination);
+
     if (is_ahead(q, message, number))
         return;
     ASSERT(l->waiting > 0 && l->waiting_bytes >= bytes);
     l->waiting--;
     l->waiting_bytes -= bytes;
-    l->destination->waiting--;
-    l->destination->waiting_bytes -= bytes;
+    d->waiting--;
+    d->waiting_bytes -= bytes;
     if (l->waiting == 0)
         l->since_ms = 0;
-    if (l->destination->waiting == 0)
-        l->destination->since_ms = 0;
+    if (d->waiting == 0)
+        d->since_ms = 0;
 }
 
 void quota_back(struct queue *q, struct lane *l, uint64_t message,
@@ -183,7 +187,7 @@ bool queue_is_over_quota(struct queue *q, struct span lane, uint64_t bytes,
     queue_lock(q);
     l = lane_find(q, lane);
     if (l) {
-        d = l->destination;
+        d = destination_home(l->destination);
     } else {
         q->route(q->route_user, lane, &to);
         d = destination_find(q, buffer_span(&to.name));

@@ -86,14 +86,18 @@ static void count_lanes(struct queue *q)
     for (size_t i = 0; i < q->lanes.count; i++) {
         const struct lane *l = OWNER(all[i], struct lane, by_key);
 
-        l->destination->lanes_with_mail += lane_has_mail(q, l);
+        destination_home(l->destination)->lanes_with_mail +=
+            lane_has_mail(q, l);
     }
     free(all);
 }
 
 static bool is_listed(const struct destination *d)
 {
-    if (d->lanes_with_mail > 0 || d->state == DESTINATION_SUSPENDED)
+    if (!d->name)
+        return false;
+    if (d->lanes_with_mail > 0 || d->state == DESTINATION_SUSPENDED ||
+        d->turned)
         return true;
     return d->state != DESTINATION_UP && !d->is_abandoned;
 }
@@ -112,9 +116,10 @@ static void copy_row(struct page *p, const struct destination *d)
         .last_good_ms = d->last_good_ms,
         .connections = d->connections,
         .window = d->feedback.window,
-        .slots = d->slots,
+        .slots = d->slots + (d->turned ? d->turned->slots : 0),
         .downs = d->downs,
-        .active = d->count,
+        .active = d->count + (d->turned ? d->turned->count : 0),
+        .is_fetched = d->turned,
         .lanes = d->lanes_with_mail,
         .waiting = d->waiting,
         .waiting_bytes = d->waiting_bytes,

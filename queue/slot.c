@@ -8,6 +8,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/turn.h"
 
 #include <stdlib.h>
 
@@ -59,7 +60,8 @@ void slot_park(struct queue_slot *s)
 {
     struct destination *d = s->destination;
 
-    if (s->queue->is_stopping || d->is_abandoned ||
+    if (s->queue->is_stopping || d->is_abandoned || d->turned ||
+        (d->home && turn_is_over(s->queue, d)) ||
         d->slots - d->leaving > d->feedback.window) {
         slot_end(s);
         return;
@@ -99,6 +101,27 @@ static struct queue_port *least_loaded(struct queue *q)
     return best;
 }
 
+static struct queue_slot *slot_new(struct queue_port *p, struct destination *d)
+{
+    struct queue_slot *s = NEW(struct queue_slot);
+
+    s->queue = p->queue;
+    s->destination = d;
+    s->port = p;
+    p->queue->slots++;
+    d->slots++;
+    p->slots++;
+    return s;
+}
+
+struct queue_slot *slot_given(struct queue_port *p, struct destination *d)
+{
+    struct queue_slot *s = slot_new(p, d);
+
+    s->state = SLOT_OPEN;
+    return s;
+}
+
 static struct queue_slot *slot_open(struct queue *q, struct destination *d)
 {
     struct queue_port *p = least_loaded(q);
@@ -112,13 +135,7 @@ static struct queue_slot *slot_open(struct queue *q, struct destination *d)
         d->is_queued = true;
         return NULL;
     }
-    s = NEW(struct queue_slot);
-    s->queue = q;
-    s->destination = d;
-    s->port = p;
-    q->slots++;
-    d->slots++;
-    p->slots++;
+    s = slot_new(p, d);
     slot_promise(s);
     slot_announce(s, SLOT_OPENED);
     return s;
@@ -173,7 +190,7 @@ void slot_run(struct queue *q, struct destination *d)
     uint32_t ready;
 
     load_consider(q, d);
-    if (q->is_stopping)
+    if (q->is_stopping || d->turned)
         return;
     if (destination_is_down(d)) {
         if (d->state != DESTINATION_SUSPENDED)
@@ -201,20 +218,37 @@ void slot_port_opened(struct queue *q)
     }
 }
 
-void slot_withdraw(struct queue_port *p)
+/* Those of d, or all. */
+static void take_back(struct queue_port *p, const struct destination *only)
 {
     struct queue_slot *s, *next;
 
-    p->takes_slots = false;
     for (s = TAILQ_FIRST(&p->told); s; s = next) {
         struct destination *d = s->destination;
 
         next = TAILQ_NEXT(s, told);
-        if (s->state != SLOT_UNTOLD)
+        if (s->state != SLOT_UNTOLD || (only && d != only))
             continue;
         slot_free(s);
         slot_run(p->queue, d);
     }
+}
+
+void slot_withdraw(struct queue_port *p)
+{
+    p->takes_slots = false;
+    take_back(p, NULL);
+}
+
+void slot_clear(struct queue *q, struct destination *d)
+{
+    struct queue_port *p;
+
+    TAILQ_FOREACH(p, &q->ports, all)
+    {
+        take_back(p, d);
+    }
+    slot_end_parked(d);
 }
 
 void slot_end_parked(struct destination *d)

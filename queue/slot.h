@@ -42,6 +42,11 @@ void slot_run(struct queue *q, struct destination *d);
 void slot_port_opened(struct queue *q);
 /* A port goes: slots that it was not told of are taken back. */
 void slot_withdraw(struct queue_port *p);
+/* One for p, not promised, whatever SLOTS_MOST says: its connection is there. */
+struct queue_slot *slot_given(struct queue_port *p, struct destination *d);
+/* No slot of d is opened or used any more: those that nobody was told of are taken back,
+ * the parked are told to close. */
+void slot_clear(struct queue *q, struct destination *d);
 /* d leads nowhere any more. */
 void slot_end_parked(struct destination *d);
 /* Neither parked nor leaving. */

@@ -5,6 +5,7 @@
 
 #include "queue/active.h"
 #include "queue/slot.h"
+#include "queue/turn.h"
 
 #include <stdlib.h>
 
@@ -39,13 +40,14 @@ static int64_t next_probe(const struct queue *q, const struct destination *d)
     return d->probe_ms > 0 ? queue_now_ms(q) + d->probe_ms : TIMER_NEVER;
 }
 
-static void wait_for_demand(struct queue *q, struct destination *d)
+void standing_wait(struct queue *q, struct destination *d)
 {
     enter(q, d, DESTINATION_OFFLINE, next_probe(q, d));
     active_drop_destination(q, d);
 }
 
-static bool is_drained(const struct queue *q, const struct destination *d)
+bool standing_is_drained(const struct queue *q,
+                         const struct destination *d)
 {
     return d->count == 0 && TAILQ_EMPTY(&d->todo) && TAILQ_EMPTY(&d->skipped) &&
            q->are_lanes_read && !q->is_over;
@@ -53,9 +55,12 @@ static bool is_drained(const struct queue *q, const struct destination *d)
 
 void standing_look(struct queue *q, struct destination *d)
 {
-    if (d->state != DESTINATION_UP || !d->is_on_demand || !is_drained(q, d))
+    if (d->home && turn_is_over(q, d))
+        slot_end_parked(d);
+    if (d->state != DESTINATION_UP || !d->is_on_demand || d->turned ||
+        !standing_is_drained(q, d))
         return;
-    wait_for_demand(q, d);
+    standing_wait(q, d);
     writer_save_destination(q, d);
 }
 
@@ -66,7 +71,8 @@ void standing_up(struct queue *q, struct destination *d)
     feedback_start(&d->feedback, d->connections);
     set_text(&d->last_error, SPAN(""));
     set_text(&d->suspend_why, SPAN(""));
-    writer_save_destination(q, d);
+    if (!d->home)
+        writer_save_destination(q, d);
     destination_unskip(q, d);
 }
 
@@ -74,7 +80,7 @@ void standing_down(struct queue *q, struct destination *d, int64_t rest_ms)
 {
     d->downs++;
     if (d->is_on_demand)
-        wait_for_demand(q, d);
+        standing_wait(q, d);
     else
         enter(q, d, DESTINATION_RESTING,
               queue_now_ms(q) + (rest_ms > 0 ? rest_ms : 1));
@@ -167,8 +173,9 @@ bool standing_withdraw(struct queue *q, struct destination *d)
 {
     if (!d->is_on_demand || d->state == DESTINATION_SUSPENDED)
         return false;
+    turn_stop(q, d);
     if (d->state == DESTINATION_UP) {
-        wait_for_demand(q, d);
+        standing_wait(q, d);
         writer_save_destination(q, d);
     }
     return true;
@@ -201,6 +208,7 @@ void standing_suspend(struct queue *q, struct destination *d, int64_t until_ms,
     enter(q, d, DESTINATION_SUSPENDED, until_ms);
     set_text(&d->suspend_why, span_first(reason, 1000));
     active_drop_destination(q, d);
+    turn_stop(q, d);
     writer_save_destination(q, d);
 }
 

@@ -32,6 +32,10 @@ void standing_undecided(struct queue *q, struct destination *d);
 void standing_demand(struct queue *q, struct destination *d, bool is_on_demand,
                      int64_t probe_ms);
 void standing_rerouted(struct queue *q, struct destination *d);
+/* From now on it waits to be released. */
+void standing_wait(struct queue *q, struct destination *d);
+/* Nothing that is due is left, as far as can be known. */
+bool standing_is_drained(const struct queue *q, const struct destination *d);
 /* Perhaps nothing is left for which it was released. */
 void standing_look(struct queue *q, struct destination *d);
 /* Its due time has come. */

@@ -31,7 +31,7 @@ static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
     queue_lock(q);
     l = lane_find(q, lane);
     if (l)
-        d = l->destination;
+        d = lane_standing(l);
     is_it = d && destination_is_down(d);
     if (is_it) {
         *out_due_ms = d->due_ms;
