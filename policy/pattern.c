@@ -119,8 +119,7 @@ bool pattern_parse(struct arena *a, struct span text, enum pattern_use use,
         return true;
     }
     if (span_starts_nocase(text, SPAN("table:"))) {
-        buffer_put_string(out_why, "names a table, which this version does "
-                                   "not know");
+        buffer_put_string(out_why, "names a table, which has no place here");
         return false;
     }
     if (text.len > 2 && text.at[0] == '/' && text.at[text.len - 1] == '/')
@@ -294,8 +293,8 @@ enum answer patterns_match(const struct patterns *p, struct subject *s)
         return ANSWER_YES;
     for (size_t i = p->first[PATTERN_EXPRESSION];
          i < p->first[PATTERN_EXPRESSION + 1]; i++) {
-        enum answer one = expression_matches(
-            p->all[i].expression, s->address ? s->mailbox : s->name);
+        enum answer one = expression_matches(p->all[i].expression,
+                                             s->address ? s->mailbox : s->name);
 
         if (one == ANSWER_YES)
             return one;

@@ -316,6 +316,8 @@ struct settings {
     struct span *own_domains;     /* exact folded domains of which anybody may
                                      send: "to" of relay rules without client */
     size_t own_domain_count;
+    struct table **own_tables;    /* and their domains; see table_next_domain */
+    size_t own_table_count;
 };
 
 /*

@@ -7,6 +7,7 @@
 #include "policy/config/conditions.h"
 
 #include "policy/config/lists.h"
+#include "policy/config/tables.h"
 #include "policy/config/value.h"
 
 /* FNV-1a over the texts, order and all: equal texts, equal identity. */
@@ -60,12 +61,53 @@ static void read_tls(struct reading *r, const struct syntax_entry *e,
     c->is_negated = !wanted;
 }
 
+/* Values that name tables go to the condition's; what is left is the list. */
+static const struct syntax_entry *take_tables(struct reading *r,
+                                              const struct syntax_entry *e,
+                                              struct condition *c,
+                                              struct syntax_entry *rest)
+{
+    enum table_use use = TABLE_OF_TEXTS;
+
+    switch (c->fact) {
+    case FACT_CLIENT:
+        use = TABLE_OF_HOSTS;
+        break;
+    case FACT_FROM:
+    case FACT_TO:
+        use = TABLE_OF_MAILBOXES;
+        break;
+    case FACT_HELO:
+    case FACT_CLIENT_NAME:
+        use = TABLE_OF_NAMES;
+        break;
+    case FACT_LOGIN:
+    case FACT_CERTIFICATE:
+    case FACT_ATTACHMENT:
+    case FACT_TAG:
+        break;
+    case FACT_TLS:
+    case FACT_LISTENER:
+    case FACT_SIZE:
+    case FACT_TIME:
+    case FACT_TODAY:
+    case FACT_HEADER:
+    case FACT_DNSBL:
+        return e;
+    }
+    tables_take_all(r, e, use, rest, &c->tables, &c->table_count);
+    return rest;
+}
+
 void conditions_read(struct reading *r, const struct key *key,
                      const struct syntax_entry *e, struct condition *c)
 {
+    struct syntax_entry rest;
+
     c->fact = (enum condition_fact)key->low;
     c->is_negated = key->high;
     c->identity = identity_of(e);
+    e = take_tables(r, e, c, &rest);
     switch (c->fact) {
     case FACT_CLIENT:
         lists_read_networks(r, e, &c->networks);

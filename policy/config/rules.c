@@ -8,6 +8,7 @@
 
 #include "policy/config/conditions.h"
 #include "policy/config/titles.h"
+#include "policy/table.h"
 #include "policy/vocabulary/utf8.h"
 
 enum { REPLY_TEXT_MOST = 400 };
@@ -103,6 +104,16 @@ static const struct key rule_keys[] = {
 
 static const struct key_table table = KEY_TABLE("a rule", rule_keys);
 
+/* Its networks, or those of one of its tables, are all there are. */
+static bool is_any_client(const struct condition *c)
+{
+    bool is_any = networks_are_everything(&c->networks);
+
+    for (size_t i = 0; i < c->table_count && !is_any; i++)
+        is_any = table_holds_everybody(c->tables[i]);
+    return c->fact == FACT_CLIENT && is_any;
+}
+
 /* relay must say who may send, or whose mail this is. */
 static void check_relay(struct reading *r, const struct rule *rule,
                         const struct syntax_entry *section)
@@ -116,7 +127,7 @@ static void check_relay(struct reading *r, const struct rule *rule,
             return;
         if (!condition_names_somebody(c))
             continue;
-        if (c->fact != FACT_CLIENT || !networks_are_everything(&c->networks))
+        if (!is_any_client(c))
             return;
         is_everybody = true;
     }
@@ -177,6 +188,23 @@ static bool is_for_anybody(const struct rule *rule)
     return rule->action == ACTION_RELAY;
 }
 
+/* The tables of a rule that names domains of which anybody may send: likewise. */
+static size_t own_tables(const struct rule *rule, struct table **out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < rule->condition_count; i++) {
+        const struct condition *c = &rule->conditions[i];
+
+        if (!condition_names_domains(c))
+            continue;
+        for (size_t n = 0; n < c->table_count; n++, count++)
+            if (out)
+                out[count] = c->tables[n];
+    }
+    return count;
+}
+
 /* Exact domains of which anybody may send: counted, and stored where out is. */
 static size_t own_domains(const struct rule *rule, struct span *out)
 {
@@ -197,16 +225,24 @@ static size_t own_domains(const struct rule *rule, struct span *out)
 
 static void gather_own_domains(struct settings *s)
 {
-    size_t count = 0;
+    size_t count = 0, table_count = 0;
 
-    for (size_t i = 0; i < s->rule_count; i++)
-        if (is_for_anybody(&s->rules[i]))
-            count += own_domains(&s->rules[i], NULL);
+    for (size_t i = 0; i < s->rule_count; i++) {
+        if (!is_for_anybody(&s->rules[i]))
+            continue;
+        count += own_domains(&s->rules[i], NULL);
+        table_count += own_tables(&s->rules[i], NULL);
+    }
     s->own_domains = arena_take(&s->arena, count * sizeof *s->own_domains);
-    for (size_t i = 0; i < s->rule_count; i++)
-        if (is_for_anybody(&s->rules[i]))
-            s->own_domain_count +=
-                own_domains(&s->rules[i], s->own_domains + s->own_domain_count);
+    s->own_tables = arena_take(&s->arena, table_count * sizeof(struct table *));
+    for (size_t i = 0; i < s->rule_count; i++) {
+        if (!is_for_anybody(&s->rules[i]))
+            continue;
+        s->own_domain_count +=
+            own_domains(&s->rules[i], s->own_domains + s->own_domain_count);
+        s->own_table_count +=
+            own_tables(&s->rules[i], s->own_tables + s->own_table_count);
+    }
 }
 
 void rules_read(struct reading *r, const struct syntax_entry *first,

@@ -388,7 +388,7 @@ static void faults_of_rules_are_told(void **state)
           { "w.conf:1:18: \"a@\" is not an address",
             "w.conf:1:24: \"@b\" is not a domain: write it without @",
             "w.conf:1:30: \".c\" is not a domain; *.domain",
-            "w.conf:1:36: \"table:/x\" names a table, which this version",
+            "w.conf:1:36: cannot read the table \"/x\": No such file",
             "w.conf:1:48: \"/(/\" is not an expression: missing closing" } },
         { "rule \"a\" { from = {\"a_b\", \"[1.2]\", \"\", \"a b\"}\n"
           " action = reject }\n",
