@@ -100,8 +100,8 @@ enum answer expression_find(const struct expression *e, struct span text,
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(data);
 
     for (uint32_t i = 0; answer == ANSWER_YES && i < EXPRESSION_GROUPS; i++) {
-        bool is_set = i < count && at[2 * i] != PCRE2_UNSET &&
-                      at[2 * i] <= at[2 * i + 1];
+        bool is_set =
+            i < count && at[2 * i] != PCRE2_UNSET && at[2 * i] <= at[2 * i + 1];
 
         out_groups[i] =
             is_set ? span_make(text.at + at[2 * i], at[2 * i + 1] - at[2 * i])

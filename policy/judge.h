@@ -51,6 +51,7 @@ struct facts {
     unsigned weekday;             /* 0: Sunday */
     const struct evidence *evidence; /* NULL: nothing can be asked, what would be is unknown */
     const struct digest *message; /* CONTENT; see policy/digest.h */
+    const struct srs_secrets *srs_secrets; /* see policy/srs.h; NULL: none were read */
     /* For texts and policy servers; no condition looks at them. */
     struct span session;          /* its name in the log, the same for all of it */
     struct span queue_id;         /* of the message, where it has one */

@@ -90,6 +90,8 @@ static void read_all(struct reading *r, const struct settings_source *source)
     tables_finish(r);
     if (s->origin.len == 0)
         s->origin = s->hostname;
+    if (s->srs.domain.len == 0)
+        s->srs.domain = s->origin;
     doubt_name(r, tree, source);
     syntax_fini(&x);
 }

@@ -83,6 +83,7 @@ enum limit_over { LIMIT_DEFERS, LIMIT_REJECTS, LIMIT_HOLDS };
 
 struct table;                     /* see policy/table.h */
 struct rewriting;                 /* see policy/rewriting.h */
+struct header_test;               /* see policy/condition.h */
 
 struct rule {
     struct span title;
@@ -98,6 +99,7 @@ struct rule {
      * "host:port" or "/path". */
     struct span *texts;
     size_t text_count;
+    const struct header_test *removals; /* REMOVE_HEADER: the texts, understood; as many */
     struct {                      /* LIMIT */
         enum limit_per per;
         enum limit_count count;
@@ -294,6 +296,11 @@ struct settings {
         queue;                    /* reserve 0: the smaller of 256 MB and a tenth */
     struct { struct span socket; struct span http; } admin;
     struct { enum log_form form; struct span tag; bool syslog; } log;
+    struct {                      /* see policy/srs.h; where no rule asks for it, unused */
+        struct span secret_file;  /* one secret a line, SRS_SECRET_LEAST characters or more; the
+                                     first signs */
+        struct span domain;       /* folded; default origin */
+    } srs;
     struct resolver_settings resolver;
     struct tls_settings tls;
     struct users_settings users;

@@ -9,35 +9,13 @@
 #include "policy/config/hops.h"
 #include "policy/config/lists.h"
 #include "policy/config/sections.h"
+#include "policy/config/value.h"
 
 /* For a pickup: how long mail waits; no delay is worth a notice. */
 #define PICKUP_EXPIRE_MS (30ll * 24 * 3600 * 1000)
 
-enum { DAY = 24 * 60 };
-
 /* --- windows ---------------------------------------------------------------
  */
-
-/* H:MM or HH:MM */
-static bool read_minute(struct span s, uint16_t *out_minute)
-{
-    struct span minutes, hours = span_split(s, ':', &minutes);
-    uint64_t h, m;
-
-    if (hours.len > 2 || minutes.len != 2 || !span_number(hours, &h) ||
-        !span_number(minutes, &m) || m > 59 || h * 60 + m > DAY)
-        return false;
-    *out_minute = (uint16_t)(h * 60 + m);
-    return true;
-}
-
-static bool read_window(struct span s, struct window *w)
-{
-    struct span to, from = span_split(s, '-', &to);
-
-    return read_minute(from, &w->from) && read_minute(to, &w->to) &&
-           w->from < DAY && w->from != w->to;
-}
 
 static void read_windows(struct reading *r, const struct key *key,
                          const struct syntax_entry *e, void *object)
@@ -47,7 +25,9 @@ static void read_windows(struct reading *r, const struct key *key,
     (void)key;
     o->windows = arena_take(r->arena, e->value_count * sizeof *o->windows);
     for (size_t i = 0; i < e->value_count; i++) {
-        if (read_window(e->values[i].text, &o->windows[o->window_count]))
+        struct window *w = &o->windows[o->window_count];
+
+        if (value_day_span(e->values[i].text, &w->from, &w->to))
             o->window_count++;
         else
             faults_add(&r->faults, e->values[i].place,

@@ -6,59 +6,189 @@
  */
 #include "policy/config/conditions.h"
 
+#include "policy/config/headertests.h"
 #include "policy/config/lists.h"
+#include "policy/config/moments.h"
 #include "policy/config/tables.h"
 #include "policy/config/value.h"
+#include "policy/config/zones.h"
 
-/* FNV-1a over the texts, order and all: equal texts, equal identity. */
-static uint64_t identity_of(const struct syntax_entry *e)
+/* FNV-1a over the texts, order and all, and in the last bit whether they are
+ * denied: equal texts, equal identity. */
+static uint64_t identity_of(const struct syntax_entry *e, enum condition_fact f,
+                            bool is_negated)
 {
-    uint64_t hash = 14695981039346656037u;
+    uint64_t hash = (14695981039346656037u ^ (unsigned char)f) * 1099511628211u;
 
-    for (size_t i = 0; i <= e->value_count; i++) {
-        struct span s = i ? e->values[i - 1].text : e->key;
+    for (size_t i = 0; i < e->value_count; i++) {
+        struct span s = e->values[i].text;
 
         for (size_t n = 0; n <= s.len; n++)
             hash = (hash ^ (n < s.len ? (unsigned char)s.at[n] : 0)) *
                    1099511628211u;
     }
-    return hash;
+    return (hash & ~1ull) | is_negated;
+}
+
+/* "none", a client without a name, is not a name. */
+static bool is_none(const struct condition *c, struct span text)
+{
+    return c->fact == FACT_CLIENT_NAME && span_is(text, SPAN("none"));
 }
 
 static void read_patterns(struct reading *r, const struct syntax_entry *e,
                           struct condition *c)
 {
-    enum pattern_use use =
-        c->fact == FACT_HELO ? PATTERN_OF_NAME : PATTERN_OF_MAILBOX;
+    enum pattern_use use = c->fact == FACT_FROM || c->fact == FACT_TO
+                               ? PATTERN_OF_MAILBOX
+                               : PATTERN_OF_NAME;
     struct pattern *all = arena_take(r->arena, e->value_count * sizeof *all);
     struct buffer why = { 0 };
     size_t count = 0;
 
     for (size_t i = 0; i < e->value_count; i++) {
         buffer_clear(&why);
-        if (pattern_parse(r->arena, e->values[i].text, use, &all[count], &why))
+        if (is_none(c, e->values[i].text))
+            c->or_none = true;
+        else if (pattern_parse(r->arena, e->values[i].text, use, &all[count],
+                               &why))
             count++;
         else
-            faults_add(&r->faults, e->values[i].place, "%s %s",
+            faults_add(&r->faults, e->values[i].place, "%s %s%s",
                        faults_quote(&r->faults, e->values[i].text),
-                       buffer_string(&why));
+                       buffer_string(&why),
+                       c->fact == FACT_CLIENT_NAME
+                           ? ", or none for a client without a name"
+                           : "");
     }
     buffer_fini(&why);
     patterns_init(&c->patterns, all, count);
 }
 
+/* --- single values ---------------------------------------------------------
+ */
+
+enum { TLS_BITS_LEAST = 40, TLS_BITS_MOST = 512 };
+
 static void read_tls(struct reading *r, const struct syntax_entry *e,
                      struct condition *c)
 {
     const struct syntax_text *t = keys_only_text(r, e);
-    bool wanted = false;
+    bool wanted = true;
+    uint64_t bits = 0;
 
-    if (t && !value_boolean(t->text, &wanted))
+    if (!t || value_boolean(t->text, &wanted)) {
+        /* tls = false is the negation of tls = true */
+        c->is_negated = c->is_negated == wanted;
+        return;
+    }
+    c->tls_version = condition_tls_version(t->text);
+    if (!c->tls_version && (!span_number(t->text, &bits) ||
+                            bits < TLS_BITS_LEAST || bits > TLS_BITS_MOST))
         faults_add(&r->faults, t->place,
-                   "%s is not right for tls, which takes true or false",
+                   "%s is not right for tls, which takes true, false, the "
+                   "oldest version (\"TLSv1.2\", \"TLSv1.3\") or the least "
+                   "bits of the cipher (128)",
                    faults_quote(&r->faults, t->text));
-    /* tls = false is the negation of tls = true */
-    c->is_negated = !wanted;
+    c->tls_bits = (unsigned)bits;
+}
+
+static void read_size(struct reading *r, const struct syntax_entry *e,
+                      struct condition *c)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    if (t && (!value_size(t->text, &c->at_least) || c->at_least == 0))
+        faults_add(&r->faults, t->place,
+                   "%s is not right for size, which takes that or more, such "
+                   "as 10MB",
+                   faults_quote(&r->faults, t->text));
+}
+
+static void read_today(struct reading *r, const struct syntax_entry *e,
+                       struct condition *c)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    if (t && (!span_number(t->text, &c->at_least) || c->at_least == 0))
+        faults_add(&r->faults, t->place,
+                   "%s is not right for today, which takes how many recipients "
+                   "a login or client has had since midnight, or more, such as "
+                   "1000",
+                   faults_quote(&r->faults, t->text));
+}
+
+/* --- tags and listeners ----------------------------------------------------
+ */
+
+bool conditions_is_tag(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!(s.at[i] >= '0' && s.at[i] <= '9') &&
+            !(ascii_lower(s.at[i]) >= 'a' && ascii_lower(s.at[i]) <= 'z') &&
+            !is_one_of(s.at[i], "-_.:="))
+            return false;
+    return s.len && s.len <= CONDITIONS_TAG_MOST;
+}
+
+static void read_tags(struct reading *r, const struct syntax_entry *e,
+                      struct condition *c)
+{
+    struct span *all = arena_take(r->arena, e->value_count * sizeof *all);
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        if (conditions_is_tag(e->values[i].text))
+            all[count++] = e->values[i].text;
+        else
+            faults_add(&r->faults, e->values[i].place,
+                       "%s is not a tag: letters, digits, - _ . : = and at "
+                       "most %d of them",
+                       faults_quote(&r->faults, e->values[i].text),
+                       CONDITIONS_TAG_MOST);
+    }
+    names_init(&c->names, r->arena, all, count);
+}
+
+/* That there are such is seen when all were read: conditions_resolve. */
+static void read_listeners(struct reading *r, const struct syntax_entry *e,
+                           struct condition *c)
+{
+    struct span *all = arena_take(r->arena, e->value_count * sizeof *all);
+
+    for (size_t i = 0; i < e->value_count; i++)
+        all[i] = e->values[i].text;
+    names_init(&c->names, r->arena, all, e->value_count);
+}
+
+static bool is_listener(const struct settings *s, struct span title)
+{
+    struct arena arena = { 0 };
+    struct names names;
+    bool found = false;
+
+    names_init(&names, &arena, &title, 1);
+    for (size_t i = 0; !found && i < s->listener_count; i++)
+        found = names_have(&names, s->listeners[i].title);
+    for (size_t i = 0; !found && i < s->fetch_count; i++)
+        found = names_have(&names, s->fetches[i].title);
+    arena_reset(&arena);
+    return found;
+}
+
+void conditions_resolve(struct reading *r, const struct syntax_entry *section)
+{
+    static const char *const keys[] = { "listener", "not-listener" };
+
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        const struct syntax_entry *e = keys_find(section->entries, keys[k]);
+
+        for (size_t i = 0; e && i < e->value_count; i++)
+            if (!is_listener(r->settings, e->values[i].text))
+                faults_add(&r->faults, e->values[i].place,
+                           "there is no listener %s",
+                           faults_quote(&r->faults, e->values[i].text));
+    }
 }
 
 /* Values that name tables go to the condition's; what is left is the list. */
@@ -106,7 +236,7 @@ void conditions_read(struct reading *r, const struct key *key,
 
     c->fact = (enum condition_fact)key->low;
     c->is_negated = key->high;
-    c->identity = identity_of(e);
+    c->identity = identity_of(e, c->fact, c->is_negated);
     e = take_tables(r, e, c, &rest);
     switch (c->fact) {
     case FACT_CLIENT:
@@ -115,6 +245,7 @@ void conditions_read(struct reading *r, const struct key *key,
     case FACT_FROM:
     case FACT_TO:
     case FACT_HELO:
+    case FACT_CLIENT_NAME:
         read_patterns(r, e, c);
         break;
     case FACT_LOGIN:
@@ -127,14 +258,28 @@ void conditions_read(struct reading *r, const struct key *key,
         read_tls(r, e, c);
         break;
     case FACT_LISTENER:
-    case FACT_CLIENT_NAME:
+        read_listeners(r, e, c);
+        break;
     case FACT_SIZE:
+        read_size(r, e, c);
+        break;
     case FACT_TIME:
+        moments_read(r, e, c);
+        break;
     case FACT_TODAY:
+        read_today(r, e, c);
+        break;
     case FACT_HEADER:
+        headertests_read_headers(r, e, c);
+        break;
     case FACT_ATTACHMENT:
+        headertests_read_attachments(r, e, c);
+        break;
     case FACT_DNSBL:
+        zones_read(r, e, c);
+        break;
     case FACT_TAG:
-        ASSERT(!"a fact that rules may ask for");
+        read_tags(r, e, c);
+        break;
     }
 }

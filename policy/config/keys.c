@@ -7,7 +7,7 @@
 
 #include "policy/config/value.h"
 
-enum { KEYS_MOST = 32 };
+enum { KEYS_MOST = 96 };
 
 static bool is_within(const struct key *k, uint64_t n)
 {

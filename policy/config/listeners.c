@@ -71,6 +71,8 @@ static const struct key listener_keys[] = {
       .words = certificate_words },
     { "auth-without-tls", KEY_BOOLEAN, IN(auth_without_tls) },
     { "submission", KEY_BOOLEAN, IN(submission) },
+    { "greet-delay", KEY_DURATION, IN(greet_delay_ms),
+      .high = 60 * 1000ull },
     { "received",   KEY_WORD,    offsetof(struct draft, received),
       .words = received },
     { "mechanisms", KEY_OWN,     IN(mechanisms), .read = lists_mechanisms },

@@ -7,98 +7,116 @@
 #include "policy/config/rules.h"
 
 #include "policy/config/conditions.h"
+#include "policy/config/rule_actions.h"
+#include "policy/config/rule_texts.h"
+#include "policy/config/sections.h"
 #include "policy/config/titles.h"
+#include "policy/config/zones.h"
 #include "policy/table.h"
-#include "policy/vocabulary/utf8.h"
 
-enum { REPLY_TEXT_MOST = 400 };
-
-static const char *const actions[] = {
-    [ACTION_RELAY] = "relay", [ACTION_REJECT] = "reject",
-    [ACTION_DEFER] = "defer", [ACTION_DISCARD] = "discard",
-    [ACTION_HOLD] = "hold",   NULL,
+static const char *const per_words[] = {
+    [LIMIT_PER_CLIENT] = "client",
+    [LIMIT_PER_LOGIN] = "login",
+    [LIMIT_PER_FROM] = "from",
+    [LIMIT_PER_FROM_DOMAIN] = "from-domain",
+    [LIMIT_PER_TO_DOMAIN] = "to-domain",
+    NULL,
 };
 
-/* A rule while its keys are read. */
-struct draft {
-    struct rule *rule;
-    unsigned action;
+static const char *const count_words[] = {
+    [LIMIT_OF_MESSAGES] = "messages",
+    [LIMIT_OF_RECIPIENTS] = "recipients",
+    [LIMIT_OF_BYTES] = "bytes",
+    NULL,
+};
+
+static const char *const over_words[] = {
+    [LIMIT_DEFERS] = "defer",
+    [LIMIT_REJECTS] = "reject",
+    [LIMIT_HOLDS] = "hold",
+    NULL,
 };
 
 static void read_condition(struct reading *r, const struct key *key,
                            const struct syntax_entry *e, void *object)
 {
-    struct rule *rule = ((struct draft *)object)->rule;
+    struct rule *rule = object;
 
     conditions_read(r, key, e, &rule->conditions[rule->condition_count++]);
 }
 
-/* Every %{name} in it must be one that verdict_text knows. */
-static void check_names(struct reading *r, const struct syntax_text *t)
+/* Read with its zones, when all keys were. */
+static void read_threshold(struct reading *r, const struct key *key,
+                           const struct syntax_entry *e, void *object)
 {
-    static const char *const names[] = { "recipient", "sender", "client",
-                                         "helo",      "rule",   "login" };
-    struct span rest = t->text;
-
-    while ((rest = span_skip(rest, span_find(rest, '%'))).len) {
-        struct span after, name = span_split(span_skip(rest, 2), '}', &after);
-        size_t i = 0;
-
-        if (rest.len < 2 || rest.at[1] != '{') {
-            rest = span_skip(rest, 1);
-            continue;
-        }
-        while (i < sizeof names / sizeof names[0] &&
-               !span_is(name, span_of(names[i])))
-            i++;
-        if (!after.at || i == sizeof names / sizeof names[0])
-            faults_add(&r->faults, t->place,
-                       "%%{%s is not one of %%{recipient}, %%{sender}, "
-                       "%%{client}, %%{helo}, %%{rule}, %%{login}",
-                       faults_quote(&r->faults, name));
-        rest = after;
-    }
-}
-
-static void read_reply(struct reading *r, const struct key *key,
-                       const struct syntax_entry *e, void *object)
-{
-    struct rule *rule = ((struct draft *)object)->rule;
-    const struct syntax_text *t = keys_only_text(r, e);
-
+    (void)r;
     (void)key;
-    if (!t)
-        return;
-    if (t->text.len > REPLY_TEXT_MOST || utf8_has_high(t->text))
-        faults_add(&r->faults, t->place,
-                   "a reply is plain ASCII of at most %d characters",
-                   REPLY_TEXT_MOST);
-    else if (!reply_parse(arena_copy(r->arena, t->text), &rule->reply))
-        faults_add(&r->faults, t->place,
-                   "%s is not a reply such as \"554 5.7.1 Not here\"",
-                   faults_quote(&r->faults, t->text));
-    else
-        check_names(r, t);
+    (void)e;
+    (void)object;
 }
+
+#define IN(field) offsetof(struct rule, field)
 
 /* clang-format off */
 static const struct key rule_keys[] = {
-    { "client",     KEY_OWN,  .low = FACT_CLIENT, .read = read_condition },
-    { "from",       KEY_OWN,  .low = FACT_FROM,   .read = read_condition },
-    { "to",         KEY_OWN,  .low = FACT_TO,     .read = read_condition },
-    { "helo",       KEY_OWN,  .low = FACT_HELO,   .read = read_condition },
-    { "login",      KEY_OWN,  .low = FACT_LOGIN,  .read = read_condition },
+    { "client", KEY_OWN, .low = FACT_CLIENT, .read = read_condition },
+    { "not-client", KEY_OWN, .low = FACT_CLIENT, .high = true, .read = read_condition },
+    { "client-name", KEY_OWN, .low = FACT_CLIENT_NAME, .read = read_condition },
+    { "not-client-name", KEY_OWN, .low = FACT_CLIENT_NAME, .high = true, .read = read_condition },
+    { "listener", KEY_OWN, .low = FACT_LISTENER, .read = read_condition },
+    { "not-listener", KEY_OWN, .low = FACT_LISTENER, .high = true, .read = read_condition },
+    { "helo", KEY_OWN, .low = FACT_HELO, .read = read_condition },
+    { "not-helo", KEY_OWN, .low = FACT_HELO, .high = true, .read = read_condition },
+    { "tls", KEY_OWN, .low = FACT_TLS, .read = read_condition },
+    { "not-tls", KEY_OWN, .low = FACT_TLS, .high = true, .read = read_condition },
+    { "login", KEY_OWN, .low = FACT_LOGIN, .read = read_condition },
+    { "not-login", KEY_OWN, .low = FACT_LOGIN, .high = true, .read = read_condition },
     { "certificate", KEY_OWN, .low = FACT_CERTIFICATE, .read = read_condition },
-    { "tls",        KEY_OWN,  .low = FACT_TLS,    .read = read_condition },
-    { "not-client", KEY_OWN,  .low = FACT_CLIENT, .high = true, .read = read_condition },
-    { "not-from",   KEY_OWN,  .low = FACT_FROM,   .high = true, .read = read_condition },
-    { "not-to",     KEY_OWN,  .low = FACT_TO,     .high = true, .read = read_condition },
-    { "not-helo",   KEY_OWN,  .low = FACT_HELO,   .high = true, .read = read_condition },
-    { "not-login",  KEY_OWN,  .low = FACT_LOGIN,  .high = true, .read = read_condition },
-    { "not-certificate", KEY_OWN, .low = FACT_CERTIFICATE, .high = true,
-      .read = read_condition },
-    { "action",     KEY_EARLY_WORD, offsetof(struct draft, action), .words = actions },
-    { "reply",      KEY_OWN,  .read = read_reply },
+    { "not-certificate", KEY_OWN, .low = FACT_CERTIFICATE, .high = true, .read = read_condition },
+    { "from", KEY_OWN, .low = FACT_FROM, .read = read_condition },
+    { "not-from", KEY_OWN, .low = FACT_FROM, .high = true, .read = read_condition },
+    { "to", KEY_OWN, .low = FACT_TO, .read = read_condition },
+    { "not-to", KEY_OWN, .low = FACT_TO, .high = true, .read = read_condition },
+    { "size", KEY_OWN, .low = FACT_SIZE, .read = read_condition },
+    { "not-size", KEY_OWN, .low = FACT_SIZE, .high = true, .read = read_condition },
+    { "time", KEY_OWN, .low = FACT_TIME, .read = read_condition },
+    { "not-time", KEY_OWN, .low = FACT_TIME, .high = true, .read = read_condition },
+    { "today", KEY_OWN, .low = FACT_TODAY, .read = read_condition },
+    { "not-today", KEY_OWN, .low = FACT_TODAY, .high = true, .read = read_condition },
+    { "dnsbl", KEY_OWN, .low = FACT_DNSBL, .read = read_condition },
+    { "not-dnsbl", KEY_OWN, .low = FACT_DNSBL, .high = true, .read = read_condition },
+    { "tag", KEY_OWN, .low = FACT_TAG, .read = read_condition },
+    { "not-tag", KEY_OWN, .low = FACT_TAG, .high = true, .read = read_condition },
+    { "header", KEY_OWN, .low = FACT_HEADER, .read = read_condition },
+    { "not-header", KEY_OWN, .low = FACT_HEADER, .high = true, .read = read_condition },
+    { "attachment", KEY_OWN, .low = FACT_ATTACHMENT, .read = read_condition },
+    { "not-attachment", KEY_OWN, .low = FACT_ATTACHMENT, .high = true, .read = read_condition },
+    { "dnsbl-threshold", KEY_OWN, .read = read_threshold },
+    { "action",        KEY_EARLY_WORD, IN(action), .words = rule_actions_names },
+    { "mode",          KEY_OWN,  .read = rule_actions_mode },
+    { "reply",         KEY_OWN,  .read = rule_texts_reply },
+    { "per",           KEY_WORD, IN(limit.per), .words = per_words },
+    { "rate",          KEY_OWN,  .read = rule_actions_rates },
+    { "count",         KEY_WORD, IN(limit.count), .normal = "messages",
+      .words = count_words },
+    { "over",          KEY_WORD, IN(limit.over), .normal = "defer",
+      .words = over_words },
+    { "retry-after",   KEY_DURATION, IN(greylist.delay_ms), .normal = "5min",
+      .low = 1000, .high = DURATION_MOST },
+    { "retry-within",  KEY_DURATION, IN(greylist.window_ms), .normal = "2d",
+      .low = 1000, .high = DURATION_MOST },
+    { "remember",      KEY_DURATION, IN(greylist.keep_ms), .normal = "35d",
+      .low = 1000, .high = DURATION_MOST },
+    { "trust-after",   KEY_NUMBER, IN(greylist.clients_after), .normal = "5",
+      .high = 1000000 },
+    { "set-tag",       KEY_OWN,  .read = rule_texts_tags },
+    { "add-header",    KEY_OWN,  .read = rule_texts_add_header },
+    { "remove-header", KEY_OWN,  .read = rule_texts_remove_header },
+    { "rewrite-from",  KEY_OWN,  .high = true, .read = rule_actions_rewrite },
+    { "rewrite-to",    KEY_OWN,  .read = rule_actions_rewrite },
+    { "copy",          KEY_OWN,  .read = rule_actions_copy },
+    { "route",         KEY_OWN,  .read = rule_actions_route },
+    { "server",        KEY_OWN,  .read = rule_actions_server },
 };
 /* clang-format on */
 
@@ -142,42 +160,56 @@ static void check_relay(struct reading *r, const struct rule *rule,
                      "expressions name no domain)");
 }
 
-static void check_reply(struct reading *r, const struct rule *rule,
-                        const struct syntax_entry *section)
+/* Whether a message may be relayed is said before it comes. */
+static void check_known(struct reading *r, const struct syntax_entry *section)
 {
-    int class = rule->reply.code / 100;
+    static const char *const keys[] = { "header", "not-header", "attachment",
+                                        "not-attachment" };
 
-    if (class == 0)
-        return;
-    if (rule->action != ACTION_REJECT && rule->action != ACTION_DEFER)
-        faults_add(&r->faults, keys_place(section, "reply"),
-                   "%s gives no reply; reject and defer do",
-                   actions[rule->action]);
-    else if (class != (rule->action == ACTION_REJECT ? 5 : 4))
-        faults_add(&r->faults, keys_place(section, "reply"),
-                   "the reply of %s begins with %s", actions[rule->action],
-                   rule->action == ACTION_REJECT ? "5" : "4");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (keys_find(section->entries, keys[i]))
+            faults_add(&r->faults, keys_place(section, keys[i]),
+                       "relay is decided before the message comes, and %s is "
+                       "in it: refuse what should not pass in a rule above",
+                       keys[i]);
+}
+
+static bool needs_message(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->condition_count; i++)
+        if (rule->conditions[i].fact == FACT_HEADER ||
+            rule->conditions[i].fact == FACT_ATTACHMENT)
+            return true;
+    return false;
 }
 
 static void read_rule(struct reading *r, const struct syntax_entry *section,
                       struct rule *rule)
 {
     size_t faults_before = r->faults.fault_count;
-    struct draft draft = { .rule = rule };
+    bool has_action = keys_find(section->entries, "action");
 
     rule->place = section->place;
     rule->conditions =
         arena_take(r->arena, table.count * sizeof *rule->conditions);
-    keys_read(r, &table, section->entries, &draft);
-    rule->action = (enum rule_action)draft.action;
-    if (!keys_find(section->entries, "action"))
+    keys_set_defaults(r, &table, rule);
+    keys_read(r, &table, section->entries, rule);
+    zones_set_threshold(r, section, rule->conditions, rule->condition_count);
+    rule->needs_message = needs_message(rule);
+    if (!has_action)
         faults_add(&r->faults, section->place, "a rule needs an action");
-    /* with a condition misread, what it would open is not known */
+    /* with a key misread, what the others mean is not known */
     if (r->faults.fault_count > faults_before)
         return;
-    if (rule->action == ACTION_RELAY)
+    rule_actions_check_keys(r, rule->action, section);
+    if (r->faults.fault_count > faults_before)
+        return;
+    if (rule->action == ACTION_RELAY) {
+        check_known(r, section);
         check_relay(r, rule, section);
-    check_reply(r, rule, section);
+    }
+    rule_texts_check_reply(r, rule, rule_actions_names[rule->action], section);
+    rule_actions_check(r, rule, section);
 }
 
 static bool is_for_anybody(const struct rule *rule)
@@ -185,7 +217,7 @@ static bool is_for_anybody(const struct rule *rule)
     for (size_t i = 0; i < rule->condition_count; i++)
         if (condition_names_somebody(&rule->conditions[i]))
             return false;
-    return rule->action == ACTION_RELAY;
+    return rule->action == ACTION_RELAY && !rule->is_shadow;
 }
 
 /* The tables of a rule that names domains of which anybody may send: likewise. */
@@ -260,4 +292,12 @@ void rules_read(struct reading *r, const struct syntax_entry *first,
     r->settings->rules = rules;
     r->settings->rule_count = count;
     gather_own_domains(r->settings);
+}
+
+void rules_resolve(struct reading *r, const struct syntax_entry *first)
+{
+    for (const struct syntax_entry *e = first; e; e = e->next_of_kind) {
+        conditions_resolve(r, e);
+        rule_actions_resolve(r, e);
+    }
 }

@@ -8,5 +8,7 @@
 
 void rules_read(struct reading *r, const struct syntax_entry *first,
                 size_t count);
+/* Names of listeners, fetches and routes in them, after all were read. */
+void rules_resolve(struct reading *r, const struct syntax_entry *first);
 
 #endif

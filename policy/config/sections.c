@@ -112,6 +112,9 @@ static const struct key top_keys[] = {
     { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
     { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
       .high = 3600 * 1000ull },
+    { "srs-secret-file", KEY_TEXT, IN(srs.secret_file),
+      .check = sections_check_path },
+    { "srs-domain", KEY_TEXT,     IN(srs.domain), .check = sections_check_domain },
 };
 
 static const struct key queue_keys[] = {
@@ -343,4 +346,7 @@ void sections_read(struct reading *r, struct syntax_entry *tree)
         else
             read_once(r, &sections[i], kinds[i].first);
     }
+    for (size_t i = 0; i < SECTIONS; i++)
+        if (sections[i].many == rules_read)
+            rules_resolve(r, kinds[i].first);
 }

@@ -71,6 +71,34 @@ bool value_boolean(struct span s, bool *out_value)
     return true;
 }
 
+enum { DAY = 24 * 60 };
+
+/* H:MM or HH:MM */
+static bool read_minute(struct span s, uint16_t *out_minute)
+{
+    struct span minutes, hours = span_split(s, ':', &minutes);
+    uint64_t h, m;
+
+    if (hours.len > 2 || minutes.len != 2 || !span_number(hours, &h) ||
+        !span_number(minutes, &m) || m > 59 || h * 60 + m > DAY)
+        return false;
+    *out_minute = (uint16_t)(h * 60 + m);
+    return true;
+}
+
+bool value_day_span(struct span s, uint16_t *out_from, uint16_t *out_to)
+{
+    struct span end, start = span_split(s, '-', &end);
+    uint16_t from, to;
+
+    if (!read_minute(start, &from) || !read_minute(end, &to) || from == DAY ||
+        from == to)
+        return false;
+    *out_from = from;
+    *out_to = to;
+    return true;
+}
+
 bool value_port(struct span s, uint16_t *out_port)
 {
     uint64_t n;

@@ -18,6 +18,9 @@ bool value_endpoint(struct span s, struct host_address *out_host,
                     uint16_t *out_port);
 /* This machine itself: 127.0.0.1, ::1, localhost. */
 bool value_is_loopback(struct span host);
+/* "22:00-06:00", in minutes of the day: from before 24:00, to at most that, and not equal;
+ * hours of one or two digits. */
+bool value_day_span(struct span s, uint16_t *out_from, uint16_t *out_to);
 /* 1 to 65535. */
 bool value_port(struct span s, uint16_t *out_port);
 

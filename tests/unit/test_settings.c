@@ -361,22 +361,23 @@ static void faults_of_rules_are_told(void **state)
         { "rule { action = reject }\n",
           { "w.conf:1:1: a rule needs a title" } },
         { "rule \"a\" { }\n", { "w.conf:1:1: a rule needs an action" } },
-        { "rule \"a\" { action = limit }\n",
-          { "one of: relay, reject, defer, "
-            "discard, hold" } },
+        { "rule \"a\" { action = sign }\n",
+          { "one of: relay, reject, defer, discard, hold, limit, greylist, "
+            "tag, add-header, remove-header, rewrite, copy, route, policy; "
+            "more this version does not know" } },
         { "rule \"a\" { action = reject }\nrule \"a\" { action = hold }\n",
           { "w.conf:2:6: there is a rule \"a\" already" } },
         { "rule \"a\" { client = {\"10.0.0.1/8\", \"x\"} action = relay }\n",
           { "w.conf:1:22: \"10.0.0.1/8\" is not a network",
             "w.conf:1:36: \"x\" is not a network" } },
-        { "rule \"a\" { logins = {\"*\"} dnsbl = {\"z\"} action = relay }\n",
+        { "rule \"a\" { logins = {\"*\"} spf = {\"z\"} action = relay }\n",
           { "no key \"logins\" that this version knows; \"login\" was meant?",
-            "no key \"dnsbl\"" } },
-        { "rule \"a\" { login = \"\" tls = yes not-tls = true\n"
+            "no key \"spf\"" } },
+        { "rule \"a\" { login = \"\" tls = yes not-tls = 3\n"
           "action = relay }\n",
           { "w.conf:1:20: \"\" is not a login, *@example.org, or *",
-            "w.conf:1:29: \"yes\" is not right for tls, which takes true or",
-            "no key \"not-tls\"" } },
+            "w.conf:1:29: \"yes\" is not right for tls, which takes true,",
+            "w.conf:1:43: \"3\" is not right for tls, which takes true," } },
         { "rule \"a\" { tls = {true, true} action = reject }\n",
           { "takes one value" } },
         { "rule \"a\" { certificate = {\"sha256:12\", \"md5:12\", \"a*.test\",\n"
@@ -402,7 +403,8 @@ static void faults_of_rules_are_told(void **state)
         { "rule \"a\" { action = defer reply = \"554 5.7.1 x\" }\n",
           { "w.conf:1:27: the reply of defer begins with 4" } },
         { "rule \"a\" { action = hold reply = \"554 5.7.1 x\" }\n",
-          { "hold gives no reply" } },
+          { "w.conf:1:26: reply goes with action = reject, defer, limit, "
+            "greylist, not with hold" } },
         { "rule \"a\" { action = reject reply = {\"a\", \"b\"} }\n",
           { "takes one value" } },
         { "rule \"a\" { action = reject reply = \"no\" }\n",

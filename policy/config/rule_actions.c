@@ -1,0 +1,345 @@
+/*
+ * rule_actions - what each action of a rule needs to be told.
+ *
+ * A key that is written in a rule whose action has no use for it is a fault:
+ * whoever wrote it meant another action, or thinks that it does something.
+ */
+#include "policy/config/rule_actions.h"
+
+#include "policy/config/value.h"
+#include "policy/rewriting.h"
+#include "policy/vocabulary/address.h"
+
+const char *const rule_actions_names[] = {
+    [ACTION_RELAY] = "relay",
+    [ACTION_REJECT] = "reject",
+    [ACTION_DEFER] = "defer",
+    [ACTION_DISCARD] = "discard",
+    [ACTION_HOLD] = "hold",
+    [ACTION_LIMIT] = "limit",
+    [ACTION_GREYLIST] = "greylist",
+    [ACTION_TAG] = "tag",
+    [ACTION_ADD_HEADER] = "add-header",
+    [ACTION_REMOVE_HEADER] = "remove-header",
+    [ACTION_REWRITE] = "rewrite",
+    [ACTION_COPY] = "copy",
+    [ACTION_ROUTE] = "route",
+    [ACTION_POLICY] = "policy",
+    NULL,
+};
+
+/* --- which key goes with which action --------------------------------------
+ */
+
+#define WITH(action) (1u << ACTION_##action)
+
+/* clang-format off */
+static const struct belonging {
+    const char *key;
+    unsigned actions;
+    bool is_needed;           /* by the action it goes with */
+    const char *example;
+} belongings[] = {
+    { "reply",         WITH(REJECT) | WITH(DEFER) | WITH(LIMIT) | WITH(GREYLIST), false, NULL },
+    { "per",           WITH(LIMIT),         true,  "per = client" },
+    { "rate",          WITH(LIMIT),         true,  "rate = {\"100/h\"}" },
+    { "count",         WITH(LIMIT),         false, NULL },
+    { "over",          WITH(LIMIT),         false, NULL },
+    { "retry-after",   WITH(GREYLIST),      false, NULL },
+    { "retry-within",  WITH(GREYLIST),      false, NULL },
+    { "remember",      WITH(GREYLIST),      false, NULL },
+    { "trust-after",   WITH(GREYLIST),      false, NULL },
+    { "set-tag",       WITH(TAG),           true,  "set-tag = {\"NAME\"}" },
+    { "add-header",    WITH(ADD_HEADER),    true,  "add-header = {\"NAME: VALUE\"}" },
+    { "remove-header", WITH(REMOVE_HEADER), true,  "remove-header = {\"NAME\"}" },
+    { "rewrite-from",  WITH(REWRITE),       false, NULL },
+    { "rewrite-to",    WITH(REWRITE),       false, NULL },
+    { "copy",          WITH(COPY),          true,  "copy = {\"archive@example.org\"}" },
+    { "route",         WITH(ROUTE),         true,  "route = \"NAME\"" },
+    { "server",        WITH(POLICY),        true,  "server = \"127.0.0.1:10023\"" },
+};
+/* clang-format on */
+
+enum { BELONGINGS = sizeof belongings / sizeof belongings[0] };
+
+static void not_with(struct reading *r, const struct belonging *b,
+                     enum rule_action action, struct place place)
+{
+    struct buffer goes_with = { 0 };
+
+    for (unsigned i = 0; rule_actions_names[i]; i++)
+        if (b->actions & 1u << i)
+            buffer_printf(&goes_with, "%s%s", goes_with.len ? ", " : "",
+                          rule_actions_names[i]);
+    faults_add(&r->faults, place, "%s goes with action = %s, not with %s",
+               b->key, buffer_string(&goes_with), rule_actions_names[action]);
+    buffer_fini(&goes_with);
+}
+
+void rule_actions_check_keys(struct reading *r, enum rule_action action,
+                             const struct syntax_entry *section)
+{
+    for (size_t i = 0; i < BELONGINGS; i++) {
+        const struct belonging *b = &belongings[i];
+        const struct syntax_entry *e = keys_find(section->entries, b->key);
+        bool belongs = b->actions & 1u << action;
+
+        if (e && !belongs)
+            not_with(r, b, action, e->place);
+        else if (!e && belongs && b->is_needed)
+            faults_add(&r->faults, keys_place(section, "action"),
+                       "%s needs %s, such as %s", rule_actions_names[action],
+                       b->key, b->example);
+    }
+}
+
+void rule_actions_mode(struct reading *r, const struct key *key,
+                       const struct syntax_entry *e, void *object)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
+    bool is_shadow = t && span_is(t->text, SPAN("shadow"));
+
+    (void)key;
+    ((struct rule *)object)->is_shadow = is_shadow;
+    if (t && !is_shadow && !span_is(t->text, SPAN("enforce")))
+        faults_add(&r->faults, t->place,
+                   "%s is not right for mode, which takes one of: enforce, "
+                   "shadow (records what the rule would do, and does nothing)",
+                   faults_quote(&r->faults, t->text));
+}
+
+/* --- limit -----------------------------------------------------------------
+ */
+
+enum { PERIOD_LEAST_MS = 1000 };
+#define PERIOD_MOST_MS (366ll * 24 * 3600 * 1000)
+
+/* "100/h", "5MB/10min" */
+static bool read_rate(struct span s, struct rate *out)
+{
+    struct span period, amount = span_split(s, '/', &period);
+    struct buffer one = { 0 };
+    bool ok;
+
+    /* an hour is one hour */
+    if (period.len && !(period.at[0] >= '0' && period.at[0] <= '9'))
+        buffer_put_byte(&one, '1');
+    buffer_put(&one, period);
+    ok = value_size(amount, &out->amount) && out->amount > 0 &&
+         value_duration(buffer_span(&one), &out->period_ms) &&
+         out->period_ms >= PERIOD_LEAST_MS && out->period_ms <= PERIOD_MOST_MS;
+    buffer_fini(&one);
+    return ok;
+}
+
+void rule_actions_rates(struct reading *r, const struct key *key,
+                        const struct syntax_entry *e, void *object)
+{
+    struct rule *rule = object;
+
+    (void)key;
+    rule->limit.rates =
+        arena_take(r->arena, e->value_count * sizeof *rule->limit.rates);
+    for (size_t i = 0; i < e->value_count; i++) {
+        if (read_rate(e->values[i].text,
+                      &rule->limit.rates[rule->limit.rate_count]))
+            rule->limit.rate_count++;
+        else
+            faults_add(&r->faults, e->values[i].place,
+                       "%s is not a rate such as \"100/h\", \"10/min\", "
+                       "\"1000/d\" or \"500MB/d\" (at least 1, in 1s to 366d)",
+                       faults_quote(&r->faults, e->values[i].text));
+    }
+}
+
+/* Never met without another one being met before. */
+static bool is_idle(const struct rate *idle, const struct rate *other)
+{
+    uint64_t times =
+        ((uint64_t)idle->period_ms + (uint64_t)other->period_ms - 1) /
+        (uint64_t)other->period_ms;
+    uint64_t most;
+
+    if (__builtin_mul_overflow(other->amount, times, &most))
+        return false;
+    return idle->amount >= most;
+}
+
+static void check_limit(struct reading *r, const struct rule *rule,
+                        const struct syntax_entry *section)
+{
+    const struct syntax_entry *e = keys_find(section->entries, "rate");
+    const struct rate *rates = rule->limit.rates;
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        struct span text = e->values[i].text;
+        uint64_t plain;
+
+        if (rule->limit.count != LIMIT_OF_BYTES &&
+            !span_number(span_first(text, span_find(text, '/')), &plain))
+            faults_add(&r->faults, e->values[i].place,
+                       "%s is a size, and this limit does not count bytes "
+                       "(count = bytes)",
+                       faults_quote(&r->faults, text));
+        for (size_t k = 0; k < e->value_count; k++) {
+            /* of two that are the same the later one is idle */
+            if (k == i || !is_idle(&rates[i], &rates[k]) ||
+                (k > i && is_idle(&rates[k], &rates[i])))
+                continue;
+            faults_warn(&r->faults, e->values[i].place,
+                        "%s is never exceeded: %s is before it",
+                        faults_quote(&r->faults, text),
+                        faults_quote(&r->faults, e->values[k].text));
+            break;
+        }
+    }
+}
+
+/* --- copies, routes, servers -----------------------------------------------
+ */
+
+void rule_actions_copy(struct reading *r, const struct key *key,
+                       const struct syntax_entry *e, void *object)
+{
+    struct rule *rule = object;
+    struct address ignored;
+
+    (void)key;
+    rule->texts = arena_take(r->arena, e->value_count * sizeof *rule->texts);
+    for (size_t i = 0; i < e->value_count; i++) {
+        const struct syntax_text *t = &e->values[i];
+
+        if (address_parse(t->text, &ignored) == ADDRESS_OK)
+            rule->texts[rule->text_count++] = arena_copy(r->arena, t->text);
+        else
+            faults_add(&r->faults, t->place, "%s is not an address",
+                       faults_quote(&r->faults, t->text));
+    }
+}
+
+static void take_text(struct reading *r, struct rule *rule, struct span text)
+{
+    rule->texts = arena_take(r->arena, sizeof *rule->texts);
+    rule->texts[0] = arena_copy(r->arena, text);
+    rule->text_count = 1;
+}
+
+void rule_actions_route(struct reading *r, const struct key *key,
+                        const struct syntax_entry *e, void *object)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    (void)key;
+    if (t)
+        take_text(r, object, t->text);
+}
+
+void rule_actions_resolve(struct reading *r, const struct syntax_entry *section)
+{
+    const struct settings *s = r->settings;
+    const struct syntax_entry *e = keys_find(section->entries, "route");
+    size_t i = 0;
+
+    if (!e || e->value_count != 1)
+        return;
+    while (i < s->route_count &&
+           !span_is(s->routes[i].title, e->values[0].text))
+        i++;
+    if (i == s->route_count)
+        faults_add(&r->faults, e->values[0].place, "there is no route %s",
+                   faults_quote(&r->faults, e->values[0].text));
+}
+
+/* A name would have to be looked up first; a server is near. */
+static bool is_server(struct span s)
+{
+    struct host_address ignored;
+    uint16_t port;
+
+    return (s.len > 1 && s.at[0] == '/') || value_endpoint(s, &ignored, &port);
+}
+
+void rule_actions_server(struct reading *r, const struct key *key,
+                         const struct syntax_entry *e, void *object)
+{
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    (void)key;
+    if (!t)
+        return;
+    if (is_server(t->text))
+        take_text(r, object, t->text);
+    else
+        faults_add(&r->faults, t->place,
+                   "%s is not a policy server such as \"127.0.0.1:10023\", "
+                   "\"[::1]:10023\" or a socket \"/run/postgrey.sock\"",
+                   faults_quote(&r->faults, t->text));
+}
+
+/* --- rewrite ---------------------------------------------------------------
+ */
+
+void rule_actions_rewrite(struct reading *r, const struct key *key,
+                          const struct syntax_entry *e, void *object)
+{
+    struct rewriting *w = rewriting_new(r->arena, key->high);
+    struct buffer why = { 0 };
+
+    for (size_t i = 0; i < e->value_count; i++) {
+        buffer_clear(&why);
+        if (!rewriting_add(w, r->arena, e->values[i].text, &why))
+            faults_add(&r->faults, e->values[i].place, "%s %s",
+                       faults_quote(&r->faults, e->values[i].text),
+                       buffer_string(&why));
+    }
+    buffer_fini(&why);
+    ((struct rule *)object)->rewriting = w;
+}
+
+static void check_rewrite(struct reading *r, const struct rule *rule,
+                          const struct syntax_entry *section)
+{
+    const struct syntax_entry *from =
+                                  keys_find(section->entries, "rewrite-from"),
+                              *to = keys_find(section->entries, "rewrite-to");
+
+    if (!from && !to)
+        faults_add(&r->faults, keys_place(section, "action"),
+                   "rewrite needs rewrite-from or rewrite-to");
+    else if (from && to)
+        faults_add(&r->faults, to->place,
+                   "a rule rewrites senders or recipients: write another one "
+                   "for rewrite-to");
+    else if (rewriting_is_srs(rule->rewriting) &&
+             r->settings->srs.secret_file.len == 0)
+        faults_add(&r->faults, (from ? from : to)->place,
+                   "srs signs with a secret: srs-secret-file = FILE at the top "
+                   "level, with one in its first line");
+}
+
+/* --- greylist --------------------------------------------------------------
+ */
+
+static void check_greylist(struct reading *r, const struct rule *rule,
+                           const struct syntax_entry *section)
+{
+    if (rule->greylist.delay_ms < rule->greylist.window_ms)
+        return;
+    faults_add(&r->faults,
+               keys_place(section, keys_find(section->entries, "retry-within")
+                                       ? "retry-within"
+                                       : "retry-after"),
+               "nobody could ever pass: retry-within ends before retry-after "
+               "has begun");
+}
+
+void rule_actions_check(struct reading *r, const struct rule *rule,
+                        const struct syntax_entry *section)
+{
+    if (rule->action == ACTION_LIMIT)
+        check_limit(r, rule, section);
+    else if (rule->action == ACTION_GREYLIST)
+        check_greylist(r, rule, section);
+    else if (rule->action == ACTION_REWRITE)
+        check_rewrite(r, rule, section);
+}
