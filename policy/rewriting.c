@@ -14,15 +14,17 @@
  */
 #include "policy/rewriting.h"
 
-#include "policy/expression.h"
+#include "policy/pattern.h"
+#include "policy/table.h"
 #include "policy/vocabulary/error.h"
 
 enum { STEPS_MOST = 5 * REWRITE_MOST };
 
 struct member {
-    enum { MEMBER_EXPRESSION, MEMBER_SRS } kind;
+    enum { MEMBER_EXPRESSION, MEMBER_TABLE, MEMBER_SRS } kind;
     const struct expression *expression;
     struct span form;
+    struct table *table;
 };
 
 struct rewriting {
@@ -151,6 +153,16 @@ bool rewriting_add(struct rewriting *w, struct arena *a, struct span text,
     return true;
 }
 
+bool rewriting_add_table(struct rewriting *w, struct table *t,
+                         struct buffer *out_why)
+{
+    if (!has_room(w, out_why))
+        return false;
+    w->members[w->count++] =
+        (struct member){ .kind = MEMBER_TABLE, .table = t };
+    return true;
+}
+
 /* --- rewriting -------------------------------------------------------------
  */
 
@@ -249,6 +261,47 @@ static enum rewritten put_expression(struct walk *k, const struct member *m,
     return put_next(k, text, member);
 }
 
+/* @other.example keeps the local part. */
+static struct span target(struct walk *k, const struct address *a,
+                          struct span value)
+{
+    struct buffer b = { 0 };
+    struct span text;
+
+    if (value.len == 0 || value.at[0] != '@')
+        return value;
+    buffer_put(&b, a->local);
+    buffer_put(&b, value);
+    text = arena_copy(k->arena, buffer_span(&b));
+    buffer_fini(&b);
+    return text;
+}
+
+static enum rewritten put_table(struct walk *k, const struct member *m,
+                                const struct address *a, size_t member)
+{
+    struct subject subject;
+    struct span values = SPAN("");
+    enum answer answer;
+    enum rewritten rc = REWRITTEN;
+
+    if (is_among(k->path + k->base, k->depth - k->base, a->text))
+        return put_next(k, a->text, member);
+    subject_of_address(&subject, a);
+    answer = table_has_subject(m->table, &subject, &values);
+    if (answer == ANSWER_NO)
+        return put_next(k, a->text, member);
+    if (answer == ANSWER_UNKNOWN || k->depth == REWRITE_DEPTH)
+        return REWRITTEN_UNKNOWN;
+    k->path[k->depth++] = a->text;
+    do
+        rc = put(k, target(k, a, span_trim(span_split(values, ',', &values))),
+                 member);
+    while (rc == REWRITTEN && values.at);
+    k->depth--;
+    return rc;
+}
+
 static enum rewritten put_srs(struct walk *k, const struct address *a,
                               size_t member)
 {
@@ -279,6 +332,8 @@ static enum rewritten put(struct walk *k, struct span text, size_t member)
         return put_answer(k, text);
     if (m->kind == MEMBER_EXPRESSION)
         return put_expression(k, m, &a, member);
+    if (m->kind == MEMBER_TABLE)
+        return put_table(k, m, &a, member);
     return put_srs(k, &a, member);
 }
 

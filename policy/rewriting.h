@@ -30,6 +30,8 @@ struct rewriting *rewriting_new(struct arena *a, bool of_sender);
  * says so ("is not ..."). */
 bool rewriting_add(struct rewriting *w, struct arena *a, struct span text,
                    struct buffer *out_why);
+bool rewriting_add_table(struct rewriting *w, struct table *t,
+                         struct buffer *out_why);
 
 bool rewriting_is_of_sender(const struct rewriting *w);
 /* Does it need secrets? */
