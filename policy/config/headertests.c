@@ -5,6 +5,7 @@
  */
 #include "policy/config/headertests.h"
 
+#include "policy/config/tables.h"
 #include "policy/vocabulary/utf8.h"
 
 enum { FIELD_MOST = 76, FILE_NAME_MOST = 255, TYPE_MOST = 127 };
@@ -39,29 +40,43 @@ bool headertests_is_field(struct span name)
     return name.len && name.len <= FIELD_MOST;
 }
 
-bool headertests_read_one(struct reading *r, const struct syntax_text *t,
-                          struct header_test *out)
+/* What a value is held against: /pattern/ or table:FILE. */
+static bool read_value(struct reading *r, const struct syntax_text *t,
+                       struct span value, struct header_test *out)
 {
-    struct span value, name = span_split(t->text, ':', &value);
+    struct syntax_text table = { .text = value, .place = t->place };
     struct pattern *pattern;
 
-    value = span_trim(value);
-    if (!headertests_is_field(name) || (value.at && !is_expression(value))) {
-        faults_add(&r->faults, t->place,
-                   "%s is not a header field such as \"List-Id\", or one with "
-                   "an expression for its value such as 'Subject: /pattern/'",
-                   faults_quote(&r->faults, t->text));
-        return false;
+    out->has_value = true;
+    if (tables_is_named(value)) {
+        out->table = tables_take_for(r, &table, TABLE_OF_TEXTS);
+        return out->table != NULL;
     }
-    *out = (struct header_test){ .name = arena_copy(r->arena, name),
-                                 .has_value = value.at != NULL };
-    if (!value.at)
-        return true;
     pattern = arena_take(r->arena, sizeof *pattern);
     if (!read_expression(r, t, value, pattern))
         return false;
     patterns_init(&out->values, pattern, 1);
     return true;
+}
+
+bool headertests_read_one(struct reading *r, const struct syntax_text *t,
+                          struct header_test *out)
+{
+    struct span value, name = span_split(t->text, ':', &value);
+    bool has_value = value.at != NULL;
+
+    value = span_trim(value);
+    if (!headertests_is_field(name) ||
+        (has_value && !is_expression(value) && !tables_is_named(value))) {
+        faults_add(&r->faults, t->place,
+                   "%s is not a header field such as \"List-Id\", or one with "
+                   "an expression or a table for its value such as 'Subject: "
+                   "/pattern/'",
+                   faults_quote(&r->faults, t->text));
+        return false;
+    }
+    *out = (struct header_test){ .name = arena_copy(r->arena, name) };
+    return !has_value || read_value(r, t, value, out);
 }
 
 void headertests_read_headers(struct reading *r, const struct syntax_entry *e,

@@ -1,7 +1,7 @@
 /*
  * headertests - what rules ask of a message: header fields and attachments.
  *
- *   header     = {"List-Id", 'Subject: /pattern/'}
+ *   header     = {"List-Id", 'Subject: /pattern/', "X-Mailer: table:FILE"}
  *   attachment = {"*.exe", "application/zip", "image/png", '/pattern/'}
  */
 #ifndef WAYPOST_HEADERTESTS_H

@@ -6,6 +6,7 @@
  */
 #include "policy/config/rule_actions.h"
 
+#include "policy/config/tables.h"
 #include "policy/config/value.h"
 #include "policy/rewriting.h"
 #include "policy/vocabulary/address.h"
@@ -279,6 +280,18 @@ void rule_actions_server(struct reading *r, const struct key *key,
 /* --- rewrite ---------------------------------------------------------------
  */
 
+/* A bad table is a fault of its own. */
+static bool add_member(struct reading *r, struct rewriting *w,
+                       const struct syntax_text *t, struct buffer *why)
+{
+    struct table *table;
+
+    if (!tables_is_named(t->text))
+        return rewriting_add(w, r->arena, t->text, why);
+    table = tables_take(r, t);
+    return !table || rewriting_add_table(w, table, why);
+}
+
 void rule_actions_rewrite(struct reading *r, const struct key *key,
                           const struct syntax_entry *e, void *object)
 {
@@ -287,7 +300,7 @@ void rule_actions_rewrite(struct reading *r, const struct key *key,
 
     for (size_t i = 0; i < e->value_count; i++) {
         buffer_clear(&why);
-        if (!rewriting_add(w, r->arena, e->values[i].text, &why))
+        if (!add_member(r, w, &e->values[i], &why))
             faults_add(&r->faults, e->values[i].place, "%s %s",
                        faults_quote(&r->faults, e->values[i].text),
                        buffer_string(&why));
