@@ -73,6 +73,7 @@ static const struct key listener_keys[] = {
     { "submission", KEY_BOOLEAN, IN(submission) },
     { "greet-delay", KEY_DURATION, IN(greet_delay_ms),
       .high = 60 * 1000ull },
+    { "turn",       KEY_BOOLEAN, IN(turn) },
     { "received",   KEY_WORD,    offsetof(struct draft, received),
       .words = received },
     { "mechanisms", KEY_OWN,     IN(mechanisms), .read = lists_mechanisms },
@@ -171,6 +172,27 @@ static void check_auth(struct reading *r, const struct listener_settings *l,
     check_mechanisms(r, l, section);
 }
 
+/* RFC 2645: for who has logged in, if need be by the one way that its clients know. */
+static void check_turn(struct reading *r, const struct listener_settings *l,
+                       const struct syntax_entry *section)
+{
+    if (l->turn && l->auth == LISTENER_AUTH_NONE)
+        faults_add(&r->faults, keys_place(section, "turn"),
+                   "mail is fetched after a login only: auth = required, or "
+                   "optional");
+    if (l->auth != LISTENER_AUTH_NONE &&
+        !keys_find(section->entries, "mechanisms") &&
+        credentials_have_users(&r->settings->users) &&
+        !(l->mechanisms & credentials_mechanisms(&r->settings->users)))
+        faults_add(&r->faults, keys_place(section, "auth"),
+                   "nobody can log in here: CRAM-MD5, which is all that users "
+                   "{ } has, is for listeners with turn = true");
+    if (!l->turn && keys_find(section->entries, "mechanisms") &&
+        l->mechanisms & MECHANISM_CRAM_MD5)
+        faults_add(&r->faults, keys_place(section, "mechanisms"),
+                   "CRAM-MD5 is for who fetches his mail: turn = true");
+}
+
 /* Who may say to be any client opens the relay. */
 static void check_speakers(struct reading *r, const struct listener_settings *l,
                            const struct syntax_entry *section)
@@ -191,7 +213,7 @@ static void check_speakers(struct reading *r, const struct listener_settings *l,
 static void read_listener(struct reading *r, const struct syntax_entry *section,
                           struct listener_settings *l)
 {
-    struct draft draft = { .listener.mechanisms = MECHANISMS_SERVED };
+    struct draft draft = { 0 };
     size_t faults_before = r->faults.fault_count;
 
     draft.listener.place = section->place;
@@ -199,6 +221,8 @@ static void read_listener(struct reading *r, const struct syntax_entry *section,
         draft.listener.tls = LISTENER_TLS_OPTIONAL;
     keys_read(r, &table, section->entries, &draft);
     *l = draft.listener;
+    if (!keys_find(section->entries, "mechanisms"))
+        l->mechanisms = MECHANISMS_SERVED | (l->turn ? MECHANISM_CRAM_MD5 : 0);
     l->normalize = draft.line_ends == 1;
     l->hides_client = draft.received == 1;
     if (!keys_find(section->entries, "address"))
@@ -207,6 +231,7 @@ static void read_listener(struct reading *r, const struct syntax_entry *section,
         return;
     check_tls(r, l, section);
     check_auth(r, l, section);
+    check_turn(r, l, section);
     check_speakers(r, l, section);
 }
 

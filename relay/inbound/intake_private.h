@@ -29,6 +29,7 @@ struct visit {
     uint64_t body_id;               /* ... of this message */
     struct sasl_exchange *exchange; /* a login under way, or NULL */
     struct host_address client;     /* as the census counts it */
+    struct turn *turn;              /* put aside for this client, or NULL */
     struct span trouble;            /* why the handshake failed; borrowed from the
                                        connection, or a literal */
     uint64_t token;

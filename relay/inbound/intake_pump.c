@@ -12,6 +12,8 @@
 #include "relay/inbound/deposit.h"
 #include "relay/net/census.h"
 
+#include <arpa/inet.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,7 @@ static void visit_closed(void *user)
         v->next->here = v->here;
     intake_pump_forget_body(v);
     intake_login_drop(v);
+    turn_free(v->turn);
     uncount(v);
     registry_drop(&i->registry, v->token);
     session_free(v->session);
@@ -125,6 +128,43 @@ static void store(struct visit *v)
     on_stored(i->worker, v->token, 0, d->id); /* all of it was discarded */
 }
 
+/* ------------------------------------------------------------- turning ---- */
+
+static uint16_t port_of(const struct conn *c)
+{
+    struct sockaddr_storage to = { 0 };
+    int len = sizeof to;
+
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&to, &len) < 0)
+        return 0;
+    /* the port stands at the same place in both */
+    return ntohs(((struct sockaddr_in *)&to)->sin_port);
+}
+
+/* What the client said before it had our 250 can be no answer to what comes now. */
+static bool give_away(struct visit *v)
+{
+    struct turn *t = v->turn;
+
+    t->port = port_of(&v->conn);
+    if (v->conn.waiting.len && !v->conn.is_showing)
+        return false;
+    if (conn_give(&v->conn, &t->hand) < 0)
+        return false;
+    v->turn = NULL;
+    v->intake->worker->sides.deliver(v->intake->worker, t);
+    return true;
+}
+
+/* The 250 has left: the connection is the outbound side's. */
+static void turn(struct visit *v)
+{
+    if (conn_unsent(&v->conn) || give_away(v))
+        return;
+    session_end_of_input(v->session, wall_ms());
+    intake_pump_attend(v);
+}
+
 /* ------------------------------------------------------------- pumping ---- */
 
 static bool must_wait(const struct visit *v)
@@ -160,11 +200,14 @@ static void follow(struct visit *v)
         else
             leave(v);
         break;
+    case SESSION_TURNS:
+        if (!v->is_pumping) /* see visit_input */
+            turn(v);
+        break;
     case SESSION_READS:
     case SESSION_ASKS:
     case SESSION_WAITS:
     case SESSION_STORES:
-    case SESSION_TURNS:
         break;
     }
 }
@@ -182,6 +225,8 @@ void intake_pump_attend(struct visit *v)
         store(v);
     if (session_wants(v->session) == SESSION_CLOSES) {
         intake_login_drop(v);
+        turn_free(v->turn);
+        v->turn = NULL;
         uncount(v);
     }
     if (conn_send(&v->conn, session_output(v->session)) < 0)
@@ -237,11 +282,14 @@ void intake_pump_go_on(struct visit *v)
 
 static size_t visit_input(void *user, struct span in)
 {
+    struct visit *v = user;
     size_t used;
 
-    pump(user, in, &used);
+    pump(v, in, &used);
     if (used < in.len)
-        conn_pause(&((struct visit *)user)->conn);
+        conn_pause(&v->conn);
+    else if (session_wants(v->session) == SESSION_TURNS && !intake_pump_is_over(v))
+        turn(v);
     return used;
 }
 

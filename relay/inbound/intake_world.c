@@ -129,10 +129,52 @@ static enum session_release world_release(void *user,
     return pickup_release(v->intake->worker->queue, v->settings, r, facts);
 }
 
+static void tell_turn(const struct visit *v, const struct session_turn *t,
+                      const struct facts *facts)
+{
+    struct buffer text = { 0 };
+
+    buffer_put_escaped(&text, facts->login);
+    buffer_put_string(&text, " fetches over ");
+    buffer_put_escaped(&text, session_client_name(v->session));
+    buffer_put_byte(&text, '[');
+    host_address_print(&text, session_client(v->session));
+    buffer_put_string(&text, t->count ? "]:" : "]: all that is his");
+    for (size_t i = 0; i < t->count; i++) {
+        buffer_put_byte(&text, ' ');
+        buffer_put_escaped(&text, t->domains[i]);
+    }
+    log_text(LOG_NOTE, "%s", buffer_string(&text));
+    buffer_fini(&text);
+}
+
+static enum session_turn_answer world_turn(void *user,
+                                           const struct session_turn *t,
+                                           const struct facts *facts)
+{
+    struct visit *v = user;
+    struct worker *w = v->intake->worker;
+    enum session_turn_answer said;
+
+    if (v->intake->cut_ms || !w->sides.deliver)
+        return TURN_NOT_NOW;
+    said = pickup_turn(w->port, v->settings, t, facts, &v->turn);
+    if (said != TURN_BEGINS)
+        return said;
+    v->turn->client = facts->client;
+    v->turn->client_name = session_client_name(v->session);
+    v->turn->client_name.at = span_dup(v->turn->client_name);
+    v->turn->login = facts->login;
+    v->turn->login.at = span_dup(facts->login);
+    tell_turn(v, t, facts);
+    return said;
+}
+
 const struct session_world intake_world = {
     .new_id = world_new_id,
     .has_room = world_has_room,
     .way = world_way,
     .release = world_release,
+    .turn = world_turn,
     .tell = world_tell,
 };

@@ -3,18 +3,26 @@
  *
  * Finds the routes that a request of ETRN means, holds the client against what each route's
  * `offline` block says, and releases their destinations in the queue. A queue of any size is
- * released by one call for each destination. behaviour.md section 4, RFC 1985.
+ * released by one call for each destination. What a customer fetches over his own
+ * connection is put aside for him. behaviour.md section 4, RFC 1985, 2645.
  */
 #ifndef WAYPOST_PICKUP_H
 #define WAYPOST_PICKUP_H
 
 #include "queue/queue.h"
 #include "relay/inbound/session.h"
+#include "relay/net/hand.h"
 
 /* Where several routes are meant the best answer counts, and what the client may not have is
  * left alone. */
 enum session_release pickup_release(struct queue *q, const struct settings *s,
                                     const struct session_request *r,
                                     const struct facts *facts);
+/* TURN_BEGINS: *out_turn has a slot of each destination, and neither connection nor names
+ * yet. Settings are held by it. */
+enum session_turn_answer pickup_turn(struct queue_port *p, struct settings *s,
+                                     const struct session_turn *wish,
+                                     const struct facts *facts,
+                                     struct turn **out_turn);
 
 #endif

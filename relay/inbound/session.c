@@ -23,7 +23,7 @@ static const unsigned successors[] = {
     [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(SKIPPING) |
                     IN(CLOSING),
     [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
-                    IN(GREETING) | IN(SKIPPING) | IN(CLOSING),
+                    IN(GREETING) | IN(SKIPPING) | IN(TURNING) | IN(CLOSING),
     [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(SKIPPING) |
                     IN(CLOSING),
     [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(CHUNK) |
@@ -39,6 +39,7 @@ static const unsigned successors[] = {
     [AT_LOGIN]    = IN(ASKING) | IN(READY) | IN(CLOSING),
     [AT_ASKING]   = IN(LOGIN) | IN(READY) | IN(PAUSING) | IN(CLOSING),
     [AT_PAUSING]  = IN(READY) | IN(CLOSING),
+    [AT_TURNING]  = IN(CLOSING),
 };
 /* clang-format on */
 
@@ -267,7 +268,7 @@ enum session_wants session_wants(const struct session *s)
         [AT_SKIPPING] = SESSION_READS,
         [AT_STORING] = SESSION_STORES,        [AT_CLOSING] = SESSION_CLOSES,
         [AT_SECURING] = SESSION_STARTS_TLS,   [AT_PAUSING] = SESSION_WAITS,
-        [AT_ASKING] = SESSION_AUTHENTICATES,
+        [AT_ASKING] = SESSION_AUTHENTICATES,  [AT_TURNING] = SESSION_TURNS,
     };
 
     return wants[s->state];
@@ -304,15 +305,21 @@ int64_t session_deadline_ms(const struct session *s)
     case SESSION_READS:
     case SESSION_STARTS_TLS:
     case SESSION_WAITS:
+    case SESSION_TURNS:
         return s->deadline_ms;
     case SESSION_AUTHENTICATES:
     case SESSION_ASKS:
     case SESSION_STORES:
-    case SESSION_TURNS:
     case SESSION_CLOSES:
         break;
     }
     return INT64_MAX;
+}
+
+/* They would break the handshake, or be taken for a client's. */
+static bool is_beyond_words(const struct session *s)
+{
+    return s->state == AT_SECURING || s->state == AT_TURNING;
 }
 
 void session_timeout(struct session *s, int64_t now_ms)
@@ -321,8 +328,8 @@ void session_timeout(struct session *s, int64_t now_ms)
         return;
     if (s->state == AT_PAUSING)
         session_auth_paused(s, now_ms);
-    else if (s->state == AT_SECURING)
-        session_end_of_input(s, now_ms); /* words would break the handshake */
+    else if (is_beyond_words(s))
+        session_end_of_input(s, now_ms);
     else
         session_hang_up_as_host(s,
                                 REPLY(421, 4, 4, 2, "Error: timeout exceeded"));
@@ -332,7 +339,7 @@ void session_shut_down(struct session *s, int64_t now_ms)
 {
     if (s->state == AT_STORING)
         s->going_down = true;
-    else if (s->state == AT_SECURING)
+    else if (is_beyond_words(s))
         session_end_of_input(s, now_ms);
     else if (s->state != AT_CLOSING)
         session_hang_up_as_host(s,

@@ -49,6 +49,7 @@ static const struct extension {
     { "SIZE",                NULL, put_size },
     { "VRFY",                NULL, NULL },
     { "ETRN",                session_etrn_is_offered, NULL },
+    { "ATRN",                session_atrn_is_offered, NULL },
     { "STARTTLS",            session_tls_is_offered, NULL },
     { "AUTH",                session_auth_is_offered,
                              session_auth_put_mechanisms },

@@ -14,6 +14,8 @@
  * session_tls.c       STARTTLS
  * session_auth.c      AUTH; its states LOGIN, ASKING and PAUSING
  * session_trust.c     XCLIENT and XFORWARD
+ * session_etrn.c      ETRN
+ * session_atrn.c      ATRN and TURN
  *
  *   GREETING --EHLO--> READY --MAIL--> MAIL --RCPT--> RCPT --DATA--> CONTENT
  *                      ^ ^ ^            |              |             |  |
@@ -26,6 +28,7 @@
  *   (implicit) -------------------> SECURING
  *   READY --AUTH--> ASKING <--> LOGIN, then READY, or PAUSING and READY
  *   GREETING, READY --XCLIENT--> GREETING
+ *   READY --ATRN--> TURNING
  *   any of commands --BDAT, refused--> SKIPPING, then back or READY
  *
  * and from each of them to CLOSING. GREETING: nothing is known of the client
@@ -35,7 +38,8 @@
  * SKIPPING: a chunk that nobody wants goes by. STORING: the draft is whole and
  * belongs to the caller until session_stored. SECURING: the bytes are TLS's.
  * LOGIN: the next line is a response. ASKING: somebody else looks at it.
- * PAUSING: a wrong login waits for its answer.
+ * PAUSING: a wrong login waits for its answer. TURNING: the 250 is on its way,
+ * then the connection is somebody else's.
  */
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
@@ -59,6 +63,7 @@ enum session_state {
     AT_LOGIN,
     AT_ASKING,
     AT_PAUSING,
+    AT_TURNING,
 };
 
 #define IN(state) (1u << AT_##state)
@@ -183,6 +188,10 @@ struct span session_protocol(const struct session *s, bool smtputf8);
 /* session_etrn.c */
 session_verb_fn session_etrn;
 bool session_etrn_is_offered(const struct session *s);
+
+/* session_atrn.c: ATRN, and TURN, which takes no argument */
+session_verb_fn session_atrn;
+bool session_atrn_is_offered(const struct session *s);
 
 /* session_tls.c */
 session_verb_fn session_tls_begin;

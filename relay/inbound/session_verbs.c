@@ -23,6 +23,7 @@ enum verb_flags {
     NEEDS_TLS = 8,      /* and a client certificate, and */
     NEEDS_LOGIN = 16,   /* a login: where the listener demands them */
     NEEDS = NEEDS_TLS | NEEDS_LOGIN,
+    NEEDS_NAME = 32,    /* a login, whatever the listener demands */
 };
 
 static session_verb_fn rset, noop, vrfy, help, quit, not_built,
@@ -55,10 +56,13 @@ static const struct verb {
     { "AUTH",     session_auth_begin,ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
     { "EXPN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
-    { "TURN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "TURN",     session_atrn,   IN(READY), HIDDEN | NEEDS | NEEDS_NAME,
+      "Error: MAIL transaction in progress", session_atrn_is_offered },
     { "ETRN",     session_etrn,   IN(READY), TAKES_ARGUMENT | HIDDEN | NEEDS,
       "Error: MAIL transaction in progress", session_etrn_is_offered },
-    { "ATRN",     not_built,      ANYTIME, TAKES_ARGUMENT | HIDDEN | NEEDS },
+    { "ATRN",     session_atrn,   IN(READY),
+      TAKES_ARGUMENT | HIDDEN | NEEDS | NEEDS_NAME,
+      "Error: MAIL transaction in progress", session_atrn_is_offered },
     { "XCLIENT",  session_trust_xclient,IN(GREETING) | IN(READY),
       TAKES_ARGUMENT | HIDDEN, "Error: MAIL transaction in progress" },
     { "XFORWARD", session_trust_xforward,IN(GREETING) | IN(READY),
@@ -110,8 +114,9 @@ static struct reply what_is_missing(const struct session *s, unsigned flags)
     if (flags & NEEDS_TLS && l->client_certificate == CERTIFICATE_REQUIRED &&
         !(s->tls && s->tls->fingerprint.len))
         return REPLY(530, 5, 7, 0, "Error: a client certificate is required");
-    if (flags & NEEDS_LOGIN && l->auth == LISTENER_AUTH_REQUIRED &&
-        !s->login.len)
+    if (!s->login.len &&
+        (flags & NEEDS_NAME ||
+         (flags & NEEDS_LOGIN && l->auth == LISTENER_AUTH_REQUIRED)))
         return REPLY(530, 5, 7, 0, "Authentication required");
     return (struct reply){ 0 };
 }

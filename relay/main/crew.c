@@ -76,6 +76,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     strongbox_give(box, w);
     intake_open(w, census);
     delivery_open(w);
+    w->sides.deliver = delivery_turn;
     w->on_tick = on_tick;
     w->owner = c;
     c->workers[c->count] = w;

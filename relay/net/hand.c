@@ -35,6 +35,8 @@ void turn_free(struct turn *take_t)
         if (take_t->slots[i])
             queue_slot_close(take_t->slots[i]);
     hand_drop(&take_t->hand);
+    if (take_t->settings)
+        settings_release(take_t->settings);
     free((char *)take_t->client_name.at);
     free((char *)take_t->login.at);
     free(take_t);

@@ -39,6 +39,9 @@ enum { TURN_DESTINATIONS_MOST = 64 };
  * of each destination, taken by queue_turn; one after the other. */
 struct turn {
     struct queue_slot *slots[TURN_DESTINATIONS_MOST]; /* NULL: already someone's */
+    struct settings *settings;    /* held */
+    const struct route *routes[TURN_DESTINATIONS_MOST]; /* of these settings, one that
+                                                           leads there */
     size_t count;
     struct hand hand;
     struct host_address client;

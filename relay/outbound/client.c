@@ -176,6 +176,13 @@ bool client_chunking_was_refused(const struct client *c)
     return c->was_chunking;
 }
 
+void client_adapt(struct client *c, bool chunking, bool xforward)
+{
+    ASSERT(c->state == AT_FREE);
+    c->options.chunking = chunking;
+    c->options.xforward = xforward;
+}
+
 void client_start(struct client *c, const struct client_transaction *t,
                   int64_t now_ms)
 {

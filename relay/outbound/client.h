@@ -146,6 +146,8 @@ bool client_login_was_refused(const struct client *c);
  * connection to this host wants options.chunking = false. */
 bool client_chunking_was_refused(const struct client *c);
 
+/* Only when CLIENT_FREE: the next route thinks otherwise of these options. */
+void client_adapt(struct client *c, bool chunking, bool xforward);
 /* Only when CLIENT_FREE. Borrowed until client_next. What the peer cannot take (SIZE,
  * SMTPUTF8, 8BITMIME, DELIVERBY mode R) is CLIENT_DONE without a byte sent. */
 void client_start(struct client *c, const struct client_transaction *t,

@@ -14,6 +14,7 @@
 #include "relay/net/log.h"
 #include "relay/outbound/courier_private.h"
 #include "relay/outbound/maildir.h"
+#include "relay/outbound/turned.h"
 
 #include <stdlib.h>
 
@@ -51,6 +52,7 @@ void courier_let_go(struct courier *c)
     ASSERT(!c->is_connected && !c->client);
     courier_enter(c, PHASE_GONE);
     maildir_end(c);
+    turned_end(c);
     parcel_drop(&c->parcel);
     parcel_fini(&c->parcel);
     itinerary_fini(&c->itinerary);
@@ -75,13 +77,16 @@ bool courier_claim(struct courier *c)
 
     /* What was configured when we left may not hold for what comes now. */
     c->must_end |=
-        (limit && c->conn_use >= limit) ||
         c->settings != c->delivery->worker->settings ||
-        (c->client && wall_ms() - c->opened_ms >= CONNECTION_MOST_MS);
+        (!c->turned &&
+         ((limit && c->conn_use >= limit) ||
+          (c->client && wall_ms() - c->opened_ms >= CONNECTION_MOST_MS)));
     work = c->must_end ? NULL : queue_slot_next(c->slot, most);
-    if (work)
-        parcel_take(&c->parcel, c->settings, c->route, work);
-    return work != NULL;
+    if (!work)
+        return false;
+    turned_meet(c, work);
+    parcel_take(&c->parcel, c->settings, c->route, work);
+    return true;
 }
 
 /* ------------------------------------------------------------ verdicts ---- */
@@ -173,14 +178,14 @@ static bool is_filed(const struct courier *c)
     return c->route && itinerary_member(c->route, 0)->kind == HOP_MAILDIR;
 }
 
-void courier_open(struct delivery *d, struct queue_slot *slot)
+struct courier *courier_new(struct delivery *d, struct queue_slot *slot,
+                            struct settings *settings)
 {
     struct courier *c = NEW(struct courier);
-    struct span lane = queue_slot_lane(slot);
 
     c->delivery = d;
     c->slot = slot;
-    c->settings = settings_hold(d->worker->settings);
+    c->settings = settings_hold(settings);
     c->tls = tls_material_hold(d->worker->tls);
     c->next = d->couriers;
     c->here = &d->couriers;
@@ -189,6 +194,14 @@ void courier_open(struct delivery *d, struct queue_slot *slot)
     d->couriers = c;
     d->count++;
     queue_slot_attach(slot, c);
+    return c;
+}
+
+void courier_open(struct delivery *d, struct queue_slot *slot)
+{
+    struct courier *c = courier_new(d, slot, d->worker->settings);
+    struct span lane = queue_slot_lane(slot);
+
     c->domain = arena_copy(&c->arena, lane_domain(lane));
     c->route = lane.len ? route_of_lane(c->settings, lane) : NULL;
     if (is_filed(c))
@@ -214,11 +227,22 @@ void courier_ready(struct courier *c)
         visit_go_on(c);
 }
 
-void courier_end(struct courier *c)
+static void end_soon(struct courier *c)
 {
     c->must_end = true;
     if (c->phase == PHASE_PARKED && !c->conn.is_closing)
         visit_take_leave(c);
+}
+
+void courier_end(struct courier *c, struct queue_slot *slot)
+{
+    if (!c->turned) {
+        end_soon(c);
+        return;
+    }
+    turned_slot_ended(c, slot);
+    if (turned_is_over_here(c))
+        courier_ready(c);
 }
 
 /* Where it is now leads nowhere any more. The courier may be gone after it. */
@@ -242,7 +266,7 @@ void courier_cut(struct courier *c, bool even_past_dot)
     bool is_past_dot = c->client && client_is_past_dot(c->client);
 
     if (c->phase == PHASE_FILING) { /* a copy is soon whole, and looks itself */
-        courier_end(c);
+        end_soon(c);
         return;
     }
     if (is_past_dot && even_past_dot) {
@@ -254,7 +278,7 @@ void courier_cut(struct courier *c, bool even_past_dot)
         (!is_past_dot && c->phase != PHASE_PARKED && c->phase != PHASE_ENDING))
         cut_short(c);
     else
-        courier_end(c);
+        end_soon(c);
 }
 
 void courier_tick(struct courier *c, int64_t now_ms)

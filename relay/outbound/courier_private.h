@@ -1,8 +1,8 @@
 /*
- * courier_private - what a courier is, for courier.c and visit.c only.
+ * courier_private - what a courier is, for its own files only.
  *
  * courier.c has its beginning, its end and what the delivery tells it; visit.c what it
- * does on a connection.
+ * does on a connection; turned.c what is different where that was a customer's.
  */
 #ifndef WAYPOST_COURIER_PRIVATE_H
 #define WAYPOST_COURIER_PRIVATE_H
@@ -24,6 +24,7 @@ enum phase {
 
 struct login;
 struct maildir;
+struct turned;
 
 struct courier {
     struct courier *next, **here;
@@ -41,6 +42,7 @@ struct courier {
     int64_t rest_ms;              /* how long the destination rests now; 0: it does not */
     struct client_outcome verdict;
     struct maildir *maildir; /* FILING; else NULL */
+    struct turned *turned;   /* over the customer's own connection; else NULL */
 
     /* The connection. */
     struct conn conn;
@@ -53,6 +55,9 @@ struct courier {
     uint32_t conn_use;
 };
 
+/* With a slot, of the worker's; settings are held. */
+struct courier *courier_new(struct delivery *d, struct queue_slot *slot,
+                            struct settings *settings);
 /* Moves the phase, as the table of successors allows. */
 void courier_enter(struct courier *c, enum phase phase);
 /* Gives the slot back. The courier is gone after it. */
@@ -64,6 +69,8 @@ void courier_give_verdicts(struct courier *c);
 
 /* Takes a connected fd and begins to talk. */
 void visit_begin(struct courier *c, int fd);
+/* The same with a connection that was another's. */
+void visit_take_over(struct courier *c, struct hand *take_h);
 /* PARKED: there may be work. */
 void visit_go_on(struct courier *c);
 /* PARKED: idle, or told to: says goodbye. */

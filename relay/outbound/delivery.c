@@ -9,6 +9,7 @@
 #include "relay/net/log.h"
 #include "relay/outbound/courier.h"
 #include "relay/outbound/settlement.h"
+#include "relay/outbound/turned.h"
 
 #include <stdlib.h>
 
@@ -106,7 +107,16 @@ void delivery_slot_ended(void *worker, struct queue_slot *slot)
 {
     (void)worker;
     if (queue_slot_data(slot))
-        courier_end(queue_slot_data(slot));
+        courier_end(queue_slot_data(slot), slot);
+}
+
+void delivery_turn(struct worker *w, struct turn *take_t)
+{
+    ASSERT(take_t->count > 0);
+    if (w->delivery->cut_ms)
+        turn_free(take_t);
+    else
+        turned_begin(w->delivery, take_t);
 }
 
 /* -------------------------------------------------------------- alarms ---- */

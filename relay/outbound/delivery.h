@@ -29,6 +29,8 @@ void delivery_open(struct worker *w);
 void delivery_slot_opened(void *worker, struct queue_slot *slot);
 void delivery_slot_ready(void *worker, struct queue_slot *slot);
 void delivery_slot_ended(void *worker, struct queue_slot *slot);
+/* For worker.sides: delivers over the customer's connection. */
+void delivery_turn(struct worker *w, struct turn *take_t);
 void delivery_alarm(void *worker, struct queue_work *work);
 void delivery_tick(struct delivery *d);
 /* Cuts what is before its final dot, waits for the rest at most drain_ms; `empty` is called

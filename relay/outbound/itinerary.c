@@ -68,7 +68,7 @@ const struct hop *itinerary_member(const struct route *r, size_t member)
 
 const struct hop *itinerary_hop(const struct itinerary *it)
 {
-    return itinerary_member(it->route, it->member);
+    return it->given ? it->given : itinerary_member(it->route, it->member);
 }
 
 struct span itinerary_host_name(const struct itinerary *it)
@@ -128,6 +128,17 @@ static void name_relay(struct itinerary *it, const struct race_target *t)
     buffer_put_byte(&it->relay, ']');
     if (!is_socket(it))
         buffer_printf(&it->relay, ":%u", t->port);
+}
+
+void itinerary_give(struct itinerary *it, struct delivery *d, struct span name,
+                    const struct race_target *peer)
+{
+    static const struct hop given = { .kind = HOP_SMTP };
+
+    *it = (struct itinerary){ .delivery = d, .given = &given, .peer = *peer };
+    it->hosts[0].name = arena_copy(&it->names, name);
+    it->host_count = it->host_next = 1;
+    name_relay(it, peer);
 }
 
 static void address_failed(struct itinerary *it, const struct race_target *t,
@@ -191,7 +202,8 @@ static bool has_host(const struct itinerary *it)
 
 bool itinerary_has_more(const struct itinerary *it)
 {
-    return has_host(it) || it->member + 1 < it->route->via_count;
+    return !it->given &&
+           (has_host(it) || it->member + 1 < it->route->via_count);
 }
 
 static void race(struct itinerary *it, const struct race_target *targets,

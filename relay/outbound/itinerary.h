@@ -58,6 +58,8 @@ struct itinerary {
     int64_t began_ms;
     int64_t connect_ms;      /* how long the latest connect took */
     struct race_target peer; /* the latest connected, when it is no unix socket */
+    const struct hop *given; /* the connection was there: no host is asked, and there is
+                                no other; else NULL */
     bool in_clear;           /* the peer's TLS failed: it is met again without */
     bool without_chunking;   /* it offers CHUNKING and does not know BDAT */
     struct buffer relay;     /* "host[ip]:25": the latest connected or failed */
@@ -68,6 +70,10 @@ struct itinerary {
 void itinerary_init(struct itinerary *it, struct delivery *d,
                     const struct route *route, struct span domain,
                     const struct itinerary_events *events, void *user);
+/* For a connection that its owner has already, to a host of this name (copied): there is
+ * nowhere to go to. */
+void itinerary_give(struct itinerary *it, struct delivery *d, struct span name,
+                    const struct race_target *peer);
 /* Nothing comes any more. */
 void itinerary_fini(struct itinerary *it);
 /* From the first member on, with names looked up anew. */

@@ -47,7 +47,7 @@ void parcel_take(struct parcel *p, struct settings *settings,
     p->shown = p->elsewhere_count = p->settled = p->afresh_from = 0;
     p->sessions = 0;
     p->content_rc = 0;
-    p->converts = false;
+    p->converts = p->was_taken = false;
 }
 
 void parcel_drop(struct parcel *p)
@@ -290,6 +290,19 @@ static bool collect_one(struct parcel *p, size_t i, struct client_outcome one,
     return stays;
 }
 
+/* Said by nobody: the connection went, or was about to. */
+static bool is_cut_off(const struct parcel *p, const struct client *client,
+                    const struct client_outcome *o)
+{
+    const struct client_outcome *trouble = client_trouble(client);
+    bool is_over = trouble->status.class == 4 && trouble->status.subject == 4 &&
+                   trouble->status.detail == 2;
+
+    return p->frees_lost && o->diagnosis != DIAGNOSIS_IN_DOUBT &&
+           (is_over || span_starts_nocase(trouble->reply, SPAN("421"))) &&
+           span_is(trouble->reply, o->reply);
+}
+
 enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
                                 struct span host, bool has_other_host)
 {
@@ -309,16 +322,25 @@ enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
         if ((p->converts = may_convert(p, &refused)))
             return PARCEL_STAYS;
     }
-    for (size_t i = 0; i < shown; i++)
+    for (size_t i = 0; i < shown; i++) {
+        if (is_cut_off(p, client, &o[i]))
+            continue;
+        p->was_taken |= o[i].diagnosis == DIAGNOSIS_DELIVERED;
         if (collect_one(p, p->here[i], refused.status.class ? refused : o[i],
                         host, can_move, !is_stale))
             p->here[kept++] = p->here[i];
+    }
     for (size_t i = shown; i < p->here_count; i++)
         p->here[kept++] = p->here[i];
     p->here_count = kept;
     if (kept)
         return PARCEL_STAYS;
     return p->elsewhere_count ? PARCEL_MOVES : PARCEL_DONE;
+}
+
+bool parcel_was_taken(const struct parcel *p)
+{
+    return p->was_taken;
 }
 
 bool parcel_may_go_afresh(const struct parcel *p)

@@ -46,6 +46,8 @@ struct parcel {
     size_t settled;
     size_t afresh_from; /* settled must be so many for a fresh try */
     unsigned sessions;
+    bool frees_lost;    /* who was not settled when the connection went is due as before */
+    bool was_taken;     /* by one recipient at least */
     int content_rc;     /* of the read that failed, or 0 */
     struct buffer head; /* of large content, for a report */
     uint64_t offset;    /* of content handed over */
@@ -96,6 +98,9 @@ bool parcel_pack(struct parcel *p, enum client_form form, struct span *bytes,
 /* Notes the outcomes of a client that is done, before client_next. */
 enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
                                 struct span host, bool has_other_host);
+
+/* Was it delivered to anybody? */
+bool parcel_was_taken(const struct parcel *p);
 
 /* May the same hosts be asked once more, since the connection broke with some still to
  * be shown? Once, and again each time that somebody was settled since. */

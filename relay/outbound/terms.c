@@ -21,6 +21,8 @@ static bool is_opportunistic(const struct terms *t)
 
 static enum client_tls demand(const struct terms *t)
 {
+    if (t->itinerary->given)
+        return CLIENT_TLS_NEVER;
     if (t->route->tls == ROUTE_TLS_NONE && hop_of(t)->kind != HOP_SMTPS)
         return CLIENT_TLS_NEVER;
     if (!is_opportunistic(t))

@@ -9,8 +9,12 @@
 
 #include "policy/vocabulary/error.h"
 #include "relay/outbound/terms.h"
+#include "relay/outbound/turned.h"
 
-enum { LINGER_MS = 5000 };
+enum {
+    LINGER_MS = 5000,
+    TURNED_IDLE_MS = 60 * 1000, /* while the queue looks for more, on disk */
+};
 
 static void converse(struct courier *c);
 
@@ -38,16 +42,17 @@ void visit_over(struct courier *c)
     bool was_greeted = client_is_greeted(c->client);
     bool is_cut = c->delivery->cut_ms != 0;
     struct terms t = terms_of(c);
-    bool again = !is_cut && terms_are_milder(&t);
+    bool again = !is_cut && !c->turned && terms_are_milder(&t);
 
     if (c->phase != PHASE_ENDING)
         courier_enter(c, PHASE_ENDING);
-    if (!was_greeted && !is_cut && !again)
+    turned_note_end(c);
+    if (!was_greeted && !is_cut && !again && !c->turned)
         itinerary_refused(&c->itinerary, client_trouble(c->client));
     terms_reckon_no_more(&t);
     client_free(c->client);
     c->client = NULL;
-    if (is_cut || (was_greeted && !p->is_held)) {
+    if (is_cut || c->turned || (was_greeted && !p->is_held)) {
         courier_let_go(c);
         return;
     }
@@ -70,8 +75,11 @@ void visit_note_outcomes(struct courier *c)
                        itinerary_has_more(&c->itinerary));
 
     client_next(c->client, wall_ms());
-    if (fate == PARCEL_DONE)
-        parcel_drop(&c->parcel);
+    if (fate != PARCEL_DONE)
+        return;
+    if (parcel_was_taken(&c->parcel))
+        turned_sent(c);
+    parcel_drop(&c->parcel);
 }
 
 static void visit_closed(void *user)
@@ -125,15 +133,25 @@ static void park(struct courier *c)
 {
     if (c->phase != PHASE_PARKED)
         courier_enter(c, PHASE_PARKED);
-    c->idle_ms = wall_ms() + c->route->idle_ms;
+    c->idle_ms = wall_ms() + (c->turned ? TURNED_IDLE_MS : c->route->idle_ms);
     if (c->must_end)
         visit_take_leave(c);
+}
+
+/* Of this slot, or of a turn's next. */
+static bool claim(struct courier *c)
+{
+    do {
+        if (!turned_is_over_here(c) && courier_claim(c))
+            return true;
+    } while (turned_goes_on(c));
+    return false;
 }
 
 /* For a client that is free. */
 static void next_work(struct courier *c)
 {
-    if (!courier_claim(c)) {
+    if (!claim(c)) {
         park(c);
     } else if (parcel_is_large(&c->parcel)) {
         courier_enter(c, PHASE_READING);
@@ -194,7 +212,8 @@ static void became_free(struct courier *c)
     }
     if (c->conn_use == 0) {
         itinerary_greeted(&c->itinerary);
-        terms_met(&t);
+        if (!c->turned)
+            terms_met(&t);
     }
     if (!c->parcel.is_held)
         next_work(c);
@@ -323,7 +342,8 @@ static const struct conn_events conn_events = {
     .closed = visit_closed,
 };
 
-void visit_begin(struct courier *c, int fd)
+/* A client, for the connection that is about to be the courier's. */
+static void prepare(struct courier *c)
 {
     struct terms t = terms_of(c);
 
@@ -333,10 +353,27 @@ void visit_begin(struct courier *c, int fd)
     c->opened_ms = wall_ms();
     c->client = terms_client(&t, c->opened_ms);
     c->is_connected = true;
-    if (conn_open(&c->conn, c->delivery->worker, fd, &conn_events, c) < 0)
+}
+
+static void begin(struct courier *c, int rc)
+{
+    if (rc < 0)
         visit_ended(c, UV_ECONNRESET);
     else
         converse(c); /* TLS may be first */
+}
+
+void visit_begin(struct courier *c, int fd)
+{
+    prepare(c);
+    begin(c, conn_open(&c->conn, c->delivery->worker, fd, &conn_events, c));
+}
+
+void visit_take_over(struct courier *c, struct hand *take_h)
+{
+    prepare(c);
+    begin(c,
+          conn_take(&c->conn, c->delivery->worker, take_h, &conn_events, c));
 }
 
 void visit_go_on(struct courier *c)

@@ -241,6 +241,8 @@ class World:
                 text += "  submission = true"  # FUTURERELEASE
             if kind == "clear":
                 text += '  xforward = {"127.0.0.0/8"}'
+            if mechanism == "CRAM-MD5":
+                text += "  turn = true"  # offered there alone
             if mechanism == "EXTERNAL":
                 text += "  client-certificate = optional"
             text += " }\n"

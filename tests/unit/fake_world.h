@@ -144,6 +144,32 @@ fake_release(void *user, const struct session_request *r,
                                                 : RELEASE_REFUSED;
 }
 
+/* The same, who fetch theirs. */
+static UNUSED enum session_turn_answer
+fake_turn(void *user, const struct session_turn *t, const struct facts *facts)
+{
+    static const struct {
+        struct span first;
+        enum session_turn_answer said;
+    } answers[] = {
+        { SPAN_INIT("empty.test"), TURN_EMPTY },
+        { SPAN_INIT("taken.test"), TURN_TAKEN },
+        { SPAN_INIT("other.test"), TURN_REFUSED },
+        { SPAN_INIT("ill.test"), TURN_NOT_NOW },
+        { SPAN_INIT("tls.test"), TURN_NEEDS_TLS },
+    };
+    struct fake_world *w = user;
+
+    buffer_printf(&w->told, "TURN for %.*s:", SPAN_FMT(facts->login));
+    for (size_t i = 0; i < t->count; i++)
+        buffer_printf(&w->told, " %.*s", SPAN_FMT(t->domains[i]));
+    buffer_put_byte(&w->told, '\n');
+    for (size_t i = 0; t->count && i < sizeof answers / sizeof answers[0]; i++)
+        if (span_is(t->domains[0], answers[i].first))
+            return answers[i].said;
+    return TURN_BEGINS;
+}
+
 static UNUSED struct session_world fake_world_of(struct fake_world *w)
 {
     return (struct session_world){
@@ -151,6 +177,7 @@ static UNUSED struct session_world fake_world_of(struct fake_world *w)
         .has_room = fake_has_room,
         .way = fake_way,
         .release = fake_release,
+        .turn = fake_turn,
         .tell = fake_tell,
         .user = w,
     };

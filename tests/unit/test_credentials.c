@@ -55,7 +55,7 @@ static const char full[] =
     "  certificates = /certs }\n"
     "listener \"a\" { address = \"0.0.0.0:587\" auth = optional\n"
     "  client-certificate = optional auth-without-tls = true\n"
-    "  submission = true received = no-client\n"
+    "  submission = true received = no-client turn = true\n"
     "  mechanisms = {cram-md5, \"PLAIN\", \"External\"}\n"
     "  legacy-tls = {\"192.0.2.0/24\"} proxy = \"10.0.0.1\"\n"
     "  xclient = {\"10.0.0.2\", \"2001:db8::/32\"} xforward = \"10.0.0.3\"\n"
@@ -127,6 +127,7 @@ static void everything_about_logins_is_heard(void **state)
     assert_int_equal(l->auth, LISTENER_AUTH_OPTIONAL);
     assert_int_equal(l->client_certificate, CERTIFICATE_OPTIONAL);
     assert_true(l->auth_without_tls && l->submission && l->hides_client);
+    assert_true(l->turn);
     assert_int_equal(l->mechanisms,
                      MECHANISM_CRAM_MD5 | MECHANISM_PLAIN | MECHANISM_EXTERNAL);
     assert_true(has_host(&l->legacy_tls, "192.0.2.9"));
@@ -235,7 +236,15 @@ static void faults_of_listeners_tls_and_logins_are_told(void **state)
             "w.conf:2:55: \"x\" is not a network" } },
         { TLS USERS "listener { address = 0.0.0.0:25 auth = required\n"
                     "mechanisms = {\"PLAIN\", \"CRAM-MD5\"} }\n",
-          { "w.conf:4:1: users { } has nothing to verify CRAM-MD5 with (" } },
+          { "w.conf:4:1: users { } has nothing to verify CRAM-MD5 with (",
+            "w.conf:4:1: CRAM-MD5 is for who fetches his mail: turn" } },
+        { TLS USERS "listener { address = 0.0.0.0:25 turn = true }\n",
+          { "w.conf:3:33: mail is fetched after a login only: auth = req" } },
+        { TLS "listener { address = 0.0.0.0:25 turn = true auth = required }\n",
+          { "w.conf:2:45: auth = required, but nobody can log in" } },
+        { TLS "users { cram = /c }\n"
+              "listener { address = 0.0.0.0:25 auth = required }\n",
+          { "w.conf:3:33: nobody can log in here: CRAM-MD5, which is all" } },
         { TLS "users { pam = x }\n"
               "listener { address = 0.0.0.0:25 auth = required\n"
               "mechanisms = {\"PLAIN\", \"SCRAM-SHA-1\", EXTERNAL} }\n",
@@ -275,7 +284,7 @@ static void every_backend_lets_somebody_in(void **state)
 
         buffer_printf(&text,
                       TLS "listener { address = 0.0.0.0:25 auth = required\n"
-                          "mechanisms = %s }\n%s\n",
+                          "turn = true mechanisms = %s }\n%s\n",
                       mechanisms[i], rows[i]);
         settings_release(read_well(buffer_string(&text)));
         buffer_fini(&text);

@@ -26,7 +26,7 @@
  *   end-of-input, going-down, answer ok|full|broken
  *   mood NAME...       full, broken, later, or none: how the queue answers
  *   reload TEXT        new settings: a whole configuration on one line
- *   open, closed       what the server makes of the connection
+ *   open, closed, turned  what the server makes of the connection
  *   stored N           messages so far; then of the latest:
  *   from A, to A B..., content BYTES (without our Received: line; escapes),
  *   received PATTERN (of that line), id PATTERN (its Message-ID)
@@ -372,6 +372,13 @@ static void word_closed(struct play *p, const char *rest)
         stop(p, "closed", "open");
 }
 
+static void word_turned(struct play *p, const char *rest)
+{
+    (void)rest;
+    if (session_wants(p->w.session) != SESSION_TURNS)
+        stop(p, "turned", "not turned");
+}
+
 static void word_stored(struct play *p, const char *rest)
 {
     if (p->w.stored != (uint64_t)strtol(rest, NULL, 10)) {
@@ -559,6 +566,7 @@ static const struct word {
     { "reload", word_reload, false },
     { "open", word_open, false },
     { "closed", word_closed, false },
+    { "turned", word_turned, false },
     { "stored", word_stored, false },
     { "from", word_from, false },
     { "to", word_to, false },

@@ -340,11 +340,11 @@ static void faults_of_listeners_are_told(void **state)
           "listener \"a\" { address = 0.0.0.0:26 }\n",
           { "w.conf:2:10: there is a listener \"a\" already, at w.conf:1:1" } },
         { "listener \"a\" { address = 0.0.0.0:25 tls = maybe\n"
-          "auth = needed turn = true }\n",
+          "auth = needed turns = true }\n",
           { "w.conf:1:43: \"maybe\" is not right for tls, which takes one of: "
             "none, optional, required, implicit\n",
             "w.conf:2:8: \"needed\" is not right for auth",
-            "w.conf:2:15: a listener has no key \"turn\"" } },
+            "w.conf:2:15: a listener has no key \"turns\"" } },
         { "listener \"a\" { address = 0.0.0.0:25 tls = optional\n"
           "auth = required submission = true }\n",
           { "w.conf:1:37: tls = optional needs a certificate: tls {",

@@ -1,0 +1,149 @@
+/*
+ * turned - a courier over a customer's own connection.
+ */
+#include "relay/outbound/turned.h"
+
+#include "policy/route.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/net/log.h"
+
+#include <stdlib.h>
+
+struct turned {
+    struct turn *turn;
+    size_t next;   /* slot */
+    uint32_t sent; /* messages */
+    bool is_slot_over;
+    struct buffer why; /* it ended; empty: all was sent */
+};
+
+/* ---------------------------------------------------------- beginning ---- */
+
+static struct queue_slot *take_slot(struct turn *t, size_t i)
+{
+    struct queue_slot *slot = t->slots[i];
+
+    t->slots[i] = NULL;
+    return slot;
+}
+
+void turned_begin(struct delivery *d, struct turn *take_t)
+{
+    struct turn *t = take_t;
+    struct courier *c = courier_new(d, take_slot(t, 0), t->settings);
+    struct race_target customer = { .address = t->client, .port = t->port };
+
+    c->turned = NEW(struct turned);
+    c->turned->turn = t;
+    c->turned->next = 1;
+    c->route = t->routes[0];
+    parcel_init(&c->parcel, d, visit_head_arrived, visit_part_arrived, c);
+    c->parcel.frees_lost = true;
+    itinerary_give(&c->itinerary, d, t->client_name, &customer);
+    for (size_t i = 1; i < t->count; i++)
+        queue_slot_attach(t->slots[i], c);
+    visit_take_over(c, &t->hand);
+}
+
+/* ------------------------------------------------------------ the slots ---- */
+
+void turned_slot_ended(struct courier *c, struct queue_slot *slot)
+{
+    struct turn *t = c->turned->turn;
+
+    if (slot == c->slot) {
+        c->turned->is_slot_over = true;
+        return;
+    }
+    for (size_t i = c->turned->next; i < t->count; i++)
+        if (t->slots[i] == slot)
+            queue_slot_close(take_slot(t, i));
+}
+
+bool turned_is_over_here(const struct courier *c)
+{
+    return c->turned && c->turned->is_slot_over;
+}
+
+bool turned_goes_on(struct courier *c)
+{
+    struct turned *t = c->turned;
+
+    if (!turned_is_over_here(c) || c->must_end)
+        return false;
+    while (t->next < t->turn->count && !t->turn->slots[t->next])
+        t->next++;
+    if (t->next == t->turn->count) {
+        c->must_end = true;
+        return false;
+    }
+    queue_slot_close(c->slot);
+    c->slot = take_slot(t->turn, t->next);
+    c->route = t->turn->routes[t->next++];
+    t->is_slot_over = false;
+    queue_slot_connected(c->slot);
+    return true;
+}
+
+void turned_meet(struct courier *c, const struct queue_work *work)
+{
+    const struct route *own;
+
+    if (!c->turned)
+        return;
+    own = route_of_lane(c->settings, work->recipients[0].lane);
+    if (own)
+        c->route = own;
+    client_adapt(c->client, c->route->chunking, c->route->xforward);
+}
+
+/* ---------------------------------------------------------------- end ---- */
+
+void turned_sent(struct courier *c)
+{
+    if (c->turned)
+        c->turned->sent++;
+}
+
+void turned_note_end(struct courier *c)
+{
+    const struct client_outcome *trouble;
+
+    if (!c->turned)
+        return;
+    trouble = client_trouble(c->client);
+    if (c->delivery->cut_ms)
+        buffer_put_string(&c->turned->why, "this host is going down");
+    else if (trouble->status.class)
+        buffer_put(&c->turned->why, trouble->reply);
+    else if (!turned_is_over_here(c))
+        buffer_put_string(&c->turned->why, "the rest waits for another time");
+}
+
+static void tell(const struct turned *t, struct span relay)
+{
+    struct buffer text = { 0 };
+
+    buffer_put_escaped(&text, t->turn->login);
+    buffer_printf(&text, " has fetched %u message%s over %.*s", t->sent,
+                  t->sent == 1 ? "" : "s", SPAN_FMT(relay));
+    if (t->why.len) {
+        buffer_put_string(&text, ": ");
+        buffer_put_escaped(&text, buffer_span(&t->why));
+    }
+    log_text(LOG_NOTE, "%s", buffer_string(&text));
+    buffer_fini(&text);
+}
+
+void turned_end(struct courier *c)
+{
+    struct turned *t = c->turned;
+
+    if (!t)
+        return;
+    tell(t, buffer_span(&c->itinerary.relay));
+    turn_free(t->turn);
+    buffer_fini(&t->why);
+    free(t);
+    c->turned = NULL;
+}
