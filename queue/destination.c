@@ -66,6 +66,7 @@ static void lane_resolve(struct queue *q, struct lane *l)
         feedback_limit(&d->feedback, d->connections);
     d->lanes++;
     d->is_abandoned = false;
+    d->change_ms = to.change_ms;
     l->destination = turn_way(d, lane_span(l));
     quota_join(d, l);
     standing_demand(q, d, to.is_on_demand, to.probe_ms);

@@ -80,6 +80,7 @@ struct destination {
     enum queue_destination_state state;
     bool is_on_demand;
     int64_t probe_ms; /* on demand: tried so often; 0: not */
+    int64_t change_ms; /* of that, for people */
     int64_t due_ms;   /* while it is not up; TIMER_NEVER: not by itself */
     struct feedback feedback;
     uint32_t downs;

@@ -51,6 +51,7 @@ struct queue_destination {
     uint32_t connections;         /* most at once; window starts at 5 or this */
     bool is_on_demand;            /* see queue_release */
     int64_t probe_ms;             /* on demand, and tried by itself so often; 0: not */
+    int64_t change_ms;            /* when that changes, for people; 0: not by itself */
 };
 
 /*
@@ -385,6 +386,7 @@ struct queue_destination_row {
                                      for a moment after a start, until all are counted */
     int64_t since_ms;             /* there has been some without a break; 0: there is none */
     bool is_fetched;              /* a customer has it: queue_turn */
+    int64_t change_ms;            /* as queue_route_fn said */
     struct span error;            /* "4.4.1 text": why its mail waits */
 };
 

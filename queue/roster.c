@@ -120,6 +120,7 @@ static void copy_row(struct page *p, const struct destination *d)
         .downs = d->downs,
         .active = d->count + (d->turned ? d->turned->count : 0),
         .is_fetched = d->turned,
+        .change_ms = d->change_ms,
         .lanes = d->lanes_with_mail,
         .waiting = d->waiting,
         .waiting_bytes = d->waiting_bytes,

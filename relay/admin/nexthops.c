@@ -67,6 +67,9 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "waiting", json_integer((json_int_t)d->waiting));
     put(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
     put(o, "since", moment(d->since_ms));
+    put(o, "fetched", json_boolean(d->is_fetched));
+    put(o, "opens", moment(d->is_on_demand ? d->change_ms : 0));
+    put(o, "closes", moment(d->is_on_demand ? 0 : d->change_ms));
     if (d->error.len)
         put(o, "reason", listing_text(d->error));
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);

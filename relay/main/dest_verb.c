@@ -6,14 +6,13 @@
  */
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/filter.h"
-#include "relay/admin/listing.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
+#include "relay/main/dest_listing.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 struct wish {
     const struct verb_call *call;
@@ -70,152 +69,36 @@ static int64_t number_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-static struct span text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return span_of(text ? text : "");
-}
-
-static bool is_up(const json_t *o)
-{
-    return span_is(text_of(o, "state"), SPAN("up"));
-}
-
 /* ---------------------------------------------------------------- looks ---- */
-
-static void put_seen(struct buffer *b, const json_t *o)
-{
-    int64_t last = number_of(o, "last_good");
-
-    if (last)
-        listing_put_duration(b, time(NULL) - last);
-    else
-        buffer_put_string(b, "never");
-}
-
-static void put_next(struct buffer *b, const json_t *o)
-{
-    int64_t due = number_of(o, "due");
-
-    if (is_up(o) || (due && due <= time(NULL)))
-        buffer_put_string(b, "now");
-    else if (due)
-        listing_put_duration(b, due - time(NULL));
-    else
-        buffer_put_string(b, "-");
-}
-
-static void put_column(struct buffer *b, struct buffer *cell, int columns)
-{
-    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
-    buffer_clear(cell);
-}
 
 static bool print_line(void *user, const json_t *o)
 {
     struct wish *w = user;
-    struct buffer b = { 0 }, cell = { 0 };
+    struct buffer b = { 0 };
 
     if (w->json) {
         print_json(o);
         return !ferror(stdout);
     }
     if (w->rows++ == 0)
-        (void)printf("%-32s  %-11s  %6s  %6s  %7s  %7s  %7s  %6s  %s\n",
-                     "DESTINATION", "STATE", "SEEN", "NEXT", "OPEN", "WAITING",
-                     "BYTES", "SINCE", "LAST WORDS");
-    buffer_put_escaped(&cell, text_of(o, "name"));
-    put_column(&b, &cell, -32);
-    buffer_put_escaped(&cell, text_of(o, "state"));
-    put_column(&b, &cell, -11);
-    put_seen(&cell, o);
-    put_column(&b, &cell, 6);
-    put_next(&cell, o);
-    put_column(&b, &cell, 6);
-    buffer_printf(&cell, "%lld/%lld", (long long)number_of(o, "open"),
-                  (long long)number_of(o, "window"));
-    put_column(&b, &cell, 7);
-    buffer_printf(&cell, "%lld", (long long)number_of(o, "waiting"));
-    put_column(&b, &cell, 7);
-    listing_put_size(&cell, number_of(o, "waiting_bytes"));
-    put_column(&b, &cell, 7);
-    if (number_of(o, "since"))
-        listing_put_duration(&cell, time(NULL) - number_of(o, "since"));
-    put_column(&b, &cell, 6);
-    buffer_put_escaped(&b, text_of(o, "reason"));
-    buffer_put_byte(&b, '\n');
+        dest_listing_put_head(&b);
+    dest_listing_put_line(&b, o);
     print(&b);
-    buffer_fini(&cell);
     return !ferror(stdout);
-}
-
-static void put_fact(struct buffer *b, const char *name, struct buffer *value)
-{
-    if (value->len)
-        buffer_printf(b, "%-12s %s\n", name, buffer_string(value));
-    buffer_clear(value);
 }
 
 static bool print_story(void *user, const json_t *o)
 {
     struct wish *w = user;
-    struct buffer b = { 0 }, value = { 0 };
+    struct buffer b = { 0 };
 
-    if (w->json) {
-        w->rows++;
-        print_json(o);
-        return !ferror(stdout);
-    }
-    if (w->rows++)
+    if (w->rows++ && !w->json)
         buffer_put_byte(&b, '\n');
-    buffer_put_escaped(&value, text_of(o, "name"));
-    put_fact(&b, "destination", &value);
-    buffer_put_escaped(&value, text_of(o, "state"));
-    if (json_is_true(json_object_get(o, "on_demand")))
-        buffer_put_string(&value, ", on demand");
-    put_fact(&b, "state", &value);
-    put_seen(&value, o);
-    if (number_of(o, "last_good"))
-        buffer_put_string(&value, " ago");
-    put_fact(&b, "last seen", &value);
-    if (!is_up(o)) {
-        if (number_of(o, "due") > time(NULL))
-            buffer_put_string(&value, "in ");
-        put_next(&value, o);
-        if (span_is(buffer_span(&value), SPAN("-"))) {
-            buffer_clear(&value);
-            buffer_put_string(&value, "not by itself");
-        }
-        put_fact(&b, "next attempt", &value);
-    }
-    if (number_of(o, "downs"))
-        buffer_printf(&value, "%lld in a row",
-                      (long long)number_of(o, "downs"));
-    put_fact(&b, "failures", &value);
-    buffer_printf(&value, "%lld open of %lld allowed now, %lld at most",
-                  (long long)number_of(o, "open"),
-                  (long long)number_of(o, "window"),
-                  (long long)number_of(o, "connections"));
-    put_fact(&b, "connections", &value);
-    buffer_printf(&value, "%lld recipient%s of %lld domain%s, %lld in memory",
-                  (long long)number_of(o, "waiting"),
-                  number_of(o, "waiting") == 1 ? "" : "s",
-                  (long long)number_of(o, "lanes"),
-                  number_of(o, "lanes") == 1 ? "" : "s",
-                  (long long)number_of(o, "active"));
-    put_fact(&b, "waiting", &value);
-    buffer_printf(&value, "%lld bytes",
-                  (long long)number_of(o, "waiting_bytes"));
-    put_fact(&b, "size", &value);
-    if (number_of(o, "since")) {
-        listing_put_duration(&value, time(NULL) - number_of(o, "since"));
-        put_fact(&b, "for", &value);
-    }
-    buffer_put_escaped(&value, text_of(o, "reason"));
-    put_fact(&b, "last words", &value);
+    if (w->json)
+        print_json(o);
+    else
+        dest_listing_put_story(&b, o);
     print(&b);
-    buffer_fini(&value);
     return !ferror(stdout);
 }
 

@@ -105,7 +105,7 @@ static void reload(struct station *st)
         /* The workers first: nothing leaves by an old route once the queue knows the
          * new ones. */
         crew_reload(&st->crew, s, st->strongbox.tls);
-        route_by(st, windows_new(s, windows_minute(time(NULL))));
+        route_by(st, windows_new(s, time(NULL)));
         log_open(s->log.form, s->log.tag, s->log.syslog);
         settings_release(st->settings);
         st->settings = s;
@@ -129,7 +129,7 @@ static void on_minute(uv_timer_t *timer)
 {
     struct station *st = timer->data;
     time_t now = time(NULL);
-    struct windows *w = windows_new(st->settings, windows_minute(now));
+    struct windows *w = windows_new(st->settings, now);
 
     (void)uv_timer_start(timer, on_minute, windows_wait_ms(now), 0);
     if (st->is_ending || !windows_tell(st->windows, w))
@@ -271,7 +271,7 @@ static int open_queue(struct station *st, struct buffer *out_why)
     char *path = span_dup(s->queue.path);
     int rc = configuration_make_folder(s->queue.path);
 
-    st->windows = windows_new(s, windows_minute(time(NULL)));
+    st->windows = windows_new(s, time(NULL));
     if (rc < 0)
         buffer_printf(out_why, "the folder of %s: %s", path, error_text(rc));
     else

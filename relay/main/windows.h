@@ -17,7 +17,7 @@
 struct windows;
 
 /* For this minute of the local day. Borrows the settings. */
-struct windows *windows_new(const struct settings *s, unsigned minute);
+struct windows *windows_new(const struct settings *s, time_t now);
 void windows_free(struct windows *w);
 /* A line of the log for each window that opened or closed; false: none did. Both are of
  * the same settings. */
@@ -25,8 +25,6 @@ bool windows_tell(const struct windows *before, const struct windows *now);
 /* A queue_route_fn; user: the windows. */
 void windows_route(void *user, struct span lane, struct queue_destination *out);
 
-/* Of the local day. */
-unsigned windows_minute(time_t now);
 /* Until the next minute begins. */
 uint64_t windows_wait_ms(time_t now);
 

@@ -209,6 +209,11 @@ def test_an_open_window_is_like_any_route(tmp_path):
         r.wait_log("configuration reloaded")
         put(r, "c@away.test")
         wait_for(lambda: state(r, "smtp://") == "offline")
+        found = row(r, "smtp://")
+        assert 118 <= (found["opens"] - time.time()) / 60 <= 120
+        assert found["closes"] is None and found["fetched"] is False
+        shown = r.verb("dest", "show", found["name"]).stdout.decode()
+        assert "window       opens in " in shown and "not by itself" not in shown
         time.sleep(0.3)
         assert len(s.messages) == 2
         r.extra = on_demand(s.hop, window)

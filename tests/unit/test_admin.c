@@ -127,6 +127,9 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
         struct queue_destination_row row = { .name = SPAN("smtp://[::1]:25"),
                                              .state = DESTINATION_OFFLINE,
                                              .due_ms = INT64_MAX,
+                                             .is_on_demand = true,
+                                             .change_ms = 7000,
+                                             .is_fetched = true,
                                              .waiting = 3 };
         char name[32];
 
@@ -135,6 +138,7 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
             row = (struct queue_destination_row){
                 .name = span_of(name),
                 .due_ms = 5000,
+                .change_ms = 9000,
                 .state = i + 1 == DESTINATIONS ? DESTINATION_SUSPENDED
                                                : DESTINATION_RESTING
             };
@@ -584,10 +588,12 @@ static void admin_lists_destinations_by_pattern(void **state)
 
     assert_int_equal(request(r, "GET", "/api/v1/destinations", ""), 200);
     assert_true(heard(r, "\"name\":\"smtp://[::1]:25\",\"state\":\"offline\","
-                         "\"on_demand\":false,\"due\":null,"
+                         "\"on_demand\":true,\"due\":null,"
                          "\"last_good\":null"));
+    assert_true(heard(r, "\"fetched\":true,\"opens\":7,\"closes\":null"));
     assert_true(heard(r, "\"mx:z.test\",\"state\":\"suspended\""));
     assert_true(heard(r, "\"due\":5,"));
+    assert_true(heard(r, "\"fetched\":false,\"opens\":null,\"closes\":9"));
     assert_int_equal(
         request(r, "GET", "/api/v1/destinations?name=mx%3A%5Bab%5D.test", ""),
         200);

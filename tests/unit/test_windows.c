@@ -11,6 +11,8 @@
 #include "relay/main/windows.h"
 #include "settings_text.h"
 
+#include <stdlib.h>
+
 /* clang-format off */
 static const char config[] =
     "route \"plain.test\"   { via = {\"smtp://h.test\"} }\n"
@@ -60,7 +62,7 @@ static void mail_waits_but_in_a_window(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct windows *w = windows_new(s, rows[i].hour * 60);
+        struct windows *w = windows_new(s, rows[i].hour * 3600);
         struct queue_destination to;
 
         ask(w, rows[i].lane, &to);
@@ -74,8 +76,8 @@ static void mail_waits_but_in_a_window(void **state)
 static void only_an_edge_is_news(void **state)
 {
     struct settings *s = read_config();
-    struct windows *noon = windows_new(s, 720), *one = windows_new(s, 780),
-                   *night = windows_new(s, 1320);
+    struct windows *noon = windows_new(s, 720 * 60), *one = windows_new(s, 780 * 60),
+                   *night = windows_new(s, 1320 * 60);
 
     (void)state;
     assert_false(windows_tell(noon, one));
@@ -84,6 +86,45 @@ static void only_an_edge_is_news(void **state)
     windows_free(noon);
     windows_free(one);
     windows_free(night);
+    settings_release(s);
+}
+
+static void when_a_window_opens_or_closes_next_is_known(void **state)
+{
+    static const struct {
+        const char *lane, *zone;
+        int64_t now_s, change_s;
+    } rows[] = {
+        { "night.test", "UTC", 12 * 3600, 22 * 3600 },
+        { "night.test", "UTC", 12 * 3600 + 61, 22 * 3600 },
+        { "night.test", "UTC", 23 * 3600, 30 * 3600 },
+        { "night.test", "UTC", 29 * 3600 + 3599, 30 * 3600 },
+        { "night.test", "UTC", 30 * 3600, 46 * 3600 },
+        { "plain.test", "UTC", 12 * 3600, 0 },
+        { "fetch.test", "UTC", 12 * 3600, 0 },
+        { "told.test", "UTC", 12 * 3600, 0 },
+        { "none.test", "UTC", 12 * 3600, 0 },
+        { "night.test", "UTC-2", 12 * 3600, 20 * 3600 },
+        /* 2026-03-29, 23:00 the evening before: one hour less until six */
+        { "night.test", "CET-1CEST,M3.5.0,M10.5.0/3", 1774735200,
+          1774735200 + 6 * 3600 },
+    };
+    struct settings *s = read_config();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct queue_destination to;
+        struct windows *w;
+
+        (void)setenv("TZ", rows[i].zone, 1);
+        tzset();
+        w = windows_new(s, rows[i].now_s);
+        ask(w, rows[i].lane, &to);
+        assert_int_equal(to.change_ms, rows[i].change_s * 1000);
+        windows_free(w);
+    }
+    (void)setenv("TZ", "UTC", 1);
+    tzset();
     settings_release(s);
 }
 
@@ -100,8 +141,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_waits_but_in_a_window),
         cmocka_unit_test(only_an_edge_is_news),
+        cmocka_unit_test(when_a_window_opens_or_closes_next_is_known),
         cmocka_unit_test(the_next_minute_is_never_late_nor_now),
     };
 
+    (void)setenv("TZ", "UTC", 1);
+    tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

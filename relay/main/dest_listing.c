@@ -1,0 +1,197 @@
+/*
+ * dest_listing - a destination as text: a line of a table, or all there is to say.
+ */
+#include "relay/main/dest_listing.h"
+
+#include "relay/admin/listing.h"
+
+#include <time.h>
+
+static int64_t number_of(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+
+    return span_of(text ? text : "");
+}
+
+static bool is_up(const json_t *o)
+{
+    return span_is(text_of(o, "state"), SPAN("up"));
+}
+
+static bool is_offline(const json_t *o)
+{
+    return span_is(text_of(o, "state"), SPAN("offline"));
+}
+
+/* By a customer, over a connection of his own. */
+static bool is_fetched(const json_t *o)
+{
+    return json_is_true(json_object_get(o, "fetched"));
+}
+
+static void put_seen(struct buffer *b, const json_t *o)
+{
+    int64_t last = number_of(o, "last_good");
+
+    if (last)
+        listing_put_duration(b, time(NULL) - last);
+    else
+        buffer_put_string(b, "never");
+}
+
+/* A probe, or the window that opens before; 0: not by itself. */
+static int64_t next_s(const json_t *o)
+{
+    int64_t due = number_of(o, "due"), opens = number_of(o, "opens");
+
+    return opens && is_offline(o) && (!due || opens < due) ? opens : due;
+}
+
+static void put_next(struct buffer *b, const json_t *o)
+{
+    int64_t next = next_s(o), now = time(NULL);
+
+    if (is_up(o) || (next && next <= now))
+        buffer_put_string(b, "now");
+    else if (next)
+        listing_put_duration(b, next - now);
+    else
+        buffer_put_string(b, "-");
+}
+
+/* "opens in 3h": when mail goes out without being asked for, and no longer. */
+static void put_window(struct buffer *b, const json_t *o, const char *what)
+{
+    int64_t at = number_of(o, what), now = time(NULL);
+
+    if (!at)
+        return;
+    buffer_printf(b, "%s ", what);
+    if (at > now) {
+        buffer_put_string(b, "in ");
+        listing_put_duration(b, at - now);
+    } else {
+        buffer_put_string(b, "now");
+    }
+}
+
+static void put_column(struct buffer *b, struct buffer *cell, int columns)
+{
+    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
+    buffer_clear(cell);
+}
+
+void dest_listing_put_head(struct buffer *b)
+{
+    buffer_printf(b, "%-32s  %-11s  %6s  %6s  %7s  %7s  %7s  %6s  %s\n",
+                  "DESTINATION", "STATE", "SEEN", "NEXT", "OPEN", "WAITING",
+                  "BYTES", "SINCE", "LAST WORDS");
+}
+
+void dest_listing_put_line(struct buffer *b, const json_t *o)
+{
+    struct buffer cell = { 0 };
+
+    buffer_put_escaped(&cell, text_of(o, "name"));
+    put_column(b, &cell, -32);
+    if (is_fetched(o))
+        buffer_put_string(&cell, "fetched");
+    else
+        buffer_put_escaped(&cell, text_of(o, "state"));
+    put_column(b, &cell, -11);
+    put_seen(&cell, o);
+    put_column(b, &cell, 6);
+    put_next(&cell, o);
+    put_column(b, &cell, 6);
+    buffer_printf(&cell, "%lld/%lld", (long long)number_of(o, "open"),
+                  (long long)number_of(o, "window"));
+    put_column(b, &cell, 7);
+    buffer_printf(&cell, "%lld", (long long)number_of(o, "waiting"));
+    put_column(b, &cell, 7);
+    listing_put_size(&cell, number_of(o, "waiting_bytes"));
+    put_column(b, &cell, 7);
+    if (number_of(o, "since"))
+        listing_put_duration(&cell, time(NULL) - number_of(o, "since"));
+    put_column(b, &cell, 6);
+    buffer_put_escaped(b, text_of(o, "reason"));
+    buffer_put_byte(b, '\n');
+    buffer_fini(&cell);
+}
+
+static void put_fact(struct buffer *b, const char *name, struct buffer *value)
+{
+    if (value->len)
+        buffer_printf(b, "%-12s %s\n", name, buffer_string(value));
+    buffer_clear(value);
+}
+
+/* Where it stands, and when it is tried. */
+static void put_standing(struct buffer *b, const json_t *o,
+                         struct buffer *value)
+{
+    buffer_put_escaped(value, text_of(o, "state"));
+    if (json_is_true(json_object_get(o, "on_demand")))
+        buffer_put_string(value, ", on demand");
+    if (is_fetched(o))
+        buffer_put_string(value, ", being fetched");
+    put_fact(b, "state", value);
+    put_seen(value, o);
+    if (number_of(o, "last_good"))
+        buffer_put_string(value, " ago");
+    put_fact(b, "last seen", value);
+    if (!is_up(o) && !next_s(o)) {
+        buffer_put_string(value, "not by itself");
+    } else if (!is_up(o)) {
+        buffer_put_string(value, next_s(o) > time(NULL) ? "in " : "");
+        put_next(value, o);
+    }
+    put_fact(b, "next attempt", value);
+    put_window(value, o, "opens");
+    put_window(value, o, "closes");
+    put_fact(b, "window", value);
+    if (number_of(o, "downs"))
+        buffer_printf(value, "%lld in a row", (long long)number_of(o, "downs"));
+    put_fact(b, "failures", value);
+}
+
+/* How much waits, and since when. */
+static void put_amount(struct buffer *b, const json_t *o, struct buffer *value)
+{
+    buffer_printf(value, "%lld recipient%s of %lld domain%s, %lld in memory",
+                  (long long)number_of(o, "waiting"),
+                  number_of(o, "waiting") == 1 ? "" : "s",
+                  (long long)number_of(o, "lanes"),
+                  number_of(o, "lanes") == 1 ? "" : "s",
+                  (long long)number_of(o, "active"));
+    put_fact(b, "waiting", value);
+    buffer_printf(value, "%lld bytes",
+                  (long long)number_of(o, "waiting_bytes"));
+    put_fact(b, "size", value);
+    if (number_of(o, "since"))
+        listing_put_duration(value, time(NULL) - number_of(o, "since"));
+    put_fact(b, "for", value);
+}
+
+void dest_listing_put_story(struct buffer *b, const json_t *o)
+{
+    struct buffer value = { 0 };
+
+    buffer_put_escaped(&value, text_of(o, "name"));
+    put_fact(b, "destination", &value);
+    put_standing(b, o, &value);
+    buffer_printf(&value, "%lld open of %lld allowed now, %lld at most",
+                  (long long)number_of(o, "open"),
+                  (long long)number_of(o, "window"),
+                  (long long)number_of(o, "connections"));
+    put_fact(b, "connections", &value);
+    put_amount(b, o, &value);
+    buffer_put_escaped(&value, text_of(o, "reason"));
+    put_fact(b, "last words", &value);
+    buffer_fini(&value);
+}
