@@ -1,17 +1,115 @@
 /*
  * condition - one line of a rule: a key and its values.
  *
+ * What is not known yet is told from what is not so by the stage: a client that has not
+ * logged in may do so until MAIL, so before that only the login of one who has is known; a
+ * size that was declared is no more than a promise until the message is here.
+ *
  * Owns nothing.
  */
 #include "policy/condition.h"
 
-void question_init(struct question *q, const struct facts *facts)
+#include "policy/digest.h"
+#include "policy/asking.h"
+#include "policy/table.h"
+
+enum { DAY = 24 * 60 };
+
+void question_init(struct question *q, const struct settings *s,
+                   const struct facts *facts, struct arena *arena)
 {
+    bool is_early =
+        facts->stage == STAGE_CONNECT || facts->stage == STAGE_HELLO;
+
+    q->settings = s;
     q->facts = facts;
-    subject_of_address(&q->sender, facts->sender);
-    subject_of_address(&q->recipient, facts->recipient);
+    q->arena = arena;
+    if (facts->sender)
+        subject_of_address(&q->sender, facts->sender);
+    if (facts->recipient)
+        subject_of_address(&q->recipient, facts->recipient);
     subject_of_name(&q->helo, facts->helo);
+    q->may_log_in = is_early && facts->login.len == 0;
+    q->may_begin_tls = is_early && !facts->tls;
+    for (size_t i = 0; is_early && i < s->listener_count; i++) {
+        const struct listener_settings *l = &s->listeners[i];
+
+        if (!span_is(l->title, facts->listener))
+            continue;
+        if (l->auth == LISTENER_AUTH_NONE)
+            q->may_log_in = false;
+        if (l->tls == LISTENER_TLS_NONE)
+            q->may_begin_tls = false;
+    }
+    q->rule = NULL;
+    q->tags = NULL;
+    q->taggers = NULL;
+    q->tag_count = q->tag_room = q->tagger_count = q->tagger_room = 0;
+    q->inquiry = (struct inquiry){ 0 };
 }
+
+static enum condition_said said_of(enum answer answer)
+{
+    switch (answer) {
+    case ANSWER_NO:
+        return CONDITION_NO;
+    case ANSWER_YES:
+        return CONDITION_YES;
+    case ANSWER_UNKNOWN:
+        break;
+    }
+    return CONDITION_UNKNOWN;
+}
+
+/* --- lists, and the tables beside them ------------------------------------ */
+
+enum condition_said condition_matches(const struct condition *c,
+                                      struct subject *s)
+{
+    enum answer answer = patterns_match(&c->patterns, s);
+
+    for (size_t i = 0; answer != ANSWER_YES && i < c->table_count; i++) {
+        enum answer one = table_has_subject(c->tables[i], s, NULL);
+
+        if (one != ANSWER_NO)
+            answer = one;
+    }
+    return said_of(answer);
+}
+
+static enum condition_said ask_client(const struct condition *c,
+                                      const struct host_address *client)
+{
+    enum answer answer =
+        networks_have(&c->networks, client) ? ANSWER_YES : ANSWER_NO;
+
+    for (size_t i = 0; answer != ANSWER_YES && i < c->table_count; i++)
+        answer = table_has_network(c->tables[i], client, NULL);
+    return said_of(answer);
+}
+
+static enum answer tables_have_text(const struct condition *c, struct span text)
+{
+    enum answer answer = ANSWER_NO;
+
+    if (text.len == 0)
+        return ANSWER_NO;
+    for (size_t i = 0; answer != ANSWER_YES && i < c->table_count; i++) {
+        enum answer one = table_has_text(c->tables[i], text, NULL);
+
+        if (one != ANSWER_NO)
+            answer = one;
+    }
+    return answer;
+}
+
+static enum condition_said ask_text(const struct condition *c, struct span text)
+{
+    return names_have(&c->names, text) ? CONDITION_YES
+                                       : said_of(tables_have_text(c, text));
+}
+
+/* --- the facts ------------------------------------------------------------ */
 
 unsigned condition_tls_version(struct span s)
 {
@@ -24,57 +122,259 @@ unsigned condition_tls_version(struct span s)
     return 0;
 }
 
-static enum answer ask(const struct condition *c, struct question *q)
+static enum condition_said ask_certificate(const struct condition *c,
+                                           const struct question *q)
 {
-    switch (c->fact) {
-    case FACT_CLIENT:
-        return networks_have(&c->networks, &q->facts->client);
-    case FACT_FROM:
-        return patterns_match(&c->patterns, &q->sender);
-    case FACT_TO:
-        return patterns_match(&c->patterns, &q->recipient);
-    case FACT_HELO:
-        return patterns_match(&c->patterns, &q->helo);
-    case FACT_LOGIN:
-        return names_have(&c->names, q->facts->login);
-    case FACT_CERTIFICATE:
-        /* apart: a name in a certificate may look like a fingerprint */
-        return names_have(&c->fingerprints, q->facts->certificate) ||
-               names_have(&c->names, q->facts->certificate_name);
-    case FACT_TLS:
-        return q->facts->tls;
-    case FACT_LISTENER:
-    case FACT_CLIENT_NAME:
-    case FACT_SIZE:
-    case FACT_TIME:
-    case FACT_TODAY:
-    case FACT_HEADER:
-    case FACT_ATTACHMENT:
-    case FACT_DNSBL:
-    case FACT_TAG:
-        break;
+    const struct facts *f = q->facts;
+
+    if (q->may_begin_tls)
+        return CONDITION_LATER;
+    /* apart: a name in a certificate may look like a fingerprint */
+    if (names_have(&c->fingerprints, f->certificate) ||
+        names_have(&c->names, f->certificate_name))
+        return CONDITION_YES;
+    if (!span_starts_nocase(f->certificate_name, SPAN("sha256:"))) {
+        enum answer answer = tables_have_text(c, f->certificate_name);
+
+        if (answer != ANSWER_NO)
+            return said_of(answer);
     }
-    return ANSWER_UNKNOWN;
+    return said_of(tables_have_text(c, f->certificate));
 }
 
-enum answer condition_holds(const struct condition *c, struct question *q)
+static enum condition_said ask_tls(const struct condition *c,
+                                   const struct question *q)
 {
-    enum answer answer = ask(c, q);
+    const struct facts *f = q->facts;
 
-    if (!c->is_negated || answer == ANSWER_UNKNOWN)
+    if (!f->tls)
+        return q->may_begin_tls ? CONDITION_LATER : CONDITION_NO;
+    if (!c->tls_version && !c->tls_bits)
+        return CONDITION_YES;
+    return (c->tls_version &&
+            condition_tls_version(f->tls_version) >= c->tls_version) ||
+                   (c->tls_bits && f->tls_bits >= c->tls_bits)
+               ? CONDITION_YES
+               : CONDITION_NO;
+}
+
+/* Small is what only the message itself can show, but for who grants by it. */
+static enum condition_said ask_size(const struct condition *c,
+                                    const struct question *q)
+{
+    if (q->facts->size_bytes >= c->at_least)
+        return CONDITION_YES;
+    return q->facts->stage == STAGE_CONTENT || q->rule->action == ACTION_RELAY
+               ? CONDITION_NO
+               : CONDITION_LATER;
+}
+
+static bool is_within(const struct moment *m, unsigned weekday, unsigned minute)
+{
+    unsigned today = 1u << weekday, yesterday = 1u << (weekday + 6) % 7;
+
+    if (m->from < m->to)
+        return m->days & today && minute >= m->from && minute < m->to;
+    return (m->days & today && minute >= m->from) ||
+           (m->days & yesterday && minute < m->to);
+}
+
+static enum condition_said ask_time(const struct condition *c,
+                                    const struct facts *f)
+{
+    for (size_t i = 0; i < c->moment_count; i++)
+        if (is_within(&c->moments[i], f->weekday % 7, f->minute % DAY))
+            return CONDITION_YES;
+    return CONDITION_NO;
+}
+
+/* A tag that is not set is not known while a rule may yet set it. */
+static enum condition_said ask_tag(const struct condition *c,
+                                   const struct question *q)
+{
+    enum condition_said said = CONDITION_NO;
+
+    for (size_t i = 0; i < q->tag_count; i++) {
+        enum condition_said one = ask_text(c, q->tags[i]);
+
+        if (one == CONDITION_YES)
+            return one;
+        if (one == CONDITION_UNKNOWN)
+            said = one;
+    }
+    for (size_t i = 0; i < q->tagger_count; i++)
+        for (size_t n = 0; n < q->taggers[i]->text_count; n++)
+            if (ask_text(c, q->taggers[i]->texts[n]) != CONDITION_NO)
+                return CONDITION_LATER;
+    return said;
+}
+
+/* --- the message ---------------------------------------------------------- */
+
+static enum answer value_matches(const struct header_test *h, struct span value)
+{
+    enum answer answer = ANSWER_NO;
+    struct subject s;
+
+    if (h->values.count) {
+        subject_of_name(&s, value);
+        answer = patterns_match(&h->values, &s);
+    }
+    if (answer != ANSWER_YES && h->table) {
+        enum answer one = table_has_text(h->table, value, NULL);
+
+        if (one != ANSWER_NO)
+            answer = one;
+    }
+    return answer;
+}
+
+static enum answer ask_header(const struct header_test *h,
+                              const struct digest *d)
+{
+    enum answer answer = ANSWER_NO;
+    struct span value;
+
+    for (size_t n = 0; (value = digest_field(d, h->name, n)).at; n++) {
+        enum answer one = h->has_value ? value_matches(h, value) : ANSWER_YES;
+
+        if (one == ANSWER_YES)
+            return one;
+        if (one == ANSWER_UNKNOWN)
+            answer = one;
+    }
+    return digest_is_cut(d) ? ANSWER_UNKNOWN : answer;
+}
+
+static enum condition_said ask_headers(const struct condition *c,
+                                       const struct digest *d)
+{
+    enum answer answer = ANSWER_NO;
+
+    for (size_t i = 0; answer != ANSWER_YES && i < c->header_count; i++) {
+        enum answer one = ask_header(&c->headers[i], d);
+
+        if (one != ANSWER_NO)
+            answer = one;
+    }
+    return said_of(answer);
+}
+
+static enum answer attachment_matches(const struct condition *c,
+                                      const struct attachment *a)
+{
+    struct subject name;
+    enum answer answer, one;
+
+    if (names_have(&c->names, a->name) || names_have(&c->types, a->type))
+        return ANSWER_YES;
+    subject_of_name(&name, a->name);
+    answer = a->name.len ? patterns_match(&c->patterns, &name) : ANSWER_NO;
+    if (answer == ANSWER_YES)
         return answer;
-    return answer == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+    one = tables_have_text(c, a->name);
+    if (one == ANSWER_NO)
+        one = tables_have_text(c, a->type);
+    return one == ANSWER_NO ? answer : one;
+}
+
+static enum condition_said ask_attachments(const struct condition *c,
+                                           const struct digest *d)
+{
+    const struct attachment *a;
+    enum answer answer = digest_has_more(d) ? ANSWER_UNKNOWN : ANSWER_NO;
+
+    for (size_t n = 0; (a = digest_attachment(d, n)); n++) {
+        enum answer one = attachment_matches(c, a);
+
+        if (one == ANSWER_YES)
+            return CONDITION_YES;
+        if (one == ANSWER_UNKNOWN)
+            answer = one;
+    }
+    return said_of(answer);
+}
+
+/* --- one condition -------------------------------------------------------- */
+
+static enum condition_said ask(const struct condition *c, struct question *q)
+{
+    const struct facts *f = q->facts;
+
+    switch (c->fact) {
+    case FACT_CLIENT:
+        return ask_client(c, &f->client);
+    case FACT_LISTENER:
+        return ask_text(c, f->listener);
+    case FACT_TIME:
+        return ask_time(c, f);
+    case FACT_HELO:
+        return f->stage == STAGE_CONNECT ? CONDITION_LATER
+                                         : condition_matches(c, &q->helo);
+    case FACT_LOGIN:
+        return q->may_log_in ? CONDITION_LATER : ask_text(c, f->login);
+    case FACT_CERTIFICATE:
+        return ask_certificate(c, q);
+    case FACT_TLS:
+        return ask_tls(c, q);
+    case FACT_FROM:
+        return f->sender ? condition_matches(c, &q->sender) : CONDITION_LATER;
+    case FACT_TO:
+        return f->recipient ? condition_matches(c, &q->recipient)
+                            : CONDITION_LATER;
+    case FACT_SIZE:
+        return f->sender ? ask_size(c, q) : CONDITION_LATER;
+    case FACT_TAG:
+        return ask_tag(c, q);
+    case FACT_CLIENT_NAME:
+        return asking_client_name(c, q);
+    case FACT_DNSBL:
+        return asking_dnsbl(c, q);
+    case FACT_TODAY:
+        return q->may_log_in ? CONDITION_LATER : asking_today(c, q);
+    case FACT_HEADER:
+    case FACT_ATTACHMENT:
+        break;
+    }
+    if (f->stage != STAGE_CONTENT)
+        return CONDITION_LATER;
+    if (!f->message)
+        return CONDITION_UNKNOWN;
+    return c->fact == FACT_HEADER ? ask_headers(c, f->message)
+                                  : ask_attachments(c, f->message);
+}
+
+enum condition_said condition_holds(const struct condition *c,
+                                    struct question *q)
+{
+    enum condition_said said = ask(c, q);
+
+    if (!c->is_negated)
+        return said;
+    if (said == CONDITION_YES)
+        return CONDITION_NO;
+    return said == CONDITION_NO ? CONDITION_YES : said;
+}
+
+bool condition_asks_others(const struct condition *c)
+{
+    return c->fact == FACT_CLIENT_NAME || c->fact == FACT_DNSBL ||
+           c->fact == FACT_TODAY;
 }
 
 bool condition_names_somebody(const struct condition *c)
 {
-    return !c->is_negated &&
-           (c->fact == FACT_CLIENT || c->fact == FACT_LOGIN ||
-            c->fact == FACT_CERTIFICATE);
+    return !c->is_negated && (c->fact == FACT_CLIENT || c->fact == FACT_LOGIN ||
+                              c->fact == FACT_CERTIFICATE);
 }
 
 bool condition_names_domains(const struct condition *c)
 {
-    return c->fact == FACT_TO && !c->is_negated &&
-           c->patterns.first[PATTERN_EXPRESSION] == c->patterns.count;
+    if (c->fact != FACT_TO || c->is_negated ||
+        c->patterns.first[PATTERN_EXPRESSION] != c->patterns.count)
+        return false;
+    for (size_t i = 0; i < c->table_count; i++)
+        if (!table_names_domains(c->tables[i]))
+            return false;
+    return true;
 }

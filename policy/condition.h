@@ -87,15 +87,48 @@ struct condition {
 /* "TLSv1.3" as a number that compares, 13; 0: it is none. */
 unsigned condition_tls_version(struct span s);
 
-/* Facts with what was derived from them; one for each judgement. */
-struct question {
-    const struct facts *facts;
-    struct subject sender, recipient, helo;
+/* What a condition says now. */
+enum condition_said {
+    CONDITION_NO,
+    CONDITION_YES,
+    CONDITION_UNKNOWN,        /* an expression ran into its limits, or nobody could tell */
+    CONDITION_ASKS,           /* its questions are in the inquiry */
+    CONDITION_LATER,          /* the fact is not known at this stage */
 };
 
-void question_init(struct question *q, const struct facts *facts);
+/* Questions that are to be asked, each once. */
+struct inquiry {
+    struct evidence_question *all; /* in the arena */
+    size_t count, room;
+};
 
-enum answer condition_holds(const struct condition *c, struct question *q);
+/* Facts with what was derived from them; one for each judgement. */
+struct question {
+    const struct settings *settings;
+    const struct facts *facts;
+    struct arena *arena;
+    struct subject sender, recipient, helo, client_name;
+    bool may_log_in, may_begin_tls; /* it has not, and could yet */
+    const struct rule *rule;  /* whose conditions are asked */
+    struct span *tags;        /* set so far */
+    size_t tag_count, tag_room;
+    const struct rule **taggers; /* that may yet set theirs */
+    size_t tagger_count, tagger_room;
+    struct inquiry inquiry;
+};
+
+/* Nothing is taken from the arena before it is needed. */
+void question_init(struct question *q, const struct settings *s,
+                   const struct facts *facts, struct arena *arena);
+
+/* q->rule is set. */
+enum condition_said condition_holds(const struct condition *c,
+                                    struct question *q);
+/* Its patterns, and the tables beside them; negation is the caller's. */
+enum condition_said condition_matches(const struct condition *c,
+                                      struct subject *s);
+/* Is its answer somebody else's? Such ones are asked last. */
+bool condition_asks_others(const struct condition *c);
 
 /* A `client`, `login` or `certificate` that is not negated, or a `to` that is
  * not and names nothing but domains (and addresses in them): what may grant. */

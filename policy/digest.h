@@ -24,14 +24,19 @@ void digest_feed(struct digest *d, struct span content);
 void digest_end(struct digest *d);
 
 /* Each value of a field, unfolded, in order; at == NULL: no more. Only fields that a rule
- * names were kept, and of each at most 100 with 8 KB in all. */
+ * names were kept, of all together LIMIT_HEADER bytes. Encoded words (RFC 2047) are decoded
+ * where they are UTF-8 or ASCII. */
 struct span digest_field(const struct digest *d, struct span name, size_t n);
+/* Was there more of the header section than was kept? */
+bool digest_is_cut(const struct digest *d);
 
 struct attachment {
     struct span name;             /* decoded, lower case where ASCII; or empty */
     struct span type;             /* "application/zip", lower case */
 };
-/* NULL: no more. At most 1000 are kept; is_more tells whether there were others. */
+/* NULL: no more. At most 1000 are kept, each name and type once; digest_has_more tells
+ * whether there were others. A part that is plain text or HTML, and neither has a name nor
+ * says that it is an attachment, is none. */
 const struct attachment *digest_attachment(const struct digest *d, size_t n);
 bool digest_has_more(const struct digest *d);
 

@@ -29,7 +29,8 @@ enum evidence_kind {
                                      Answer: how much is left, a number */
     EVIDENCE_COUNT,               /* key: "today\tWHO". Answer: recipients accepted since the
                                      local midnight (EFFECT_COUNT), a number */
-    EVIDENCE_SERVER,              /* a policy server; key: its request. Answer: "ACTION TEXT" */
+    EVIDENCE_SERVER,              /* a policy server; key: its address, "\n", the request.
+                                     Answer: "ACTION TEXT" */
     EVIDENCE_MAILBOX,             /* key: "ROUTE\tADDRESS". Answer: "yes", or "no REPLY" */
     EVIDENCE_KINDS,
 };

@@ -16,6 +16,7 @@
 #include "policy/config/sections.h"
 #include "policy/config/tables.h"
 #include "policy/route.h"
+#include "policy/rule_index.h"
 #include "policy/vocabulary/address.h"
 #include "policy/vocabulary/memory.h"
 
@@ -114,6 +115,7 @@ struct settings *settings_read(const struct settings_source *source,
     ok = r.faults.fault_count == 0;
     if (ok) {
         s->route_index = route_index_new(s->routes, s->route_count);
+        s->rule_index = rule_index_new(s->rules, s->rule_count);
         doubts_find(&r);
     }
     faults_write(&r.faults, out_faults, out_warnings);
@@ -139,6 +141,7 @@ void settings_release(struct settings *s)
         atomic_fetch_sub_explicit(&s->holders, 1, memory_order_acq_rel) != 1)
         return;
     route_index_free(s->route_index);
+    rule_index_free(s->rule_index);
     for (size_t i = 0; i < s->table_count; i++)
         table_free(s->tables[i]);
     arena_reset(&s->arena);

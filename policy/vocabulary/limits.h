@@ -23,6 +23,10 @@ enum {
     LIMIT_DATA_RATE = 500,            /* bytes a second */
     LIMIT_HANDSHAKE_S = 60,
     LIMIT_LINE = 1024 * 1024,         /* of content */
+    LIMIT_MIME_DEPTH = 100,           /* of parts that are looked into */
+    LIMIT_MIME_FIELD = 16 * 1024,     /* of a field that says what a part is */
+    LIMIT_MIME_PARAMETERS = 100,      /* of one field */
+    LIMIT_ATTACHMENTS = 1000,         /* of one message that are remembered */
     LIMIT_LOGIN_FAILURES = 5,         /* of one session, then 421 */
     LIMIT_AUTH_LINE = 12 * 1024,      /* base64, without line end; RFC 4954 */
     LIMIT_LOGIN = 255,

@@ -121,6 +121,20 @@ bool network_parse(struct span s, struct network *out_network)
     return true;
 }
 
+void host_network_print(struct buffer *b, const struct host_address *a,
+                        unsigned v4_bits, unsigned v6_bits)
+{
+    bool is_v4 = host_address_is_v4(a);
+    unsigned kept = is_v4 ? V4_BITS + v4_bits : v6_bits;
+    struct host_address base = *a;
+
+    for (unsigned i = kept; i < ALL_BITS; i++)
+        base.bytes[i / 8] &= (unsigned char)~(0x80u >> i % 8);
+    host_address_print(b, &base);
+    if (kept < ALL_BITS)
+        buffer_printf(b, "/%u", is_v4 ? v4_bits : v6_bits);
+}
+
 bool network_has(const struct network *n, const struct host_address *a)
 {
     if (n->bits < V4_BITS && host_address_is_v4(a))

@@ -29,6 +29,10 @@ bool host_address_is(const struct host_address *a, const struct host_address *b)
 void host_address_print(struct buffer *b, const struct host_address *a);
 /* 192.0.2.1 or IPv6:2001:db8::1, as in a literal between brackets. */
 void host_literal_print(struct buffer *b, const struct host_address *a);
+/* The network it is in, of so many bits: 192.0.2.0/24 or 2001:db8::/64; of all bits the
+ * address alone. */
+void host_network_print(struct buffer *b, const struct host_address *a,
+                        unsigned v4_bits, unsigned v6_bits);
 
 /* "10.0.0.0/8", "192.0.2.1", "::1/128"; false when bits below the prefix are set
  * or it is not an address. What is written as IPv6 with fewer than 96 bits holds

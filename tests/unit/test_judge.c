@@ -11,11 +11,21 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+/* What verdicts point to; given back at the end of each test. */
+static struct arena arena;
+
 struct asked {
     const char *client, *helo, *from, *to; /* NULL: something usual */
     const char *login, *certificate, *certificate_name; /* NULL: none */
     bool tls;
 };
+
+static int give_back(void **state)
+{
+    (void)state;
+    arena_reset(&arena);
+    return 0;
+}
 
 static struct settings *rules(const char *text)
 {
@@ -68,7 +78,7 @@ static void answer(const struct settings *s, const struct asked *q,
         buffer_put_string(out, "refused");
         return;
     }
-    v = judge(s, &facts, NULL, NULL);
+    v = judge(s, &facts, &arena, NULL);
     if (v.hold)
         buffer_printf(out, "hold(%.*s) ", SPAN_FMT(v.hold_rule->title));
     buffer_put_string(out, kinds[v.kind]);
@@ -117,7 +127,7 @@ static void without_rules_nothing_is_relayed(void **state)
 
     (void)state;
     assert_true(facts_of(&q, &facts, &from, &to));
-    v = judge(s, &facts, NULL, NULL);
+    v = judge(s, &facts, &arena, NULL);
     assert_int_equal(v.kind, VERDICT_REJECT);
     assert_null(v.rule);
     assert_int_equal(v.reply.code, 554);
@@ -270,8 +280,9 @@ static void who_logged_in_may_decide(void **state)
     CHECK(text, rows);
 }
 
-#define PRINT "sha256:00112233445566778899aabbccddeeff" \
-              "00112233445566778899aabbccddeeff"
+#define PRINT                                                                  \
+    "sha256:00112233445566778899aabbccddeeff"                                  \
+    "00112233445566778899aabbccddeeff"
 
 static void a_certificate_is_known_by_fingerprint_or_verified_name(void **state)
 {
@@ -296,8 +307,7 @@ static void a_certificate_is_known_by_fingerprint_or_verified_name(void **state)
         { { .certificate_name = "mail.ok.test.evil.test" }, "reject" },
         { { .certificate_name = "a.b.sub.test" }, "relay name" },
         { { .certificate_name = "sub.test" }, "reject" },
-        { { .certificate_name = "any", .to = "<a@x.test>" },
-          "relay verified" },
+        { { .certificate_name = "any", .to = "<a@x.test>" }, "relay verified" },
         /* shown, but not verified */
         { { .certificate = "sha256:11", .to = "<a@x.test>" }, "defer none" },
         { { .to = "<a@x.test>" }, "defer none" },
@@ -398,7 +408,7 @@ static void replies_are_the_rules_own_or_the_usual_ones(void **state)
         buffer_clear(&b);
         assert_true(facts_of(&(struct asked){ 0 }, &facts, &from, &to));
         facts.login = SPAN("me");
-        v = judge(s, &facts, NULL, NULL);
+        v = judge(s, &facts, &arena, NULL);
         verdict_text(&b, v.reply.text, &facts, v.rule);
         v.reply.text = span_of(span_dup(buffer_span(&b)));
         buffer_clear(&b);
@@ -505,5 +515,5 @@ int main(void)
         cmocka_unit_test(no_open_relay_probe_gets_through),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, give_back);
 }

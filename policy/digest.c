@@ -1,0 +1,504 @@
+/*
+ * digest - what rules may ask of a message, taken while it streams by.
+ *
+ *   HEADER -> BODY     [end_header]    an empty line
+ *   BODY   -> HEADER   [meet_boundary] a delimiter of any open multipart
+ *   HEADER -> HEADER   [end_header]    behind the fields of a message/rfc822 part
+ *
+ * One line at a time; of a line no more is kept than its field may have, and of one in a
+ * body no more than a delimiter needs. A closing delimiter closes nothing: what stands
+ * behind it is still looked through, since some readers do. Delimiters are compared by
+ * hash, so an open level costs one comparison for each line that begins with "--".
+ *
+ * What could not be looked at (too deep, too many, too long) is told by digest_has_more and
+ * digest_is_cut; who asks must not take silence for an answer then.
+ *
+ * Owns two arenas, one of them for the part at hand. RFC 5322 2.2, RFC 2046 5.1.
+ */
+#include "policy/digest.h"
+
+#include "policy/condition.h"
+#include "policy/encodedword.h"
+#include "policy/parttype.h"
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+
+enum {
+    PREFIX = PARTTYPE_BOUNDARY + 60, /* of a line in a body */
+    NAME_MOST = 1024,                /* of an attachment's name, its end */
+    VALUES_MOST = 4096,              /* of one field */
+    SLOTS = 2048, /* a power of two, over LIMIT_ATTACHMENTS */
+    TEXT_MOST = LIMIT_HEADER,
+};
+
+/* A field that a rule names. */
+struct wanted {
+    struct span name;
+    struct span *values;
+    size_t count, room;
+};
+
+/* A multipart that is open. */
+struct level {
+    struct span boundary;
+    uint64_t hash;
+    bool is_digest;
+    unsigned depth; /* of its parts */
+};
+
+enum place_in { IN_HEADER, IN_BODY, IN_NOTHING };
+
+enum field_kind { FIELD_OTHER, FIELD_TYPE, FIELD_DISPOSITION, FIELD_ENCODING };
+
+struct digest {
+    struct arena arena, scratch; /* scratch: of the part */
+    struct wanted *wanted;
+    size_t wanted_count;
+    bool wants_parts;
+
+    enum place_in in;
+    bool is_top;         /* this header is the message's own */
+    bool is_digest_part; /* its type is message/rfc822 where it does not say */
+    unsigned depth;
+    struct level levels[LIMIT_MIME_DEPTH];
+    size_t level_count;
+
+    struct buffer line;  /* the line at hand, its first bytes */
+    bool is_long;        /* there was more, and not only white space */
+    struct buffer field; /* value of the field at hand */
+    bool has_field;
+    enum field_kind kind;
+    struct wanted *wants; /* who wants it, or NULL */
+    struct parttype part;
+
+    size_t text_bytes; /* kept of all values */
+    bool is_cut, has_more;
+    struct attachment *attachments;
+    size_t attachment_count, attachment_room;
+    uint16_t slots[SLOTS]; /* number of an attachment + 1 */
+};
+
+static uint64_t hash_of(uint64_t hash, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        hash = (hash ^ (unsigned char)s.at[i]) * 1099511628211u;
+    return hash;
+}
+static const uint64_t hash_start = 14695981039346656037u;
+
+/* --- what is wanted ---------------------------------------------------------- */
+
+bool digest_is_wanted(const struct settings *s)
+{
+    for (size_t i = 0; i < s->rule_count; i++)
+        for (size_t c = 0; c < s->rules[i].condition_count; c++)
+            if (s->rules[i].conditions[c].fact == FACT_HEADER ||
+                s->rules[i].conditions[c].fact == FACT_ATTACHMENT)
+                return true;
+    return false;
+}
+
+static struct wanted *find_wanted(const struct digest *d, struct span name)
+{
+    for (size_t i = 0; i < d->wanted_count; i++)
+        if (span_is_nocase(d->wanted[i].name, name))
+            return &d->wanted[i];
+    return NULL;
+}
+
+static void want(struct digest *d, const struct condition *c, size_t *room)
+{
+    if (c->fact == FACT_ATTACHMENT)
+        d->wants_parts = true;
+    for (size_t i = 0; i < c->header_count; i++) {
+        if (find_wanted(d, c->headers[i].name))
+            continue;
+        if (d->wanted_count == *room) {
+            *room = *room ? *room * 2 : 8;
+            d->wanted = memory_grow(d->wanted, *room * sizeof *d->wanted);
+        }
+        d->wanted[d->wanted_count++] =
+            (struct wanted){ .name = c->headers[i].name };
+    }
+}
+
+struct digest *digest_new(const struct settings *s)
+{
+    struct digest *d = NEW(struct digest);
+    size_t room = 0;
+
+    for (size_t i = 0; i < s->rule_count; i++)
+        for (size_t c = 0; c < s->rules[i].condition_count; c++)
+            want(d, &s->rules[i].conditions[c], &room);
+    d->in = IN_HEADER;
+    d->is_top = true;
+    d->field.cap = TEXT_MOST;
+    return d;
+}
+
+static void close_levels(struct digest *d, size_t kept)
+{
+    while (d->level_count > kept)
+        free((char *)(uintptr_t)d->levels[--d->level_count].boundary.at);
+}
+
+void digest_free(struct digest *d)
+{
+    if (!d)
+        return;
+    close_levels(d, 0);
+    buffer_fini(&d->line);
+    buffer_fini(&d->field);
+    arena_reset(&d->arena);
+    arena_reset(&d->scratch);
+    free(d->wanted);
+    free(d->attachments);
+    free(d);
+}
+
+/* --- attachments -------------------------------------------------------------- */
+
+static void keep_attachment(struct digest *d, struct span name,
+                            struct span type)
+{
+    uint64_t hash;
+    size_t slot;
+    struct attachment *a;
+
+    if (name.len > NAME_MOST)
+        name = span_skip(name, name.len - NAME_MOST);
+    type = span_first(type, NAME_MOST);
+    hash = hash_of(hash_of(hash_start, type) * 31, name);
+    slot = (size_t)(hash ^ hash >> 32) & (SLOTS - 1);
+    for (; d->slots[slot]; slot = (slot + 1) & (SLOTS - 1)) {
+        a = &d->attachments[d->slots[slot] - 1];
+        if (span_is(a->name, name) && span_is(a->type, type))
+            return;
+    }
+    if (d->attachment_count == LIMIT_ATTACHMENTS) {
+        d->has_more = true;
+        return;
+    }
+    if (d->attachment_count == d->attachment_room) {
+        d->attachment_room = d->attachment_room ? d->attachment_room * 2 : 8;
+        d->attachments = memory_grow(
+            d->attachments, d->attachment_room * sizeof *d->attachments);
+    }
+    d->attachments[d->attachment_count++] =
+        (struct attachment){ .name = arena_copy(&d->arena, name),
+                             .type = arena_copy(&d->arena, type) };
+    d->slots[slot] = (uint16_t)d->attachment_count;
+}
+
+static bool is_plain(struct span type)
+{
+    return type.len == 0 || span_is(type, SPAN("text/plain")) ||
+           span_is(type, SPAN("text/html"));
+}
+
+static void keep_part(struct digest *d, struct span type, bool is_multipart)
+{
+    const struct parttype *p = &d->part;
+
+    for (size_t i = 0; i < p->name_count; i++)
+        keep_attachment(d, p->names[i], type);
+    if (p->name_count == 0 &&
+        (p->is_attachment || !(is_plain(type) || is_multipart)))
+        keep_attachment(d, SPAN(""), type);
+}
+
+/* --- fields -------------------------------------------------------------------- */
+
+static void keep_value(struct digest *d, struct wanted *w)
+{
+    struct buffer text = { .cap = TEXT_MOST };
+    struct span value;
+
+    encodedword_decode(&text, span_trim(buffer_span(&d->field)));
+    value = buffer_span(&text);
+    if (d->field.overflow || text.overflow || w->count == VALUES_MOST ||
+        d->text_bytes + value.len > TEXT_MOST) {
+        d->is_cut = true;
+        value = span_first(value, TEXT_MOST - d->text_bytes);
+    }
+    if (w->count < VALUES_MOST) {
+        if (w->count == w->room) {
+            size_t room = w->room ? w->room * 2 : 4;
+            struct span *values = arena_take(&d->arena, room * sizeof *values);
+
+            if (w->count)
+                memcpy(values, w->values, w->count * sizeof *values);
+            w->values = values;
+            w->room = room;
+        }
+        /* at is never NULL, or it would be the end */
+        w->values[w->count++] =
+            span_make(arena_string(&d->arena, value), value.len);
+        d->text_bytes += value.len;
+    }
+    buffer_fini(&text);
+}
+
+static void end_field(struct digest *d)
+{
+    struct span value = span_first(buffer_span(&d->field), LIMIT_MIME_FIELD);
+
+    if (!d->has_field)
+        return;
+    d->has_field = false;
+    if (d->wants)
+        keep_value(d, d->wants);
+    if (d->kind != FIELD_OTHER && d->field.len > LIMIT_MIME_FIELD)
+        d->has_more = true;
+    switch (d->kind) {
+    case FIELD_TYPE:
+        parttype_read_type(&d->part, &d->scratch, value);
+        break;
+    case FIELD_DISPOSITION:
+        parttype_read_disposition(&d->part, &d->scratch, value);
+        break;
+    case FIELD_ENCODING:
+        parttype_read_encoding(&d->part, value);
+        break;
+    case FIELD_OTHER:
+        break;
+    }
+}
+
+static enum field_kind kind_of(const struct digest *d, struct span name)
+{
+    if (!d->wants_parts)
+        return FIELD_OTHER;
+    if (span_is_nocase(name, SPAN("Content-Type")))
+        return FIELD_TYPE;
+    if (span_is_nocase(name, SPAN("Content-Disposition")))
+        return FIELD_DISPOSITION;
+    return span_is_nocase(name, SPAN("Content-Transfer-Encoding"))
+               ? FIELD_ENCODING
+               : FIELD_OTHER;
+}
+
+/* What is no field is passed over: some readers go on behind it. */
+static void begin_field(struct digest *d, struct span line)
+{
+    size_t n = span_find(line, ':');
+    struct span name = span_trim(span_first(line, n));
+
+    if (n == line.len)
+        return;
+    d->kind = kind_of(d, name);
+    d->wants = d->is_top ? find_wanted(d, name) : NULL;
+    d->has_field = d->wants || d->kind != FIELD_OTHER;
+    if (!d->has_field)
+        return;
+    buffer_clear(&d->field);
+    buffer_put(&d->field, span_skip(line, n + 1));
+}
+
+/* --- parts --------------------------------------------------------------------- */
+
+static void begin_part(struct digest *d, bool is_digest)
+{
+    arena_reset(&d->scratch);
+    d->part = (struct parttype){ 0 };
+    d->is_digest_part = is_digest;
+    d->in = IN_HEADER;
+    d->has_field = false;
+}
+
+static void open_level(struct digest *d, struct span type)
+{
+    struct span boundary = span_make(d->part.boundary, d->part.boundary_len);
+
+    if (boundary.len == 0)
+        return;
+    if (d->depth >= LIMIT_MIME_DEPTH || d->level_count == LIMIT_MIME_DEPTH) {
+        d->has_more = true;
+        return;
+    }
+    d->levels[d->level_count++] = (struct level){
+        .boundary = span_make(span_dup(boundary), boundary.len),
+        .hash = hash_of(hash_start, boundary),
+        .is_digest = span_is(type, SPAN("multipart/digest")),
+        .depth = d->depth + 1,
+    };
+}
+
+static bool is_message(struct span type)
+{
+    return span_is(type, SPAN("message/rfc822")) ||
+           span_is(type, SPAN("message/global")) ||
+           span_is(type, SPAN("message/news"));
+}
+
+static void end_header(struct digest *d)
+{
+    struct span type = d->part.type;
+    bool is_multipart;
+
+    end_field(d);
+    type = d->part.type;
+    if (!d->part.has_type && d->is_digest_part)
+        type = SPAN("message/rfc822");
+    is_multipart = span_starts_nocase(type, SPAN("multipart/"));
+    d->has_more = d->has_more || d->part.is_cut;
+    d->is_top = false;
+    d->in = IN_BODY;
+    if (!d->wants_parts) {
+        d->in = IN_NOTHING;
+        return;
+    }
+    keep_part(d, type, is_multipart);
+    if (is_multipart)
+        open_level(d, type);
+    if (is_message(type) && !d->part.is_encoded) {
+        if (d->depth < LIMIT_MIME_DEPTH) {
+            d->depth++;
+            begin_part(d, false);
+            return;
+        }
+        d->has_more = true;
+    }
+    if (d->level_count == 0)
+        d->in = IN_NOTHING;
+}
+
+/* --boundary, perhaps --, perhaps white space. The innermost is asked first. */
+static bool meet_boundary(struct digest *d, struct span line)
+{
+    struct span whole, closing;
+    uint64_t whole_hash, closing_hash;
+
+    if (d->level_count == 0 || d->is_long || line.len < 3 ||
+        line.at[0] != '-' || line.at[1] != '-')
+        return false;
+    whole = span_skip(line, 2);
+    while (whole.len &&
+           (whole.at[whole.len - 1] == ' ' || whole.at[whole.len - 1] == '\t'))
+        whole.len--;
+    closing = span_first(whole, 0);
+    if (whole.len > 2 && memcmp(whole.at + whole.len - 2, "--", 2) == 0)
+        closing = span_first(whole, whole.len - 2);
+    while (closing.len && closing.at[closing.len - 1] == ' ')
+        closing.len--;
+    whole_hash = hash_of(hash_start, whole);
+    closing_hash = hash_of(hash_start, closing);
+    for (size_t i = d->level_count; i-- > 0;) {
+        const struct level *l = &d->levels[i];
+        bool opens = l->hash == whole_hash && span_is(l->boundary, whole);
+
+        if (!opens &&
+            !(l->hash == closing_hash && span_is(l->boundary, closing)))
+            continue;
+        if (d->in == IN_HEADER)
+            end_header(d);
+        close_levels(d, i + 1);
+        d->depth = d->levels[i].depth;
+        if (opens)
+            begin_part(d, d->levels[i].is_digest);
+        else
+            d->in = IN_BODY;
+        return true;
+    }
+    return false;
+}
+
+/* --- lines --------------------------------------------------------------------- */
+
+static void take_line(struct digest *d, struct span line)
+{
+    if (meet_boundary(d, line))
+        return;
+    if (d->in != IN_HEADER)
+        return;
+    if (line.len == 0) {
+        end_header(d);
+        return;
+    }
+    if (line.at[0] == ' ' || line.at[0] == '\t') {
+        if (d->has_field)
+            buffer_put(&d->field, line);
+        return;
+    }
+    end_field(d);
+    begin_field(d, line);
+}
+
+/* How much of a line is worth keeping. */
+static size_t worth(const struct digest *d)
+{
+    return d->in == IN_HEADER ? TEXT_MOST : PREFIX;
+}
+
+static void keep_of_line(struct digest *d, struct span piece)
+{
+    size_t most = worth(d), room = d->line.len < most ? most - d->line.len : 0;
+    struct span rest = span_skip(piece, room);
+
+    buffer_put(&d->line, span_first(piece, room));
+    if (span_trim(rest).len && !span_is(rest, SPAN("\r"))) {
+        d->is_long = true;
+        d->is_cut = d->is_cut || (d->in == IN_HEADER && d->is_top);
+    }
+}
+
+static void end_line(struct digest *d, struct span line)
+{
+    if (line.len && line.at[line.len - 1] == '\r')
+        line.len--;
+    take_line(d, line);
+    buffer_clear(&d->line);
+    d->is_long = false;
+}
+
+void digest_feed(struct digest *d, struct span content)
+{
+    while (content.len && d->in != IN_NOTHING) {
+        const char *end = memchr(content.at, '\n', content.len);
+        size_t n = end ? (size_t)(end - content.at) : content.len;
+        struct span piece = span_first(content, n);
+
+        if (end && d->line.len == 0 && n <= worth(d) && !d->is_long) {
+            end_line(d, piece);
+        } else {
+            keep_of_line(d, piece);
+            if (end)
+                end_line(d, buffer_span(&d->line));
+        }
+        content = span_skip(content, n + 1);
+    }
+}
+
+void digest_end(struct digest *d)
+{
+    if (d->in != IN_NOTHING && d->line.len)
+        end_line(d, buffer_span(&d->line));
+    if (d->in == IN_HEADER)
+        end_header(d);
+    d->in = IN_NOTHING;
+}
+
+/* --- asked --------------------------------------------------------------------- */
+
+struct span digest_field(const struct digest *d, struct span name, size_t n)
+{
+    const struct wanted *w = find_wanted(d, name);
+
+    return w && n < w->count ? w->values[n] : span_make(NULL, 0);
+}
+
+bool digest_is_cut(const struct digest *d)
+{
+    return d->is_cut;
+}
+
+const struct attachment *digest_attachment(const struct digest *d, size_t n)
+{
+    return n < d->attachment_count ? &d->attachments[n] : NULL;
+}
+
+bool digest_has_more(const struct digest *d)
+{
+    return d->has_more;
+}
