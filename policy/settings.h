@@ -51,6 +51,7 @@ struct listener_settings {
     bool auth_without_tls;    /* logins may go over clear text */
     bool submission;          /* completes what machines leave out */
     bool turn;                /* ATRN and TURN after login; CRAM-MD5 is offered here alone */
+    bool is_fetch;            /* of a fetch: its client is a provider that we asked */
     int64_t greet_delay_ms;   /* a client that talks before the banner is turned away; 0: the
                                  banner comes at once */
     bool hides_client;        /* received = no-client */

@@ -146,6 +146,7 @@ static void read_fetch(struct reading *r, const struct syntax_entry *section,
                    "a fetch needs a provider: from = \"smtps://HOST\"");
     accounts_take_own(r, &d.own, "login", section, &route->account);
     d.fetch.listener = (struct listener_settings){ .title = f->title,
+                                                   .is_fetch = true,
                                                    .place = section->place };
     if (r->faults.fault_count == faults_before) {
         protection_set_tls(route, section);

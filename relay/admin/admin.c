@@ -51,6 +51,7 @@ struct admin {
     bool is_closing;
     void (*status)(void *user, struct admin_status *out);
     void *user;
+    struct admin_fetches fetches;
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -172,6 +173,16 @@ void request_ask_status(const struct request *r, struct admin_status *out)
 {
     if (r->admin->status)
         r->admin->status(r->admin->user, out);
+}
+
+const struct admin_fetches *request_fetches(const struct request *r)
+{
+    return r->admin->fetches.list ? &r->admin->fetches : NULL;
+}
+
+void request_soon(const struct request *r)
+{
+    on_wake(r->admin);
 }
 
 void request_wait(struct request *r)
@@ -452,6 +463,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->queue = q;
     a->status = o->status;
     a->user = o->user;
+    a->fetches = o->fetches;
     a->started_ns = uv_hrtime();
     rc = doorway_open(&a->doorway, o->socket, out_why);
     if (rc < 0) {

@@ -26,10 +26,41 @@ struct admin_status {
     uint32_t lag_us_recent; /* ... and since this was asked last */
 };
 
+/* A provider that mail is fetched from, and what the latest fetch came to; borrowed for a
+ * call. */
+struct admin_fetch {
+    struct span name, from;
+    bool is_running;
+    int64_t every_ms;         /* 0: only when it is asked for */
+    int64_t last_ms, next_ms; /* 0: never */
+    bool is_ok;
+    uint32_t messages, refused;
+    struct span result; /* one sentence; empty: there was none yet */
+};
+typedef void admin_fetch_fn(void *user, const struct admin_fetch *f);
+typedef void admin_fetched_fn(void *user, uint64_t token,
+                              const struct admin_fetch *f);
+
+enum admin_fetch_answer {
+    ADMIN_FETCH_BEGUN,   /* or it was under way: done comes once, later */
+    ADMIN_FETCH_UNKNOWN, /* there is none of that name */
+    ADMIN_FETCH_NOT_NOW, /* we are going down */
+};
+
+/* Who fetches, on the same loop. */
+struct admin_fetches {
+    void (*list)(void *user, admin_fetch_fn *each, void *each_user);
+    enum admin_fetch_answer (*begin)(void *user, struct span name,
+                                     admin_fetched_fn *done, void *done_user,
+                                     uint64_t token);
+    void *user;
+};
+
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
     void *user;
+    struct admin_fetches fetches; /* list NULL: nobody fetches */
 };
 
 /* On failure one sentence for a person is put into out_why. */

@@ -13,6 +13,9 @@
  *   GET  /api/v1/destinations   next hops, and orders to them: see nexthops.h
  *   POST /api/v1/destinations/suspend .../resume .../retry .../probe
  *
+ *   GET  /api/v1/fetches        providers, and asking them: see providers.h
+ *   POST /api/v1/fetches/NAME
+ *
  * The table is obeyed: methods, 404 and 405 come from it. Nothing is ever changed
  * by a request that names neither an id, nor yes.
  */
@@ -21,6 +24,7 @@
 #include "policy/vocabulary/id.h"
 #include "relay/admin/listing.h"
 #include "relay/admin/nexthops.h"
+#include "relay/admin/providers.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -40,7 +44,8 @@ enum { EVERY_STATE_BUT_DELETED = 0 };
 
 /* clang-format off */
 static const struct endpoint {
-    const char *method, *path;      /* a last part of "*" stands for any name */
+    const char *method, *path;      /* a last part of "*" stands for any name, of "**"
+                                       for one with slashes too */
     endpoint_fn *run;
     enum queue_change change;
     unsigned states;                /* that a change means when none are named */
@@ -60,6 +65,8 @@ static const struct endpoint {
     { "GET",  "/api/v1/queue/*",        show,       0, 0 },
     { "GET",  "/api/v1/destinations",   nexthops_list,  0, 0 },
     { "POST", "/api/v1/destinations/*", nexthops_order, 0, 0 },
+    { "GET",  "/api/v1/fetches",        providers_list,  0, 0 },
+    { "POST", "/api/v1/fetches/**",     providers_fetch, 0, 0 },
 };
 /* clang-format on */
 
@@ -73,14 +80,18 @@ static bool path_is(const struct endpoint *row, struct span path,
 {
     struct span want = span_of(row->path);
     size_t fixed = want.len - 1;
+    bool takes_slashes;
 
     *out_name = SPAN("");
     if (want.at[fixed] != '*')
         return span_is(want, path);
+    takes_slashes = want.at[fixed - 1] == '*';
+    fixed -= takes_slashes;
     if (!span_is(span_first(want, fixed), span_first(path, fixed)))
         return false;
     *out_name = span_skip(path, fixed);
-    return out_name->len && span_find(*out_name, '/') == out_name->len;
+    return out_name->len &&
+           (takes_slashes || span_find(*out_name, '/') == out_name->len);
 }
 
 bool endpoints_find(struct request *r, const char *method, const char *path)

@@ -63,6 +63,8 @@ struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);
 uint64_t request_uptime_s(const struct request *r);
 void request_ask_status(const struct request *r, struct admin_status *out);
+/* NULL: nobody fetches. */
+const struct admin_fetches *request_fetches(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter; false: answered with 400. */
@@ -75,6 +77,8 @@ void request_refuse(struct request *r, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* An answer will come by a callback of the queue. */
 void request_wait(struct request *r);
+/* The answer came by no callback of the queue: the server is to look at it. */
+void request_soon(const struct request *r);
 /* The page in r->answer may be sent; r->more tells of further ones. */
 void request_go_on(struct request *r);
 /* From a callback: who waits under this token, or NULL. user: the port's. */

@@ -52,18 +52,20 @@ void intake_gone(struct intake *i)
         i->empty(i->worker);
 }
 
-void intake_admit(struct intake *i, int fd, struct settings *settings,
-                  size_t listener, const struct host_address *client,
-                  bool is_counted)
+struct visit *intake_begin(struct intake *i, struct settings *settings,
+                           const struct listener_settings *listener,
+                           const struct host_address *client,
+                           const struct tls_facts *tls)
 {
     struct visit *v = NEW(struct visit);
-    struct session_client who = { .address = *client, .name = SPAN("unknown") };
+    struct session_client who = { .address = *client,
+                                  .name = SPAN("unknown"),
+                                  .tls = tls };
 
     v->intake = i;
     v->client = *client;
-    v->is_counted = is_counted;
     v->settings = settings_hold(settings);
-    v->listener = &v->settings->listeners[listener];
+    v->listener = listener;
     v->world = intake_world;
     v->world.user = v;
     v->token = registry_put(&i->registry, v);
@@ -75,11 +77,27 @@ void intake_admit(struct intake *i, int fd, struct settings *settings,
     intake_login_offer(v, &who);
     v->session = session_new(v->settings, v->listener, &who, &v->world,
                              wall_ms());
-    if (conn_open(&v->conn, i->worker, fd, &intake_pump_events, v) < 0)
-        conn_close(&v->conn);
-    else if (i->cut_ms)
+    return v;
+}
+
+void intake_set_off(struct visit *v)
+{
+    if (!v->conn.is_closing && v->intake->cut_ms)
         session_shut_down(v->session, wall_ms());
     intake_pump_attend(v);
+}
+
+void intake_admit(struct intake *i, int fd, struct settings *settings,
+                  size_t listener, const struct host_address *client,
+                  bool is_counted)
+{
+    struct visit *v = intake_begin(i, settings, &settings->listeners[listener],
+                                   client, NULL);
+
+    v->is_counted = is_counted;
+    if (conn_open(&v->conn, i->worker, fd, &intake_pump_events, v) < 0)
+        conn_close(&v->conn);
+    intake_set_off(v);
 }
 
 void intake_accept(struct intake *i, int fd, struct settings *settings,
@@ -128,6 +146,9 @@ static const struct listener_settings *find_listener(const struct settings *s,
     for (size_t n = 0; n < s->listener_count; n++)
         if (span_is(s->listeners[n].title, title))
             return &s->listeners[n];
+    for (size_t n = 0; n < s->fetch_count; n++)
+        if (span_is(s->fetches[n].title, title))
+            return &s->fetches[n].listener;
     return NULL;
 }
 

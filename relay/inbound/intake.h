@@ -25,6 +25,8 @@ void intake_open(struct worker *w, struct census *census);
  * its client is counted here. Settings are held for it. */
 void intake_accept(struct intake *i, int fd, struct settings *settings,
                    size_t listener, const struct host_address *client);
+/* Goes on with a connection whose roles were changed; for sides.receive. */
+void intake_receive(struct worker *w, struct incoming *take_i);
 /* Does this listener take connections from named balancers only? */
 bool intake_is_for_proxies(const struct listener_settings *l);
 /* Says so in one line, closes, logs. */

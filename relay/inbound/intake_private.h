@@ -6,6 +6,7 @@
  * intake_world.c      what engines ask and tell
  * intake_pump.c       bytes in, bytes out, content and drafts into the queue
  * intake_login.c      handshakes and logins
+ * intake_receive.c    connections to providers whose client we were
  */
 #ifndef WAYPOST_INTAKE_PRIVATE_H
 #define WAYPOST_INTAKE_PRIVATE_H
@@ -16,6 +17,13 @@
 #include "relay/net/registry.h"
 
 struct newcomer;
+
+/* Who wants to know what came of a connection; done NULL: nobody. See intake_receive.c. */
+struct receipt {
+    fetch_done_fn *done;
+    void *user;
+    uint64_t token;
+};
 
 /* One connection with its session. */
 struct visit {
@@ -33,6 +41,7 @@ struct visit {
     struct span trouble;            /* why the handshake failed; borrowed from the
                                        connection, or a literal */
     uint64_t token;
+    struct receipt receipt;
     int64_t cut_ms;                 /* when a lingering connection is closed */
     unsigned appends;               /* parts under way */
     bool is_storing;                /* a put is under way */
@@ -60,6 +69,12 @@ struct intake {
 void intake_admit(struct intake *i, int fd, struct settings *settings,
                   size_t listener, const struct host_address *client,
                   bool is_counted);
+/* The same in two steps, between which its conn is opened: even if that failed. */
+struct visit *intake_begin(struct intake *i, struct settings *settings,
+                           const struct listener_settings *listener,
+                           const struct host_address *client,
+                           const struct tls_facts *tls);
+void intake_set_off(struct visit *v);
 /* A connection, with or without a session, is gone. */
 void intake_gone(struct intake *i);
 
@@ -81,6 +96,10 @@ void intake_pump_attend(struct visit *v);
 void intake_pump_go_on(struct visit *v);
 bool intake_pump_is_over(const struct visit *v);
 void intake_pump_forget_body(struct visit *v);
+
+/* intake_receive.c */
+/* Its connection is closed: whoever wants to know is told. */
+void intake_receive_tell(const struct visit *v);
 
 /* intake_login.c */
 /* What a new session may offer. */

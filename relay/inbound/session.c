@@ -100,6 +100,7 @@ struct session *session_new(struct settings *settings,
     s->client_name = own_copy(client->name);
     s->mechanisms = client->mechanisms;
     s->has_tls = client->has_tls;
+    s->tls = client->tls;
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
@@ -397,6 +398,11 @@ const char *session_stage(const struct session *s)
 uint32_t session_messages(const struct session *s)
 {
     return s->messages;
+}
+
+uint32_t session_mails(const struct session *s)
+{
+    return s->mails;
 }
 
 uint32_t session_commands(const struct session *s)

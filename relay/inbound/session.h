@@ -138,6 +138,8 @@ struct session_client {
     struct span name;             /* "unknown" where not looked up; copied */
     unsigned mechanisms;          /* that can be verified now; see sasl_mechanisms */
     bool has_tls;                 /* there is a certificate for this listener */
+    const struct tls_facts *tls;  /* TLS was there before the session was, borrowed as by
+                                     session_secured; NULL: in clear */
 };
 
 struct session;
@@ -216,6 +218,8 @@ void session_reload(struct session *s, struct settings *settings,
 /* For the log: "EHLO", "DATA" ...: what it was doing; and counts. */
 const char *session_stage(const struct session *s);
 uint32_t session_messages(const struct session *s);
+/* MAIL commands, whatever came of them. */
+uint32_t session_mails(const struct session *s);
 uint32_t session_commands(const struct session *s);
 /* Whom rules and log see: XCLIENT may have changed it. */
 const struct host_address *session_client(const struct session *s);

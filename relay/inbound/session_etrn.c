@@ -17,7 +17,7 @@ bool session_etrn_is_offered(const struct session *s)
 {
     for (size_t i = 0; i < s->settings->route_count; i++)
         if (s->settings->routes[i].offline.is_set)
-            return true;
+            return !s->listener->is_fetch;
     return false;
 }
 

@@ -217,6 +217,7 @@ void session_mail_from(struct session *s, const struct verb_call *call)
     struct span path, rest;
     struct buffer completed = { 0 };
 
+    s->mails++;
     if (!command_path(call->argument, SPAN("FROM:"), &path))
         refuse_mail(s, REPLY(501, 5, 5, 4, "Syntax: MAIL FROM:<address>"),
                     SPAN(""));

@@ -114,7 +114,7 @@ struct session {
 
     uint32_t errors; /* since the last accepted message */
     uint32_t junk;   /* the same, of commands without a mail */
-    uint32_t messages, commands;
+    uint32_t mails, messages, commands;
 
     struct arena arena; /* of the draft */
     struct draft draft;

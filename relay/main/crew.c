@@ -77,6 +77,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     intake_open(w, census);
     delivery_open(w);
     w->sides.deliver = delivery_turn;
+    w->sides.receive = intake_receive;
     w->on_tick = on_tick;
     w->owner = c;
     c->workers[c->count] = w;

@@ -10,6 +10,7 @@
 #include "relay/main/configuration.h"
 #include "relay/main/crew.h"
 #include "relay/main/entrance.h"
+#include "relay/main/timetable.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/windows.h"
 #include "relay/net/census.h"
@@ -42,6 +43,7 @@ struct station {
     struct entrance *entrance;
     struct notify notify;
     struct crew crew;
+    struct timetable *timetable;
     bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
     bool is_ending, is_over;
 };
@@ -105,6 +107,7 @@ static void reload(struct station *st)
         /* The workers first: nothing leaves by an old route once the queue knows the
          * new ones. */
         crew_reload(&st->crew, s, st->strongbox.tls);
+        timetable_reload(st->timetable, s);
         route_by(st, windows_new(s, time(NULL)));
         log_open(s->log.form, s->log.tag, s->log.syslog);
         settings_release(st->settings);
@@ -155,6 +158,8 @@ static void end_loop(struct station *st)
     if (st->admin)
         admin_close(st->admin, NULL, NULL);
     st->admin = NULL;
+    if (st->timetable)
+        timetable_close(st->timetable);
     uv_close((uv_handle_t *)&st->wake, NULL);
     uv_close((uv_handle_t *)&st->term, NULL);
     uv_close((uv_handle_t *)&st->interrupt, NULL);
@@ -175,6 +180,8 @@ static void shut_down(struct station *st)
              (long long)(st->settings->drain_ms / 1000));
     if (st->entrance)
         entrance_close(st->entrance);
+    if (st->timetable)
+        timetable_stop(st->timetable);
     queue_stop_claims(st->queue);
     crew_shut_down(&st->crew, st->settings->drain_ms, &st->wake);
     if (st->crew.count == 0)
@@ -310,11 +317,14 @@ static void tell_status(void *user, struct admin_status *out)
 
 static int open_admin(struct station *st, struct buffer *out_why)
 {
+    struct admin_fetches fetches = timetable_admin;
+
+    fetches.user = st->timetable;
     if (st->settings->admin.socket.len == 0)
         return 0;
     return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
-        .user = st }, out_why);
+        .user = st, .fetches = fetches }, out_why);
 }
 
 static int open_all(struct station *st, struct buffer *out_why)
@@ -330,6 +340,8 @@ static int open_all(struct station *st, struct buffer *out_why)
                                 st->census);
     if ((rc = entrance_open(st->entrance, st->settings, out_why)) < 0)
         return rc;
+    st->timetable = timetable_open(&st->loop, st->crew.workers,
+                                   st->crew.count, st->settings);
     return open_admin(st, out_why);
 }
 
@@ -348,6 +360,7 @@ static void free_all(struct station *st)
 {
     strongbox_close(&st->strongbox);
     crew_fini(&st->crew);
+    timetable_free(st->timetable);
     if (st->queue)
         queue_close(st->queue);
     windows_free(st->windows);

@@ -76,6 +76,13 @@ static const struct verb verbs[] = {
       "  probe NAME         one connection; when it succeeds all goes\n"
       "NAME may be a pattern (* ? [...]); what would concern more than one destination is\n"
       "only announced without --yes.\n" },
+    { "fetch", "[NAME] [--json]", fetch_verb,
+      "have mail fetched from a provider now, and wait for it",
+      "Without a NAME: which providers there are, when each was asked the last time, and\n"
+      "what came of it.\n"
+      "\n"
+      "Exit codes: 0 done, also when there was no mail; 64 there is no such provider;\n"
+      "69 no relay is running; 75 it did not succeed, try again later; 78 configuration.\n" },
     { "user", "add LOGIN | list | delete LOGIN [--cram]", user_verb,
       "change who may log in: the files that users { } names",
       "  add LOGIN          reads the password as one line of standard input (a terminal\n"

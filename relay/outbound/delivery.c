@@ -8,6 +8,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
 #include "relay/outbound/courier.h"
+#include "relay/outbound/fetch.h"
 #include "relay/outbound/settlement.h"
 #include "relay/outbound/turned.h"
 
@@ -194,6 +195,10 @@ void delivery_tick(struct delivery *d)
         else
             courier_tick(c, now);
     }
+    for (struct fetch *f = d->fetches, *next; f; f = next) {
+        next = fetch_next(f);
+        fetch_tick(f, now);
+    }
 }
 
 void delivery_shut_down(struct delivery *d, int64_t drain_ms,
@@ -203,6 +208,10 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
     for (struct courier *c = d->couriers, *next; c; c = next) {
         next = courier_next(c);
         courier_cut(c, false);
+    }
+    for (struct fetch *f = d->fetches, *next; f; f = next) {
+        next = fetch_next(f);
+        fetch_cut(f);
     }
     d->empty = empty;
     if (d->count == 0 && d->alarms == 0)

@@ -12,11 +12,13 @@
 #include "relay/outbound/hostmemory.h"
 
 struct courier;
+struct fetch;
 
 struct delivery {
     struct worker *worker;
     struct courier *couriers;
-    size_t count;                 /* of them, and of reckonings under way */
+    struct fetch *fetches;
+    size_t count;                 /* of both, and of reckonings under way */
     struct hostmemory *hosts;
     struct registry registry;     /* who waits for content */
     size_t alarms;                /* of them, alarm works */

@@ -28,6 +28,7 @@ static void a_fetch_is_one_hop_with_a_login_and_a_listener_of_its_title(
     assert_int_equal(f->every_ms, 0);
     assert_int_equal(f->domain_count, 0);
     assert_true(span_is(f->listener.title, SPAN("isp")));
+    assert_true(f->listener.is_fetch);
     assert_int_equal(f->listener.auth, LISTENER_AUTH_NONE);
     assert_int_equal(f->listener.tls, LISTENER_TLS_NONE);
     assert_false(f->listener.turn || f->listener.submission ||

@@ -1,0 +1,163 @@
+/*
+ * fetch_verb - waypost fetch [NAME]
+ *
+ * Asks the relay over its socket to fetch mail from a provider, waits for the end and says
+ * in one sentence what came. Without a name: a line for each provider.
+ */
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/listing.h"
+#include "relay/main/ask.h"
+#include "relay/main/configuration.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+struct wish {
+    const char *name;
+    bool json;
+    uint64_t rows;
+};
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+
+    return span_of(text ? text : "");
+}
+
+static void print_json(const json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    (void)putchar('\n');
+}
+
+static void put_column(struct buffer *b, struct buffer *cell, int columns)
+{
+    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
+    buffer_clear(cell);
+}
+
+/* How far away a moment is; "-": there is none. */
+static void put_distance(struct buffer *b, const json_t *o, const char *key)
+{
+    int64_t at = json_integer_value(json_object_get(o, key)), now = time(NULL);
+
+    if (at)
+        listing_put_duration(b, at > now ? at - now : now - at);
+    else
+        buffer_put_byte(b, '-');
+}
+
+static bool print_line(void *user, const json_t *o)
+{
+    struct wish *w = user;
+    struct buffer b = { 0 }, cell = { 0 };
+
+    if (w->json) {
+        print_json(o);
+        return !ferror(stdout);
+    }
+    if (w->rows++ == 0)
+        (void)printf("%-16s  %-32s  %-7s  %6s  %6s  %s\n", "NAME", "FROM",
+                     "STATE", "LAST", "NEXT", "RESULT");
+    buffer_put_escaped(&cell, text_of(o, "name"));
+    put_column(&b, &cell, -16);
+    buffer_put_escaped(&cell, text_of(o, "from"));
+    put_column(&b, &cell, -32);
+    buffer_put_escaped(&cell, text_of(o, "state"));
+    put_column(&b, &cell, -7);
+    put_distance(&cell, o, "last");
+    put_column(&b, &cell, 6);
+    put_distance(&cell, o, "next");
+    put_column(&b, &cell, 6);
+    buffer_put_escaped(&b, text_of(o, "result"));
+    (void)printf("%s\n", buffer_string(&b));
+    buffer_fini(&b);
+    buffer_fini(&cell);
+    return !ferror(stdout);
+}
+
+static int do_list(struct wish *w, struct ask *a)
+{
+    int rc = ask_stream(a, "/fetches", NULL, print_line, w);
+
+    if (rc == EX_OK && w->rows == 0 && !w->json)
+        (void)puts("Mail is fetched from nobody.");
+    return rc;
+}
+
+/* As a part of a path. */
+static void put_encoded(struct buffer *b, const char *s)
+{
+    for (; *s; s++) {
+        char c = ascii_lower(*s);
+
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+            buffer_put_byte(b, *s);
+        else
+            buffer_printf(b, "%%%02X", (unsigned char)*s);
+    }
+}
+
+static int do_fetch(struct wish *w, struct ask *a)
+{
+    struct buffer path = { 0 }, line = { 0 };
+    json_t *body = json_object(), *answer = NULL;
+    int rc;
+
+    buffer_put_string(&path, "/fetches/");
+    put_encoded(&path, w->name);
+    rc = ask_one(a, buffer_string(&path), body, &answer);
+    if (rc == EX_NOINPUT) /* a wrong name is a wrong call */
+        rc = EX_USAGE;
+    if (rc == EX_OK) {
+        if (w->json) {
+            print_json(answer);
+        } else {
+            buffer_put_escaped(&line, text_of(answer, "name"));
+            buffer_put_string(&line, ": ");
+            buffer_put_escaped(&line, text_of(answer, "result"));
+            (void)printf("%s\n", buffer_string(&line));
+        }
+        if (!json_is_true(json_object_get(answer, "ok")))
+            rc = EX_TEMPFAIL;
+        json_decref(answer);
+    }
+    json_decref(body);
+    buffer_fini(&path);
+    buffer_fini(&line);
+    return rc;
+}
+
+int fetch_verb(const struct verb_call *call)
+{
+    struct wish w = { 0 };
+    struct settings *settings;
+    struct ask *a;
+    int rc;
+
+    for (int i = 0; i < call->argc; i++) {
+        if (strcmp(call->argv[i], "--json") == 0)
+            w.json = true;
+        else if (call->argv[i][0] == '-')
+            return verbs_usage(call, "there is no option \"%s\"",
+                               call->argv[i]);
+        else if (w.name || !*call->argv[i])
+            return verbs_usage(call, "fetch takes one name%s",
+                               *call->argv[i] ? "" : ", not an empty one");
+        else
+            w.name = call->argv[i];
+    }
+    settings = configuration_load(call);
+    if (!settings)
+        return EX_CONFIG;
+    a = ask_new(settings->admin.socket);
+    rc = w.name ? do_fetch(&w, a) : do_list(&w, a);
+    if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = EX_IOERR;
+    ask_free(a);
+    settings_release(settings);
+    return rc;
+}
