@@ -1,15 +1,18 @@
 /*
- * tlsload - both ends of a relay under TLS, for the benchmark.
+ * tlsload - both ends of a relay, under TLS or not, for the benchmarks.
  *
  *   tlsload send --port P --count N --sessions S [--size B] [--per-connection K]
  *                [--implicit | --clear]
  *   tlsload idle --port P --sessions S --seconds T
- *   tlsload sink --port P --certificate FILE --key FILE [--clear]
+ *   tlsload sink --port P --certificate FILE --key FILE [--clear] [--bare]
+ *   tlsload turn --port P --login BASE64 [--clear] [--bare]
  *
  * A thread for each session, blocking; every connection says STARTTLS (or begins with it),
  * and resumes the session before where the server allows it. `sink` prints a line of JSON
  * for each line that it reads on standard input, and ends with that: messages, connections,
- * resumed handshakes, and the monotonic time of the latest message. Certificates are not
+ * resumed handshakes, and the monotonic times of the first and the latest message; --bare: it
+ * offers nothing. `turn` logs in (AUTH PLAIN), says ATRN, is then the sink of that one
+ * connection, and prints the same line when that has ended. Certificates are not
  * verified: what a handshake costs is measured, not whom it meets.
  */
 #include <arpa/inet.h>
@@ -34,13 +37,13 @@ enum { LINE_MOST = 4096, STACK = 256 * 1024 };
 static struct {
     uint16_t port;
     long count, sessions, size, per_connection, seconds;
-    bool implicit, clear;
-    const char *certificate, *key;
+    bool implicit, clear, bare;
+    const char *certificate, *key, *login;
 } o = { .count = 1000, .sessions = 50, .size = 4096, .per_connection = 1000000 };
 
 static SSL_CTX *context;
 static atomic_long taken, messages, connections, resumed, failed;
-static atomic_llong latest_ns;
+static atomic_llong first_ns, latest_ns;
 
 static long long now_ns(void)
 {
@@ -289,6 +292,15 @@ static int idle_verb(void)
 
 /* -------------------------------------------------------------- the sink ---- */
 
+static void count_one(void)
+{
+    long long none = 0;
+
+    messages++;
+    latest_ns = now_ns();
+    (void)atomic_compare_exchange_strong(&first_ns, &none, latest_ns);
+}
+
 static bool take_content(struct peer *p)
 {
     char line[LINE_MOST];
@@ -297,8 +309,7 @@ static bool take_content(struct peer *p)
         if (!hear(p, line))
             return false;
     } while (strcmp(line, ".") != 0);
-    messages++;
-    latest_ns = now_ns();
+    count_one();
     return true;
 }
 
@@ -316,15 +327,15 @@ static bool take_chunk(struct peer *p, const char *argument)
         p->at += n;
         left -= n;
     }
-    if (strcmp(end, " LAST") == 0) {
-        messages++;
-        latest_ns = now_ns();
-    }
+    if (strcmp(end, " LAST") == 0)
+        count_one();
     return true;
 }
 
 static bool answer(struct peer *p, const char *line)
 {
+    if (strncasecmp(line, "EHLO", 4) == 0 && o.bare)
+        return say(p, "250 sink\r\n");
     if (strncasecmp(line, "EHLO", 4) == 0)
         return say(p, p->ssl || o.clear
                           ? "250-sink\r\n250-PIPELINING\r\n250-CHUNKING\r\n"
@@ -357,18 +368,39 @@ static void *serve(void *arg)
     return NULL;
 }
 
+static void print_figures(void)
+{
+    (void)printf("{\"messages\": %ld, \"connections\": %ld, \"resumed\": %ld, "
+                 "\"first_ns\": %lld, \"latest_ns\": %lld}\n",
+                 messages, connections, resumed, (long long)first_ns,
+                 (long long)latest_ns);
+    (void)fflush(stdout);
+}
+
 static void *tell(void *arg)
 {
     char line[16];
 
     (void)arg;
-    while (fgets(line, sizeof line, stdin)) {
-        (void)printf("{\"messages\": %ld, \"connections\": %ld, \"resumed\": %ld, "
-                     "\"latest_ns\": %lld}\n",
-                     messages, connections, resumed, (long long)latest_ns);
-        (void)fflush(stdout);
-    }
+    while (fgets(line, sizeof line, stdin))
+        print_figures();
     exit(0);
+}
+
+static int turn_verb(void)
+{
+    struct peer *p = calloc(1, sizeof *p);
+    char login[LINE_MOST];
+
+    (void)snprintf(login, sizeof login, "AUTH PLAIN %s\r\n", o.login);
+    if (!dial(p, NULL) || !say(p, login) || reply(p) != 235 ||
+        !say(p, "ATRN\r\n") || reply(p) != 250) {
+        (void)fprintf(stderr, "tlsload: the connection was not turned\n");
+        return 1;
+    }
+    (void)serve(p);
+    print_figures();
+    return 0;
 }
 
 static _Noreturn void sink_verb(void)
@@ -420,6 +452,10 @@ static void read_options(int argc, char **argv)
             o.implicit = true, has_value = false;
         else if (strcmp(name, "--clear") == 0)
             o.clear = true, has_value = false;
+        else if (strcmp(name, "--bare") == 0)
+            o.bare = true, has_value = false;
+        else if (strcmp(name, "--login") == 0)
+            o.login = value;
         i += has_value;
     }
 }
@@ -442,6 +478,8 @@ int main(int argc, char **argv)
         return send_verb();
     if (strcmp(verb, "idle") == 0)
         return idle_verb();
-    (void)fprintf(stderr, "tlsload send|idle|sink --port P ...\n");
+    if (strcmp(verb, "turn") == 0 && o.login)
+        return turn_verb();
+    (void)fprintf(stderr, "tlsload send|idle|sink|turn --port P ...\n");
     return 64;
 }
