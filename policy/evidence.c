@@ -40,6 +40,13 @@ struct evidence *evidence_new(void)
     return NEW(struct evidence);
 }
 
+const struct evidence *evidence_none(void)
+{
+    static const struct evidence none;
+
+    return &none;
+}
+
 void evidence_free(struct evidence *e)
 {
     if (!e)

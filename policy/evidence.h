@@ -48,6 +48,8 @@ struct evidence;
 
 struct evidence *evidence_new(void);
 void evidence_free(struct evidence *e);
+/* An empty one that nothing is put into, for who has no answers yet and may ask. */
+const struct evidence *evidence_none(void);
 /* Copied. A later answer to the same question replaces the first. Bounded: the oldest go
  * first (limits.h), so an answer put is there until many more were. */
 void evidence_put(struct evidence *e, enum evidence_kind kind, struct span key,

@@ -188,8 +188,9 @@ struct offline_settings {
 struct verify_settings {
     enum { VERIFY_NOT, VERIFY_CALLOUT, VERIFY_TABLE } how;
     struct table *table;          /* VERIFY_TABLE: an address, or a domain for all of it */
-    bool accepts_unknown;         /* while the primary cannot be asked; else 450 */
-    int64_t known_ms, unknown_ms; /* how long an answer counts: 7 d, 1 h */
+    enum verify_unknown { VERIFY_UNKNOWN_DEFERS, VERIFY_UNKNOWN_ACCEPTS }
+        unknown;                  /* who cannot be asked about: 450, or accepted */
+    int64_t known_ms, refused_ms; /* CALLOUT: how long yes and no count: 7 d, 1 h */
 };
 
 struct retry_settings {
@@ -321,6 +322,7 @@ struct settings {
     struct route *routes;         /* in file order */
     size_t route_count;
     struct route_index *route_index; /* see policy/route.h; made by settings_read */
+    bool verifies;                /* one of the routes does */
     struct span *own_domains;     /* exact folded domains of which anybody may
                                      send: "to" of relay rules without client */
     size_t own_domain_count;

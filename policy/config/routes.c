@@ -10,6 +10,7 @@
 #include "policy/config/protection.h"
 #include "policy/config/sections.h"
 #include "policy/config/titles.h"
+#include "policy/config/verify.h"
 #include "policy/pattern.h"
 
 enum { FOLD_LEAST = 72, FOLD_MOST = LIMIT_LINE };
@@ -103,6 +104,13 @@ static void read_offline(struct reading *r, const struct key *key,
     absences_read(r, e, &d->route);
 }
 
+static void read_verify(struct reading *r, const struct key *key,
+                        const struct syntax_entry *e, void *object)
+{
+    (void)key;
+    verify_read(r, e, &((struct draft *)object)->route);
+}
+
 /* --- the section -----------------------------------------------------------
  */
 
@@ -135,6 +143,13 @@ static const struct key route_keys[] = {
     { "idle",        KEY_DURATION, IN(idle_ms), .normal = "2s",
       .high = 300 * 1000ull },
     { "quota",       KEY_SIZE,     IN(quota_bytes), .normal = "0" },
+    { "verify",      KEY_OWN,      .read = read_verify },
+    { "verify-known", KEY_DURATION, IN(verify.known_ms), .normal = "7d",
+      .low = 1000, .high = DURATION_MOST },
+    { "verify-refused", KEY_DURATION, IN(verify.refused_ms), .normal = "1h",
+      .low = 1000, .high = DURATION_MOST },
+    { "verify-unknown", KEY_WORD,  IN(verify.unknown), .normal = "defer",
+      .words = verify_unknown_words },
     { "offline",     KEY_SECTION,  .read = read_offline },
     /* for a pickup others hold where none is written: absences.h */
     SECTIONS_RETRY_KEYS(IN(retry), NULL, NULL, NULL, NULL, NULL),
@@ -198,6 +213,7 @@ static void read_route(struct reading *r, const struct syntax_entry *section,
     if (r->faults.fault_count > faults_before)
         return;
     absences_check(r, route, draft.offline);
+    verify_check(r, route, section);
     protection_check(r, route, section);
 }
 

@@ -4,6 +4,7 @@
 #include "relay/inbound/intake_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/inbound/inquest.h"
 #include "relay/net/log.h"
 
 #include <stdlib.h>
@@ -191,6 +192,7 @@ void intake_shut_down(struct intake *i, void (*empty)(struct worker *w))
 void intake_close(struct intake *i)
 {
     ASSERT(i->count == 0);
+    inquest_close(i);
     registry_fini(&i->registry);
     buffer_fini(&i->scratch);
     free(i);

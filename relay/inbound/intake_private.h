@@ -7,6 +7,7 @@
  * intake_pump.c       bytes in, bytes out, content and drafts into the queue
  * intake_login.c      handshakes and logins
  * intake_receive.c    connections to providers whose client we were
+ * inquest.c           what rules and routes want to know
  */
 #ifndef WAYPOST_INTAKE_PRIVATE_H
 #define WAYPOST_INTAKE_PRIVATE_H
@@ -17,6 +18,7 @@
 #include "relay/net/registry.h"
 
 struct newcomer;
+struct errand;
 
 /* Who wants to know what came of a connection; done NULL: nobody. See intake_receive.c. */
 struct receipt {
@@ -49,6 +51,8 @@ struct visit {
     bool is_securing;               /* the handshake is under way */
     bool is_counted;                /* by the census */
     bool is_pumping;
+    uint32_t inquest;               /* which round of questions this is */
+    size_t unanswered;              /* questions of it; 0: none is under way */
     struct visit *next, **here;
 };
 
@@ -56,6 +60,8 @@ struct intake {
     struct worker *worker;
     struct census *census;
     struct registry registry;
+    struct registry errands;        /* questions under way */
+    struct errand *first_errand;
     struct visit *visits;
     struct newcomer *newcomers;
     size_t count;                   /* of both */

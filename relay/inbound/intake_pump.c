@@ -10,6 +10,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/queue.h"
 #include "relay/inbound/deposit.h"
+#include "relay/inbound/inquest.h"
 #include "relay/net/census.h"
 
 #include <arpa/inet.h>
@@ -172,7 +173,8 @@ static bool must_wait(const struct visit *v)
 {
     return session_wants(v->session) == SESSION_STARTS_TLS ||
            session_wants(v->session) == SESSION_AUTHENTICATES ||
-           session_wants(v->session) == SESSION_WAITS || v->is_storing ||
+           session_wants(v->session) == SESSION_WAITS ||
+           session_wants(v->session) == SESSION_ASKS || v->is_storing ||
            v->appends >= APPENDS_MOST ||
            (v->body && queue_is_behind(v->intake->worker->queue)) ||
            conn_unsent(&v->conn) > 0;
@@ -216,8 +218,10 @@ static void follow(struct visit *v)
 /* After the engine has moved: take its content, its output and its wishes. */
 void intake_pump_attend(struct visit *v)
 {
-    struct draft *d = session_draft(v->session);
+    struct draft *d;
 
+    inquest_hold(v);
+    d = session_draft(v->session);
     if (v->body && (!d || d->id != v->body_id))
         intake_pump_forget_body(v); /* refused at its end, or cut */
     if (d && session_in_content(v->session) && d->content.len > CONTENT_SMALL)

@@ -21,15 +21,17 @@
 /* clang-format off */
 static const unsigned successors[] = {
     [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(SKIPPING) |
-                    IN(CLOSING),
+                    IN(CONSULTING) | IN(CLOSING),
     [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
-                    IN(GREETING) | IN(SKIPPING) | IN(TURNING) | IN(CLOSING),
-    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(SKIPPING) |
+                    IN(GREETING) | IN(SKIPPING) | IN(TURNING) | IN(CONSULTING) |
                     IN(CLOSING),
+    [AT_MAIL]     = IN(READY) | IN(RCPT) | IN(SECURING) | IN(SKIPPING) |
+                    IN(CONSULTING) | IN(CLOSING),
     [AT_RCPT]     = IN(READY) | IN(RCPT) | IN(CONTENT) | IN(CHUNK) |
-                    IN(SECURING) | IN(SKIPPING) | IN(CLOSING),
-    [AT_CONTENT]  = IN(READY) | IN(STORING) | IN(CLOSING),
-    [AT_CHUNK]    = IN(READY) | IN(CHUNKS) | IN(STORING) | IN(CLOSING),
+                    IN(SECURING) | IN(SKIPPING) | IN(CONSULTING) | IN(CLOSING),
+    [AT_CONTENT]  = IN(READY) | IN(STORING) | IN(CONSULTING) | IN(CLOSING),
+    [AT_CHUNK]    = IN(READY) | IN(CHUNKS) | IN(STORING) | IN(CONSULTING) |
+                    IN(CLOSING),
     [AT_CHUNKS]   = IN(READY) | IN(CHUNK) | IN(SKIPPING) | IN(CLOSING),
     [AT_SKIPPING] = IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) |
                     IN(CLOSING),
@@ -40,6 +42,9 @@ static const unsigned successors[] = {
     [AT_ASKING]   = IN(LOGIN) | IN(READY) | IN(PAUSING) | IN(CLOSING),
     [AT_PAUSING]  = IN(READY) | IN(CLOSING),
     [AT_TURNING]  = IN(CLOSING),
+    /* back to where it came from, and only there */
+    [AT_CONSULTING] = IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) |
+                    IN(CONTENT) | IN(CHUNK) | IN(CLOSING),
 };
 /* clang-format on */
 
@@ -121,6 +126,7 @@ void session_free(struct session *s)
     session_reset(s);
     session_trust_forget(s);
     session_auth_drop(s);
+    session_consult_drop(s);
     session_forget_client(s);
     session_line_done(s);
     buffer_fini(&s->output);
@@ -145,6 +151,7 @@ void session_reset(struct session *s)
     s->declared_bytes = 0;
     s->holds_header = s->is_chunked = s->bad_author = false;
     s->chunk.total = 0;
+    session_consult_end_mail(s);
     /* What XFORWARD said comes before MAIL and lasts as long as the mail. */
     if (s->state != AT_READY && s->state != AT_GREETING)
         session_trust_forget(s);
@@ -198,22 +205,23 @@ void session_count_error(struct session *s)
                                 REPLY(421, 4, 7, 0, "Error: too many errors"));
 }
 
+void session_refuse_as(struct session *s, const struct session_event *e)
+{
+    reply_write(&s->output, &e->reply);
+    s->world->tell(s->world->user, e);
+    session_count_error(s);
+}
+
 void session_refuse_for(struct session *s, enum session_event_kind kind,
                         const struct reply *reply, struct span sender,
                         struct span recipient, const struct rule *rule)
 {
-    struct session_event e = {
-        .kind = kind,
-        .stage = s->stage,
-        .reply = *reply,
-        .sender = sender,
-        .recipient = recipient,
-        .rule = rule,
-    };
-
-    reply_write(&s->output, reply);
-    s->world->tell(s->world->user, &e);
-    session_count_error(s);
+    session_refuse_as(s, &(struct session_event){ .kind = kind,
+                                                  .stage = s->stage,
+                                                  .reply = *reply,
+                                                  .sender = sender,
+                                                  .recipient = recipient,
+                                                  .rule = rule });
 }
 
 void session_refuse(struct session *s, enum session_event_kind kind,
@@ -270,6 +278,7 @@ enum session_wants session_wants(const struct session *s)
         [AT_STORING] = SESSION_STORES,        [AT_CLOSING] = SESSION_CLOSES,
         [AT_SECURING] = SESSION_STARTS_TLS,   [AT_PAUSING] = SESSION_WAITS,
         [AT_ASKING] = SESSION_AUTHENTICATES,  [AT_TURNING] = SESSION_TURNS,
+        [AT_CONSULTING] = SESSION_ASKS,
     };
 
     return wants[s->state];
@@ -307,9 +316,9 @@ int64_t session_deadline_ms(const struct session *s)
     case SESSION_STARTS_TLS:
     case SESSION_WAITS:
     case SESSION_TURNS:
+    case SESSION_ASKS:
         return s->deadline_ms;
     case SESSION_AUTHENTICATES:
-    case SESSION_ASKS:
     case SESSION_STORES:
     case SESSION_CLOSES:
         break;
@@ -329,6 +338,8 @@ void session_timeout(struct session *s, int64_t now_ms)
         return;
     if (s->state == AT_PAUSING)
         session_auth_paused(s, now_ms);
+    else if (s->state == AT_CONSULTING)
+        session_consult_timeout(s, now_ms);
     else if (is_beyond_words(s))
         session_end_of_input(s, now_ms);
     else
@@ -376,12 +387,17 @@ struct facts session_facts(const struct session *s)
     return facts;
 }
 
+struct settings *session_settings(const struct session *s)
+{
+    return s->settings;
+}
+
 struct draft *session_draft(struct session *s)
 {
     const unsigned with_draft =
         IN(CONTENT) | IN(CHUNK) | IN(CHUNKS) | IN(STORING);
 
-    return with_draft & (1u << s->state) ? &s->draft : NULL;
+    return with_draft & (1u << session_consult_place(s)) ? &s->draft : NULL;
 }
 
 bool session_in_content(const struct session *s)

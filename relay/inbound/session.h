@@ -77,7 +77,8 @@ struct session_event {
     const char *mechanism;        /* SESSION_LOGIN, SESSION_LOGIN_FAILED: the one used */
     struct span login;            /* SESSION_LOGIN; a failed one is not told, since
                                      people type passwords there */
-    struct span why;              /* SESSION_LOGIN_FAILED with 454: our trouble */
+    struct span why;              /* SESSION_LOGIN_FAILED with 454: our trouble; of a
+                                     recipient that the primary refused: its words */
 };
 
 /* ETRN: whose mail is asked for, and what came of it. */
@@ -192,7 +193,7 @@ struct buffer *session_output(struct session *s);
  * the session closes behind it. */
 void session_end_of_input(struct session *s, int64_t now_ms);
 /* When session_timeout must be called (it does nothing when called early); INT64_MAX:
- * never (while it waits for us, and when it closes). A command must be whole within
+ * never (while it waits for us without end, and when it closes). A command must be whole within
  * limits.silence_ms; content has a purse of at most silence_ms, filled by each byte with
  * what it may take at limits.data_rate. */
 int64_t session_deadline_ms(const struct session *s);
@@ -200,6 +201,17 @@ void session_timeout(struct session *s, int64_t now_ms);
 /* We are going down: 421 4.3.2 as soon as it would read a command; at once when idle or
  * in the middle of DATA. */
 void session_shut_down(struct session *s, int64_t now_ms);
+
+/* SESSION_ASKS: what is to be found out; borrowed until session_answered. For each an answer
+ * is put into session_evidence (or nothing, which counts as EVIDENCE_FAILED), then
+ * session_answered; the command goes on, and may ask more. What was not consumed is to be
+ * fed again. It waits 30 s at most for one command: session_deadline_ms. */
+const struct evidence_question *session_questions(const struct session *s,
+                                                  size_t *out_count);
+struct evidence *session_evidence(struct session *s);
+void session_answered(struct session *s, int64_t now_ms);
+/* What it goes by: rules of questions, and routes that they name, are of these. */
+struct settings *session_settings(const struct session *s);
 
 /* The message that is being received or wants to be stored; NULL outside DATA. When it is
  * gone, or has another id, without SESSION_STORES, the former one was refused or cut off:

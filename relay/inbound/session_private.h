@@ -8,6 +8,8 @@
  * session_hello.c     HELO and EHLO, and the table of what is offered
  * session_mail.c      MAIL: sender and terms
  * session_rcpt.c      RCPT: recipients
+ * session_verify.c    are they known where their mail leads?
+ * session_consult.c   a command that asks: state CONSULTING
  * session_data.c      DATA: the content, and the answer after the queue's
  * session_chunk.c     BDAT: the content in chunks
  * session_header.c    the header section, where it is completed or looked at
@@ -30,6 +32,7 @@
  *   GREETING, READY --XCLIENT--> GREETING
  *   READY --ATRN--> TURNING
  *   any of commands --BDAT, refused--> SKIPPING, then back or READY
+ *   any of commands --asks--> CONSULTING, then where the command leads
  *
  * and from each of them to CLOSING. GREETING: nothing is known of the client
  * but its address. READY: it has a name, which proves nothing, and perhaps a
@@ -39,7 +42,8 @@
  * belongs to the caller until session_stored. SECURING: the bytes are TLS's.
  * LOGIN: the next line is a response. ASKING: somebody else looks at it.
  * PAUSING: a wrong login waits for its answer. TURNING: the 250 is on its way,
- * then the connection is somebody else's.
+ * then the connection is somebody else's. CONSULTING: what a
+ * command needs to know is being found out; all that was trusted before still is.
  */
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
@@ -64,6 +68,7 @@ enum session_state {
     AT_ASKING,
     AT_PAUSING,
     AT_TURNING,
+    AT_CONSULTING,
 };
 
 #define IN(state) (1u << AT_##state)
@@ -76,6 +81,7 @@ enum {
 
 struct session_auth;
 struct session_forward;
+struct consultation;
 
 struct session {
     enum session_state state; /* changed by session_move alone */
@@ -104,6 +110,8 @@ struct session {
     uint32_t login_failures;
     struct session_auth *auth;       /* only while one is under way */
     struct session_forward *forward; /* by XFORWARD, for the next transaction */
+    struct consultation *consultation; /* only while a command asks */
+    struct evidence *evidence;         /* NULL: nothing was answered yet */
 
     struct buffer output;
     struct buffer line; /* a command line that has not ended yet */
@@ -148,6 +156,8 @@ void session_refuse(struct session *s, enum session_event_kind kind,
 void session_refuse_for(struct session *s, enum session_event_kind kind,
                         const struct reply *reply, struct span sender,
                         struct span recipient, const struct rule *rule);
+/* The same, for one who has more to tell. */
+void session_refuse_as(struct session *s, const struct session_event *e);
 /* Says why and closes; reply is 221, 4xx or 5xx. */
 void session_hang_up(struct session *s, const struct reply *reply);
 /* "HOST text" as our 421 lines have it. */
@@ -242,6 +252,37 @@ bool session_may_send_as(const struct session *s, const struct address *a);
 
 /* session_rcpt.c */
 session_verb_fn session_mail_to;
+
+/* session_verify.c */
+enum session_mailbox {
+    MAILBOX_KNOWN,
+    MAILBOX_NONE,
+    MAILBOX_UNSURE, /* cannot be told now, and is not accepted unseen */
+    MAILBOX_ASKED,  /* the question is to be answered first */
+};
+struct session_verification {
+    struct evidence_question *question; /* ASKED; in the draft's arena */
+    struct span said; /* NONE: by the primary; until there is other evidence */
+};
+enum session_mailbox session_verify(struct session *s, const struct address *a,
+                                    struct session_verification *out);
+
+/* session_consult.c */
+/* The command stops until these are answered; then resume is called in the
+ * state that there is now, with what, to do its work again from the top. It may
+ * stop again. Questions, keys and what live in the draft's arena. */
+typedef void session_resume_fn(struct session *s, void *what, int64_t now_ms);
+void session_consult(struct session *s,
+                     const struct evidence_question *questions, size_t count,
+                     session_resume_fn *resume, void *what, int64_t now_ms);
+/* All that is known; NULL: nothing can be asked any more. */
+const struct evidence *session_consult_evidence(const struct session *s);
+/* A transaction is over: what moves with each is forgotten. */
+void session_consult_end_mail(struct session *s);
+void session_consult_timeout(struct session *s, int64_t now_ms);
+void session_consult_drop(struct session *s);
+/* The state, or that which CONSULTING goes back to. */
+enum session_state session_consult_place(const struct session *s);
 
 /* session_data.c */
 session_verb_fn session_data_begin;

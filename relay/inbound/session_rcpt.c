@@ -1,8 +1,10 @@
 /*
  * session_rcpt - RCPT: to whom the draft goes.
  *
- * Grammar first, then limits, then the judge, then the route; the first that
- * says no is the answer. Refused recipients leave nothing in the draft. The
+ * Grammar first, then limits, then the judge, then the route, then whether the
+ * recipient is known there; the first that says no is the answer. Where judge
+ * or route need an answer from outside the recipient waits, and is weighed once
+ * more from the top with it. Refused recipients leave nothing in the draft. The
  * same address given twice is accepted twice and delivered once. Our postmaster
  * is never refused as relay, and goes where the configuration says; what was
  * said for it stays known as the original recipient. RFC 5321 3.3, 4.5.1.
@@ -19,7 +21,9 @@ struct wish {
     struct address address;
     unsigned notify;
     struct span orcpt; /* decoded */
+    uint32_t hash;     /* of the address */
     bool is_ours;      /* postmaster: nobody judges */
+    bool is_kept;      /* all of it is in the draft's arena */
 };
 
 static void refuse_rcpt(struct session *s, const struct reply *reply,
@@ -67,13 +71,14 @@ static uint32_t recipient_hash(const struct address *a)
     return h;
 }
 
-static bool is_in_draft(const struct session *s, const struct address *a,
-                        uint32_t hash)
+static bool is_in_draft(const struct session *s, const struct wish *w)
 {
+    const struct address *a = &w->address;
+
     for (size_t i = 0; i < s->draft.count; i++) {
         const struct address *b = &s->draft.recipients[i].address;
 
-        if (s->recipient_hashes[i] == hash && span_is(a->local, b->local) &&
+        if (s->recipient_hashes[i] == w->hash && span_is(a->local, b->local) &&
             span_is_nocase(a->domain, b->domain))
             return true;
     }
@@ -81,7 +86,7 @@ static bool is_in_draft(const struct session *s, const struct address *a,
 }
 
 static void add_recipient(struct session *s, const struct wish *w,
-                          uint32_t hash, const struct verdict *v)
+                          const struct verdict *v)
 {
     struct draft *d = &s->draft;
 
@@ -94,7 +99,7 @@ static void add_recipient(struct session *s, const struct wish *w,
             memory_grow(s->recipient_hashes, room * sizeof(uint32_t));
         s->recipient_room = room;
     }
-    s->recipient_hashes[d->count] = hash;
+    s->recipient_hashes[d->count] = w->hash;
     d->recipients[d->count++] = (struct draft_recipient){
         .address = session_keep_address(s, w->address),
         .hold = v->hold,
@@ -125,6 +130,7 @@ static struct facts facts_of(const struct session *s, const struct address *a)
 
     facts.sender = &s->draft.sender;
     facts.recipient = a;
+    facts.evidence = session_consult_evidence(s);
     return facts;
 }
 
@@ -134,16 +140,87 @@ static const struct reply no_way[] = {
                    SPAN_INIT("Too much mail waits for that host") },
 };
 
+static session_resume_fn weigh_again;
+
+/* The wish outlives its command line: it is weighed again with the answers. */
+static void ask(struct session *s, const struct wish *w,
+                const struct evidence_question *questions, size_t count,
+                int64_t now_ms)
+{
+    struct wish *kept = arena_take(&s->arena, sizeof *kept);
+
+    *kept = *w;
+    if (!w->is_kept) {
+        kept->address = session_keep_address(s, w->address);
+        kept->orcpt = arena_copy(&s->arena, w->orcpt);
+        kept->is_kept = true;
+    }
+    session_consult(s, questions, count, weigh_again, kept, now_ms);
+}
+
+/* The primary's words are for the log alone. */
+static void refuse_unknown(struct session *s, const struct facts *facts,
+                           struct reply reply, struct span said)
+{
+    struct session_event e = {
+        .kind = SESSION_RCPT_REFUSED,
+        .stage = s->stage,
+        .reply = reply,
+        .sender = s->draft.sender.text,
+        .recipient = facts->recipient->text,
+        .why = said,
+    };
+    struct buffer text = { .cap = LIMIT_REPLY_STORED };
+
+    verdict_text(&text, reply.text, facts, NULL);
+    e.reply.text = buffer_span(&text);
+    s->refused_recipients++;
+    session_refuse_as(s, &e);
+    buffer_fini(&text);
+}
+
+static const struct reply no_mailbox =
+    REPLY(550, 5, 1, 1, "<%{recipient}>: No such user here");
+static const struct reply not_verified =
+    REPLY(450, 4, 1, 1,
+          "<%{recipient}>: Recipient cannot be verified now, try again later");
+
+/* The rules grant; is there such a mailbox? */
+static void verify(struct session *s, const struct wish *w,
+                   const struct facts *facts, const struct verdict *v,
+                   int64_t now_ms)
+{
+    struct session_verification found = { 0 };
+    enum session_mailbox is = w->is_ours
+                                  ? MAILBOX_KNOWN
+                                  : session_verify(s, &w->address, &found);
+
+    switch (is) {
+    case MAILBOX_KNOWN:
+        add_recipient(s, w, v);
+        break;
+    case MAILBOX_NONE:
+        refuse_unknown(s, facts, no_mailbox, found.said);
+        break;
+    case MAILBOX_UNSURE:
+        refuse_unknown(s, facts, not_verified, SPAN(""));
+        break;
+    case MAILBOX_ASKED:
+        ask(s, w, found.question, 1, now_ms);
+        break;
+    }
+}
+
 /* Accepts, or says why not. */
-static void weigh(struct session *s, const struct wish *w)
+static void weigh(struct session *s, struct wish *w, int64_t now_ms)
 {
     const struct address *a = &w->address;
     struct facts facts = facts_of(s, a);
     struct verdict v = { .kind = VERDICT_RELAY };
-    uint32_t hash = recipient_hash(a);
     enum session_way way = WAY_OPEN;
 
-    if (is_in_draft(s, a, hash)) {
+    w->hash = recipient_hash(a);
+    if (is_in_draft(s, w)) {
         session_say(s, SPAN("250 2.1.5 Ok"));
         return;
     }
@@ -156,12 +233,21 @@ static void weigh(struct session *s, const struct wish *w)
     if (v.kind == VERDICT_RELAY)
         way = s->world->way(s->world->user, s->draft.sender.text, a,
                             s->declared_bytes);
-    if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
+    if (v.kind == VERDICT_ASKS)
+        ask(s, w, v.questions, v.question_count, now_ms);
+    else if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
         refuse_by_verdict(s, &v, &facts);
     else if (way != WAY_OPEN)
         refuse_rcpt(s, &no_way[way], a->text, NULL);
+    else if (v.kind == VERDICT_RELAY)
+        verify(s, w, &facts, &v, now_ms);
     else
-        add_recipient(s, w, hash, &v);
+        add_recipient(s, w, &v);
+}
+
+static void weigh_again(struct session *s, void *what, int64_t now_ms)
+{
+    weigh(s, what, now_ms);
 }
 
 /* Who is postmaster here? `text` is for what has to be put together. */
@@ -187,7 +273,7 @@ static bool find_postmaster(const struct settings *settings,
     return true;
 }
 
-static void weigh_postmaster(struct session *s, struct wish *w)
+static void weigh_postmaster(struct session *s, struct wish *w, int64_t now_ms)
 {
     struct span said = w->address.text;
     struct buffer text = { 0 }, orcpt = { 0 };
@@ -202,7 +288,7 @@ static void weigh_postmaster(struct session *s, struct wish *w)
             buffer_put(&orcpt, said);
             w->orcpt = buffer_span(&orcpt);
         }
-        weigh(s, w);
+        weigh(s, w, now_ms);
     }
     buffer_fini(&text);
     buffer_fini(&orcpt);
@@ -226,9 +312,9 @@ static void weigh_parameters(struct session *s, struct wish *w,
     if (p.orcpt.len && xtext_decode_orcpt(p.orcpt, terms.smtputf8, &orcpt))
         w->orcpt = buffer_span(&orcpt);
     if (is_our_postmaster(s->settings, &w->address))
-        weigh_postmaster(s, w);
+        weigh_postmaster(s, w, now_ms);
     else
-        weigh(s, w);
+        weigh(s, w, now_ms);
     buffer_fini(&orcpt);
 }
 

@@ -61,12 +61,15 @@ static const char configuration[] =
     "  xforward = {\"192.0.2.0/24\"} verp = {\"192.0.2.0/24\"} }\n"
     "rule \"domains\" { to = {\"ok.test\"} action = relay }\n"
     "rule \"staff\" { login = {\"*\"} action = relay }\n"
-    "route \"*\" { via = {\"mx\"} }\n";
+    "route \"*\" { via = {\"mx\"} verify = callout }\n";
 
 /* What the engine waits for, until it wants input or is closed. */
 static void answer(struct fake_world *w)
 {
+    static const char *const mailboxes[] = { "yes", "no 550 x", NULL };
+    const struct evidence_question *q;
     const struct session_login *l;
+    size_t count;
 
     for (;;) {
         switch (session_wants(w->session)) {
@@ -84,8 +87,11 @@ static void answer(struct fake_world *w)
         case SESSION_STORES:
             fake_answer(w, 0);
             break;
-        case SESSION_READS:
         case SESSION_ASKS:
+            q = session_questions(w->session, &count);
+            fake_tell_mailbox(w, mailboxes[q->key.len % 3]);
+            break;
+        case SESSION_READS:
         case SESSION_TURNS:
         case SESSION_CLOSES:
             return;
