@@ -2,14 +2,15 @@
  * core - what the parts of the queue share.
  *
  * Locks, in the order in which they are taken: the queue's (lanes, destinations,
- * senders, works, slots, content in memory), then one of a port, the writer, the
- * reader, the notes or a body thread. None of them is held across SQLite, a file or a callback,
+ * senders, works, slots, content in memory) or the budgets', then one of a port, the writer,
+ * the reader, the notes or a body thread. None of them is held across SQLite, a file or a callback,
  * but for wake, route and backoff.
  */
 #ifndef WAYPOST_CORE_H
 #define WAYPOST_CORE_H
 
 #include "queue/body.h"
+#include "queue/budget.h"
 #include "queue/destination.h"
 #include "queue/disk.h"
 #include "queue/historian.h"
@@ -77,6 +78,7 @@ struct queue {
 
     struct disk disk;
     struct notes notes;
+    struct budgets budgets;
     struct writer writer;
     struct reader reader;
     struct historian historian;

@@ -140,6 +140,7 @@ static struct queue *queue_new(const struct queue_options *o)
     TAILQ_INIT(&q->ports);
     disk_init(&q->disk, q->path, o->reserve_bytes);
     notes_init(&q->notes);
+    budgets_init(&q->budgets);
     return q;
 }
 
@@ -154,6 +155,7 @@ static void queue_free(struct queue *q)
         TAILQ_REMOVE(&q->ports, p, all);
         port_free(p);
     }
+    budgets_fini(&q->budgets);
     notes_fini(&q->notes);
     disk_fini(&q->disk);
     pthread_mutex_destroy(&q->lock);
@@ -199,6 +201,8 @@ static void stop_threads(struct queue *q)
     historian_stop(&q->historian);
     reader_stop(&q->reader);
     bodies_drain(&q->bodies);
+    if (q->writer.is_running)
+        budgets_flush(q);
     writer_stop(&q->writer);
     bodies_stop(&q->bodies);
     if (q->reader.db)

@@ -463,4 +463,45 @@ typedef void queue_recall_fn(void *user, uint64_t token, int rc,
 void queue_recall(struct queue_port *p, struct span kind, struct span key,
                   queue_recall_fn *done, uint64_t token);
 
+/*
+ * Budgets: at most `limit` in any period of that length, wherever it begins, taken together
+ * over all loops and across restarts and crashes: before the yes the disk has it. The price:
+ * what was taken comes back at most a sixteenth of the period late; the first of a key in a
+ * sixteenth of a period waits for a commit; and of a busy key up to a hundredth of the limit
+ * is taken ahead, which a crash forfeits. A clock set back frees nothing early, one set
+ * forward frees what it skips.
+ *
+ * Or a count: what was taken since a moment that the caller names (local midnight). A later
+ * moment begins at 0 again. The 100,000 keys used last are in memory; idle ones vanish from
+ * the disk too.
+ */
+struct queue_charge {
+    struct span key;              /* one key, one kind of budget */
+    uint64_t amount;              /* 0: how much is used? */
+    uint64_t limit;               /* UINT64_MAX: it is only counted */
+    int64_t period_ms;            /* > 0; of a count: kept so long from since_ms on */
+    int64_t since_ms;             /* 0: a rate; else a count */
+};
+struct queue_budget {
+    uint64_t used, left;          /* with this charge, if it was taken */
+    int64_t free_ms;              /* when so much will be left, if nobody takes any; 0: now;
+                                     INT64_MAX: never, it is over the limit alone */
+};
+
+/*
+ * All or nothing; a trial takes nothing. over: the first that is over its limit; count: none.
+ * budgets: one for each charge, borrowed for the call. rc < 0: it could not be told, or
+ * not be written.
+ */
+typedef void queue_charge_fn(void *user, uint64_t token, int rc, size_t over,
+                             const struct queue_budget *budgets);
+void queue_charge(struct queue_port *p, const struct queue_charge *charges,
+                  size_t count, bool is_trial, queue_charge_fn *done,
+                  uint64_t token);
+/* The same at once, when it can be told from memory, which takes about a microsecond. False:
+ * nothing was taken, ask with queue_charge. Any thread. */
+bool queue_charge_try(struct queue *q, const struct queue_charge *charges,
+                      size_t count, bool is_trial, size_t *out_over,
+                      struct queue_budget *out_budgets);
+
 #endif
