@@ -129,7 +129,8 @@ static bool finish_write(struct queue *q, struct job *j)
     }
     /* It may have failed before it was begun. */
     tell(q, b, j->rc < 0 ? UINT64_MAX : b->writes, j->rc);
-    if (!STAILQ_EMPTY(&b->waits))
+    if (!STAILQ_EMPTY(&b->waits) ||
+        (b->is_leaving && j->rc >= 0 && disk_has_more(b)))
         budget_write(q, b);
     if (b->is_leaving && is_idle(b))
         budget_free(t, b);
