@@ -208,6 +208,52 @@ static void a_dead_kept_connection_is_tried_afresh_once(void **state)
     end(&w);
 }
 
+/* Who comes for his mail comes again; what he refused has a time of its own. */
+static void what_a_customer_did_not_hear_of_is_due_as_before(void **state)
+{
+    static const struct {
+        const char *replies;
+        bool is_lost;
+        enum queue_outcome outcomes[2];
+    } rows[] = {
+        { "", true, { OUTCOME_FREED, OUTCOME_FREED } },
+        { "421 4.3.2 bye\r\n", false, { OUTCOME_FREED, OUTCOME_FREED } },
+        { "451 4.3.0 no\r\n503 a\r\n503 b\r\n503 c\r\n", false,
+          { OUTCOME_DEFERRED, OUTCOME_DEFERRED } },
+        { "250 m\r\n450 4.2.0 x\r\n", true,
+          { OUTCOME_DEFERRED, OUTCOME_FREED } },
+        { "250 m\r\n550 5.1.1 x\r\n421 4.3.2 bye\r\n", false,
+          { OUTCOME_FAILED, OUTCOME_FREED } },
+        { "250 m\r\n250 a\r\n250 b\r\n", true,
+          { OUTCOME_FREED, OUTCOME_FREED } },
+        { "250 m\r\n250 a\r\n250 b\r\n354 c\r\n", true,
+          { OUTCOME_DEFERRED, OUTCOME_DEFERRED } }, /* in doubt */
+        { "what?\r\n", false, { OUTCOME_DEFERRED, OUTCOME_DEFERRED } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+
+        begin(&w, 2, PIPELINING);
+        w.parcel.frees_lost = true;
+        parcel_start(&w.parcel, w.client);
+        hear(&w, rows[i].replies);
+        if (client_wants(w.client) == CLIENT_SENDS) {
+            parcel_send(&w.parcel, w.client);
+            buffer_clear(client_output(w.client));
+        }
+        if (rows[i].is_lost)
+            client_lost(w.client, SPAN("connection reset by peer"), 0);
+        assert_int_equal(parcel_collect(&w.parcel, w.client, SPAN("h"), false),
+                         PARCEL_DONE);
+        assert_false(parcel_was_taken(&w.parcel));
+        for (size_t k = 0; k < 2; k++)
+            assert_int_equal(outcome(&w, k), rows[i].outcomes[k]);
+        end(&w);
+    }
+}
+
 static void lost_content_holds_only_who_has_no_other_outcome(void **state)
 {
     struct world w;
@@ -310,6 +356,7 @@ int main(void)
         cmocka_unit_test(
             what_the_last_host_cannot_take_fails_and_elsewhere_waits),
         cmocka_unit_test(a_dead_kept_connection_is_tried_afresh_once),
+        cmocka_unit_test(what_a_customer_did_not_hear_of_is_due_as_before),
         cmocka_unit_test(lost_content_holds_only_who_has_no_other_outcome),
         cmocka_unit_test(content_that_cannot_be_read_just_now_is_tried_later),
         cmocka_unit_test(what_no_host_takes_is_reencoded_where_the_route_allows_it),
