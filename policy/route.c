@@ -5,13 +5,16 @@
  * domains of *.suffix, one entry for *, one hash of titles for lane keys. Each
  * pattern's entry lists the routes that have it, in file order; look-ups try
  * the entries from the most specific on, so 100,000 routes cost a recipient as
- * many look-ups as its domain has labels, and one more.
+ * many look-ups as its domain has labels, and one more. Tables in files stay
+ * what they are, a hash each, and are asked at each step: a few of them hold
+ * what would be a hundred thousand entries here.
  *
- * The index owns its tables and borrows the routes.
+ * The index owns its hashes and borrows the routes and their tables.
  */
 #include "policy/route.h"
 
 #include "policy/pattern.h"
+#include "policy/table.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 
@@ -31,8 +34,16 @@ struct route_entry {
     struct candidate *first, **end;
 };
 
+/* A table and the routes that name it. */
+struct route_table {
+    struct route_table *next;
+    const struct table *table;
+    struct candidate *first, **end;
+};
+
 struct route_index {
     struct arena arena;
+    struct route_table *tables;
     struct route_entry *exact, *below, *titles;
     struct route_entry any;
 };
@@ -63,14 +74,30 @@ static struct route_entry *entry_of(struct route_index *i,
     return e;
 }
 
-static void add(struct route_index *i, struct route_entry *e,
+/* Adds to the list that ends at *end. */
+static void add(struct route_index *i, struct candidate ***end,
                 const struct route *route, struct patterns *senders)
 {
     struct candidate *c = arena_take(&i->arena, sizeof *c);
 
     *c = (struct candidate){ .route = route, .senders = senders };
-    *e->end = c;
-    e->end = &c->next;
+    **end = c;
+    *end = &c->next;
+}
+
+static struct route_table *table_of(struct route_index *i,
+                                    const struct table *table)
+{
+    struct route_table **t = &i->tables;
+
+    while (*t && (*t)->table != table)
+        t = &(*t)->next;
+    if (!*t) {
+        *t = arena_take(&i->arena, sizeof **t);
+        (*t)->table = table;
+        (*t)->end = &(*t)->first;
+    }
+    return *t;
 }
 
 static struct patterns *compile_senders(struct route_index *i,
@@ -113,8 +140,10 @@ struct route_index *route_index_new(const struct route *routes, size_t count)
         struct patterns *senders = compile_senders(i, r);
 
         for (size_t t = 0; t < r->to_count; t++)
-            add(i, entry_of_pattern(i, r->to[t]), r, senders);
-        add(i, entry_of(i, &i->titles, r->title), r, senders);
+            add(i, &entry_of_pattern(i, r->to[t])->end, r, senders);
+        for (size_t t = 0; t < r->to_table_count; t++)
+            add(i, &table_of(i, r->to_tables[t])->end, r, senders);
+        add(i, &entry_of(i, &i->titles, r->title)->end, r, senders);
     }
     return i;
 }
@@ -158,19 +187,36 @@ static bool sends(struct search *s, const struct patterns *senders)
     return patterns_match(senders, &s->subject) == ANSWER_YES;
 }
 
-/* Among the routes of one pattern: one with `from` first, then file order. */
-static const struct candidate *choose(const struct route_entry *e,
-                                      struct search *s)
-{
-    const struct candidate *plain = NULL;
+/* Among the routes of one pattern: one with `from` first, then file order, which is
+ * that of their places in memory. */
+struct choice {
+    const struct candidate *plain, *sent;
+};
 
-    for (const struct candidate *c = e ? e->first : NULL; c; c = c->next) {
-        if (!c->senders)
-            plain = plain ? plain : c;
-        else if (sends(s, c->senders))
-            return c;
+static void consider(struct choice *best, const struct candidate *c,
+                     struct search *s)
+{
+    for (; c; c = c->next) {
+        const struct candidate **slot = c->senders ? &best->sent : &best->plain;
+
+        if ((!*slot || c->route < (*slot)->route) &&
+            (!c->senders || sends(s, c->senders)))
+            *slot = c;
     }
-    return plain;
+}
+
+static const struct candidate *choose(const struct route_index *i,
+                                      const struct route_entry *e,
+                                      struct search *s, enum pattern_kind kind,
+                                      uint32_t hash, struct span text)
+{
+    struct choice best = { 0 };
+
+    consider(&best, e ? e->first : NULL, s);
+    for (const struct route_table *t = i->tables; t; t = t->next)
+        if (table_has_pattern(t->table, kind, hash, text))
+            consider(&best, t->first, s);
+    return best.sent ? best.sent : best.plain;
 }
 
 struct found {
@@ -184,28 +230,47 @@ static struct found found(const struct candidate *c, bool by_address)
                            c && (by_address || c->senders) };
 }
 
+static const struct candidate *find_domain(const struct route_index *i,
+                                           struct search *s,
+                                           const struct subject *to)
+{
+    unsigned last = to->label_count - 1;
+    const struct candidate *c = NULL;
+
+    if (to->label_count == 0)
+        return NULL;
+    if (to->ends[last].at == 0)
+        c = choose(i, find_entry(i->exact, to->domain), s, PATTERN_DOMAIN,
+                   to->ends[last].hash, to->domain);
+    for (unsigned n = last; !c && n-- > 0;) {
+        struct span below = span_skip(to->domain, to->ends[n].at);
+
+        c = choose(i, find_entry(i->below, below), s, PATTERN_BELOW,
+                   to->ends[n].hash, below);
+    }
+    return c;
+}
+
 static struct found find(const struct route_index *i, struct search *s,
                          struct subject *recipient)
 {
+    const struct span any = SPAN("*");
     const struct candidate *c;
 
     subject_fold(recipient);
     if (recipient->address) {
-        c = choose(find_entry(i->exact, recipient->mailbox), s);
+        c = choose(i, find_entry(i->exact, recipient->mailbox), s,
+                   PATTERN_ADDRESS, recipient->mailbox_hash,
+                   recipient->mailbox);
         if (c)
             return found(c, true);
     }
-    c = choose(find_entry(i->exact, recipient->domain), s);
+    c = find_domain(i, s, recipient);
     if (c)
         return found(c, false);
-    for (unsigned n = recipient->label_count; n-- > 1;) {
-        c = choose(find_entry(i->below, span_skip(recipient->domain,
-                                                  recipient->ends[n - 1].at)),
-                   s);
-        if (c)
-            return found(c, false);
-    }
-    return found(choose(&i->any, s), false);
+    return found(choose(i, &i->any, s, PATTERN_ANY,
+                        i->tables ? pattern_hash(any) : 0, any),
+                 false);
 }
 
 const struct route *route_find(const struct settings *s, struct span sender,

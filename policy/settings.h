@@ -205,6 +205,8 @@ struct route {
     struct place place;
     struct span *to;              /* folded patterns; [title] where none written */
     size_t to_count;
+    struct table **to_tables;     /* their keys are patterns of the route, too */
+    size_t to_table_count;
     struct span *from;            /* sender patterns; none: any sender */
     size_t from_count;
     struct hop *via;              /* tried in order */

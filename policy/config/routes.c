@@ -9,6 +9,7 @@
 #include "policy/config/hops.h"
 #include "policy/config/protection.h"
 #include "policy/config/sections.h"
+#include "policy/config/tables.h"
 #include "policy/config/titles.h"
 #include "policy/config/verify.h"
 #include "policy/pattern.h"
@@ -48,6 +49,20 @@ static bool check_to(struct reading *r, const struct syntax_text *t,
     }
     buffer_fini(&b);
     return ok;
+}
+
+static void read_to(struct reading *r, const struct key *key,
+                    const struct syntax_entry *e, void *object)
+{
+    struct route *route = (struct route *)((char *)object + key->offset);
+    struct syntax_entry rest;
+
+    tables_take_all(r, e, TABLE_OF_ROUTES, &rest, &route->to_tables,
+                    &route->to_table_count);
+    route->to = arena_take(r->arena, rest.value_count * sizeof *route->to);
+    for (size_t i = 0; i < rest.value_count; i++)
+        if (check_to(r, &rest.values[i], &route->to[route->to_count]))
+            route->to_count++;
 }
 
 static bool check_from(struct reading *r, const struct syntax_text *t,
@@ -118,7 +133,8 @@ static void read_verify(struct reading *r, const struct key *key,
 
 /* clang-format off */
 static const struct key route_keys[] = {
-    { "to",          KEY_LIST,     IN(to), IN(to_count), .check = check_to },
+    { "to",          KEY_OWN,      offsetof(struct draft, route),
+      .read = read_to },
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
     { "tls",         KEY_EARLY_WORD, IN(tls), .words = protection_words, },

@@ -5,6 +5,7 @@
 
 #include "policy/offline.h"
 #include "policy/route.h"
+#include "policy/table.h"
 
 /* A route's mail, as far as the request means it. */
 struct errand {
@@ -65,6 +66,16 @@ static bool is_below(struct span pattern, struct span domain)
            span_ends_nocase(pattern, domain);
 }
 
+static void release_below_of(struct errand *e, const struct table *t,
+                             struct span domain)
+{
+    struct span one;
+
+    for (size_t at = 0; table_next_domain(t, &at, &one);)
+        if (is_below(one, domain))
+            release_domain(e, one);
+}
+
 /* Domains that routes name; what a pattern covers besides has no name here. */
 static void release_below(struct errand *e, struct span domain)
 {
@@ -75,6 +86,8 @@ static void release_below(struct errand *e, struct span domain)
         for (size_t k = 0; k < r->to_count && r->offline.is_set; k++)
             if (is_below(r->to[k], domain) && r->to[k].at[0] != '*')
                 release_domain(e, r->to[k]);
+        for (size_t k = 0; k < r->to_table_count && r->offline.is_set; k++)
+            release_below_of(e, r->to_tables[k], domain);
     }
 }
 
