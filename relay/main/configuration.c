@@ -1,7 +1,7 @@
 /*
  * configuration - the settings that a call of the program is about.
  *
- * The parser does no I/O; the file, the machine's name and the place where
+ * The parser does no I/O; the files (sources.h), the machine's name and the place where
  * state lives by default ($XDG_STATE_HOME/waypost, ~/.local/state/waypost) come
  * from here.
  */
@@ -10,42 +10,13 @@
 #include "policy/vocabulary/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 16 * 1024 * 1024, NAME_MOST = 256, READ_AT_ONCE = 65536 };
-
-static int read_file(void *user, const char *path, struct buffer *out)
-{
-    size_t before = out->len;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int rc = 0;
-    ssize_t n;
-
-    (void)user;
-    if (fd < 0)
-        return -errno;
-    for (;;) {
-        char *room = buffer_room(out, READ_AT_ONCE);
-
-        if (!room || out->len - before > FILE_MOST) {
-            rc = ERROR_TOO_BIG;
-            break;
-        }
-        n = read(fd, room, READ_AT_ONCE);
-        if (n < 0)
-            rc = -errno;
-        if (n <= 0)
-            break;
-        buffer_grew(out, (size_t)n);
-    }
-    (void)close(fd);
-    return rc;
-}
+enum { NAME_MOST = 256 };
 
 /* As Postfix: a name without a domain becomes NAME.localdomain. */
 static void put_machine_name(struct buffer *b)
@@ -77,6 +48,7 @@ static void put_state_folder(struct buffer *b)
 }
 
 struct settings *configuration_read(const struct verb_call *call,
+                                    struct sources *sources,
                                     struct buffer *out_faults,
                                     struct buffer *out_warnings)
 {
@@ -89,22 +61,34 @@ struct settings *configuration_read(const struct verb_call *call,
         &(struct settings_source){ .path = call->config,
                                    .machine_name = buffer_string(&name),
                                    .state_folder = buffer_string(&folder),
-                                   .read_file = read_file },
+                                   .read_file = sources_read_file,
+                                   .read_table = sources_read_table,
+                                   .user = sources },
         out_faults, out_warnings);
     buffer_fini(&name);
     buffer_fini(&folder);
     return s;
 }
 
-struct settings *configuration_load(const struct verb_call *call)
+struct settings *configuration_load_from(const struct verb_call *call,
+                                         struct sources *sources)
 {
     struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = configuration_read(call, &faults, &warnings);
+    struct settings *s = configuration_read(call, sources, &faults, &warnings);
 
     if (!s)
         (void)fputs(buffer_string(&faults), stderr);
     buffer_fini(&faults);
     buffer_fini(&warnings);
+    return s;
+}
+
+struct settings *configuration_load(const struct verb_call *call)
+{
+    struct sources *sources = sources_new(NULL);
+    struct settings *s = configuration_load_from(call, sources);
+
+    sources_free(sources);
     return s;
 }
 

@@ -5,19 +5,24 @@
 #define WAYPOST_CONFIGURATION_H
 
 #include "policy/settings.h"
+#include "relay/main/sources.h"
 #include "relay/main/verbs.h"
 
 /*
- * Reads the call's file, or the built-in default where it has none. Faults and
+ * Reads the call's file, through the sources, or the built-in default where it has none. Faults and
  * warnings are lines for people. NULL when there was any fault; else held once.
  */
 struct settings *configuration_read(const struct verb_call *call,
+                                    struct sources *sources,
                                     struct buffer *out_faults,
                                     struct buffer *out_warnings);
 
 /* The same for a verb: prints the faults on standard error. NULL: answer
  * EX_CONFIG. */
 struct settings *configuration_load(const struct verb_call *call);
+/* ... and for one that will read it again. */
+struct settings *configuration_load_from(const struct verb_call *call,
+                                         struct sources *sources);
 
 /* Makes the folder of a file, and those above it, readable by the owner alone
  * where they are missing. */

@@ -126,11 +126,16 @@ static void task_renew(struct worker *w, void *arg)
     take_renewal(w, arg);
 }
 
-static void task_reload(struct worker *w, void *arg)
+static void task_refresh(struct worker *w, void *arg)
 {
     take_renewal(w, arg);
-    resolver_flush(w->resolver);
     intake_reload(w->intake);
+}
+
+static void task_reload(struct worker *w, void *arg)
+{
+    task_refresh(w, arg);
+    resolver_flush(w->resolver);
 }
 
 static void post_all(struct crew *c, worker_task_fn *fn, struct settings *s,
@@ -147,6 +152,11 @@ static void post_all(struct crew *c, worker_task_fn *fn, struct settings *s,
 void crew_renew(struct crew *c, struct settings *s, struct tls_material *tls)
 {
     post_all(c, task_renew, s, tls);
+}
+
+void crew_refresh(struct crew *c, struct settings *s, struct tls_material *tls)
+{
+    post_all(c, task_refresh, s, tls);
 }
 
 void crew_reload(struct crew *c, struct settings *s, struct tls_material *tls)

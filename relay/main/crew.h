@@ -27,6 +27,8 @@ MUST int crew_open(struct crew *c, struct queue *q, struct settings *s,
                    struct buffer *out_why);
 /* New certificates of the same settings: sessions keep what they have shown. */
 void crew_renew(struct crew *c, struct settings *s, struct tls_material *tls);
+/* The same configuration with other tables, for sessions that are open as well. */
+void crew_refresh(struct crew *c, struct settings *s, struct tls_material *tls);
 /* Another configuration and what was made of it. */
 void crew_reload(struct crew *c, struct settings *s, struct tls_material *tls);
 /* No new work; couriers past their final dot get drain_ms. wake is sent as workers end. */

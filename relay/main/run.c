@@ -15,14 +15,18 @@
 
 int run_verb(const struct verb_call *call)
 {
+    struct sources *sources;
     struct settings *s;
 
     if (call->argc > 0)
         return verbs_usage(call, "run takes no arguments");
     (void)prctl(PR_SET_DUMPABLE, 0);
-    s = configuration_load(call);
-    if (!s)
+    sources = sources_new(NULL);
+    s = configuration_load_from(call, sources);
+    if (!s) {
+        sources_free(sources);
         return EX_CONFIG;
+    }
     log_open(s->log.form, s->log.tag, s->log.syslog);
-    return station_run(call, s);
+    return station_run(call, s, sources);
 }

@@ -10,8 +10,9 @@
 #include "relay/main/configuration.h"
 #include "relay/main/crew.h"
 #include "relay/main/entrance.h"
-#include "relay/main/timetable.h"
+#include "relay/main/reloader.h"
 #include "relay/main/strongbox.h"
+#include "relay/main/timetable.h"
 #include "relay/main/windows.h"
 #include "relay/net/census.h"
 #include "relay/net/log.h"
@@ -27,8 +28,8 @@
 enum { LOOK_MS = 30000 };
 
 struct station {
-    const struct verb_call *call;
     struct settings *settings;
+    struct reloader *reloader;
     uv_loop_t loop;
     uv_async_t wake;              /* a worker has ended */
     uv_signal_t term, interrupt, hangup;
@@ -87,36 +88,49 @@ static void log_lines(enum log_event event, struct buffer *lines)
     }
 }
 
-static void reload(struct station *st)
+/* Everybody works by these from now on. */
+static void swap(struct station *st, enum reload_kind kind,
+                 struct settings *take_s)
 {
-    struct buffer faults = { 0 }, warnings = { 0 }, why = { 0 };
-    struct settings *s = configuration_read(st->call, &faults, &warnings);
+    struct buffer why = { 0 };
 
-    log_lines(LOG_WARNING, &warnings);
-    if (s && strongbox_reload(&st->strongbox, s, &faults) < 0) {
-        settings_release(s);
-        s = NULL;
-    }
-    if (!s) {
+    take_s->epoch = st->settings->epoch + 1;
+    if (entrance_open(st->entrance, take_s, &why) < 0)
+        log_text(LOG_WARNING, "%s", buffer_string(&why));
+    /* The workers first: nothing leaves by an old route once the queue knows the
+     * new ones. */
+    (kind == RELOAD_ALL ? crew_reload : crew_refresh)(&st->crew, take_s,
+                                                      st->strongbox.tls);
+    timetable_reload(st->timetable, take_s);
+    route_by(st, windows_new(take_s, time(NULL)));
+    settings_release(st->settings);
+    st->settings = take_s;
+    buffer_fini(&why);
+}
+
+static bool on_reread(void *user, enum reload_kind kind,
+                      struct settings *take_s)
+{
+    struct station *st = user;
+    struct buffer faults = { 0 };
+
+    if (take_s && kind == RELOAD_ALL &&
+        strongbox_reload(&st->strongbox, take_s, &faults) < 0) {
+        settings_release(take_s);
+        take_s = NULL;
         log_lines(LOG_WARNING, &faults);
-        log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
-    } else {
-        s->epoch = st->settings->epoch + 1;
-        if (entrance_open(st->entrance, s, &why) < 0)
-            log_text(LOG_WARNING, "%s", buffer_string(&why));
-        /* The workers first: nothing leaves by an old route once the queue knows the
-         * new ones. */
-        crew_reload(&st->crew, s, st->strongbox.tls);
-        timetable_reload(st->timetable, s);
-        route_by(st, windows_new(s, time(NULL)));
-        log_open(s->log.form, s->log.tag, s->log.syslog);
-        settings_release(st->settings);
-        st->settings = s;
-        log_text(LOG_NOTE, "configuration reloaded");
     }
     buffer_fini(&faults);
-    buffer_fini(&warnings);
-    buffer_fini(&why);
+    if (take_s)
+        swap(st, kind, take_s);
+    if (kind == RELOAD_ALL) {
+        if (take_s) {
+            log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog);
+            log_text(LOG_NOTE, "configuration reloaded");
+        }
+        notify_ready(&st->notify);
+    }
+    return take_s != NULL;
 }
 
 static void on_look(uv_timer_t *timer)
@@ -175,6 +189,7 @@ static void shut_down(struct station *st)
     if (st->is_ending)
         return;
     st->is_ending = true;
+    reloader_close(st->reloader);
     notify_stopping(&st->notify);
     log_text(LOG_NOTE, "stopping: waiting at most %lld s for deliveries",
              (long long)(st->settings->drain_ms / 1000));
@@ -214,8 +229,7 @@ static void answer_hangup(struct station *st)
     if (st->is_ending)
         return;
     notify_reloading(&st->notify, uv_hrtime() / 1000);
-    reload(st);
-    notify_ready(&st->notify);
+    reloader_start(st->reloader);
 }
 
 static void on_watchdog(uv_timer_t *timer)
@@ -367,6 +381,7 @@ static void free_all(struct station *st)
     entrance_free(st->entrance);
     census_free(st->census);
     notify_fini(&st->notify);
+    reloader_free(st->reloader);
     settings_release(st->settings);
     free(st);
 }
@@ -381,22 +396,25 @@ static int refuse(struct station *st, int rc, struct buffer *why)
     return rc == ERROR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
 }
 
-int station_run(const struct verb_call *call, struct settings *take_settings)
+int station_run(const struct verb_call *call, struct settings *take_settings,
+                struct sources *take_sources)
 {
     struct station *st = NEW(struct station);
     struct buffer why = { 0 };
     int code = EX_OK, rc;
 
-    st->call = call;
     st->settings = take_settings;
     st->settings->epoch = 1;
     st->census = census_new();
     raise_limits();
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
-    if ((rc = strongbox_open(&st->strongbox, st->settings, &why)) < 0)
+    if ((rc = strongbox_open(&st->strongbox, st->settings, &why)) < 0) {
+        sources_free(take_sources);
         return refuse(st, rc, &why);
+    }
     open_loop(st);
+    st->reloader = reloader_new(&st->loop, call, take_sources, on_reread, st);
     if (open_all(st, &why) < 0) {
         log_text(LOG_FATAL, "%s", buffer_string(&why));
         code = EX_TEMPFAIL;

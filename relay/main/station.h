@@ -2,7 +2,7 @@
  * station - the running relay: one queue, its workers, its listeners.
  *
  *   start:  queue (checks, recovery) -> workers -> listeners -> admin -> ready
- *   reload: settings read whole; on any fault the old ones stay
+ *   reload: settings read whole (reloader.h); on any fault the old ones stay
  *   end:    listeners close, claims stop, sessions get 421, couriers past their final dot
  *           are awaited (drain), workers end, the queue closes last
  *
@@ -14,14 +14,16 @@
 #include "relay/main/verbs.h"
 
 #include "policy/settings.h"
+#include "relay/main/sources.h"
 
 struct station;
 
 /*
  * Runs until SIGTERM or SIGINT; answers the exit code: 0, 75 where the queue or a listener
- * cannot be had now, 78 where the configuration is at fault. Takes the settings. call: for
- * reading them again.
+ * cannot be had now, 78 where the configuration is at fault. Takes the settings, and
+ * what they were read from. call: for reading them again.
  */
-int station_run(const struct verb_call *call, struct settings *take_settings);
+int station_run(const struct verb_call *call, struct settings *take_settings,
+                struct sources *take_sources);
 
 #endif

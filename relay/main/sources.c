@@ -1,0 +1,271 @@
+/*
+ * sources - the files that a configuration was read from, as they were then.
+ */
+#include "relay/main/sources.h"
+
+#include "policy/vocabulary/memory.h"
+#include "relay/main/sqltable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    FILE_MOST = 16 * 1024 * 1024,
+    TABLE_MOST = 256 * 1024 * 1024,
+    READ_AT_ONCE = 65536,
+};
+
+/* Another stamp, another file. That of a SQLite file in WAL mode is in two places. */
+struct stamp {
+    struct {
+        dev_t dev;
+        ino_t ino;
+        off_t size;
+        struct timespec modified, changed;
+    } file, wal;
+};
+
+struct sources_file {
+    struct sources_file *next;
+    char *path;
+    struct buffer text;
+};
+
+struct sources_table {
+    struct sources_table *next;
+    char *path;               /* perhaps with #NAME */
+    struct stamp read, seen;  /* what was read; what was there at the last look */
+};
+
+struct sources {
+    const struct sources *kept;
+    struct sources_file *files;
+    struct sources_table *tables;
+};
+
+struct sources *sources_new(const struct sources *kept)
+{
+    struct sources *s = NEW(struct sources);
+
+    s->kept = kept;
+    return s;
+}
+
+void sources_free(struct sources *s)
+{
+    struct sources_file *f = s ? s->files : NULL;
+    struct sources_table *t = s ? s->tables : NULL;
+
+    while (f) {
+        struct sources_file *next = f->next;
+
+        free(f->path);
+        buffer_fini(&f->text);
+        free(f);
+        f = next;
+    }
+    while (t) {
+        struct sources_table *next = t->next;
+
+        free(t->path);
+        free(t);
+        t = next;
+    }
+    free(s);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static int read_all(const char *path, size_t most, struct buffer *out)
+{
+    size_t before = out->len;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    for (;;) {
+        char *room = buffer_room(out, READ_AT_ONCE);
+
+        if (!room || out->len - before > most) {
+            rc = ERROR_TOO_BIG;
+            break;
+        }
+        n = read(fd, room, READ_AT_ONCE);
+        if (n < 0)
+            rc = -errno;
+        if (n <= 0)
+            break;
+        buffer_grew(out, (size_t)n);
+    }
+    (void)close(fd);
+    return rc;
+}
+
+static const struct sources_file *find(const struct sources *s, const char *path)
+{
+    const struct sources_file *f = s ? s->files : NULL;
+
+    while (f && strcmp(f->path, path) != 0)
+        f = f->next;
+    return f;
+}
+
+int sources_read_file(void *user, const char *path, struct buffer *out)
+{
+    struct sources *s = user;
+    const struct sources_file *kept = find(s->kept, path);
+    struct sources_file *f;
+    struct buffer text = { 0 };
+    int rc = 0;
+
+    if (kept)
+        buffer_put(&text, buffer_span(&kept->text));
+    else
+        rc = read_all(path, FILE_MOST, &text);
+    if (rc < 0) {
+        buffer_fini(&text);
+        return rc;
+    }
+    buffer_put(out, buffer_span(&text));
+    f = NEW(struct sources_file);
+    *f = (struct sources_file){ s->files, span_dup(span_of(path)), text };
+    s->files = f;
+    return 0;
+}
+
+/* FILE of "FILE#NAME"; for the caller to free. */
+static char *file_of(const char *path, struct span *out_name)
+{
+    struct span file = span_of(path);
+    size_t mark = span_find_last(file, '#');
+
+    *out_name = span_skip(file, mark + 1);
+    return span_dup(span_first(file, mark));
+}
+
+static int take_stamp(const char *file, struct stamp *out)
+{
+    struct buffer wal = { 0 };
+    struct stat st;
+    int rc = 0;
+
+    memset(out, 0, sizeof *out);
+    if (stat(file, &st) < 0)
+        return -errno;
+    out->file.dev = st.st_dev;
+    out->file.ino = st.st_ino;
+    out->file.size = st.st_size;
+    out->file.modified = st.st_mtim;
+    out->file.changed = st.st_ctim;
+    if (!S_ISREG(st.st_mode))
+        rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    buffer_printf(&wal, "%s-wal", file);
+    if (stat(buffer_string(&wal), &st) == 0 && st.st_size > 0) {
+        out->wal.ino = st.st_ino;
+        out->wal.size = st.st_size;
+        out->wal.modified = st.st_mtim;
+    }
+    buffer_fini(&wal);
+    return rc;
+}
+
+static int read_table(const char *file, struct span name, struct buffer *out,
+                      struct buffer *out_why)
+{
+    int rc = sqltable_read(file, name, TABLE_MOST, out, out_why);
+
+    if (rc < 0)
+        return rc;
+    if (rc > 0)
+        return 0;
+    if (name.len) {
+        buffer_put_string(out_why, "only of a SQLite file a part can be named "
+                                   "behind #");
+        return ERROR_SYNTAX;
+    }
+    return read_all(file, TABLE_MOST, out);
+}
+
+int sources_read_table(void *user, const char *path, struct buffer *out,
+                       struct buffer *out_why)
+{
+    struct sources *s = user;
+    struct sources_table *t = NEW(struct sources_table);
+    struct span name;
+    char *file = file_of(path, &name);
+    int rc = take_stamp(file, &t->read);
+
+    t->path = span_dup(span_of(path));
+    t->seen = t->read;
+    t->next = s->tables;
+    s->tables = t;
+    /* an empty file is a SQLite file, too, if one asks SQLite */
+    if (rc == 0 && (t->read.file.size > 0 || name.len))
+        rc = read_table(file, name, out, out_why);
+    free(file);
+    return rc;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+static bool is_same(const struct stamp *a, const struct stamp *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+bool sources_look(struct sources *s)
+{
+    bool is_news = false, is_moving = false;
+
+    for (struct sources_table *t = s->tables; t; t = t->next) {
+        struct span name;
+        char *file = file_of(t->path, &name);
+        struct stamp now;
+
+        (void)take_stamp(file, &now);
+        is_moving = is_moving || !is_same(&now, &t->seen);
+        is_news = is_news || !is_same(&now, &t->read);
+        memcpy(&t->seen, &now, sizeof now);
+        free(file);
+    }
+    return is_news && !is_moving;
+}
+
+static struct sources_table *find_table(const struct sources *s,
+                                        const char *path)
+{
+    struct sources_table *t = s->tables;
+
+    while (t && strcmp(t->path, path) != 0)
+        t = t->next;
+    return t;
+}
+
+void sources_give_up(struct sources *s, const struct sources *tried)
+{
+    for (struct sources_table *t = s->tables; t; t = t->next) {
+        const struct sources_table *other = find_table(tried, t->path);
+
+        memcpy(&t->read, other ? &other->read : &t->seen, sizeof t->read);
+    }
+}
+
+const char *sources_next_changed(const struct sources *s,
+                                 const struct sources *before, const void **at)
+{
+    const struct sources_table *t = *at;
+
+    for (t = t ? t->next : s->tables; t; t = t->next) {
+        const struct sources_table *old = find_table(before, t->path);
+
+        if (!old || !is_same(&old->read, &t->read))
+            break;
+    }
+    *at = t;
+    return t ? t->path : NULL;
+}

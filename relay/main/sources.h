@@ -1,0 +1,39 @@
+/*
+ * sources - the files that a configuration was read from, as they were then.
+ *
+ * Tables are read again by themselves when they change, and the rest of the configuration is
+ * not: it is kept here, byte for byte, so that what somebody is just editing waits for him to
+ * say so (SIGHUP). Of tables only what tells a change is kept.
+ *
+ *   sources_new -> settings_read (sources_read_file, sources_read_table) -> sources_look now
+ *   and then -> sources_new(the old ones) -> ...
+ *
+ * One thread at a time, but for kept ones, which another may read by meanwhile.
+ */
+#ifndef WAYPOST_SOURCES_H
+#define WAYPOST_SOURCES_H
+
+#include "policy/settings.h"
+
+struct sources;
+
+/* Empty. What was read into `kept` (or NULL) is not read from the disk again; borrowed until
+ * the reading is over. */
+struct sources *sources_new(const struct sources *kept);
+void sources_free(struct sources *s);
+
+/* For struct settings_source; user is the sources. */
+int sources_read_file(void *user, const char *path, struct buffer *out);
+int sources_read_table(void *user, const char *path, struct buffer *out,
+                       struct buffer *out_why);
+
+/* Has a table changed, and not since the last look? */
+bool sources_look(struct sources *s);
+/* The tables as these sources have them were no good: no reason to look again. */
+void sources_give_up(struct sources *s, const struct sources *tried);
+/* The next table that is not as it was in `before`; from *at == NULL until NULL. */
+const char *sources_next_changed(const struct sources *s,
+                                 const struct sources *before,
+                                 const void **at);
+
+#endif
