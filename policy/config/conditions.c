@@ -121,14 +121,19 @@ static void read_today(struct reading *r, const struct syntax_entry *e,
 /* --- tags and listeners ----------------------------------------------------
  */
 
-bool conditions_is_tag(struct span s)
+static bool is_tag(struct span s, const char *marks)
 {
     for (size_t i = 0; i < s.len; i++)
         if (!(s.at[i] >= '0' && s.at[i] <= '9') &&
             !(ascii_lower(s.at[i]) >= 'a' && ascii_lower(s.at[i]) <= 'z') &&
-            !is_one_of(s.at[i], "-_.:="))
+            !is_one_of(s.at[i], marks))
             return false;
     return s.len && s.len <= CONDITIONS_TAG_MOST;
+}
+
+bool conditions_is_tag(struct span s)
+{
+    return is_tag(s, "-_.:=");
 }
 
 static void read_tags(struct reading *r, const struct syntax_entry *e,
@@ -138,14 +143,16 @@ static void read_tags(struct reading *r, const struct syntax_entry *e,
     size_t count = 0;
 
     for (size_t i = 0; i < e->value_count; i++) {
-        if (conditions_is_tag(e->values[i].text))
+        /* globs too */
+        if (is_tag(e->values[i].text, "-_.:=*"))
             all[count++] = e->values[i].text;
         else
-            faults_add(&r->faults, e->values[i].place,
-                       "%s is not a tag: letters, digits, - _ . : = and at "
-                       "most %d of them",
-                       faults_quote(&r->faults, e->values[i].text),
-                       CONDITIONS_TAG_MOST);
+            faults_add(
+                &r->faults, e->values[i].place,
+                "%s is not a tag, or a pattern of tags such as \"list-*\": "
+                "letters, digits, - _ . : = and at most %d of them",
+                faults_quote(&r->faults, e->values[i].text),
+                CONDITIONS_TAG_MOST);
     }
     names_init(&c->names, r->arena, all, count);
 }

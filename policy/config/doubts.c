@@ -7,10 +7,8 @@
 
 #include "policy/condition.h"
 #include "policy/config/accounts.h"
+#include "policy/config/ruledoubts.h"
 #include "policy/route.h"
-
-/* Rules compared with each other; of more only neighbours would be found. */
-enum { RULES_COMPARED = 2000 };
 
 static const char *quote(struct reading *r, struct span text)
 {
@@ -34,7 +32,7 @@ static void doubt_nobody_may(struct reading *r)
     const struct settings *s = r->settings;
 
     for (size_t i = 0; i < s->rule_count; i++)
-        if (s->rules[i].action == ACTION_RELAY)
+        if (s->rules[i].action == ACTION_RELAY && !s->rules[i].is_shadow)
             return;
     for (size_t i = 0; i < s->listener_count; i++)
         if (!host_address_is_loopback(&s->listeners[i].host))
@@ -116,7 +114,8 @@ static void doubt_own_domains(struct reading *r)
     for (size_t i = 0; i < s->rule_count; i++) {
         const struct rule *rule = &s->rules[i];
 
-        if (rule->action != ACTION_RELAY || names_somebody(rule))
+        if (rule->action != ACTION_RELAY || rule->is_shadow ||
+            names_somebody(rule))
             continue;
         for (size_t c = 0; c < rule->condition_count; c++)
             if (condition_names_domains(&rule->conditions[c]))
@@ -154,51 +153,6 @@ static void doubt_shadowed_routes(struct reading *r)
                             quote(r, taken->title),
                             faults_place(&r->faults, taken->place));
         }
-    }
-}
-
-/* --- rules that nothing reaches ---------------------------------------------
- */
-
-static bool has_condition(const struct rule *rule, uint64_t identity)
-{
-    for (size_t i = 0; i < rule->condition_count; i++)
-        if (rule->conditions[i].identity == identity)
-            return true;
-    return false;
-}
-
-/* Does `first` decide whenever `later` would hold? */
-static bool covers(const struct rule *first, const struct rule *later)
-{
-    if (first->action == ACTION_HOLD)
-        return false;
-    /* what is granted by domain alone leaves routed local parts to others */
-    if (first->action == ACTION_RELAY && !names_somebody(first) &&
-        later->action != ACTION_RELAY)
-        return false;
-    for (size_t i = 0; i < first->condition_count; i++)
-        if (!has_condition(later, first->conditions[i].identity))
-            return false;
-    return true;
-}
-
-static void doubt_unreachable(struct reading *r)
-{
-    const struct settings *s = r->settings;
-
-    for (size_t i = 1; i < s->rule_count && i < RULES_COMPARED; i++) {
-        const struct rule *later = &s->rules[i];
-        size_t k = 0;
-
-        while (k < i && !covers(&s->rules[k], later))
-            k++;
-        if (k < i)
-            faults_warn(&r->faults, later->place,
-                        "rule %s is never reached: rule %s at %s decides "
-                        "before it",
-                        quote(r, later->title), quote(r, s->rules[k].title),
-                        faults_place(&r->faults, s->rules[k].place));
     }
 }
 
@@ -255,9 +209,27 @@ static const char *why_never(const struct settings *s,
         return why_no_login(chance);
     if (c->fact == FACT_TLS && !chance.tls)
         return "tls: all listeners have tls = none";
-    if (c->fact == FACT_CERTIFICATE)
+    if (c->fact == FACT_CERTIFICATE && c->table_count == 0)
         return why_no_certificate(s, &c->fingerprints, chance);
+    if (c->fact == FACT_SIZE && c->at_least > s->limits.message_bytes)
+        return "size: limits { message } refuses what is so large";
     return NULL;
+}
+
+/* Of what is counted for each login. */
+static const char *why_idle(const struct rule *rule, struct chance chance)
+{
+    if (rule->action == ACTION_LIMIT && rule->limit.per == LIMIT_PER_LOGIN)
+        return why_no_login(chance);
+    return NULL;
+}
+
+static void say_never(struct reading *r, const struct rule *rule,
+                      const char *why)
+{
+    if (why)
+        faults_warn(&r->faults, rule->place, "rule %s can never hold for its %s",
+                    quote(r, rule->title), why);
 }
 
 static void doubt_never_holds(struct reading *r)
@@ -268,14 +240,9 @@ static void doubt_never_holds(struct reading *r)
     for (size_t i = 0; i < s->rule_count; i++) {
         const struct rule *rule = &s->rules[i];
 
-        for (size_t c = 0; c < rule->condition_count; c++) {
-            const char *why = why_never(s, &rule->conditions[c], chance);
-
-            if (why)
-                faults_warn(&r->faults, rule->place,
-                            "rule %s can never hold for its %s",
-                            quote(r, rule->title), why);
-        }
+        say_never(r, rule, why_idle(rule, chance));
+        for (size_t c = 0; c < rule->condition_count; c++)
+            say_never(r, rule, why_never(s, &rule->conditions[c], chance));
     }
 }
 
@@ -367,7 +334,7 @@ void doubts_find(struct reading *r)
     doubt_nobody_may(r);
     doubt_own_domains(r);
     doubt_shadowed_routes(r);
-    doubt_unreachable(r);
+    ruledoubts_find(r);
     doubt_never_holds(r);
     doubt_absences(r);
     accounts_doubt_unused(r);

@@ -697,7 +697,10 @@ static void what_is_seldom_meant_is_warned_of(void **state)
           "rule \"t\" { from = {\"x.test\"} action = reject }\n"
           "rule \"h\" { helo = {\"x\"} action = hold }\n"
           "rule \"u\" { helo = {\"x\"} action = reject }\n",
-          { "rule \"s\" is never reached" } },
+          { "rule \"s\" is never reached",
+            "w.conf:6:1: warning: rule \"h\" never acts on mail that is "
+            "accepted: the last rule that grants stands above it, at "
+            "w.conf:3:1" } },
         { LISTENER "route \"*\" { via = \"smtp://a\" }\n"
                    "rule \"d\" { to = {\"ok.test\"} action = relay }\n"
                    "rule \"e\" { to = {\"ok.test\"} action = reject }\n"
