@@ -136,6 +136,14 @@ static void serve(struct host *h)
                 client_quit(h->client, h->now_ms);
                 break;
             }
+            if (h->wishes & WISH_LOGIN && h->mood & USE_LONG_CONTENT &&
+                client_messages(h->client) == 1) {
+                static const struct span domains[] = { SPAN_INIT("a.test"),
+                                                       SPAN_INIT("b.test") };
+
+                client_turn(h->client, domains, h->now_ms % 3, h->now_ms);
+                break;
+            }
             h->count = client_recipients_most(h->client);
             h->count = h->count < 3 ? h->count : 3;
             h->is_dot_sent = false;
@@ -169,8 +177,11 @@ static void serve(struct host *h)
         case CLIENT_COMPUTES:
             compute(h);
             break;
-        case CLIENT_READS:
         case CLIENT_TURNED:
+            ASSERT(client_turn_code(h->client) == 250);
+            ASSERT(client_feed(h->client, SPAN("250 x\r\n"), h->now_ms) == 0);
+            return;
+        case CLIENT_READS:
         case CLIENT_CLOSES:
             return;
         }

@@ -16,6 +16,7 @@ import pytest
 from pki import Authority
 from relay import FIN, HANG, RST, Client, Relay, Sink, _Over, _SinkSession, \
     content_of, wait_for
+from test_atrn import Provider as Waypost
 
 OPENED = b"250 OK now reversing the connection\r\n"
 RULES = 'rule "ours" { to = {"ours.test"}  action = relay }\n'
@@ -504,3 +505,122 @@ def test_the_limits_of_inbound_mail_hold(tmp_path):
     with Sink() as sink, Provider(deliver) as isp, \
             Customer(tmp_path, isp, sink, limits={"message": '"4KB"'}) as us:
         assert us.fetch() == (0, "isp: 0 messages, 2 refused\n")
+
+
+def test_a_client_certificate_is_shown_to_the_provider(tmp_path, authority, contexts):
+    ours, leaf = authority.issue("us.test"), authority.issue("127.0.0.1")
+    serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH,
+                                        cafile=authority.path)
+    serves.load_cert_chain(leaf.path, leaf.key)
+    serves.verify_mode = ssl.CERT_REQUIRED
+    seen = []
+
+    def deliver(peer):
+        seen.append(peer.socket.getpeercert()["subjectAltName"])
+        messages()(peer)
+    with Sink() as sink, Provider(deliver, tls=serves, implicit=True) as isp, \
+            Customer(tmp_path, isp, sink, f'certificate = "{ours.path}"  '
+                     f'certificate-key = "{ours.key}"', top=contexts[1]) as us:
+        assert us.fetch() == (0, "isp: 0 messages\n")
+        assert seen == [(("DNS", "us.test"),)]
+
+
+# --------------------------------------------- against a provider of our own ----
+
+class Branch(Relay):
+    """A relay that fetches from a Waypost, by each of its doors."""
+
+    def __init__(self, folder, isp, sink, authority, name="branch", keys="",
+                 password="pencil", **kw):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pw").write_text(password + "\n")
+        (folder / "pw").chmod(0o600)
+        doors = {"plain": f'"smtp://127.0.0.1:{isp.odmr}"  tls = none',
+                 "STARTTLS": f'"smtp://127.0.0.1:{isp.odmr}"  tls-name = "relay.test"',
+                 "implicit": f'"smtps://127.0.0.1:{isp.odmrs}"  tls-name = "relay.test"'}
+        rules = ('rule "ours" { to = {"branch.test", "two.branch.test", "three.test", '
+                 '"shop.test"}  action = relay }\n')
+        super().__init__(
+            folder, {"*": sink.hop}, rules=rules, **kw, hostname="branch.test",
+            top=f'tls {{ authorities = "{authority.path}" }}\n',
+            extra=f'account "us" {{ user = {name}  password-file = "{folder}/pw" }}\n' +
+            "".join(f'fetch "{door}" {{ from = {way}  login = us  {keys} }}\n'
+                    for door, way in doors.items()))
+
+    def fetch(self, name):
+        done = self.verb("fetch", name, check=False)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+
+def test_a_waypost_fetches_from_a_waypost_by_every_door(tmp_path, authority):
+    chance = random.Random(5)
+    contents = [content_of(n, chance) for n in (10, 3000, 300_000, 2_000_000)]
+    with Waypost(tmp_path / "isp", authority) as isp, Sink() as sink, \
+            Branch(tmp_path / "us", isp, sink, authority) as us:
+        for door in ("plain", "STARTTLS", "implicit"):
+            assert us.fetch(door) == (0, f"{door}: no mail\n")
+            before = len(sink.messages)
+            for content in contents:
+                isp.put("joe@branch.test", content=content)
+            isp.put("shop@shop.test")
+            wait_for(lambda: len(isp.waiting()) >= 5, 10)
+            assert us.fetch(door) == (0, f"{door}: 4 messages\n")
+            got = [m.body_as_sent for m in sink.wait(before + 4, 30)[before:]]
+            # ours, below the provider's own line
+            assert sorted(b.split(b"\r\n\t", 2)[-1].split(b"\r\n", 1)[1]
+                          for b in got) == sorted(contents)
+            assert "joe@branch.test" not in isp.waiting()
+        tls = re.findall(r"TLS connection established to 127.0.0.1\S*:(\d+)", us.log())
+        assert tls == [str(isp.odmr)] * 2 + [str(isp.odmrs)] * 2
+        assert "TLS connection established from" not in us.log()
+        us.wait_empty()
+
+
+def test_a_thousand_messages_over_one_connection(tmp_path, authority):
+    with Waypost(tmp_path / "isp", authority) as isp, Sink() as sink, \
+            Branch(tmp_path / "us", isp, sink, authority) as us:
+        with Client(isp.port) as c:
+            for i in range(1000):
+                assert c.mail(b"Subject: %d\r\n\r\nx\r\n" % i,
+                              to=("joe@branch.test",)).code == 250
+        assert us.fetch("implicit") == (0, "implicit: 1000 messages\n")
+        sink.wait(1000, 30)
+        us.wait_empty()
+        subjects = {re.search(rb"Subject: (\d+)", m.content)[1]
+                    for m in sink.messages}
+        assert len(subjects) == 1000 == len(sink.messages)
+        assert not isp.waiting()
+
+
+def test_domains_and_what_a_waypost_refuses(tmp_path, authority):
+    with Waypost(tmp_path / "isp", authority) as isp, Sink() as sink:
+        isp.put("a@branch.test", "b@two.branch.test", "c@three.test", "d@shop.test")
+        with Branch(tmp_path / "a", isp, sink, authority,
+                    keys='domains = {"three.test"}') as us:
+            assert us.fetch("implicit") == (0, "implicit: 1 message\n")
+            assert isp.waiting() == ["a@branch.test", "b@two.branch.test", "d@shop.test"]
+        with Branch(tmp_path / "b", isp, sink, authority,
+                    keys='domains = {"branch.test", "shop.test"}') as us:
+            code, said = us.fetch("STARTTLS")
+            assert code == 75 and said.startswith("STARTTLS: 450"), said
+            assert len(isp.waiting()) == 3
+        with Branch(tmp_path / "c", isp, sink, authority, password="wrong") as us:
+            code, said = us.fetch("plain")
+            assert code == 75 and "535" in said
+        with Branch(tmp_path / "d", isp, sink, authority) as us:
+            assert us.fetch("plain") == (0, "plain: 2 messages\n")
+        assert isp.waiting() == ["d@shop.test"]
+
+
+def test_what_our_rules_refuse_is_reported_by_the_provider(tmp_path, authority):
+    """Our 554 is a failure for good on the provider's side, not a loop."""
+    with Waypost(tmp_path / "isp", authority) as isp, Sink() as sink, \
+            Branch(tmp_path / "us", isp, sink, authority) as us:
+        us.rules = 'rule "ours" { to = {"two.branch.test"}  action = relay }\n'
+        us.write_config()
+        us.reload()
+        us.wait_log("configuration reloaded")
+        isp.put("a@branch.test", "b@two.branch.test")
+        assert us.fetch("implicit") == (0, "implicit: 1 message, 1 refused\n")
+        wait_for(lambda: not [w for w in isp.waiting() if "branch" in w], 10)
+        assert re.search(r"to=<a@branch.test>.*status=bounced \(554 5.7.1 ", isp.log())

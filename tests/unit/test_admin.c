@@ -232,13 +232,64 @@ static void fill_status(void *user, struct admin_status *out)
     *out = (struct admin_status){ .workers = 2, .sessions = 5, .epoch = 1 };
 }
 
+/* Providers: "isp/1", which is fetched from until fake_fetch_end, and "other". */
+static struct {
+    admin_fetched_fn *done;
+    void *user;
+    uint64_t token;
+    unsigned begun;
+} fake_fetch;
+
+static void list_fetches(void *user, admin_fetch_fn *each, void *each_user)
+{
+    assert_ptr_equal(user, &fake_fetch);
+    each(each_user, &(struct admin_fetch){ .name = SPAN("isp/1"),
+                                           .from = SPAN("smtps://isp.test"),
+                                           .is_running = true,
+                                           .every_ms = 900000,
+                                           .next_ms = 5000 });
+    each(each_user, &(struct admin_fetch){ .name = SPAN("other"),
+                                           .last_ms = 7000,
+                                           .result = SPAN("450 \xff no") });
+}
+
+static enum admin_fetch_answer begin_fetch(void *user, struct span name,
+                                           admin_fetched_fn *done,
+                                           void *done_user, uint64_t token)
+{
+    assert_ptr_equal(user, &fake_fetch);
+    if (span_is(name, SPAN("late")))
+        return ADMIN_FETCH_NOT_NOW;
+    if (!span_is(name, SPAN("isp/1")))
+        return ADMIN_FETCH_UNKNOWN;
+    fake_fetch.begun++;
+    fake_fetch.done = done;
+    fake_fetch.user = done_user;
+    fake_fetch.token = token;
+    return ADMIN_FETCH_BEGUN;
+}
+
+static void fake_fetch_end(void)
+{
+    fake_fetch.done(fake_fetch.user, fake_fetch.token,
+                    &(struct admin_fetch){ .name = SPAN("isp/1"),
+                                           .is_ok = true,
+                                           .messages = 12,
+                                           .refused = 1,
+                                           .last_ms = 9000,
+                                           .result = SPAN("12 messages") });
+}
+
 static int room_open(void **state)
 {
     struct room *r = calloc(1, sizeof(*r));
     struct buffer why = { 0 };
-    struct admin_options o = { .status = fill_status };
+    struct admin_options o = { .status = fill_status,
+                               .fetches = { list_fetches, begin_fetch,
+                                            &fake_fetch } };
 
     memset(&fake, 0, sizeof(fake));
+    memset(&fake_fetch, 0, sizeof(fake_fetch));
     memset(&fake_wish, 0, sizeof(fake_wish));
     (void)snprintf(r->folder, sizeof(r->folder), "/tmp/waypost-admin-XXXXXX");
     assert_non_null(mkdtemp(r->folder));
@@ -659,6 +710,61 @@ static void admin_orders_only_what_was_meant(void **state)
     assert_string_equal(fake_wish.reason, "new disk");
 }
 
+static void admin_lists_providers(void **state)
+{
+    assert_int_equal(request(*state, "GET", "/api/v1/fetches", ""), 200);
+    assert_true(heard(*state,
+                      "{\"name\":\"isp/1\",\"from\":\"smtps://isp.test\","
+                      "\"state\":\"running\",\"every\":900,\"last\":null,"
+                      "\"next\":5,\"ok\":null,\"messages\":0,\"refused\":0,"
+                      "\"result\":null}\n"));
+    assert_true(heard(*state, "\"last\":7,\"next\":null,\"ok\":false,"));
+    assert_true(heard(*state, "\"result\":\"450 \\\\xFF no\""));
+}
+
+static void admin_answers_when_the_fetch_is_over(void **state)
+{
+    static const char post[] = "POST /api/v1/fetches/isp%2F1 HTTP/1.1\r\n"
+                               "Host: x\r\nConnection: close\r\n"
+                               "Content-Length: 0\r\n\r\n";
+    struct room *r = *state;
+    int fd = dial(r);
+    char byte;
+
+    say(fd, span_of(post));
+    for (int i = 0; i < 100; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_int_equal(fake_fetch.begun, 1);
+    assert_int_equal(read(fd, &byte, 1), -1);
+    fake_fetch_end();
+    hear(r, fd);
+    assert_true(heard(r, "200 OK"));
+    assert_true(heard(r, "\"ok\":true,\"messages\":12,\"refused\":1,"
+                         "\"result\":\"12 messages\"}"));
+    assert_int_equal(request(r, "POST", "/api/v1/fetches/none", ""), 404);
+    assert_true(heard(r, "there is no fetch \\\"none\\\""));
+    assert_int_equal(request(r, "POST", "/api/v1/fetches/late", ""), 503);
+    assert_int_equal(request(r, "POST", "/api/v1/fetches/", ""), 404);
+    assert_int_equal(request(r, "GET", "/api/v1/fetches/none", ""), 405);
+    /* its token is of a request that is gone */
+    fake_fetch_end();
+}
+
+static void admin_closes_while_a_fetch_is_awaited(void **state)
+{
+    struct room *r = *state;
+    int fd = dial(r);
+
+    say(fd, SPAN("POST /api/v1/fetches/isp/1 HTTP/1.1\r\nHost: x\r\n"
+                 "Content-Length: 0\r\n\r\n"));
+    for (int i = 0; i < 100; i++)
+        uv_run(&r->loop, UV_RUN_NOWAIT);
+    assert_int_equal(fake_fetch.begun, 1);
+    admin_close(r->admin, NULL, NULL);
+    r->admin = NULL;
+    hear(r, fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,6 +778,9 @@ int main(void)
         WITH_ROOM(admin_changes_only_what_was_meant),
         WITH_ROOM(admin_lists_destinations_by_pattern),
         WITH_ROOM(admin_orders_only_what_was_meant),
+        WITH_ROOM(admin_lists_providers),
+        WITH_ROOM(admin_answers_when_the_fetch_is_over),
+        WITH_ROOM(admin_closes_while_a_fetch_is_awaited),
         WITH_ROOM(admin_refuses_a_large_body),
         WITH_ROOM(admin_survives_a_client_that_leaves_while_it_waits),
         WITH_ROOM(admin_closes_while_a_client_waits),
