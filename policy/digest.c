@@ -434,10 +434,10 @@ static size_t worth(const struct digest *d)
 static void keep_of_line(struct digest *d, struct span piece)
 {
     size_t most = worth(d), room = d->line.len < most ? most - d->line.len : 0;
-    struct span rest = span_skip(piece, room);
+    struct span rest = span_trim(span_skip(piece, room));
 
     buffer_put(&d->line, span_first(piece, room));
-    if (span_trim(rest).len && !span_is(rest, SPAN("\r"))) {
+    if (rest.len && !span_is(rest, SPAN("\r"))) {
         d->is_long = true;
         d->is_cut = d->is_cut || (d->in == IN_HEADER && d->is_top);
     }
