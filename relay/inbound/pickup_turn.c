@@ -28,7 +28,7 @@ struct order {
     struct portion *portions;
     size_t count, room;
     /* His routes that are chosen by more than a domain; their lanes have titles. */
-    const struct route **special;
+    size_t *special; /* in the settings */
     size_t special_count;
 };
 
@@ -113,7 +113,7 @@ static void find_special(struct order *o)
         const struct route *r = &s->routes[i];
 
         if (is_his(o, r) && (r->from_count || has_addresses(r)))
-            o->special[o->special_count++] = r;
+            o->special[o->special_count++] = i;
     }
 }
 
@@ -126,9 +126,11 @@ static bool add_domain(struct order *o, struct span domain)
     if (found)
         add_lane(o, plain, domain, false);
     for (size_t i = 0; i < o->special_count; i++) {
-        if (!has_lane_in(o->special[i], domain))
+        const struct route *r = &o->settings->routes[o->special[i]];
+
+        if (!has_lane_in(r, domain))
             continue;
-        add_lane(o, o->special[i], domain, true);
+        add_lane(o, r, domain, true);
         found = true;
     }
     return found;

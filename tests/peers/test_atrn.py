@@ -231,6 +231,22 @@ route "root" { to = {"root@host.test"}  via = {"pickup:root"}
         p.wait_empty()
 
 
+def test_many_destinations_go_over_one_connection(tmp_path):
+    routes = "".join(f'route "d{i}.test" {{ via = {{"pickup:d{i}"}} '
+                     'offline { login = {"branch"} } }\n' for i in range(70))
+    sent = sorted(f"u@d{i}.test" for i in range(70))
+    with Provider(tmp_path / "p", extra=routes) as p:
+        p.put(*sent)
+        got = []
+        with Customer(p) as c:  # so many at a time
+            got += recipients(c.fetch())
+            assert len(got) == 64
+        with Customer(p) as c:
+            got += recipients(c.fetch())
+        assert sorted(got) == sent
+        p.wait_empty()
+
+
 # ---------------------------------------------------------------- the content ----
 
 WAYS = [("clear", False, False), ("clear", True, True), ("starttls", True, False),
