@@ -51,6 +51,14 @@ bool rewriting_is_srs(const struct rewriting *w)
     return w->is_srs;
 }
 
+struct table *rewriting_next_table(const struct rewriting *w, size_t *at)
+{
+    while (*at < w->count)
+        if (w->members[(*at)++].kind == MEMBER_TABLE)
+            return w->members[*at - 1].table;
+    return NULL;
+}
+
 /* --- reading ---------------------------------------------------------------
  */
 

@@ -34,6 +34,8 @@ bool rewriting_add_table(struct rewriting *w, struct table *t,
                          struct buffer *out_why);
 
 bool rewriting_is_of_sender(const struct rewriting *w);
+/* Its tables, one after the other: from *at == 0 until NULL. */
+struct table *rewriting_next_table(const struct rewriting *w, size_t *at);
 /* Does it need secrets? */
 bool rewriting_is_srs(const struct rewriting *w);
 

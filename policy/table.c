@@ -249,6 +249,24 @@ bool table_next_domain(const struct table *t, size_t *at,
     return false;
 }
 
+bool table_next(const struct table *t, size_t *at, struct table_line *out_line)
+{
+    while (*at < t->entry_count) {
+        const struct table_entry *e = &t->entries[(*at)++];
+
+        if (e->kind >= PATTERN_KINDS)
+            continue;
+        *out_line = (struct table_line){
+            .kind = (enum pattern_kind)e->kind,
+            .key = table_entry_text(e),
+            .value = span_make(e->value, e->value_len),
+            .number = e->line,
+        };
+        return true;
+    }
+    return false;
+}
+
 void table_free(struct table *t)
 {
     if (!t)

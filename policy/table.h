@@ -74,4 +74,14 @@ bool table_holds_everybody(const struct table *t);
 bool table_next_domain(const struct table *t, size_t *at,
                        struct span *out_domain);
 
+/* One line of it. */
+struct table_line {
+    enum pattern_kind kind;
+    struct span key;          /* folded; of PATTERN_BELOW without "*." */
+    struct span value;
+    unsigned number;          /* of the line in the file */
+};
+/* Those that a mailbox may be found by, one after the other: from *at == 0 until false. */
+bool table_next(const struct table *t, size_t *at, struct table_line *out_line);
+
 #endif

@@ -7,6 +7,7 @@
 #include "policy/config/rules.h"
 
 #include "policy/config/conditions.h"
+#include "policy/config/rewritetables.h"
 #include "policy/config/rule_actions.h"
 #include "policy/config/rule_texts.h"
 #include "policy/config/sections.h"
@@ -300,4 +301,5 @@ void rules_resolve(struct reading *r, const struct syntax_entry *first)
         conditions_resolve(r, e);
         rule_actions_resolve(r, e);
     }
+    rewritetables_check(r);
 }

@@ -511,6 +511,94 @@ static void a_rewriting_has_an_end(void **state)
     buffer_fini(&warnings);
 }
 
+/* --- tables that say what becomes of an address ---------------------------- */
+
+/* What is said of a configuration with such a table; "" for nothing. */
+static void check_table(const char *rule, const char *lines,
+                        const char *const expected[4])
+{
+    struct settings_text_file files[] = { { "w.conf", rule },
+                                          { "t", lines },
+                                          { NULL, NULL } };
+    struct settings_source source = { .path = "w.conf",
+                                      .machine_name = "mx.ok.test",
+                                      .state_folder = "/state",
+                                      .read_file = settings_text_read,
+                                      .user = files };
+    struct buffer faults = { 0 }, warnings = { 0 };
+    struct settings *s = settings_read(&source, &faults, &warnings);
+    size_t n = 0;
+
+    for (; n < 4 && expected[n]; n++)
+        if (!strstr(buffer_string(&faults), expected[n]))
+            fail_msg("%s\nlacks: %s\nsaid: %s", lines, expected[n],
+                     buffer_string(&faults));
+    if (lines_of(&faults) != n)
+        fail_msg("%s\nsaid: %s", lines, buffer_string(&faults));
+    assert_true(!s == (n > 0));
+    settings_release(s);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+}
+
+static void tables_of_a_rewriting_lead_somewhere(void **state)
+{
+    static const char to[] = LISTENER ROUTE
+        "rule \"a\" { action = rewrite rewrite-to = {\"table:t\"} }\n"
+        "rule \"b\" { action = rewrite rewrite-to = {\"table:t\", \"table:t\"} "
+        "}\n" GRANT;
+    static const char from[] = LISTENER ROUTE
+        "rule \"a\" { action = rewrite rewrite-from = \"table:t\" }\n" GRANT;
+    static const struct {
+        const char *rule, *lines, *expected[4];
+    } rows[] = {
+        { to,
+          "a@ok.test a@ok.test, b@x.test\nold.test @ok.test\n"
+          "*.x.test who@x.test\n/^c/ d@x.test\n* e@x.test\n",
+          { NULL } },
+        { to,
+          "a@ok.test\nb@ok.test joe\nc@ok.test x@y.test,\n/x/ @\n",
+          { "t:1:1: \"a@ok.test\" becomes nothing", "t:2:1: \"joe\" is not an",
+            "t:3:1: \"\" is not an address, or @domain, that",
+            "t:4:1: \"@\" is not" } },
+        { from,
+          "a@ok.test b@x.test\nc@ok.test b@x.test,d@x.test\n",
+          { "t:2:1: \"c@ok.test\" becomes several, and a message has one" } },
+        /* circles */
+        { to,
+          "a@ok.test b@ok.test\nb@ok.test c@ok.test,d@ok.test\n"
+          "d@ok.test A@ok.test\n",
+          { "t:1:1: \"A@ok.test\" leads back to where it began" } },
+        { to,
+          "one.test @two.test\ntwo.test @one.test\n",
+          { "t:1:1: \"x@one.test\" leads back",
+            "t:2:1: \"x@two.test\" leads back" } },
+        { to,
+          "ok.test @old.test\njoe@old.test joe@ok.test\n",
+          { "t:2:1: \"joe@old.test\" leads back" } },
+    };
+    struct buffer chain = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        check_table(rows[i].rule, rows[i].lines, rows[i].expected);
+    for (int i = 0; i <= REWRITE_DEPTH; i++)
+        buffer_printf(&chain, "a%d@ok.test a%d@ok.test\n", i, i + 1);
+    check_table(
+        to, buffer_string(&chain),
+        (const char *const[4]){ "t:1:1: \"a0@ok.test\" leads on for too "
+                                "many steps" });
+    buffer_clear(&chain);
+    for (int i = REWRITE_DEPTH + 3; i >= 0; i--)
+        buffer_printf(&chain, "a%d@ok.test a%d@ok.test\n", i, i + 1);
+    check_table(to, buffer_string(&chain),
+                (const char *const[4]){ "t:21:1: \"a3@ok.test\" leads on" });
+    check_table(LISTENER ROUTE
+                "rule \"a\" { action = rewrite rewrite-to = \"table:u\" }\n",
+                "", (const char *const[4]){ "w.conf:3:42: cannot read" });
+    buffer_fini(&chain);
+}
+
 /* --- what is seldom meant --------------------------------------------------
  */
 
@@ -657,6 +745,7 @@ int main(void)
         cmocka_unit_test(faults_of_conditions_are_told),
         cmocka_unit_test(faults_of_actions_are_told),
         cmocka_unit_test(a_rewriting_has_an_end),
+        cmocka_unit_test(tables_of_a_rewriting_lead_somewhere),
         cmocka_unit_test(rules_that_cannot_act_are_doubted),
         cmocka_unit_test(doubts_are_cheap),
     };
