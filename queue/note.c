@@ -160,7 +160,8 @@ void queue_note_put(struct queue *q, struct span kind, struct span key,
         buffer_put(&one->value, value);
         one->expire_ms = expire_ms;
         one->version++;
-        one->job.bytes = is_new ? note_bytes(one) : one->job.bytes;
+        if (is_new) /* thereafter it is the writer's */
+            one->job.bytes = note_bytes(one);
     }
     pthread_mutex_unlock(&n->lock);
     if (is_new)

@@ -134,6 +134,9 @@ MUST int store_change(struct store *s, const struct store_change *c,
 /* Removes deleted messages whose day is over, at most limit; told of each with a file. */
 MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                      void (*has_file)(void *user, uint64_t message), void *user);
+/* Removes notes that have expired, at most limit. */
+MUST int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
+                           bool *out_more);
 /* Lane key, size and age of its message for each recipient that is not deleted, sorted, after the
  * cursor's message and number (its due time is not looked at) and in front of the message
  * before_id; at most limit. */

@@ -311,7 +311,6 @@ int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                 void (*has_file)(void *user, uint64_t message), void *user)
 {
     sqlite3_stmt *find = database_statement(&s->db, FIND_PURGE);
-    sqlite3_stmt *notes = database_statement(&s->db, PURGE_NOTES);
     int rc = 0;
 
     for (uint32_t i = 0; i < limit; i++) {
@@ -328,12 +327,21 @@ int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
         if (is_file && has_file)
             has_file(user, message);
     }
-    if (rc == 0) {
-        bind_number(notes, 1, now_ms);
-        bind_number(notes, 2, limit);
-        rc = database_run(&s->db, PURGE_NOTES);
-    }
     return rc < 0 ? store_note_failure(s, rc, "purging") : 0;
+}
+
+int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
+                      bool *out_more)
+{
+    sqlite3_stmt *st = database_statement(&s->db, PURGE_NOTES);
+    int rc;
+
+    bind_number(st, 1, now_ms);
+    bind_number(st, 2, limit);
+    if ((rc = database_run(&s->db, PURGE_NOTES)) < 0)
+        return store_note_failure(s, rc, "purging notes");
+    *out_more = (uint32_t)sqlite3_changes(s->db.db) == limit;
+    return 0;
 }
 
 /* ----------------------------------------------------------- count ---- */

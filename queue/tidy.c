@@ -9,7 +9,10 @@
 enum {
     STEP_MS = 5000,       /* between steps, when idle */
     BUSY_STEP_MS = 60000, /* when never idle */
+    SOON_MS = 100,        /* there is more to be purged; when never idle: */
+    BUSY_SOON_MS = 500,
     PURGE_MOST = 200,     /* deleted messages in one step */
+    NOTES_MOST = 500,     /* expired */
     VACUUM_PAGES = 256,
     WAL_IDLE = 4 * 1024 * 1024,
     WAL_BUSY = 16 * 1024 * 1024,
@@ -18,7 +21,8 @@ enum {
 
 int64_t tidy_wait_ms(const struct writer *w)
 {
-    int64_t next = w->tidied_ms + STEP_MS - queue_monotonic_ms();
+    int64_t wait = w->has_more ? SOON_MS : STEP_MS;
+    int64_t next = w->tidied_ms + wait - queue_monotonic_ms();
 
     return next > 0 ? next : 0;
 }
@@ -40,11 +44,14 @@ static void on_file(void *user, uint64_t message)
 static int purge(struct writer *w)
 {
     struct purged p = { .count = 0 };
+    int64_t now_ms = queue_now_ms(w->queue);
     int rc = store_begin(w->store);
 
     if (rc < 0)
         return rc;
-    rc = store_purge(w->store, queue_now_ms(w->queue), PURGE_MOST, on_file, &p);
+    rc = store_purge(w->store, now_ms, PURGE_MOST, on_file, &p);
+    if (rc >= 0)
+        rc = store_purge_notes(w->store, now_ms, NOTES_MOST, &w->has_more);
     if (rc < 0) {
         store_rollback(w->store);
         return rc;
@@ -72,10 +79,11 @@ void tidy_step(struct writer *w)
 void tidy_after_commit(struct writer *w)
 {
     uint64_t bytes = store_wal_bytes(w->store);
+    int64_t step = w->has_more ? BUSY_SOON_MS : BUSY_STEP_MS;
     bool is_idle;
     int rc;
 
-    if (queue_monotonic_ms() > w->tidied_ms + BUSY_STEP_MS)
+    if (queue_monotonic_ms() > w->tidied_ms + step)
         tidy_step(w);
     if (bytes < WAL_IDLE)
         return;

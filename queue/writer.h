@@ -64,6 +64,7 @@ struct writer {
     bool is_stopping;
     _Atomic bool is_behind;
     int64_t tidied_ms; /* monotonic: idle work, the thread's own */
+    bool has_more;     /* of that, soon; the thread's too */
 };
 
 /* store moves into it. */

@@ -440,6 +440,7 @@ static void destinations_and_notes_are_remembered(void **state)
     struct store_destination d = { SPAN("mx:a"), 1,        2, 3, 4,
                                    SPAN("err"),  INT64_MAX };
     struct lanes l = { 0 };
+    bool has_more;
 
     assert_int_equal(store_begin(b->s), 0);
     assert_int_equal(store_destination_put(b->s, &d), 0);
@@ -461,9 +462,17 @@ static void destinations_and_notes_are_remembered(void **state)
     assert_string_equal(l.text, "b=2");
     assert_int_equal(l.count, 2);
     assert_int_equal(store_begin(b->s), 0);
-    assert_int_equal(store_purge(b->s, 100, 10, NULL, NULL), 0);
+    assert_int_equal(store_purge_notes(b->s, 100, 10, &has_more), 0);
+    assert_false(has_more);
     assert_int_equal(store_commit(b->s), 0);
     assert_query(b->path, "SELECT kind,key FROM note", "k|b\nother|b");
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_purge_notes(b->s, 200, 1, &has_more), 0);
+    assert_true(has_more);
+    assert_int_equal(store_purge_notes(b->s, 200, 2, &has_more), 0);
+    assert_false(has_more);
+    assert_int_equal(store_commit(b->s), 0);
+    assert_query(b->path, "SELECT kind,key FROM note", "");
 }
 
 int main(void)
