@@ -42,6 +42,9 @@ enum act {
     ACT_LATER,   /* it cannot act at this stage */
 };
 
+void judgement_init(struct judgement *j, const struct settings *s,
+                    const struct facts *facts, struct arena *arena,
+                    const struct judge_watch *watch);
 struct effect *judgement_effect(struct judgement *j, enum effect_kind kind,
                                 const struct rule *r, struct span text);
 enum act judgement_decide(struct judgement *j, enum verdict_kind kind,

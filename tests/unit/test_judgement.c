@@ -5,6 +5,7 @@
 #include "policy/condition.h"
 #include "policy/digest.h"
 #include "policy/judge.h"
+#include "policy/srs.h"
 #include "tests/unit/settings_text.h"
 
 #include <stdarg.h>
@@ -28,7 +29,8 @@ struct row {
     const char *rules;
     enum stage stage;
     const char *login, *to, *from, *listener, *content;
-    bool tls;
+    const char *client, *helo, *certificate, *certificate_name;
+    bool tls, has_secrets;
     uint64_t size;
     const char *answers[ANSWERS]; /* "KIND KEY=ANSWER"; without = it failed */
     const char *expected;
@@ -47,12 +49,26 @@ static const char *const tail =
 static struct settings *settings_of(const char *rules)
 {
     struct buffer text = { 0 }, faults = { 0 }, warnings = { 0 };
+    struct settings_text_file files[] = {
+        { "w.conf", NULL },
+        { "nets", "203.0.113.0/24\n10.0.0.0/8\n" },
+        { "mails", "ok.test\n*.b.test\ns@ext.test\n" },
+        { "wild", "/^(a+)+$/\n" },
+        { "texts", "joe\nx\nmail.c.test\nsha256:11\nbad.exe\nspam\n" },
+        { NULL, NULL },
+    };
+    struct settings_source source = { .path = "w.conf",
+                                      .machine_name = "mx.ok.test",
+                                      .state_folder = "/state",
+                                      .read_file = settings_text_read,
+                                      .user = files };
     struct settings *s;
 
     buffer_put_string(&text, rules);
     buffer_put_string(&text, "\n");
     buffer_put_string(&text, tail);
-    s = settings_text(buffer_string(&text), &faults, &warnings);
+    files[0].text = buffer_string(&text);
+    s = settings_read(&source, &faults, &warnings);
     if (!s)
         fail_msg("%s", buffer_string(&faults));
     buffer_fini(&text);
@@ -154,13 +170,27 @@ static void read_path(const char *text, enum path_kind kind, struct address *a)
                      ADDRESS_OK);
 }
 
+static void hash_nothing(struct span secret, struct span text,
+                         unsigned char out_hash[SRS_HASH])
+{
+    (void)secret;
+    (void)text;
+    memset(out_hash, 0, SRS_HASH);
+}
+
 static void fill_facts(const struct row *row, struct facts *f,
                        struct address *from, struct address *to)
 {
+    static const struct span secret = SPAN_INIT("secret");
+    static const struct srs_secrets secrets = { &secret, 1, hash_nothing };
+
     *f = (struct facts){
+        .srs_secrets = row->has_secrets ? &secrets : NULL,
         .stage = row->stage == STAGE_CONTENT ? STAGE_RECIPIENT : row->stage,
-        .helo = SPAN("client.test"),
+        .helo = span_of(row->helo ? row->helo : "client.test"),
         .login = span_of(row->login),
+        .certificate = span_of(row->certificate),
+        .certificate_name = span_of(row->certificate_name),
         .listener = span_of(row->listener ? row->listener : "in"),
         .tls = row->tls,
         .tls_version = row->tls ? SPAN("TLSv1.2") : SPAN(""),
@@ -171,7 +201,8 @@ static void fill_facts(const struct row *row, struct facts *f,
         .weekday = 6,
         .session = SPAN("s1"),
     };
-    assert_true(host_address_parse(SPAN("203.0.113.9"), &f->client));
+    assert_true(host_address_parse(
+        span_of(row->client ? row->client : "203.0.113.9"), &f->client));
     read_path(row->from ? row->from : "<s@ext.test>", PATH_REVERSE, from);
     read_path(row->to ? row->to : "<v@ok.test>", PATH_FORWARD, to);
     if (row->stage == STAGE_SENDER || row->stage == STAGE_RECIPIENT ||
@@ -345,6 +376,92 @@ static void the_facts_say_what_they_hold(void **state)
 
     (void)state;
     CHECK(rows);
+}
+
+static void tables_stand_beside_any_list(void **state)
+{
+#define LONG_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"
+#define UNTOLD(rule)                                                           \
+    "defer " rule ": 451 4.3.5 <v@ok.test>: Cannot tell now, try again later"
+    static const struct row rows[] = {
+        { IF("client = {\"192.0.2.1\", \"table:nets\"}"),
+          .expected = "discard r" },
+        { IF("client = {\"table:nets\"}"), .client = "192.0.2.1",
+          .expected = "relay ours" },
+        { IF("not-client = {\"table:nets\"}"), .client = "2001:db8::1",
+          .expected = "discard r" },
+        { IF("to = {\"x.test\", \"table:mails\"}"), .expected = "discard r" },
+        { IF("from = {\"table:mails\"}"), .expected = "discard r" },
+        { IF("from = {\"table:mails\"}"), .from = "<t@ext.test>",
+          .expected = "relay ours" },
+        { IF("from = {\"table:mails\"}"), .from = "<>",
+          .expected = "relay ours" },
+        { IF("login = {\"ann\", \"table:texts\"}"), .login = "JOE",
+          .expected = "discard r" },
+        { IF("login = {\"table:texts\"}"), .expected = "relay ours" },
+        { IF("helo = {\"table:wild\"}"), .helo = "aaa",
+          .expected = "discard r" },
+        { IF("helo = {\"table:wild\"}"), .helo = LONG_A,
+          .expected = UNTOLD("r") },
+        { IF("helo = {\"x\", \"table:wild\", \"table:mails\"}"), .helo = LONG_A,
+          .expected = UNTOLD("r") },
+        { IF("login = {\"table:wild\"}"), .login = LONG_A,
+          .expected = UNTOLD("r") },
+        { IF("certificate = {\"table:texts\"}"), .tls = true,
+          .certificate_name = "mail.C.test", .expected = "discard r" },
+        { IF("certificate = {\"table:texts\"}"), .tls = true,
+          .certificate = "sha256:11", .expected = "discard r" },
+        { IF("certificate = {\"table:texts\"}"), .tls = true,
+          .certificate = "sha256:22", .certificate_name = "sha256:11",
+          .expected = "relay ours" },
+        { IF("certificate = {\"*\"}"), STAGE_HELLO, .expected = "open" },
+        { "rule \"t\" { action = tag set-tag = {\"x\"} }\n" IF(
+              "tag = {\"table:texts\"}"),
+          .expected = "discard r [tag x]" },
+        { "rule \"t\" { action = tag set-tag = {\"" LONG_A
+          "\"} }\n" IF("tag = {\"table:wild\"}"),
+          .expected = UNTOLD("r") " [tag " LONG_A "]" },
+        { IF("header = {'Subject: table:texts'}"), STAGE_CONTENT,
+          .content = "Subject: spam\r\n\r\n", .expected = "discard r" },
+        { IF("header = {'Subject: table:texts'}"), STAGE_CONTENT,
+          .content = "Subject: spam!\r\n\r\n", .expected = "open" },
+        { IF("header = {'Subject: table:wild', '/Subject: /x/'}"),
+          STAGE_CONTENT, .content = "Subject: " LONG_A "\r\n\r\n",
+          .expected = UNTOLD("r") },
+        { IF("attachment = {\"table:texts\"}"), STAGE_CONTENT,
+          .content = "Content-Type: a/b; name=BAD.exe\r\n\r\n",
+          .expected = "discard r" },
+        { IF("attachment = {\"table:wild\", '/^(b+)+$/'}"), STAGE_CONTENT,
+          .content = "Content-Type: a/b; name=" LONG_A "\r\n\r\n",
+          .expected = UNTOLD("r") },
+    };
+
+    (void)state;
+    CHECK(rows);
+}
+
+static void what_was_not_seen_whole_is_not_denied(void **state)
+{
+    static const char rules[] =
+        "rule \"r\" { attachment = {\"*.exe\"} action = discard }\n"
+        "rule \"h\" { header = {'Subject: /never/'} action = discard }\n" OURS;
+    struct buffer text = { 0 };
+    struct row row = { rules, STAGE_CONTENT, .expected = UNTOLD("r") };
+
+    (void)state;
+    /* more than are remembered */
+    buffer_put_string(&text, "Content-Type: multipart/x; boundary=b\r\n\r\n");
+    for (int i = 0; i < 1100; i++)
+        buffer_printf(&text, "--b\r\nContent-Type: a/b%d\r\n\r\n", i);
+    row.content = buffer_string(&text);
+    assert_true(check_row(&row, 0));
+    buffer_clear(&text);
+    for (int i = 0; i < 5000; i++)
+        buffer_put_string(&text, "Subject:x\r\n");
+    row.content = buffer_string(&text);
+    row.expected = UNTOLD("h");
+    assert_true(check_row(&row, 1));
+    buffer_fini(&text);
 }
 
 static void a_client_has_the_name_that_leads_back_to_it(void **state)
@@ -584,6 +701,20 @@ static void what_acts_and_goes_on_leaves_effects_in_order(void **state)
         { "rule \"w\" { action = rewrite rewrite-to = "
           "{'/^nobody@(.*)$/ w@$1'} }\n" OURS,
           .expected = "relay ours" },
+        { "rule \"w\" { action = rewrite rewrite-to = "
+          "{'/^(a+)+$/ w@x.test'} }\n" OURS "rule \"all\" { to = {\"test\"} "
+          "action = reject }\n",
+          .expected = "relay ours" },
+        { "srs-secret-file = s\n"
+          "rule \"w\" { action = rewrite rewrite-to = {\"srs\"} }\n" OURS,
+          .to = "<SRS0=HHHH=TT=x.test=a@ok.test>",
+          .expected = "defer w: 451 4.3.5 <SRS0=HHHH=TT=x.test=a@ok.test>: "
+                      "Cannot tell now, try again later" },
+        { "srs-secret-file = s\n"
+          "rule \"w\" { action = rewrite rewrite-to = {\"srs\"} }\n" OURS,
+          .to = "<SRS0=HHHH=TT=x.test=a@mx.ok.test>", .has_secrets = true,
+          .expected = "reject w: 550 5.1.1 "
+                      "<SRS0=HHHH=TT=x.test=a@mx.ok.test>: No such user here" },
         /* they are also said of a recipient who is refused below */
         { "rule \"h\" { action = hold }\n",
           .expected = "reject: 554 5.7.1 <v@ok.test>: Relay access denied "
@@ -936,10 +1067,10 @@ static void put_condition(struct buffer *b, uint32_t *seed, unsigned fact)
 {
     static const char *const values[][6] = {
         { "client", "203.0.113.0/24", "203.0.113.9", "0.0.0.0/0", "::/0",
-          "10.0.0.0/8" },
+          "table:nets" },
         { "from", "ext.test", "*", "<>", "*.test", "s@ext.test" },
-        { "to", "ok.test", "*.test", "v@ok.test", "/^v@/", "x.test" },
-        { "login", "joe", "*", "j*", "ann", "bob" },
+        { "to", "ok.test", "*.test", "v@ok.test", "/^v@/", "table:mails" },
+        { "login", "joe", "*", "j*", "ann", "table:texts" },
         { "helo", "client.test", "*.test", "/cl/", "*", "x" },
         { "listener", "in", "edge", "in", "edge", "in" },
     };
@@ -1006,6 +1137,8 @@ int main(void)
         cmocka_unit_test(
             what_is_known_is_decided_at_once_and_nothing_out_of_order),
         cmocka_unit_test(the_facts_say_what_they_hold),
+        cmocka_unit_test(tables_stand_beside_any_list),
+        cmocka_unit_test(what_was_not_seen_whole_is_not_denied),
         cmocka_unit_test(a_client_has_the_name_that_leads_back_to_it),
         cmocka_unit_test(lists_of_senders_are_weighed),
         cmocka_unit_test(questions_are_gathered_but_only_those_that_matter),
