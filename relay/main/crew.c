@@ -7,6 +7,7 @@
 #include "relay/inbound/intake.h"
 #include "relay/net/resolver.h"
 #include "relay/net/tls.h"
+#include "relay/outbound/callout.h"
 #include "relay/outbound/delivery.h"
 
 #include <stdlib.h>
@@ -77,6 +78,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     intake_open(w, census);
     delivery_open(w);
     w->sides.deliver = delivery_turn;
+    w->sides.call_out = callout_begin;
     w->sides.receive = intake_receive;
     w->on_tick = on_tick;
     w->owner = c;

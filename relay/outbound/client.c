@@ -200,6 +200,8 @@ void client_start(struct client *c, const struct client_transaction *t,
         mailing_begin(c);
         return;
     }
+    if (t->only_asks)
+        obstacle.diagnosis = DIAGNOSIS_LATER;
     dialogue_decide_rest(c, &obstacle);
     dialogue_move(c, AT_DONE);
 }

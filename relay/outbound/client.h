@@ -74,6 +74,8 @@ struct client_transaction {
     size_t count;             /* 1 to client_recipients_most */
     bool may_convert;         /* content the peer cannot take may be re-encoded: see
                                  client_form */
+    bool only_asks;           /* no mail: over after RCPT. DELIVERED: it would be taken;
+                                 FAILED: 5xx to RCPT, and nothing else is */
 };
 
 /* In which form the content is to be handed over. */

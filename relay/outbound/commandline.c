@@ -162,7 +162,8 @@ void commandline_mail(struct client *c)
 
     dialogue_put(c, "MAIL FROM:<", commandline_sender(c), ">");
     /* nobody knows yet how long it becomes when it is converted */
-    if (dialogue_can(c, CAN_SIZE) && c->form == CLIENT_FORM_ORIGINAL)
+    if (dialogue_can(c, CAN_SIZE) && c->form == CLIENT_FORM_ORIGINAL &&
+        !c->t.only_asks)
         buffer_printf(&c->output, " SIZE=%llu",
                       (unsigned long long)e->size_bytes);
     put_body(c);

@@ -7,6 +7,7 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
+#include "relay/outbound/callout.h"
 #include "relay/outbound/courier.h"
 #include "relay/outbound/fetch.h"
 #include "relay/outbound/settlement.h"
@@ -44,6 +45,7 @@ void delivery_open(struct worker *w)
     w->delivery = d;
     d->worker = w;
     d->hosts = hostmemory_new(HOSTS_REMEMBERED);
+    callout_open(d);
     if ((rc = queue_notes(w->queue, HOST_NOTES, each_note, d)) < 0)
         log_text(LOG_WARNING, "what was known of next hops cannot be read: %s",
                  error_text(rc));
@@ -188,6 +190,7 @@ void delivery_tick(struct delivery *d)
     int64_t now = wall_ms();
     bool cut = d->cut_ms && now >= d->cut_ms;
 
+    callout_tick(d, now);
     for (struct courier *c = d->couriers, *next; c; c = next) {
         next = courier_next(c);
         if (cut)
@@ -205,6 +208,7 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
                         void (*empty)(struct worker *w))
 {
     d->cut_ms = wall_ms() + drain_ms;
+    callout_shut_down(d);
     for (struct courier *c = d->couriers, *next; c; c = next) {
         next = courier_next(c);
         courier_cut(c, false);
@@ -221,6 +225,7 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
 void delivery_close(struct delivery *d)
 {
     ASSERT(d->count == 0 && d->alarms == 0);
+    callout_close(d);
     registry_fini(&d->registry);
     hostmemory_free(d->hosts);
     free(d);

@@ -12,13 +12,15 @@
 #include "relay/outbound/hostmemory.h"
 
 struct courier;
+struct callouts;
 struct fetch;
 
 struct delivery {
     struct worker *worker;
     struct courier *couriers;
     struct fetch *fetches;
-    size_t count;                 /* of both, and of reckonings under way */
+    size_t count;                 /* of both, of callers and of reckonings under way */
+    struct callouts *callouts;
     struct hostmemory *hosts;
     struct registry registry;     /* who waits for content */
     size_t alarms;                /* of them, alarm works */

@@ -26,6 +26,7 @@
  *     by BDAT:  CHUNKS <-> CHUNK (not pipelined) -> LAST --------------> DONE
  *                  \refused, others unanswered--> VOID_CHUNKS ---------> DONE
  *     MAIL refused, or all recipients: DONE
+ *     it only asks (only_asks): DONE behind RCPT
  *
  *   DONE -client_next-> where `after` says: FREE, RESET -2xx-> FREE,
  *                       QUIT -any-> CLOSED, CLOSED

@@ -24,7 +24,7 @@ static void put_group(struct client *c)
     if (dialogue_can(c, CAN_PIPELINING)) {
         for (size_t i = 0; i < c->t.count; i++)
             commandline_rcpt(c, i);
-        if (!c->by_chunks)
+        if (!c->by_chunks && !c->t.only_asks)
             put_data(c);
     }
     dialogue_move(c, AT_MAIL);
@@ -32,7 +32,7 @@ static void put_group(struct client *c)
 
 static void forward_or_mail(struct client *c)
 {
-    if (commandline_forward(c))
+    if (!c->t.only_asks && commandline_forward(c))
         dialogue_move(c, AT_XFORWARD);
     else
         put_group(c);
@@ -60,9 +60,15 @@ void mailing_forwarded(struct client *c, const struct event *e)
 /* All were answered: the content is due where somebody was taken. */
 static void go_on_to_content(struct client *c)
 {
+    static const struct client_outcome taken = { DIAGNOSIS_DELIVERED,
+                                                 { 2, 1, 5 },
+                                                 SPAN_INIT("accepted") };
     bool pipelined = dialogue_can(c, CAN_PIPELINING);
 
-    if (c->by_chunks) {
+    if (c->t.only_asks) {
+        dialogue_decide_rest(c, &taken);
+        dialogue_move(c, AT_DONE);
+    } else if (c->by_chunks) {
         dialogue_move(c, c->accepted ? AT_CHUNKS : AT_DONE);
     } else if (c->accepted || pipelined) {
         if (!pipelined)
@@ -97,6 +103,8 @@ void mailing_no_mail(struct client *c, const struct event *e)
 {
     struct client_outcome o = dialogue_outcome(c, &c->arena, e);
 
+    if (c->t.only_asks)
+        o.diagnosis = DIAGNOSIS_LATER; /* nothing was said of the recipients */
     dialogue_decide_rest(c, &o);
     if (dialogue_can(c, CAN_PIPELINING))
         go_on(c);

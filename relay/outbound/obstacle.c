@@ -23,7 +23,8 @@ void obstacle_choose_way(struct client *c)
     c->form = is_converted ? CLIENT_FORM_7BIT : CLIENT_FORM_ORIGINAL;
     c->is_binary = !is_converted && c->t.envelope->body == BODY_BINARYMIME;
     c->by_chunks =
-        c->is_binary || (c->options.chunking && dialogue_can(c, CAN_CHUNKING));
+        !c->t.only_asks &&
+        (c->is_binary || (c->options.chunking && dialogue_can(c, CAN_CHUNKING)));
 }
 
 static bool has_control(struct span s)
