@@ -32,6 +32,11 @@ enum evidence_kind {
     EVIDENCE_SERVER,              /* a policy server; key: its address, "\n", the request.
                                      Answer: "ACTION TEXT" */
     EVIDENCE_MAILBOX,             /* key: "ROUTE\tADDRESS". Answer: "yes", or "no REPLY" */
+    EVIDENCE_CHARGE,              /* key as of BUDGET, or EVIDENCE_COUNT's; with an amount. All
+                                     of one round are taken together or not at all. Answer:
+                                     "taken"; where not, "over" for the first that has not so
+                                     much left, "" for the others. It is no memory: asked
+                                     again, it is taken again */
     EVIDENCE_KINDS,
 };
 
@@ -39,7 +44,8 @@ struct evidence_question {
     enum evidence_kind kind;
     struct span key;              /* in the arena the judge was given */
     const struct rule *rule;      /* who wants to know: BUDGET its limit, SERVER its address */
-    size_t rate;                  /* BUDGET: which of the limit's */
+    size_t rate;                  /* BUDGET, CHARGE: which of the limit's */
+    uint64_t amount;              /* CHARGE */
 };
 
 enum evidence_state { EVIDENCE_NOT_ASKED, EVIDENCE_ANSWERED, EVIDENCE_FAILED };

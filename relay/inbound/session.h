@@ -42,6 +42,7 @@ struct draft_recipient {
     unsigned notify;              /* of enum queue_notify's values; RFC 3461 */
     struct span orcpt;            /* "rfc822;a@b" decoded, or empty */
     const struct rule *rule;      /* that granted or discarded */
+    struct verdict verdict;       /* all of it, in the draft's arena; zero of our postmaster */
 };
 
 /*
