@@ -328,7 +328,6 @@ void destination_reroute(struct queue *q)
             continue;
         d->is_abandoned = true;
         slot_end_parked(d);
-        turn_stop(q, d);
     }
 }
 

@@ -115,6 +115,7 @@ void standing_rerouted(struct queue *q, struct destination *d)
 {
     if (destination_waits(d))
         active_drop_destination(q, d);
+    standing_look(q, d);
     slot_run(q, d);
 }
 

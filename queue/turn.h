@@ -14,7 +14,7 @@
  *   home ------------> RESERVED -----------------------> BEGUN ---------------> OVER
  *    ^                    |  (OFFLINE)                     | (UP)                  |
  *    |                    +--------------+-----------------+                       |
- *    |                                   v  suspended, withdrawn, abandoned        |
+ *    |                                   v  suspended, withdrawn                   |
  *    |                                STOPPED (OFFLINE, abandoned)                 |
  *    +--------------------- queue_slot_close, from any ----------------------------+
  *

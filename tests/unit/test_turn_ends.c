@@ -242,6 +242,28 @@ static void a_lane_that_leads_elsewhere_now_is_his_no_more(void **state)
     world_free(w);
 }
 
+static void other_routes_end_him_who_waits_to_be_read_for(void **state)
+{
+    struct world *w = fetch_new(100);
+    struct queue_slot *slot;
+
+    (void)state;
+    put_range(w, "a.away", 1, 5);
+    put_range(w, "b.away", 1, 5);
+    put_range(w, "x.org", 1, 60); /* fills the half that the reader may */
+    put_range(w, "y.org", 1, 60);
+    slot = fetch(w, "a.away", NULL);
+    assert_null(queue_slot_next(slot, 50));
+    settle_down(w);
+    assert_int_equal(ended_count, 0);
+    assert_null(queue_slot_next(slot, 50));
+    is_all_moved = false;
+    queue_reroute(w->q, moved_route, w);
+    world_until(w, &ended_count, 1); /* without asking again */
+    queue_slot_close(slot);
+    world_free(w);
+}
+
 static void routes_that_leave_nothing_end_him(void **state)
 {
     struct world *w = fetch_new(0);
@@ -403,6 +425,7 @@ static void when_the_rest_expires_he_is_done(void **state)
         world_settle(w, w->alarms[i], OUTCOME_EXPIRED, 0);
     assert_null(next(w, slot));
     queue_slot_close(slot);
+    world_until(w, &w->settles, 5);
     assert_int_equal(world_count(w, 0).recipients, 0);
     world_free(w);
 }
@@ -527,6 +550,7 @@ int main(void)
         T(a_suspension_ends_him_when_he_has_not_begun),
         T(what_he_fetches_may_be_withdrawn),
         T(a_lane_that_leads_elsewhere_now_is_his_no_more),
+        T(other_routes_end_him_who_waits_to_be_read_for),
         T(routes_that_leave_nothing_end_him),
         T(a_window_that_opens_waits_until_he_is_gone),
         T(a_window_that_closes_does_not_disturb_him),

@@ -194,13 +194,15 @@ static void run(uint32_t seed)
     while (w->slot_count)
         world_close_slot(w, w->slots[0]);
     world_until(w, &w->puts_ok, (size_t)m.count);
-    for (int i = 0; world_count(w, 0).recipients > 0; i++) {
+    /* the rows are gone a moment before the queue knows */
+    for (int i = 0;
+         world_count(w, 0).recipients > 0 || look(w, "away").row.waiting > 0;
+         i++) {
         assert_true(i < WORLD_PATIENCE_S * 1000);
         moment(w);
     }
     for (int i = 1; i <= m.count; i++)
         assert_int_equal(w->got[i], 1);
-    assert_int_equal(look(w, "away").row.waiting, 0);
     print_message("seed %u: %d messages, %zu fetched\n", (unsigned)seed,
                   m.count, m.taken);
     world_free(w);
