@@ -17,6 +17,7 @@
  */
 #include "policy/digest.h"
 
+#include "policy/attachments.h"
 #include "policy/condition.h"
 #include "policy/encodedword.h"
 #include "policy/parttype.h"
@@ -26,7 +27,6 @@
 
 enum {
     PREFIX = PARTTYPE_BOUNDARY + 60, /* of a line in a body */
-    NAME_MOST = 1024,                /* of an attachment's name, its end */
     VALUES_MOST = 4096,              /* of one field */
     SLOTS = 2048, /* a power of two, over LIMIT_ATTACHMENTS */
     TEXT_MOST = LIMIT_HEADER,
@@ -74,9 +74,7 @@ struct digest {
 
     size_t text_bytes; /* kept of all values */
     bool is_cut, has_more;
-    struct attachment *attachments;
-    size_t attachment_count, attachment_room;
-    uint16_t slots[SLOTS]; /* number of an attachment + 1 */
+    struct attachments attachments;
 };
 
 static uint64_t hash_of(uint64_t hash, struct span s)
@@ -140,7 +138,7 @@ struct digest *digest_new(const struct settings *s)
 static void close_levels(struct digest *d, size_t kept)
 {
     while (d->level_count > kept)
-        free((char *)(uintptr_t)d->levels[--d->level_count].boundary.at);
+        free((char *)d->levels[--d->level_count].boundary.at);
 }
 
 void digest_free(struct digest *d)
@@ -153,43 +151,11 @@ void digest_free(struct digest *d)
     arena_reset(&d->arena);
     arena_reset(&d->scratch);
     free(d->wanted);
-    free(d->attachments);
+    attachments_fini(&d->attachments);
     free(d);
 }
 
-/* --- attachments -------------------------------------------------------------- */
-
-static void keep_attachment(struct digest *d, struct span name,
-                            struct span type)
-{
-    uint64_t hash;
-    size_t slot;
-    struct attachment *a;
-
-    if (name.len > NAME_MOST)
-        name = span_skip(name, name.len - NAME_MOST);
-    type = span_first(type, NAME_MOST);
-    hash = hash_of(hash_of(hash_start, type) * 31, name);
-    slot = (size_t)(hash ^ hash >> 32) & (SLOTS - 1);
-    for (; d->slots[slot]; slot = (slot + 1) & (SLOTS - 1)) {
-        a = &d->attachments[d->slots[slot] - 1];
-        if (span_is(a->name, name) && span_is(a->type, type))
-            return;
-    }
-    if (d->attachment_count == LIMIT_ATTACHMENTS) {
-        d->has_more = true;
-        return;
-    }
-    if (d->attachment_count == d->attachment_room) {
-        d->attachment_room = d->attachment_room ? d->attachment_room * 2 : 8;
-        d->attachments = memory_grow(
-            d->attachments, d->attachment_room * sizeof *d->attachments);
-    }
-    d->attachments[d->attachment_count++] =
-        (struct attachment){ .name = arena_copy(&d->arena, name),
-                             .type = arena_copy(&d->arena, type) };
-    d->slots[slot] = (uint16_t)d->attachment_count;
-}
+/* --- parts that are remembered ---------------------------------------------- */
 
 static bool is_plain(struct span type)
 {
@@ -202,10 +168,10 @@ static void keep_part(struct digest *d, struct span type, bool is_multipart)
     const struct parttype *p = &d->part;
 
     for (size_t i = 0; i < p->name_count; i++)
-        keep_attachment(d, p->names[i], type);
+        attachments_add(&d->attachments, p->names[i], type);
     if (p->name_count == 0 &&
         (p->is_attachment || !(is_plain(type) || is_multipart)))
-        keep_attachment(d, SPAN(""), type);
+        attachments_add(&d->attachments, SPAN(""), type);
 }
 
 /* --- fields -------------------------------------------------------------------- */
@@ -334,7 +300,7 @@ static bool is_message(struct span type)
 
 static void end_header(struct digest *d)
 {
-    struct span type = d->part.type;
+    struct span type;
     bool is_multipart;
 
     end_field(d);
@@ -495,10 +461,10 @@ bool digest_is_cut(const struct digest *d)
 
 const struct attachment *digest_attachment(const struct digest *d, size_t n)
 {
-    return n < d->attachment_count ? &d->attachments[n] : NULL;
+    return n < d->attachments.count ? &d->attachments.all[n] : NULL;
 }
 
 bool digest_has_more(const struct digest *d)
 {
-    return d->has_more;
+    return d->has_more || d->attachments.has_more;
 }

@@ -20,7 +20,7 @@
 #include <stdio.h>
 
 enum { V4_BITS = 24, V6_BITS = 64, NUMBERS_MOST = 3 };
-static const int64_t fresh_ms = 3600 * 1000;
+static const int64_t fresh_ms = 3600000;
 
 static void put_address(struct buffer *b, const struct address *a)
 {

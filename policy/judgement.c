@@ -10,10 +10,11 @@ void rule_list_add(struct rule_list *l, struct arena *a, const struct rule *r)
 {
     if (l->count == l->room) {
         size_t room = l->room ? l->room * 2 : 8;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers they are */
         const struct rule **all = arena_take(a, room * sizeof *all);
 
-        if (l->count)
-            memcpy(all, l->all, l->count * sizeof *all);
+        for (size_t i = 0; i < l->count; i++)
+            all[i] = l->all[i];
         l->all = all;
         l->room = room;
     }
