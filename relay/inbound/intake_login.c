@@ -5,6 +5,7 @@
  * handshake and the next login; the sessions that had theirs go on.
  */
 #include "relay/inbound/intake_private.h"
+#include "relay/inbound/srskeys.h"
 
 #include "relay/net/log.h"
 
@@ -29,6 +30,7 @@ void intake_login_offer(const struct visit *v, struct session_client *c)
 
     c->has_tls = w->tls && v->listener->tls != LISTENER_TLS_NONE;
     c->mechanisms = w->sasl ? sasl_mechanisms(w->sasl) : 0;
+    c->srs_secrets = srskeys_now(w->srs);
 }
 
 void intake_login_secure(struct visit *v)

@@ -104,6 +104,7 @@ struct session *session_new(struct settings *settings,
     buffer_fini(&text);
     s->client_name = own_copy(client->name);
     s->mechanisms = client->mechanisms;
+    s->srs_secrets = client->srs_secrets;
     s->has_tls = client->has_tls;
     s->tls = client->tls;
     s->stage = "CONNECT";
@@ -379,6 +380,7 @@ struct facts session_facts(const struct session *s)
         .login = s->login,
         .tls = s->tls != NULL,
         .listener = s->listener->title,
+        .srs_secrets = s->srs_secrets,
     };
 
     facts.certificate = session_certificate(s);

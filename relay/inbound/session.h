@@ -140,6 +140,8 @@ struct session_client {
     struct span name;             /* "unknown" where not looked up; copied */
     unsigned mechanisms;          /* that can be verified now; see sasl_mechanisms */
     bool has_tls;                 /* there is a certificate for this listener */
+    const struct srs_secrets *srs_secrets; /* for rules that rewrite; NULL: none; they outlive
+                                              the session */
     const struct tls_facts *tls;  /* TLS was there before the session was, borrowed as by
                                      session_secured; NULL: in clear */
 };

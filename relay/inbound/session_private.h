@@ -102,6 +102,7 @@ struct session {
     struct span login;           /* the same; empty: not logged in */
     const struct tls_facts *tls; /* borrowed; NULL: in clear */
     unsigned mechanisms;         /* that could be verified */
+    const struct srs_secrets *srs_secrets; /* NULL: none */
     bool has_tls;                /* STARTTLS would succeed */
     bool is_helo_told;           /* helo is by XCLIENT: EHLO does not change it */
     bool is_login_told;          /* login is by XCLIENT, not by AUTH */

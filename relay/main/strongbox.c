@@ -4,6 +4,7 @@
 #include "relay/main/strongbox.h"
 
 #include "relay/inbound/sasl.h"
+#include "relay/inbound/srskeys.h"
 #include "relay/net/log.h"
 #include "relay/net/tls.h"
 #include "relay/outbound/tokens.h"
@@ -20,6 +21,9 @@ int strongbox_open(struct strongbox *c, const struct settings *s,
         return ERROR_CONFIG;
     if ((rc = sasl_desk_open(&c->sasl, s, out_why)) < 0)
         return rc;
+    c->srs = srskeys_new();
+    if ((rc = srskeys_read(c->srs, s, NULL, out_why)) < 0)
+        return rc;
     rc = tokens_open(&c->tokens);
     if (rc < 0)
         buffer_printf(out_why, "tokens: %s", error_text(rc));
@@ -30,6 +34,7 @@ void strongbox_give(const struct strongbox *c, struct worker *w)
 {
     w->tls = tls_material_hold(c->tls);
     w->sasl = c->sasl;
+    w->srs = c->srs;
     w->tokens = c->tokens;
 }
 
@@ -49,7 +54,8 @@ int strongbox_reload(struct strongbox *c, const struct settings *s,
 
     if (!m)
         return ERROR_CONFIG;
-    if ((rc = sasl_desk_reload(c->sasl, s, out_why)) < 0) {
+    if ((rc = srskeys_read(c->srs, s, NULL, out_why)) < 0 ||
+        (rc = sasl_desk_reload(c->sasl, s, out_why)) < 0) {
         tls_material_release(m);
         return rc;
     }
@@ -110,6 +116,7 @@ void strongbox_close(struct strongbox *c)
 {
     sasl_desk_close(c->sasl);
     tokens_close(c->tokens);
+    srskeys_free(c->srs);
     tls_material_release(c->tls);
     buffer_fini(&c->said);
     *c = (struct strongbox){ 0 };
@@ -122,6 +129,23 @@ static void put_warnings(struct buffer *out, struct span lines)
 
         buffer_printf(out, "warning: %.*s\n", SPAN_FMT(line));
     }
+}
+
+static void check_srs(const struct settings *s, struct buffer *out_faults,
+                      struct buffer *out_warnings)
+{
+    struct srskeys *k = srskeys_new();
+    struct buffer why = { 0 };
+    bool exposed = false;
+
+    if (srskeys_read(k, s, &exposed, &why) < 0)
+        buffer_printf(out_faults, "%s\n", buffer_string(&why));
+    if (exposed)
+        buffer_printf(out_warnings,
+                      "warning: %.*s: others than its owner may read it\n",
+                      SPAN_FMT(s->srs.secret_file));
+    srskeys_free(k);
+    buffer_fini(&why);
 }
 
 void strongbox_check(const struct settings *s, struct buffer *out_faults,
@@ -141,6 +165,7 @@ void strongbox_check(const struct settings *s, struct buffer *out_faults,
     else
         sasl_desk_close(d);
     tokens_check_files(s, out_faults, out_warnings);
+    check_srs(s, out_faults, out_warnings);
     buffer_fini(&lines);
     buffer_fini(&why);
 }

@@ -15,6 +15,7 @@ struct strongbox {
     struct tls_material *tls;
     struct sasl_desk *sasl;
     struct tokens *tokens;
+    struct srskeys *srs;
     struct buffer said; /* the fault that was told last */
     int64_t warned_ms;  /* when what runs out was told last */
 };

@@ -22,6 +22,7 @@ struct intake;
 struct delivery;
 struct resolver;
 struct sasl_desk;
+struct srskeys;
 struct tls_material;
 struct tokens;
 
@@ -40,6 +41,7 @@ struct worker {
     struct settings *settings;    /* what new work begins with */
     struct tls_material *tls;     /* of these settings, held; NULL: none */
     struct sasl_desk *sasl;       /* who may log in, shared by all; NULL: nobody */
+    struct srskeys *srs;          /* secrets of srs, shared by all */
     struct tokens *tokens;        /* passwords and tokens for next hops, shared */
     struct resolver *resolver;
     struct intake *intake;
