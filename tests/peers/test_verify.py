@@ -5,12 +5,14 @@ The primary is a scripted sink, and a real Postfix with a list of its own.
 
 import os
 import re
+import ssl
 import threading
 import time
 
 import pytest
 
 import peers
+import pki
 from relay import FIN, HANG, RST, Client, Relay, Sink, free_port, wait_for
 
 LONG = os.environ.get("WAYPOST_LONG")
@@ -237,6 +239,28 @@ def test_a_silent_primary_is_waited_for_so_long(tmp_path):
         begun = time.monotonic()  # it rests now
         assert c.command("RCPT TO:<eve@to.test>").code == 450
         assert time.monotonic() - begun < 2
+
+
+def test_the_primary_is_met_on_the_routes_terms(tmp_path):
+    authority = pki.Authority(tmp_path)
+    certificate = authority.issue("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.path, certificate.key)
+    (tmp_path / "pw").write_text("pencil-case\n")
+    with Sink(knows("ann@to.test"), tls=context,
+              logins={"us": "pencil-case"}) as sink:
+        terms = {"tls": "verify", "user": '"us"',
+                 "password-file": f'"{tmp_path}/pw"', "idle": '"0s"'}
+        top = f'tls {{ authorities = "{authority.path}" }}'
+        with Relay(tmp_path / "good", route(sink.hop, **terms), top=top) as relay:
+            assert ask(relay, "ann@to.test", "bob@to.test") == [
+                "250 2.1.5 Ok", NO_USER.format("bob@to.test")]
+            assert all(tls for _, stage, _, _, tls in sink.stages
+                       if stage in ("auth", "mail", "rcpt"))
+        asked = sink.count("mail")
+        with Relay(tmp_path / "bad", route(sink.hop, **terms)) as relay:
+            assert ask(relay, "ann@to.test") == [UNSURE.format("ann@to.test")]
+        assert sink.count("mail") == asked
 
 
 def test_a_list_tells_as_well(tmp_path):

@@ -336,6 +336,40 @@ static void asking_the_same_again_ends_some_time(void **state)
     fake_close(&w);
 }
 
+/* The judge asks as well, of its own accord and before the route is. */
+static void what_a_rule_asks_is_waited_for(void **state)
+{
+    struct fake_world w;
+    size_t count;
+    const struct evidence_question *q;
+
+    (void)state;
+    begin(&w, "hostname = \"mx.ok.test\"\n"
+              "queue { path = \"/nonexistent/queue.db\" }\n"
+              "listener \"edge\" { address = \"127.0.0.1:2525\" }\n"
+              "rule \"listed\" { dnsbl = {\"bl.test\"} action = reject }\n"
+              "rule \"domains\" { to = {\"ok.test\"} action = relay }\n"
+              "route \"*\" { via = {\"mx\"} verify = callout }\n");
+    fake_say(&w, "RCPT TO:<a@ok.test>\r\n");
+    assert_true(asks(&w));
+    q = session_questions(w.session, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(q->kind, EVIDENCE_ADDRESSES);
+    assert_true(span_is(q->key, SPAN("1.2.0.192.bl.test")));
+    evidence_put(session_evidence(w.session), q->kind, q->key,
+                 EVIDENCE_ANSWERED, SPAN(""));
+    session_answered(w.session, w.now_ms);
+    assert_asks(&w, "*\ta@ok.test");
+    fake_tell_mailbox(&w, "yes");
+    assert_said(&w, "250 2.1.5 Ok\r\n");
+    /* what is known of the client is not asked again */
+    fake_say(&w, "RCPT TO:<b@ok.test>\r\n");
+    assert_asks(&w, "*\tb@ok.test");
+    fake_wait(&w, 30000);
+    assert_false(asks(&w));
+    fake_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +384,7 @@ int main(void)
         cmocka_unit_test(going_down_or_losing_the_client_ends_the_wait),
         cmocka_unit_test(a_reload_waits_for_the_end_of_the_mail),
         cmocka_unit_test(asking_the_same_again_ends_some_time),
+        cmocka_unit_test(what_a_rule_asks_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
