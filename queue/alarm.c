@@ -49,13 +49,13 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 }
 
 static void each_alarm(void *user, struct queue_work *take_work,
-                       uint64_t checksum, bool has_file)
+                       const struct store_content *c)
 {
     struct alarms *a = user;
 
     a->last = take_work->message;
     a->read++;
-    a->at[a->count++] = bundle_of_work(take_work, checksum, has_file);
+    a->at[a->count++] = bundle_of_work(take_work, c);
 }
 
 static struct queue_port *alarm_port(struct queue *q)
@@ -77,9 +77,10 @@ static void alarm_content(struct reader *r, struct bundle *b)
     struct buffer content = { 0 };
     int rc;
 
-    if (b->has_file)
+    if (b->stored.has_file)
         return;
-    rc = store_read_content(r->db, b->work.message, b->checksum, &content);
+    rc = store_read_content(r->db, b->work.message, b->stored.checksum,
+                            &content);
     if (rc < 0) {
         buffer_fini(&content);
         queue_say(r->queue, QUEUE_WARNING, "%s: %s: reported without content",

@@ -1,11 +1,22 @@
 /*
- * body - the threads for content of large messages, and how it is written.
+ * body - how content of large messages is written.
  *
- *   append ... append --> finish: fsync file and folder --> the put, to the writer
- *         \-> abandon: removed
+ *   append ... append --> finish: heads, names, fsync of file and folder --> the put, to
+ *         \-> abandon: removed                                             the writer
  *
  * The first error is kept; what is appended after it is thrown away and the put
  * answers it. How content is read is in reading.c.
+ *
+ * Messages that one became share the file: it has a name for each of them (hard links), and
+ * goes with the last. What each has of its own, its head, stands behind the shared bytes,
+ * since it is known only when they have all been written; the message's row says where. So
+ * a head costs a write and no further file or fsync, rows stay small, and no thread but
+ * this one has to read it.
+ *
+ *   | shared bytes              | head of A | head of B |     A reads head of A, shared
+ *
+ * A file system without links, or with no room for one: that put fails, as on any other
+ * error.
  */
 #include "queue/body.h"
 
@@ -34,120 +45,6 @@ struct queue_body {
 static int system_error(int number)
 {
     return number == ENOSPC || number == EDQUOT ? ERROR_FULL : -number;
-}
-
-/* ------------------------------------------------------------ threads ---- */
-
-static struct body_job *body_take(struct body_thread *t)
-{
-    struct body_job *j;
-
-    pthread_mutex_lock(&t->lock);
-    t->is_busy = false;
-    while (!t->first && !t->is_stopping) {
-        pthread_cond_broadcast(&t->idle);
-        pthread_cond_wait(&t->wake, &t->lock);
-    }
-    j = t->first;
-    if (j) {
-        t->is_busy = true;
-        t->first = j->next;
-        if (!t->first)
-            t->last = &t->first;
-    }
-    pthread_mutex_unlock(&t->lock);
-    return j;
-}
-
-static void *body_main(void *user)
-{
-    struct body_thread *t = user;
-    struct body_job *j;
-
-    while ((j = body_take(t)))
-        j->run(t->bodies->queue, j);
-    return NULL;
-}
-
-void body_submit(struct queue *q, struct body_job *take_j)
-{
-    struct body_thread *t =
-        &q->bodies.threads[buckets_hash_number(take_j->message) % BODY_THREADS];
-
-    take_j->next = NULL;
-    pthread_mutex_lock(&t->lock);
-    *t->last = take_j;
-    t->last = &take_j->next;
-    pthread_cond_signal(&t->wake);
-    pthread_mutex_unlock(&t->lock);
-}
-
-int bodies_start(struct bodies *b, struct queue *q, bool read_only)
-{
-    struct buffer path = { 0 };
-
-    b->queue = q;
-    b->folder_fd = -1;
-    pthread_mutex_init(&b->folder_lock, NULL);
-    buffer_printf(&path, "%s.content", q->path);
-    b->folder = span_dup(buffer_span(&path));
-    buffer_fini(&path);
-    if (read_only)
-        return 0;
-    if (mkdir(b->folder, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    b->folder_fd = open(b->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (b->folder_fd < 0)
-        return -errno;
-    for (int i = 0; i < BODY_THREADS; i++) {
-        struct body_thread *t = &b->threads[i];
-
-        t->bodies = b;
-        t->last = &t->first;
-        pthread_mutex_init(&t->lock, NULL);
-        pthread_cond_init(&t->wake, NULL);
-        pthread_cond_init(&t->idle, NULL);
-        t->is_running = queue_thread_start(&t->thread, "queue-content", body_main, t);
-        ASSERT(t->is_running);
-    }
-    return 0;
-}
-
-void bodies_drain(struct bodies *b)
-{
-    for (int i = 0; i < BODY_THREADS; i++) {
-        struct body_thread *t = &b->threads[i];
-
-        if (!t->is_running)
-            continue;
-        pthread_mutex_lock(&t->lock);
-        while (t->first || t->is_busy)
-            pthread_cond_wait(&t->idle, &t->lock);
-        pthread_mutex_unlock(&t->lock);
-    }
-}
-
-void bodies_stop(struct bodies *b)
-{
-    for (int i = 0; i < BODY_THREADS; i++) {
-        struct body_thread *t = &b->threads[i];
-
-        if (!t->is_running)
-            continue;
-        pthread_mutex_lock(&t->lock);
-        t->is_stopping = true;
-        pthread_cond_signal(&t->wake);
-        pthread_mutex_unlock(&t->lock);
-        pthread_join(t->thread, NULL);
-        pthread_cond_destroy(&t->wake);
-        pthread_cond_destroy(&t->idle);
-        pthread_mutex_destroy(&t->lock);
-        t->is_running = false;
-    }
-    if (b->folder && b->folder_fd >= 0)
-        close(b->folder_fd);
-    free(b->folder);
-    b->folder = NULL;
 }
 
 /* ------------------------------------------------------------ writing ---- */
@@ -255,7 +152,7 @@ void queue_body_append(struct queue_body *b, char *take_bytes, size_t len,
     j->len = len;
     j->appended = done;
     j->token = token;
-    body_submit(b->queue, j);
+    bodies_submit(b->queue, j);
 }
 
 static void run_abandon(struct queue *q, struct body_job *take_j)
@@ -272,7 +169,7 @@ void queue_body_abandon(struct queue_body *take_b)
     j->run = run_abandon;
     j->message = take_b->id;
     j->body = take_b;
-    body_submit(take_b->queue, j);
+    bodies_submit(take_b->queue, j);
 }
 
 /* After a failed fsync nobody knows what the disk has: final, unless it was full. */
@@ -300,28 +197,114 @@ static int folder_sync(struct queue *q)
     return rc;
 }
 
+/* A head of its own goes behind what there is. */
+static int write_head(struct queue_body *b, struct put *p)
+{
+    struct store_content *c = &p->bundle->stored;
+    int rc = 0;
+
+    if (p->head.len) {
+        rc = disk_has_room(&b->queue->disk, p->head.len)
+                 ? write_all(b->fd, p->head.at, p->head.len)
+                 : ERROR_FULL;
+        c->head_bytes = (uint32_t)p->head.len;
+        c->head_at = b->size;
+        c->checksum = checksum_of(p->head);
+        b->size += p->head.len;
+    }
+    put_drop_head(p);
+    return rc;
+}
+
+static int write_heads(struct queue_body *b, struct put_job *p)
+{
+    uint64_t shared = b->size;
+    int rc = 0;
+
+    for (size_t i = 0; i < p->count && rc == 0; i++) {
+        struct bundle *m = p->puts[i].bundle;
+
+        if (!m->stored.has_file)
+            continue;
+        rc = write_head(b, &p->puts[i]);
+        ASSERT(shared + m->stored.head_bytes == m->work.envelope.size_bytes);
+    }
+    return rc;
+}
+
+/* The shared part's checksum is known: each one's is made of it. */
+static void set_checksums(struct put_job *p, uint64_t shared)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct store_content *c = &p->puts[i].bundle->stored;
+
+        if (c->has_file)
+            c->checksum =
+                c->head_bytes ? checksum_join(c->checksum, shared) : shared;
+    }
+}
+
+/* A name for each message; *named: how many of the puts were gone through, *is_kept: one
+ * of them has the name that it was written under. Both count when it fails, too. */
+static int give_names(struct queue_body *b, const struct put_job *p,
+                      size_t *named, bool *is_kept)
+{
+    int folder = b->queue->bodies.folder_fd;
+
+    for (size_t i = 0; i < p->count; i++, ++*named) {
+        const struct bundle *m = p->puts[i].bundle;
+
+        if (!m->stored.has_file)
+            continue;
+        if (m->work.message == b->id)
+            *is_kept = true;
+        else if (linkat(folder, id_print(b->id).at, folder,
+                        id_print(m->work.message).at, 0) < 0)
+            return system_error(errno);
+    }
+    return 0;
+}
+
+static void take_names(struct queue_body *b, const struct put_job *p,
+                       size_t named)
+{
+    for (size_t i = 0; i < named; i++) {
+        const struct bundle *m = p->puts[i].bundle;
+
+        if (m->stored.has_file && m->work.message != b->id)
+            unlink_content(b->queue, m->work.message);
+    }
+}
+
 static void run_finish(struct queue *q, struct body_job *take_j)
 {
     struct queue_body *b = take_j->body;
     struct put_job *p = take_j->put;
+    size_t named = 0;
+    bool is_kept = false;
     int rc = b->rc;
 
+    free(take_j);
     if (rc == 0)
         rc = body_create(b);
+    if (rc == 0)
+        rc = write_heads(b, p);
+    if (rc == 0)
+        rc = give_names(b, p, &named, &is_kept);
     if (rc == 0)
         rc = body_sync(q, b->fd);
     if (rc == 0)
         rc = folder_sync(q);
-    free(take_j);
     if (rc == 0) {
-        ASSERT(b->size == p->put.bundle->work.envelope.size_bytes);
-        p->put.bundle->checksum = checksum_end(b->checksum);
+        set_checksums(p, checksum_end(b->checksum));
         b->checksum = NULL;
-        body_free(b, true);
+        body_free(b, is_kept);
         writer_submit(&q->writer, &p->job);
         return;
     }
+    take_names(b, p, named);
     body_free(b, false);
+    disk_keep(&q->disk, p->promised_bytes);
     p->job.rc = rc;
     port_post(&p->job.letter);
 }
@@ -330,12 +313,11 @@ void body_finish(struct queue_body *take_b, struct put_job *take_j)
 {
     struct body_job *j = NEW(struct body_job);
 
-    ASSERT(take_b->id == take_j->id);
     j->run = run_finish;
     j->message = take_b->id;
     j->body = take_b;
     j->put = take_j;
-    body_submit(take_b->queue, j);
+    bodies_submit(take_b->queue, j);
 }
 
 /* ----------------------------------------------------------- removing ---- */
@@ -352,5 +334,5 @@ void body_unlink(struct queue *q, uint64_t message)
 
     j->run = run_unlink;
     j->message = message;
-    body_submit(q, j);
+    bodies_submit(q, j);
 }

@@ -63,11 +63,12 @@ MUST int bodies_start(struct bodies *b, struct queue *q, bool read_only);
 void bodies_drain(struct bodies *b);
 void bodies_stop(struct bodies *b);
 
-/* The put goes to the writer when the file is on disk, or is answered. */
+/* For all of the put's messages that are in a file; it goes to the writer when the file is
+ * on disk under all their names, or is answered. */
 void body_finish(struct queue_body *take_b, struct put_job *take_j);
 /* Any thread. */
 void body_unlink(struct queue *q, uint64_t message);
 /* To the thread of j->message. */
-void body_submit(struct queue *q, struct body_job *take_j);
+void bodies_submit(struct queue *q, struct body_job *take_j);
 
 #endif

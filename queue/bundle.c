@@ -109,8 +109,8 @@ struct bundle *bundle_of_message(const struct queue_message *m)
                        m->recipient_count);
 }
 
-struct bundle *bundle_of_work(struct queue_work *take_work, uint64_t checksum,
-                              bool has_file)
+struct bundle *bundle_of_work(struct queue_work *take_work,
+                              const struct store_content *c)
 {
     size_t n = take_work->count;
     struct bundle *b =
@@ -120,8 +120,7 @@ struct bundle *bundle_of_work(struct queue_work *take_work, uint64_t checksum,
     b->work.content = (struct span){ 0 };
     b->block = take_work;
     b->lanes = (void *)(b + 1);
-    b->checksum = checksum;
-    b->has_file = has_file;
+    b->stored = *c;
     return b;
 }
 
@@ -133,8 +132,7 @@ struct bundle *bundle_pick(const struct bundle *b, const uint32_t *index,
 
     part->work.is_alarm = b->work.is_alarm;
     part->work.active_ms = b->work.active_ms;
-    part->checksum = b->checksum;
-    part->has_file = b->has_file;
+    part->stored = b->stored;
     for (size_t i = 0; i < n; i++)
         part->lanes[i] = b->lanes[index ? index[i] : i];
     return part;

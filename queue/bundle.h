@@ -16,7 +16,7 @@
 #define WAYPOST_BUNDLE_H
 
 #include "queue/buckets.h"
-#include "queue/queue.h"
+#include "queue/store.h"
 
 #include <sys/queue.h>
 
@@ -49,8 +49,7 @@ struct bundle {
     struct queue_work work; /* first: what the relay has a pointer to */
     void *block;            /* that the spans point into, when not this one */
     struct bundle_lane *lanes; /* one for each recipient */
-    uint64_t checksum;
-    bool has_file;
+    struct store_content stored;
     enum bundle_state state;
     struct content *content;
     struct destination *destination;
@@ -70,8 +69,8 @@ static inline struct bundle *bundle_of(const struct queue_work *work)
 /* A copy of all but content. */
 struct bundle *bundle_of_message(const struct queue_message *m);
 /* One that the store made; ownership moves. */
-struct bundle *bundle_of_work(struct queue_work *take_work, uint64_t checksum,
-                              bool has_file);
+struct bundle *bundle_of_work(struct queue_work *take_work,
+                              const struct store_content *c);
 /* A copy with those n recipients only; index sorted. */
 struct bundle *bundle_pick(const struct bundle *b, const uint32_t *index,
                            size_t n);

@@ -102,7 +102,7 @@ size_t cache_cold(const struct destination *d, struct cold *out, size_t most)
 
         for (int i = 0; b && i < COLD_DEPTH && n < most; i++) {
             if (!sender_is_warm(b))
-                out[n++] = (struct cold){ b->work.message, b->checksum };
+                out[n++] = (struct cold){ b->work.message, b->stored.checksum };
             b = TAILQ_NEXT(b, line);
         }
     }

@@ -45,3 +45,9 @@ uint64_t checksum_of(struct span bytes)
 {
     return XXH3_64bits(bytes.len ? bytes.at : "", bytes.len);
 }
+
+/* Turned, since a head that is the same as the rest must not cancel it out. */
+uint64_t checksum_join(uint64_t head, uint64_t rest)
+{
+    return rest ^ (head << 1 | head >> 63);
+}

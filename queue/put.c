@@ -4,7 +4,8 @@
  *   queue_put --> [body thread: fsync of a large one] --> writer --> letter
  *
  * Content in memory is copied nowhere: the store binds it, then it moves into the
- * cache. The letter goes out after COMMIT and from nowhere else (Q1).
+ * cache. The letter goes out after COMMIT and from nowhere else (Q1). Messages that one
+ * became are one job: in the same transaction, or none of them is kept.
  */
 #include "queue/put.h"
 
@@ -17,10 +18,11 @@ void put_init(struct put *p, const struct queue_message *take_m)
 {
     p->bundle = bundle_of_message(take_m);
     p->bytes = take_m->take_content;
-    if (take_m->take_body)
-        p->bundle->has_file = true;
-    else
-        p->bundle->checksum =
+    p->bundle->stored.has_file = take_m->take_body != NULL;
+    if (take_m->head.len)
+        p->head = span_make(span_dup(take_m->head), take_m->head.len);
+    if (!take_m->take_body)
+        p->bundle->stored.checksum =
             checksum_of(span_make(p->bytes, take_m->envelope.size_bytes));
 }
 
@@ -28,7 +30,14 @@ void put_fini(struct put *p)
 {
     bundle_free(p->bundle);
     free(p->bytes);
+    put_drop_head(p);
     *p = (struct put){ 0 };
+}
+
+void put_drop_head(struct put *p)
+{
+    free((char *)p->head.at);
+    p->head = (struct span){ 0 };
 }
 
 int put_run(struct queue *q, struct put *p)
@@ -46,8 +55,7 @@ int put_run(struct queue *q, struct put *p)
             rc = store_lane(q->writer.store, b->work.recipients[i].lane,
                             &b->lanes[i].id);
     }
-    return rc < 0 ? rc
-                  : store_put(q->writer.store, &m, b->checksum, b->has_file);
+    return rc < 0 ? rc : store_put(q->writer.store, &m, &b->stored);
 }
 
 void put_committed(struct queue *q, struct put *p)
@@ -57,7 +65,7 @@ void put_committed(struct queue *q, struct put *p)
 
     *p = (struct put){ 0 };
     /* An empty message has content all the same, or it would be read from disk. */
-    if (!b->has_file && !bytes)
+    if (!b->stored.has_file && !bytes)
         bytes = memory_take(1);
     active_add_put(q, b, bytes);
 }
@@ -71,13 +79,21 @@ static int admit(struct queue *q, struct job *j)
 
 static int run(struct queue *q, struct job *j)
 {
-    return put_run(q, &((struct put_job *)j)->put);
+    struct put_job *p = (struct put_job *)j;
+    int rc = 0;
+
+    for (size_t i = 0; i < p->count && rc >= 0; i++)
+        rc = put_run(q, &p->puts[i]);
+    return rc;
 }
 
 static void committed(struct queue *q, struct job *j)
 {
-    put_committed(q, &((struct put_job *)j)->put);
-    atomic_fetch_add(&q->puts, 1);
+    struct put_job *p = (struct put_job *)j;
+
+    for (size_t i = 0; i < p->count; i++)
+        put_committed(q, &p->puts[i]);
+    atomic_fetch_add(&q->puts, p->count);
 }
 
 static bool finish(struct queue *q, struct job *j)
@@ -85,8 +101,9 @@ static bool finish(struct queue *q, struct job *j)
     struct put_job *p = (struct put_job *)j;
 
     disk_keep(&q->disk, p->promised_bytes);
-    if (j->rc < 0 && p->put.bundle && p->put.bundle->has_file)
-        body_unlink(q, p->id);
+    for (size_t i = 0; j->rc < 0 && i < p->count; i++)
+        if (p->puts[i].bundle && p->puts[i].bundle->stored.has_file)
+            body_unlink(q, p->puts[i].bundle->work.message);
     return true;
 }
 
@@ -96,7 +113,8 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 
     if (!is_dropped && p->done)
         p->done(take_l->port->user, p->token, p->job.rc, p->id);
-    put_fini(&p->put);
+    for (size_t i = 0; i < p->count; i++)
+        put_fini(&p->puts[i]);
     free(p);
 }
 
@@ -108,27 +126,54 @@ static const struct job_kind put_kind = {
     .finish = finish,
 };
 
-void queue_put(struct queue_port *p, const struct queue_message *take_m,
-               queue_put_fn *done, uint64_t token)
+/* The body that those have who have one. */
+static struct queue_body *body_of_all(const struct queue_message *all,
+                                      size_t count)
+{
+    struct queue_body *body = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_message *m = &all[i];
+
+        ASSERT(m->recipient_count > 0);
+        ASSERT(!m->take_content || !m->take_body);
+        ASSERT(m->take_body || m->head.len == 0);
+        ASSERT(!body || !m->take_body || body == m->take_body);
+        body = m->take_body ? m->take_body : body;
+    }
+    return body;
+}
+
+void queue_put_all(struct queue_port *p, const struct queue_message *take_all,
+                   size_t count, queue_put_fn *done, uint64_t token)
 {
     struct queue *q = p->queue;
-    struct put_job *j = NEW(struct put_job);
+    struct queue_body *body = body_of_all(take_all, count);
+    struct put_job *j = memory_zero(1, sizeof(*j) + count * sizeof(struct put));
 
-    ASSERT(!q->read_only && take_m->recipient_count > 0);
-    ASSERT(!take_m->take_content || !take_m->take_body);
-    put_init(&j->put, take_m);
+    ASSERT(!q->read_only && count > 0);
     j->job.letter.port = p;
     j->job.letter.open = open_letter;
     j->job.kind = &put_kind;
-    j->id = take_m->id;
+    j->id = take_all[0].id;
     j->done = done;
     j->token = token;
-    if (take_m->take_body) {
-        body_finish(take_m->take_body, j);
-        return;
+    j->count = count;
+    for (size_t i = 0; i < count; i++) {
+        put_init(&j->puts[i], &take_all[i]);
+        if (!take_all[i].take_body)
+            j->promised_bytes += take_all[i].envelope.size_bytes;
     }
-    j->job.bytes = (size_t)take_m->envelope.size_bytes;
-    j->promised_bytes = take_m->envelope.size_bytes;
+    j->job.bytes = (size_t)j->promised_bytes;
     disk_promise(&q->disk, j->promised_bytes);
-    writer_submit(&q->writer, &j->job);
+    if (body)
+        body_finish(body, j);
+    else
+        writer_submit(&q->writer, &j->job);
+}
+
+void queue_put(struct queue_port *p, const struct queue_message *take_m,
+               queue_put_fn *done, uint64_t token)
+{
+    queue_put_all(p, take_m, 1, done, token);
 }

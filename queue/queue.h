@@ -161,6 +161,8 @@ struct queue_message {
     size_t recipient_count;
     char *take_content;           /* malloc'ed, ownership moves; NULL when in body */
     struct queue_body *take_body; /* finished content of large messages, or NULL */
+    struct span head;             /* of one in body: what comes before the body's bytes;
+                                     empty: nothing. size_bytes and header_bytes count it */
 };
 
 /* Never the same twice, sorts by time; also across restarts. */
@@ -174,6 +176,14 @@ uint64_t queue_new_id(struct queue *q);
 typedef void queue_put_fn(void *user, uint64_t token, int rc, uint64_t id);
 void queue_put(struct queue_port *p, const struct queue_message *take_m,
                queue_put_fn *done, uint64_t token);
+/*
+ * Several at once: all of them in one transaction or none, told of by one callback with the
+ * id of the first. Each small one has content of its own. All large ones share one body,
+ * which is on disk once, each with a head of its own or none; it need not have the id of any
+ * of them.
+ */
+void queue_put_all(struct queue_port *p, const struct queue_message *take_all,
+                   size_t count, queue_put_fn *done, uint64_t token);
 
 /* Room for so many more bytes above the reserve? Cheap; the figure is at most a
  * second old. */

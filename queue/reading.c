@@ -5,6 +5,9 @@
  * start, the checksum is built on the way and held against the message's at the end
  * (Q6); a read from 0 begins anew. What is here belongs to the message's body thread;
  * the work only keeps the pointer, until it is settled.
+ *
+ * A message with a head of its own begins with it, wherever it is in the file (body.c): two
+ * checksums are built then, of the head and of the rest.
  */
 #include "queue/reading.h"
 
@@ -19,8 +22,10 @@
 
 struct reading {
     int fd; /* -1: not opened yet */
-    uint64_t size, expected, next;
+    uint64_t size, next;
+    struct store_content stored;
     struct checksum *checksum; /* NULL: reads did not follow each other */
+    uint64_t head_checksum;    /* once the head was read, in order */
 };
 
 static void reading_rewind(struct reading *r)
@@ -31,37 +36,46 @@ static void reading_rewind(struct reading *r)
     r->next = 0;
 }
 
+/* The sum of what was read since the last time. */
+static uint64_t reading_sum(struct reading *r)
+{
+    uint64_t sum = checksum_end(r->checksum);
+
+    r->checksum = NULL;
+    return sum;
+}
+
+/* These bytes lie all in the head or all behind it. */
 static int reading_verify(struct reading *r, uint64_t offset, struct span bytes)
 {
+    uint64_t sum;
+
     if (offset == 0)
         reading_rewind(r);
     if (!r->checksum || offset != r->next)
         return 0;
     checksum_add(r->checksum, bytes);
     r->next += bytes.len;
+    if (r->stored.head_bytes && r->next == r->stored.head_bytes) {
+        r->head_checksum = reading_sum(r);
+        r->checksum = checksum_new();
+    }
     if (r->next < r->size)
         return 0;
-    if (checksum_end(r->checksum) != r->expected) {
-        r->checksum = NULL;
-        return ERROR_CHECKSUM;
-    }
-    r->checksum = NULL;
-    return 0;
+    sum = reading_sum(r);
+    if (r->stored.head_bytes)
+        sum = checksum_join(r->head_checksum, sum);
+    return sum == r->stored.checksum ? 0 : ERROR_CHECKSUM;
 }
 
-static int reading_read(struct queue *q, struct body_job *j)
+/* Less than len: the file ends there. */
+static int read_at(int fd, char *at, size_t len, uint64_t where,
+                   size_t *out_got)
 {
-    struct reading *r = j->reading;
     size_t got = 0;
 
-    if (r->fd < 0)
-        r->fd = openat(q->bodies.folder_fd, id_print(j->message).at,
-                       O_RDONLY | O_CLOEXEC);
-    if (r->fd < 0)
-        return errno == ENOENT ? ERROR_GONE : -errno;
-    while (got < j->len) {
-        ssize_t n = pread(r->fd, j->bytes + got, j->len - got,
-                          (off_t)(j->offset + got));
+    while (got < len) {
+        ssize_t n = pread(fd, at + got, len - got, (off_t)(where + got));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -71,11 +85,49 @@ static int reading_read(struct queue *q, struct body_job *j)
             break;
         got += (size_t)n;
     }
+    *out_got = got;
+    return 0;
+}
+
+/* From offset of the message on, but not across the end of its head. */
+static int read_piece(struct reading *r, char *at, size_t len, uint64_t offset,
+                      size_t *out_got)
+{
+    uint64_t head = r->stored.head_bytes;
+    uint64_t where;
+    int rc;
+
+    if (offset < head) {
+        where = r->stored.head_at + offset;
+        if (len > head - offset)
+            len = (size_t)(head - offset);
+    } else {
+        where = offset - head;
+    }
+    if ((rc = read_at(r->fd, at, len, where, out_got)) < 0)
+        return rc;
     /* A file that is shorter than its message has lost something. */
-    if (got < j->len && j->offset + got < r->size)
+    if (*out_got < len)
         return ERROR_CHECKSUM;
-    j->len = got;
-    return reading_verify(r, j->offset, span_make(j->bytes, got));
+    return reading_verify(r, offset, span_make(at, len));
+}
+
+static int reading_read(struct queue *q, struct body_job *j)
+{
+    struct reading *r = j->reading;
+    size_t got = 0, n = 0;
+    int rc;
+
+    if (r->fd < 0)
+        r->fd = openat(q->bodies.folder_fd, id_print(j->message).at,
+                       O_RDONLY | O_CLOEXEC);
+    if (r->fd < 0)
+        return errno == ENOENT ? ERROR_GONE : -errno;
+    do {
+        rc = read_piece(r, j->bytes + got, j->len - got, j->offset + got, &n);
+        got += rc < 0 ? 0 : n;
+    } while (rc == 0 && got < j->len);
+    return rc;
 }
 
 static void open_letter(struct letter *take_l, bool is_dropped)
@@ -104,12 +156,12 @@ void queue_read(struct queue_port *p, const struct queue_work *work,
     struct body_job *j = NEW(struct body_job);
     uint64_t size = work->envelope.size_bytes;
 
-    ASSERT(b->has_file && b->state == BUNDLE_CLAIMED && offset <= size);
+    ASSERT(b->stored.has_file && b->state == BUNDLE_CLAIMED && offset <= size);
     if (!b->reading) {
         b->reading = NEW(struct reading);
         b->reading->fd = -1;
         b->reading->size = size;
-        b->reading->expected = b->checksum;
+        b->reading->stored = b->stored;
     }
     j->letter.port = p;
     j->letter.open = open_letter;
@@ -122,7 +174,7 @@ void queue_read(struct queue_port *p, const struct queue_work *work,
         j->len = (size_t)(size - offset);
     j->done = done;
     j->token = token;
-    body_submit(p->queue, j);
+    bodies_submit(p->queue, j);
 }
 
 static void run_close(struct queue *q, struct body_job *take_j)
@@ -149,5 +201,5 @@ void reading_close(struct queue *q, struct bundle *b)
     j->message = b->work.message;
     j->reading = b->reading;
     b->reading = NULL;
-    body_submit(q, j);
+    bodies_submit(q, j);
 }

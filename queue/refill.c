@@ -163,7 +163,7 @@ struct found {
 };
 
 static void each_work(void *user, struct queue_work *take_work,
-                      uint64_t checksum, bool has_file)
+                      const struct store_content *c)
 {
     struct found *f = user;
 
@@ -171,7 +171,7 @@ static void each_work(void *user, struct queue_work *take_work,
         f->size = f->size ? f->size * 2 : WORKS_PAGE;
         f->at = memory_grow(f->at, f->size * sizeof(void *));
     }
-    f->at[f->count++] = bundle_of_work(take_work, checksum, has_file);
+    f->at[f->count++] = bundle_of_work(take_work, c);
 }
 
 /* What a page is read for. */

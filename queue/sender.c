@@ -94,7 +94,7 @@ struct sender *sender_get(struct queue *q, struct destination *d,
 
 bool sender_is_warm(const struct bundle *b)
 {
-    return b->has_file || b->content;
+    return b->stored.has_file || b->content;
 }
 
 static void sender_free(struct queue *q, struct sender *s)

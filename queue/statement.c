@@ -51,9 +51,9 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "INSERT INTO message(id,sender,received_ms,size,header_bytes,body,smtputf8,"
         "has_8bit,ret,envid,client,client_name,helo,login,listener,protocol,"
         "message_id,checksum,has_file,alarm_ms,priority,by_ms,by_how,verp,"
-        "release_ms,header_8bit,unvouched) VALUES("
+        "release_ms,header_8bit,unvouched,head_bytes,head_at) VALUES("
         "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,"
-        "?21,?22,?23,?24,?25,?26,?27)" },
+        "?21,?22,?23,?24,?25,?26,?27,?28,?29)" },
     [PUT_CONTENT]      = { W, "INSERT INTO content(message,bytes) VALUES(?1,?2)" },
     [PUT_RECIPIENT]    = { W,
         "INSERT INTO recipient(message,number,address,orcpt,notify,lane,state,due_ms,"
@@ -157,7 +157,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "SELECT " RECIPIENT " FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
         " WHERE r.message=?1 AND r.state=0 ORDER BY r.number" },
     [READ_MESSAGE]     = { R,
-        "SELECT m.checksum,m.has_file," ENVELOPE " FROM message m WHERE m.id=?1" },
+        "SELECT m.checksum,m.has_file,m.head_bytes,m.head_at," ENVELOPE
+        " FROM message m WHERE m.id=?1" },
     [READ_CONTENT]     = { R, "SELECT bytes FROM content WHERE message=?1" },
     [READ_NOTES]       = { R,
         "SELECT key,value FROM note WHERE kind=?1 AND expire_ms>?2" },

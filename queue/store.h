@@ -56,10 +56,21 @@ MUST int store_job_end(struct store *s, bool ok);
  * forgotten with their batch. */
 MUST int store_lane(struct store *s, struct span key, int64_t *out_lane);
 
-/* Envelope, recipients (lane ids found by key) and, when given, content. checksum is
- * that of the content, also when it is in a file (has_file). */
+/*
+ * Where content is. In a file a message may have a head of its own: head_bytes that stand at
+ * head_at in the file, behind all that the message shares with others; its bytes are the head
+ * and then the file from its beginning. checksum: of all bytes, with a head checksum_join.
+ */
+struct store_content {
+    uint64_t checksum;
+    bool has_file;
+    uint32_t head_bytes;          /* 0: it has none */
+    uint64_t head_at;
+};
+
+/* Envelope, recipients (lane ids found by key) and, unless it is in a file, content. */
 MUST int store_put(struct store *s, const struct queue_message *m,
-                   uint64_t checksum, bool has_file);
+                   const struct store_content *c);
 
 /* One recipient's outcome and its event. DELIVERED, FAILED, EXPIRED and DISCARDED remove
  * the row; the last one removes the message and its content (*out_removed; *out_has_file:
@@ -179,11 +190,11 @@ MUST int store_read_destinations(struct store_reader *r,
 /*
  * Recipients of a lane due by now, sorted (due, message, number), after the cursor, at most
  * limit, gathered by message: one work for each message in the page, on one block that the
- * callee frees with free(); content is NULL (checksum and has_file are told). Small content
+ * callee frees with free(); content is NULL (where it is is told, for the call). Small content
  * is fetched by store_read_content.
  */
 typedef void store_work_fn(void *user, struct queue_work *take_work,
-                           uint64_t checksum, bool has_file);
+                           const struct store_content *c);
 MUST int store_read_due(struct store_reader *r, int64_t lane, int64_t now_ms,
                         struct store_cursor *cursor, uint32_t limit,
                         store_work_fn *each, void *user, bool *out_more);
@@ -244,5 +255,7 @@ struct checksum *checksum_new(void);
 void checksum_add(struct checksum *c, struct span bytes);
 uint64_t checksum_end(struct checksum *take_c);
 uint64_t checksum_of(struct span bytes);
+/* Of a head and what follows it. */
+uint64_t checksum_join(uint64_t head, uint64_t rest);
 
 #endif

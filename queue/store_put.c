@@ -118,7 +118,7 @@ static int64_t by_how(const struct envelope *e)
 }
 
 static int put_message(struct store *s, const struct queue_message *m,
-                       uint64_t checksum, bool has_file)
+                       const struct store_content *c)
 {
     sqlite3_stmt *st = database_statement(&s->db, PUT_MESSAGE);
     const struct envelope *e = &m->envelope;
@@ -141,8 +141,8 @@ static int put_message(struct store *s, const struct queue_message *m,
     bind_span(st, 15, e->listener);
     bind_span(st, 16, e->protocol);
     bind_span(st, 17, e->message_id);
-    bind_number(st, 18, (int64_t)checksum);
-    bind_number(st, 19, has_file);
+    bind_number(st, 18, (int64_t)c->checksum);
+    bind_number(st, 19, c->has_file);
     if (alarm_ms == NEVER_MS)
         bind_nothing(st, 20);
     else
@@ -154,6 +154,8 @@ static int put_message(struct store *s, const struct queue_message *m,
     bind_number(st, 25, e->release_ms);
     bind_number(st, 26, e->header_8bit);
     bind_number(st, 27, e->is_unvouched);
+    bind_number(st, 28, c->head_bytes);
+    bind_number(st, 29, (int64_t)c->head_at);
     return database_run(&s->db, PUT_MESSAGE);
 }
 
@@ -193,12 +195,12 @@ static int put_content(struct store *s, const struct queue_message *m)
     return database_run(&s->db, PUT_CONTENT);
 }
 
-int store_put(struct store *s, const struct queue_message *m, uint64_t checksum,
-              bool has_file)
+int store_put(struct store *s, const struct queue_message *m,
+              const struct store_content *c)
 {
-    int rc = put_message(s, m, checksum, has_file);
+    int rc = put_message(s, m, c);
 
-    if (rc == 0 && !has_file)
+    if (rc == 0 && !c->has_file)
         rc = put_content(s, m);
     for (size_t i = 0; i < m->recipient_count && rc == 0; i++)
         rc = put_recipient(s, m, &m->recipients[i]);

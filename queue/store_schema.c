@@ -125,9 +125,14 @@ static const char step_3[] =
     "ALTER TABLE destination ADD COLUMN suspended_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE destination ADD COLUMN suspend_why TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE destination ADD COLUMN on_demand INTEGER NOT NULL DEFAULT 0;";
+
+/* Where in its file a message's own head is, when it shares what follows; see store.h. */
+static const char step_4[] =
+    "ALTER TABLE message ADD COLUMN head_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN head_at INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
-static const char *const steps[] = { step_1, step_2, step_3 };
+static const char *const steps[] = { step_1, step_2, step_3, step_4 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 

@@ -205,8 +205,7 @@ static int page_give(struct store_reader *r, struct page *page,
     for (size_t i = 0, n; i < page->count; i += n) {
         struct queue_work *w;
         struct envelope e;
-        uint64_t checksum;
-        bool has_file;
+        struct store_content c;
         int rc;
 
         for (n = 1; i + n < page->count &&
@@ -216,12 +215,16 @@ static int page_give(struct store_reader *r, struct page *page,
         rc = database_step(&r->db, READ_MESSAGE);
         if (rc <= 0)
             return rc < 0 ? rc : ERROR_DAMAGED;
-        checksum = (uint64_t)column_number(st, 0);
-        has_file = column_number(st, 1) != 0;
-        store_read_envelope(st, 2, &e);
+        c = (struct store_content){
+            .checksum = (uint64_t)column_number(st, 0),
+            .has_file = column_number(st, 1) != 0,
+            .head_bytes = (uint32_t)column_number(st, 2),
+            .head_at = (uint64_t)column_number(st, 3),
+        };
+        store_read_envelope(st, 4, &e);
         w = work_pack(&e, page->rows + i, n);
         database_reset(&r->db, READ_MESSAGE);
-        each(user, w, checksum, has_file);
+        each(user, w, &c);
     }
     return 0;
 }

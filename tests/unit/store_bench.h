@@ -88,7 +88,7 @@ UNUSED static int bench_free(void **state)
 struct sample {
     struct queue_message message;
     struct queue_recipient recipients[3];
-    uint64_t checksum;
+    struct store_content content;
 };
 
 static char sample_content[] = "Subject: a\r\n\r\nb\r\n";
@@ -143,16 +143,15 @@ UNUSED static struct sample *sample_of(struct sample *p, uint64_t id,
         .recipient_count = count,
         .take_content = sample_content,
     };
-    p->checksum = checksum_of(SPAN("Subject: a\r\n\r\nb\r\n"));
+    p->content.checksum = checksum_of(SPAN("Subject: a\r\n\r\nb\r\n"));
     return p;
 }
 
 UNUSED static void put(struct bench *b, struct sample *p)
 {
     assert_int_equal(store_begin(b->s), 0);
-    assert_int_equal(store_put(b->s, &p->message, p->checksum,
-                               p->message.take_content == NULL),
-                     0);
+    p->content.has_file = p->message.take_content == NULL;
+    assert_int_equal(store_put(b->s, &p->message, &p->content), 0);
     assert_int_equal(store_commit(b->s), 0);
 }
 
@@ -169,19 +168,17 @@ UNUSED static int64_t lane_of(struct bench *b, const char *key)
 /* Works that a read gave, kept. */
 struct works {
     struct queue_work *at[32];
-    uint64_t checksum[32];
-    bool has_file[32];
+    struct store_content content[32];
     size_t count;
 };
 
 UNUSED static void keep_work(void *user, struct queue_work *take_work,
-                             uint64_t checksum, bool has_file)
+                             const struct store_content *c)
 {
     struct works *w = user;
 
     assert_true(w->count < 32);
-    w->checksum[w->count] = checksum;
-    w->has_file[w->count] = has_file;
+    w->content[w->count] = *c;
     w->at[w->count++] = take_work;
 }
 

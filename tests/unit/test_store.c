@@ -52,10 +52,10 @@ static void a_put_message_is_read_back_as_it_was(void **state)
     assert_int_equal(r->due_ms, T0);
     assert_int_equal(r->expire_ms, T0 + 5 * (int64_t)DAY);
     assert_int_equal(r->warn_ms, T0 + 4 * HOUR);
-    assert_int_equal(w.checksum[0], p.checksum);
-    assert_false(w.has_file[0]);
+    assert_int_equal(w.content[0].checksum, p.content.checksum);
+    assert_false(w.content[0].has_file);
     assert_null(w.at[0]->content.at);
-    assert_int_equal(store_read_content(b->r, 77, p.checksum, &content), 0);
+    assert_int_equal(store_read_content(b->r, 77, p.content.checksum, &content), 0);
     assert_string_equal(buffer_string(&content), sample_content);
     buffer_fini(&content);
     works_free(&w);
@@ -297,7 +297,7 @@ static void many_alarms_come_in_the_same_order_as_few(void **state)
     for (uint64_t id = 1; id <= 5001; id++) {
         sample_of(&p, id, 1);
         p.recipients[0].warn_ms = T0 + 10000 - (int64_t)id;
-        assert_int_equal(store_put(b->s, &p.message, p.checksum, false), 0);
+        assert_int_equal(store_put(b->s, &p.message, &p.content), 0);
     }
     assert_int_equal(store_commit(b->s), 0);
     /* Few: those with the largest ids. */
@@ -339,10 +339,10 @@ static void changed_content_is_found_out(void **state) /* Q6 */
 
     put(b, sample_of(&p, 5, 1));
     make_database(b->path, "UPDATE content SET bytes=x'00' WHERE message=5");
-    assert_int_equal(store_read_content(b->r, 5, p.checksum, &out),
+    assert_int_equal(store_read_content(b->r, 5, p.content.checksum, &out),
                      ERROR_CHECKSUM);
     assert_int_equal(out.len, 0);
-    assert_int_equal(store_read_content(b->r, 6, p.checksum, &out), ERROR_GONE);
+    assert_int_equal(store_read_content(b->r, 6, p.content.checksum, &out), ERROR_GONE);
     buffer_fini(&out);
 }
 
@@ -363,7 +363,7 @@ static void large_content_is_known_by_its_file(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(ids[0], 6);
     read_due(b, "example.org", T0, &w);
-    assert_true(w.has_file[1]);
+    assert_true(w.content[1].has_file);
     assert_int_equal(store_begin(b->s), 0);
     assert_int_equal(
         store_settle(b->s, w.at[1], 0, &r, T0, &is_removed, &has_file), 0);

@@ -16,7 +16,7 @@ static void nothing_of_a_batch_that_was_rolled_back_stays(void **state) /* Q5 */
 
     assert_int_equal(store_begin(b->s), 0);
     sample_of(&p, 5, 3);
-    assert_int_equal(store_put(b->s, &p.message, p.checksum, false), 0);
+    assert_int_equal(store_put(b->s, &p.message, &p.content), 0);
     store_rollback(b->s);
     assert_query(b->path,
                  "SELECT (SELECT count(*) FROM message),"
@@ -38,12 +38,12 @@ static void a_job_that_fails_is_undone_alone(void **state) /* Q7 */
     assert_int_equal(store_begin(b->s), 0);
     assert_int_equal(store_job_begin(b->s), 0);
     sample_of(&p, 6, 3);
-    assert_int_equal(store_put(b->s, &p.message, p.checksum, false), 0);
+    assert_int_equal(store_put(b->s, &p.message, &p.content), 0);
     assert_int_equal(store_job_end(b->s, true), 0);
     assert_int_equal(store_job_begin(b->s), 0);
     sample_of(&p, 7, 3);
     p.recipients[2].number = 0; /* twice */
-    assert_int_equal(store_put(b->s, &p.message, p.checksum, false),
+    assert_int_equal(store_put(b->s, &p.message, &p.content),
                      ERROR_STORE);
     assert_non_null(strstr(store_why(b->s), "putting a message: SQLite: "));
     assert_int_equal(store_job_end(b->s, false), 0);
@@ -97,7 +97,7 @@ static void a_failure_and_its_report_are_there_together_or_not_at_all(
         store_settle(b->s, w.at[0], 0, &r, T0, &is_removed, &has_file), 0);
     assert_true(is_removed);
     sample_of(&report, 6, 1);
-    assert_int_equal(store_put(b->s, &report.message, report.checksum, false),
+    assert_int_equal(store_put(b->s, &report.message, &report.content),
                      0);
     crash_copy(b, &before);
     bench_open(&before);
@@ -152,8 +152,7 @@ static void a_full_disk_is_said_and_passes(void **state) /* Q7 */
     assert_int_equal(database_exec(&b->s->db, "PRAGMA max_page_count=60"), 0);
     assert_int_equal(store_begin(b->s), 0);
     while (rc == 0 && id < 100000)
-        rc = store_put(b->s, &sample_of(&p, id++, 3)->message, p.checksum,
-                       false);
+        rc = store_put(b->s, &sample_of(&p, id++, 3)->message, &p.content);
     assert_int_equal(rc, ERROR_FULL);
     store_rollback(b->s);
     read_due(b, "example.org", T0, &w);
