@@ -36,10 +36,11 @@ static void ask(const struct settings *s)
                            .sender = &sender,
                            .recipient = &recipient };
     struct buffer key = { 0 };
+    struct arena arena = { 0 };
     struct verdict v;
 
     ASSERT(address_parse(SPAN("v@ok.test"), &recipient) == ADDRESS_OK);
-    v = judge(s, &facts, NULL, NULL);
+    v = judge(s, &facts, &arena, NULL);
     ASSERT(v.kind == VERDICT_RELAY || v.kind == VERDICT_DISCARD ||
            v.reply.code >= 400);
     verdict_text(&key, v.reply.text, &facts, v.rule);
@@ -47,6 +48,7 @@ static void ask(const struct settings *s)
     buffer_clear(&key);
     ASSERT(lane_key(s, SPAN(""), &recipient, &key) == 0);
     (void)route_of_lane(s, buffer_span(&key));
+    arena_reset(&arena);
     buffer_fini(&key);
 }
 
