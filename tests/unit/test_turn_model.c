@@ -17,11 +17,12 @@ struct model {
     struct queue_slot *slot; /* the customer's, or NULL */
     bool wants[LANES];
     struct queue_work *held;
-    bool is_moved; /* lanes lead elsewhere */
-    size_t taken;  /* works that customers delivered */
+    size_t taken; /* works that customers delivered */
 };
 
 static struct model m;
+/* Of the routes, which any thread may ask. */
+static _Atomic bool is_moved, is_always_on;
 
 static uint32_t pick(uint32_t n)
 {
@@ -103,7 +104,9 @@ static void leave(void)
 static void moved(void *user, struct span lane, struct queue_destination *out)
 {
     world_route(user, lane, out);
-    if (!m.is_moved || span_is(lane, SPAN("d.away")))
+    if (is_always_on)
+        out->is_on_demand = false;
+    if (!is_moved || span_is(lane, SPAN("d.away")))
         return;
     buffer_clear(&out->name);
     buffer_put_string(&out->name, "elsewhere");
@@ -128,8 +131,8 @@ static void disturb(struct world *w)
         (void)queue_resume(w->q, SPAN("away"));
         break;
     case 5:
-        w->is_on_demand = pick(2);
-        m.is_moved = pick(4) == 0;
+        is_always_on = pick(2);
+        is_moved = pick(4) == 0;
         queue_reroute(w->q, moved, w);
         break;
     case 6:
@@ -181,12 +184,14 @@ static void run(uint32_t seed)
     w->connections = 1 + pick(6);
     w->probe_ms = pick(2) ? 2000 : 0;
     w->opened = w->ready = other_takes;
+    is_always_on = is_moved = false;
     queue_reroute(w->q, moved, w);
     for (int i = 0; i < STEPS; i++)
         step(w);
     if (m.slot)
         leave();
-    w->is_on_demand = m.is_moved = false;
+    is_always_on = true;
+    is_moved = false;
     queue_reroute(w->q, moved, w);
     (void)queue_resume(w->q, SPAN("away"));
     atomic_fetch_add(&world_now_ms, 5000);
