@@ -303,6 +303,13 @@ int lane_key(const struct settings *s, struct span sender,
     return 0;
 }
 
+const struct route *route_titled(const struct settings *s, struct span title)
+{
+    struct route_entry *e = find_entry(s->route_index->titles, title);
+
+    return e ? e->first->route : NULL;
+}
+
 struct span lane_domain(struct span key)
 {
     return span_first(key, span_find(key, '\t'));
@@ -312,12 +319,11 @@ const struct route *route_of_lane(const struct settings *s, struct span key)
 {
     struct span title, domain = span_split(key, '\t', &title);
     struct search nobody = { .has_sender = false };
-    struct route_entry *e =
-        title.at ? find_entry(s->route_index->titles, title) : NULL;
+    const struct route *titled = title.at ? route_titled(s, title) : NULL;
     struct subject subject;
 
-    if (e)
-        return e->first->route;
+    if (titled)
+        return titled;
     subject_of_name(&subject, domain);
     return find(s->route_index, &nobody, &subject).route;
 }

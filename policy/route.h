@@ -21,6 +21,9 @@ void route_index_free(struct route_index *i);
 const struct route *route_find(const struct settings *s, struct span sender,
                                const struct address *recipient);
 
+/* The route of that title, or NULL. */
+const struct route *route_titled(const struct settings *s, struct span title);
+
 /*
  * The lane key of a recipient: its folded domain, and where the route was
  * chosen by more than the domain, what it was chosen by: "domain\tROUTE TITLE".
