@@ -1,19 +1,20 @@
 /*
- * inquest - finds out what a session's rules and routes want to know.
+ * inquest - finds out what rules and routes want to know.
  *
  * An errand is one question under way, known to its fetcher by a token; it
- * outlives the visit, if it must, and keeps the question so that the answer can
+ * outlives who asked, if it must, and keeps the question so that the answer can
  * be put where it belongs.
  */
 #include "relay/inbound/inquest.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/inbound/intake_private.h"
 
 #include <stdlib.h>
 
 struct errand {
     struct errand *next, **here;
-    uint64_t visit; /* token */
+    uint64_t by; /* token of the inquest */
     uint64_t token;
     uint32_t round;
     enum evidence_kind kind;
@@ -47,11 +48,9 @@ static void on_called_out(void *worker, uint64_t token,
 }
 
 /* An address has no tab, whatever the route's title has. */
-static bool fetch_mailbox(struct visit *v, const struct evidence_question *q,
-                          uint64_t token)
+static bool fetch_mailbox(struct worker *w, struct settings *settings,
+                          const struct evidence_question *q, uint64_t token)
 {
-    struct worker *w = v->intake->worker;
-    struct settings *settings = session_settings(v->session);
     size_t tab = span_find_last(q->key, '\t');
     struct callout c = {
         .settings = settings,
@@ -74,18 +73,18 @@ static inquest_fetch_fn *const fetchers[EVIDENCE_KINDS] = {
     [EVIDENCE_MAILBOX] = fetch_mailbox,
 };
 
-static struct errand *errand_new(struct visit *v,
+static struct errand *errand_new(const struct inquest *n,
                                  const struct evidence_question *q)
 {
-    struct intake *i = v->intake;
+    struct intake *i = n->worker->intake;
     struct errand *e = memory_zero(1, sizeof *e + q->key.len);
 
     if (q->key.len)
         memcpy(e + 1, q->key.at, q->key.len);
     e->key = span_make((const char *)(e + 1), q->key.len);
     e->kind = q->kind;
-    e->visit = v->token;
-    e->round = v->inquest;
+    e->by = n->token;
+    e->round = n->round;
     e->token = registry_put(&i->errands, e);
     e->next = i->first_errand;
     e->here = &i->first_errand;
@@ -104,36 +103,35 @@ static void errand_free(struct intake *i, struct errand *e)
     free(e);
 }
 
-/* Sends somebody after each question; answers how many were sent. */
-static size_t begin(struct visit *v)
+void inquest_init(struct inquest *n)
 {
-    size_t count, sent = 0;
-    const struct evidence_question *all = session_questions(v->session, &count);
+    n->token = registry_put(&n->worker->intake->inquests, n);
+}
 
-    v->inquest++;
-    for (size_t n = 0; n < count; n++) {
-        inquest_fetch_fn *fetch = fetchers[all[n].kind];
-        struct errand *e = fetch ? errand_new(v, &all[n]) : NULL;
+void inquest_fini(struct inquest *n)
+{
+    registry_drop(&n->worker->intake->inquests, n->token);
+}
+
+size_t inquest_begin(struct inquest *n, struct settings *s,
+                     const struct evidence_question *all, size_t count)
+{
+    size_t sent = 0;
+
+    n->round++;
+    for (size_t i = 0; i < count; i++) {
+        inquest_fetch_fn *fetch = fetchers[all[i].kind];
+        struct errand *e = fetch ? errand_new(n, &all[i]) : NULL;
 
         if (!e)
             continue;
-        if (fetch(v, &all[n], e->token))
+        if (fetch(n->worker, s, &all[i], e->token))
             sent++;
         else
-            errand_free(v->intake, e);
+            errand_free(n->worker->intake, e);
     }
+    n->unanswered = sent;
     return sent;
-}
-
-void inquest_hold(struct visit *v)
-{
-    if (session_wants(v->session) != SESSION_ASKS)
-        v->unanswered = 0; /* it did not wait, or is over */
-    while (session_wants(v->session) == SESSION_ASKS && !v->unanswered) {
-        v->unanswered = begin(v);
-        if (!v->unanswered)
-            session_answered(v->session, wall_ms());
-    }
 }
 
 void inquest_answer(struct worker *w, uint64_t token, enum evidence_state state,
@@ -141,19 +139,60 @@ void inquest_answer(struct worker *w, uint64_t token, enum evidence_state state,
 {
     struct intake *i = w->intake;
     struct errand *e = registry_find(&i->errands, token);
-    struct visit *v = e ? registry_find(&i->registry, e->visit) : NULL;
-    bool is_awaited = v && v->unanswered && v->inquest == e->round &&
-                      session_wants(v->session) == SESSION_ASKS;
+    struct inquest *n = e ? registry_find(&i->inquests, e->by) : NULL;
+    struct evidence *into =
+        n && n->unanswered && n->round == e->round ? n->evidence(n) : NULL;
 
-    if (is_awaited)
-        evidence_put(session_evidence(v->session), e->kind, e->key, state,
-                     answer);
+    if (into)
+        evidence_put(into, e->kind, e->key, state, answer);
     if (e)
         errand_free(i, e);
-    if (!is_awaited || --v->unanswered)
-        return;
+    if (into && --n->unanswered == 0)
+        n->answered(n);
+}
+
+/* ------------------------------------------------------------- visits ----- */
+
+static struct evidence *visit_evidence(struct inquest *n)
+{
+    struct visit *v = n->user;
+
+    return session_wants(v->session) == SESSION_ASKS
+               ? session_evidence(v->session)
+               : NULL;
+}
+
+static void visit_answered(struct inquest *n)
+{
+    struct visit *v = n->user;
+
     session_answered(v->session, wall_ms());
     intake_pump_go_on(v);
+}
+
+void inquest_attach(struct visit *v)
+{
+    v->inquest = (struct inquest){ .worker = v->intake->worker,
+                                   .evidence = visit_evidence,
+                                   .answered = visit_answered,
+                                   .user = v };
+    inquest_init(&v->inquest);
+}
+
+void inquest_hold(struct visit *v)
+{
+    if (session_wants(v->session) != SESSION_ASKS)
+        v->inquest.unanswered = 0; /* it did not wait, or is over */
+    while (session_wants(v->session) == SESSION_ASKS &&
+           !v->inquest.unanswered) {
+        size_t count;
+        const struct evidence_question *all =
+            session_questions(v->session, &count);
+
+        if (!inquest_begin(&v->inquest, session_settings(v->session), all,
+                           count))
+            session_answered(v->session, wall_ms());
+    }
 }
 
 void inquest_close(struct intake *i)
@@ -161,4 +200,5 @@ void inquest_close(struct intake *i)
     while (i->first_errand)
         errand_free(i, i->first_errand);
     registry_fini(&i->errands);
+    registry_fini(&i->inquests);
 }

@@ -70,6 +70,7 @@ struct visit *intake_begin(struct intake *i, struct settings *settings,
     v->world = intake_world;
     v->world.user = v;
     v->token = registry_put(&i->registry, v);
+    inquest_attach(v);
     v->next = i->visits;
     v->here = &i->visits;
     if (v->next)

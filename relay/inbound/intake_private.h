@@ -12,6 +12,7 @@
 #ifndef WAYPOST_INTAKE_PRIVATE_H
 #define WAYPOST_INTAKE_PRIVATE_H
 
+#include "relay/inbound/inquest.h"
 #include "relay/inbound/intake.h"
 #include "relay/inbound/session.h"
 #include "relay/net/conn.h"
@@ -51,8 +52,7 @@ struct visit {
     bool is_securing;               /* the handshake is under way */
     bool is_counted;                /* by the census */
     bool is_pumping;
-    uint32_t inquest;               /* which round of questions this is */
-    size_t unanswered;              /* questions of it; 0: none is under way */
+    struct inquest inquest;
     struct visit *next, **here;
 };
 
@@ -60,7 +60,8 @@ struct intake {
     struct worker *worker;
     struct census *census;
     struct registry registry;
-    struct registry errands;        /* questions under way */
+    struct registry errands;        /* questions under way ... */
+    struct registry inquests;       /* ... and who asks them */
     struct errand *first_errand;
     struct visit *visits;
     struct newcomer *newcomers;

@@ -51,6 +51,7 @@ static void visit_closed(void *user)
     turn_free(v->turn);
     uncount(v);
     registry_drop(&i->registry, v->token);
+    inquest_fini(&v->inquest);
     intake_receive_tell(v);
     session_free(v->session);
     settings_release(v->settings);
