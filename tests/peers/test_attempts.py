@@ -215,8 +215,7 @@ def test_content_that_is_gone_is_held_and_not_lost(tmp_path):
             files[0].unlink()
             sink.listen()
             relay.wait_log("status=held")
-            (row,) = relay.queue_list()
-            assert row["state"] == "held"
+            wait_for(lambda: [m["state"] for m in relay.queue_list()] == ["held"])
             assert c.mail(SMALL).code == 250
         sink.wait(1)
 
