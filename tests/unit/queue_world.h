@@ -53,7 +53,9 @@ struct world {
     size_t alarm_count;
 
     size_t puts, puts_ok, settles, removed, answers;
+    size_t readies; /* parked slots that were told of work */
     int last_rc;
+    uint64_t last_id; /* of the latest put */
     struct queue_count count;
     size_t eased;
 
@@ -132,6 +134,7 @@ static inline void world_ready(void *user, struct queue_slot *slot)
 {
     struct world *w = user;
 
+    w->readies++;
     if (w->ready)
         w->ready(w, slot);
 }
@@ -180,7 +183,7 @@ static inline void world_on_put(void *user, uint64_t token, int rc, uint64_t id)
     struct world *w = user;
 
     (void)token;
-    (void)id;
+    w->last_id = id;
     w->puts++;
     w->puts_ok += rc == 0;
     w->last_rc = rc;
