@@ -20,7 +20,7 @@ static void doubt_nothing_there(struct reading *r)
     const struct settings *s = r->settings;
     struct place place = { r->file, 1, 1 };
 
-    if (s->listener_count == 0)
+    if (s->listener_count == 0 && s->fetch_count == 0)
         faults_warn(&r->faults, place, "no listener: no mail can come in");
     if (s->route_count == 0)
         faults_warn(&r->faults, place,

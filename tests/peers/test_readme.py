@@ -16,7 +16,7 @@ from relay import ROOT, Client, Sink, end, free_port, program, wait_for, \
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
-SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|log|limits)\b.*\{"
+SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|log|limits)\b.*\{"
 CONFIGURATIONS = [b for b in BLOCKS if re.search(SECTION, b, re.M)
                   and not b.startswith("waypost")]
 HEADINGS = [re.findall("^#+ (.*)", README[:README.index(b)], re.M)[-1]
@@ -99,7 +99,7 @@ def make_files(text, folder, certificate, dovecot):
 def test_a_configuration_is_good(text, tmp_path, certificate, dovecot):
     if text != TOP:
         text = TOP + text
-    if "listener" not in text:
+    if not re.search("^listener", text, re.M):
         text += 'listener { address = "127.0.0.1:2525" %s }\n' % (
             "auth = optional  auth-without-tls = true" if "users" in text else "")
     if not re.search("^rule", text, re.M):
@@ -191,25 +191,28 @@ def test_every_verb_is_told_of():
 # ----------------------------------------------------- the recipe with logins ----
 
 class Running:
-    """The recipe with logins, as it stands in README, but for ports and folders."""
+    """A recipe as it stands in README, but for ports, folders and other hosts."""
 
-    def __init__(self, folder, authority, certificate, hop):
-        self.ports = {n: free_port() for n in (587, 465)}
-        text = TOP + next(b for b in CONFIGURATIONS if 'account "provider"' in b)
-        text = make_files(text, folder, certificate, None)
-        text = re.sub(r"\[::\]:(587|465)",
+    def __init__(self, folder, certificate, text, ports=(), others=None):
+        folder.mkdir(exist_ok=True)
+        self.ports = {n: free_port() for n in ports}
+        text = make_files(TOP + text, folder, certificate, None)
+        text = re.sub(r"\[::\]:(\d+)",
                       lambda m: f"127.0.0.1:{self.ports[int(m[1])]}", text)
-        text = text.replace("smtp://smtp.provider.example:587", hop)
-        text = re.sub(r"^(tls +\{)", rf'\1 authorities = "{authority.path}"  ',
-                      text, flags=re.M)
+        for host, other in (others or {}).items():
+            assert host in text
+            text = text.replace(host, other)
         self.config, self.log_path = folder / "waypost.conf", folder / "log"
         self.config.write_text(text)
-        (folder / "etc-waypost-provider.password").write_text("pr0vider\n")
 
-    def add_user(self, name, password):
-        subprocess.run([program(), "user", "add", name, "-c", self.config],
+    def add_user(self, name, password, *more):
+        subprocess.run([program(), "user", "add", *more, name, "-c", self.config],
                        input=password + "\n", text=True, check=True, timeout=30,
                        capture_output=True)
+
+    def verb(self, *words):
+        return subprocess.run([program(), *words, "-c", self.config], text=True,
+                              capture_output=True, timeout=60)
 
     def log(self):
         return self.log_path.read_text()
@@ -226,12 +229,21 @@ class Running:
         end(self.process)
 
 
+def trusting(text, authority):
+    """tls { } trusts the test's authority."""
+    return re.sub(r"^(tls +\{)", rf'\1 authorities = "{authority.path}"  ', text,
+                  flags=re.M)
+
+
 def test_the_recipe_with_logins_does_what_it_says(tmp_path, authority, certificate):
     trusts = ssl.create_default_context(cafile=authority.path)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serves.load_cert_chain(certificate.path, certificate.key)
+    recipe = next(b for b in CONFIGURATIONS if 'account "provider"' in b)
     with Sink(tls=serves, logins={"example-org": "pr0vider"}) as provider, \
-            Running(tmp_path, authority, certificate, provider.hop) as relay:
+            Running(tmp_path, certificate, trusting(recipe, authority), (587, 465),
+                    {"smtp://smtp.provider.example:587": provider.hop}) as relay:
+        (tmp_path / "etc-waypost-provider.password").write_text("pr0vider\n")
         relay.add_user("printer-3", "toner")
         relay.add_user("joe@example.org", "coffee")
         with Client(relay.ports[587], name="relay.example.org") as c:
@@ -272,3 +284,42 @@ def test_the_recipe_with_logins_does_what_it_says(tmp_path, authority, certifica
     banned = filter_text.replace("%(__prefix_line)s", r".* waypost/smtpd\[\d+\]: ")
     assert re.findall(banned.replace("<HOST>", r"([\d.]+)"), log, re.M) == \
         ["127.0.0.1"]
+
+
+# ----------------------------------------------- the recipes for who is away ----
+
+def shaped(table):
+    """A table's words, numbers and times left out."""
+    return [re.sub(r"\d+", "0", line).split() for line in table.splitlines()]
+
+
+def test_a_branch_office_fetches_as_the_recipes_say(tmp_path, authority, certificate):
+    tls = ('tls { certificate = "/etc/waypost/cert.pem"  '
+           'key = "/etc/waypost/key.pem"  authorities = "/etc/waypost/ca.pem" }\n')
+    here = 'listener { address = "[::]:25" }\n'
+    from_inside = 'rule "us" { client = {"127.0.0.1"}  action = relay }\n'
+    provider = next(b for b in CONFIGURATIONS if 'listener "odmr"' in b)
+    customer = next(b for b in CONFIGURATIONS if b.startswith('fetch "isp"'))
+    with Sink(lmtp=True) as dovecot, \
+            Running(tmp_path / "isp", certificate,
+                    tls + here + provider + from_inside, (25, 366)) as isp:
+        isp.add_user("branch", "pencil")
+        with Client(isp.ports[25]) as c:
+            for n in range(3):
+                assert c.mail(b"Subject: %d\r\n\r\nx\r\n" % n,
+                              to=("joe@branch.example",)).code == 250
+        sample = block("$ waypost dest list").split("\n", 1)[1]
+        listed = isp.verb("dest", "list").stdout
+        assert shaped(listed) == shaped(sample), listed
+        branch = Running(tmp_path / "branch", certificate, tls + here + customer, (25,),
+                         {"odmr.isp.example": f"127.0.0.1:{isp.ports[366]}",
+                          "lmtp:/run/dovecot/lmtp": dovecot.hop})
+        (tmp_path / "branch/etc-waypost-isp.password").write_text("pencil\n")
+        with branch:
+            said = branch.verb("fetch", "isp")
+            assert re.fullmatch(r"isp: (3 messages|no mail)\n", said.stdout), said
+            got = dovecot.wait(3)
+            assert [m.recipients for m in got] == [["joe@branch.example"]] * 3
+            assert branch.verb("fetch", "isp").stdout == "isp: no mail\n"
+            wait_for(lambda: "removed" in isp.log())
+            assert "Verified TLS connection established to" in branch.log()
