@@ -61,6 +61,7 @@ struct visit *intake_begin(struct intake *i, struct settings *settings,
     struct visit *v = NEW(struct visit);
     struct session_client who = { .address = *client,
                                   .name = SPAN("unknown"),
+                                  .id = queue_new_id(i->worker->queue),
                                   .tls = tls };
 
     v->intake = i;

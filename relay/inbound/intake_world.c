@@ -8,6 +8,7 @@
 
 #include "policy/route.h"
 #include "relay/inbound/pickup.h"
+#include "relay/net/listener.h"
 #include "relay/net/log.h"
 
 static uint64_t world_new_id(void *user)
@@ -40,6 +41,25 @@ static enum session_way world_way(void *user, struct span sender,
                                   bytes, r->quota_bytes);
     buffer_fini(&lane);
     return is_full ? WAY_FULL : WAY_OPEN;
+}
+
+/* A balancer's own port is not its client's. */
+static void world_ends(void *user, struct session_ends *out)
+{
+    const struct visit *v = user;
+    struct sockaddr_storage peer = { 0 }, ours = { 0 };
+    struct host_address from;
+    int peer_len = sizeof peer, our_len = sizeof ours;
+    uint16_t port;
+
+    if (uv_tcp_getpeername(&v->conn.tcp, (struct sockaddr *)&peer, &peer_len) <
+            0 ||
+        uv_tcp_getsockname(&v->conn.tcp, (struct sockaddr *)&ours, &our_len) < 0)
+        return;
+    host_address_from_socket(&from, &port, &peer);
+    if (host_address_is(&from, &v->client))
+        out->client_port = port;
+    host_address_from_socket(&out->server, &out->server_port, &ours);
 }
 
 static const enum log_event events[] = {
@@ -176,5 +196,6 @@ const struct session_world intake_world = {
     .way = world_way,
     .release = world_release,
     .turn = world_turn,
+    .ends = world_ends,
     .tell = world_tell,
 };

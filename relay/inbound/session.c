@@ -84,6 +84,7 @@ void session_forget_client(struct session *s)
     free((char *)s->helo.at);
     free((char *)s->login.at);
     s->helo = s->login = span_make(NULL, 0);
+    s->mechanism = NULL;
     s->extended = s->is_helo_told = s->is_login_told = false;
 }
 
@@ -107,6 +108,7 @@ struct session *session_new(struct settings *settings,
     s->srs_secrets = client->srs_secrets;
     s->has_tls = client->has_tls;
     s->tls = client->tls;
+    s->name = id_print(client->id);
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
@@ -372,23 +374,6 @@ void session_reload(struct session *s, struct settings *settings,
 
 /* ------------------------------------------------------------ looking --- */
 
-struct facts session_facts(const struct session *s)
-{
-    struct facts facts = {
-        .client = s->client,
-        .helo = s->helo,
-        .login = s->login,
-        .tls = s->tls != NULL,
-        .listener = s->listener->title,
-        .srs_secrets = s->srs_secrets,
-    };
-
-    facts.certificate = session_certificate(s);
-    if (s->tls && facts.certificate.len)
-        facts.certificate_name = s->tls->name;
-    return facts;
-}
-
 struct settings *session_settings(const struct session *s)
 {
     return s->settings;
@@ -441,4 +426,9 @@ struct span session_client_name(const struct session *s)
 struct span session_helo(const struct session *s)
 {
     return s->helo;
+}
+
+struct span session_name(const struct session *s)
+{
+    return span_of(s->name.at);
 }

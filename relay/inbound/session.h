@@ -114,6 +114,12 @@ enum session_turn_answer {
     TURN_NEEDS_TLS,               /* 530: the route demands it */
 };
 
+/* Where a connection goes from and to. */
+struct session_ends {
+    uint16_t client_port, server_port; /* 0: not known */
+    struct host_address server;   /* ours */
+};
+
 /* What an engine may ask for without stopping. All quick, none may call back in. */
 struct session_world {
     uint64_t (*new_id)(void *user);
@@ -128,6 +134,8 @@ struct session_world {
     /* Puts the mail aside for this client, who has logged in. */
     enum session_turn_answer (*turn)(void *user, const struct session_turn *t,
                                      const struct facts *facts);
+    /* Of this connection; stays as it is where that cannot be told. */
+    void (*ends)(void *user, struct session_ends *out);
     /* One line for the log; spans borrowed for the call. */
     void (*tell)(void *user, const struct session_event *e);
     void *user;
@@ -138,6 +146,7 @@ struct session_world {
 struct session_client {
     struct host_address address;
     struct span name;             /* "unknown" where not looked up; copied */
+    uint64_t id;                  /* of the session, from queue_new_id: its name in the log */
     unsigned mechanisms;          /* that can be verified now; see sasl_mechanisms */
     bool has_tls;                 /* there is a certificate for this listener */
     const struct srs_secrets *srs_secrets; /* for rules that rewrite; NULL: none; they outlive
@@ -242,5 +251,7 @@ struct span session_client_name(const struct session *s);
 /* "ESMTPS", as in Received. */
 struct span session_said_protocol(const struct session *s);
 struct span session_helo(const struct session *s);
+/* What the log and replies call it: 13 characters. */
+struct span session_name(const struct session *s);
 
 #endif

@@ -192,6 +192,7 @@ static void welcome(struct session *s, struct span take_login)
     free((char *)s->login.at);
     s->login = take_login;
     s->is_login_told = false;
+    s->mechanism = mechanism_name(s->auth->login.mechanism);
     reply_write(&s->output, &done);
     tell(s, SESSION_LOGIN, done, s->login, SPAN(""));
     session_auth_drop(s);

@@ -3,6 +3,7 @@
  *
  * session.c           life, input, deadlines, and the one function that moves
  *                     the state
+ * session_facts.c     what policy is told
  * session_line.c      command lines out of a stream of bytes
  * session_verbs.c     the verb table, its dispatcher, verbs without a mail
  * session_hello.c     HELO and EHLO, and the table of what is offered
@@ -48,6 +49,7 @@
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
 
+#include "policy/vocabulary/id.h"
 #include "relay/inbound/content.h"
 #include "relay/inbound/parameters.h"
 #include "relay/inbound/session.h"
@@ -100,6 +102,10 @@ struct session {
     struct host_address peer; /* the same before any XCLIENT */
     struct span client_text, client_name, helo; /* own heap copies */
     struct span login;           /* the same; empty: not logged in */
+    const char *mechanism;       /* of it; a literal, or NULL */
+    struct id_text name;         /* for the log */
+    bool has_ends;               /* where the connection goes is known: */
+    struct session_ends ends;
     const struct tls_facts *tls; /* borrowed; NULL: in clear */
     unsigned mechanisms;         /* that could be verified */
     const struct srs_secrets *srs_secrets; /* NULL: none */
@@ -170,8 +176,15 @@ void session_forget_client(struct session *s);
 /* The transaction is over, whatever came of it; new settings are taken. */
 void session_reset(struct session *s);
 
-/* What is known of the client, for policy; sender and recipient are left out. */
+/* session_facts.c */
+/* What is known of the client, for policy: no mail, no time. */
 struct facts session_facts(const struct session *s);
+/* All that is known at this stage but for the recipient and the message itself; borrowed from
+ * the session and the draft's arena. */
+struct facts session_facts_at(struct session *s, enum stage stage,
+                              int64_t now_ms);
+/* From now on s->ends are known. */
+void session_ends(struct session *s);
 
 /* session_line.c: consumes at least one byte. *out_has: a line is complete; it
  * borrows from in or from s->line, until session_line_done. */

@@ -124,16 +124,6 @@ static void refuse_by_verdict(struct session *s, const struct verdict *v,
     buffer_fini(&text);
 }
 
-static struct facts facts_of(const struct session *s, const struct address *a)
-{
-    struct facts facts = session_facts(s);
-
-    facts.sender = &s->draft.sender;
-    facts.recipient = a;
-    facts.evidence = session_consult_evidence(s);
-    return facts;
-}
-
 static const struct reply no_way[] = {
     [WAY_NONE] = { 451, { 4, 3, 5 }, SPAN_INIT("Server configuration problem") },
     [WAY_FULL] = { 452, { 4, 2, 2 },
@@ -215,10 +205,11 @@ static void verify(struct session *s, const struct wish *w,
 static void weigh(struct session *s, struct wish *w, int64_t now_ms)
 {
     const struct address *a = &w->address;
-    struct facts facts = facts_of(s, a);
+    struct facts facts = session_facts_at(s, STAGE_RECIPIENT, now_ms);
     struct verdict v = { .kind = VERDICT_RELAY };
     enum session_way way = WAY_OPEN;
 
+    facts.recipient = a;
     w->hash = recipient_hash(a);
     if (is_in_draft(s, w)) {
         session_say(s, SPAN("250 2.1.5 Ok"));

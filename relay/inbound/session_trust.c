@@ -259,8 +259,29 @@ static void change_address(struct session *s, const struct session_forward *f)
     buffer_fini(&text);
 }
 
+static uint16_t port_of(struct span v)
+{
+    uint64_t n;
+
+    return span_number(v, &n) ? (uint16_t)n : 0;
+}
+
+/* The connection is another, of which no more is known than what is told. */
+static void change_ends(struct session *s, const struct session_forward *f)
+{
+    if (f->has & (HAS(ADDR) | HAS(PORT)))
+        s->ends.client_port = port_of(f->values[PORT]);
+    if (f->has & HAS(DESTADDR) &&
+        !read_address(f->values[DESTADDR], &s->ends.server))
+        s->ends.server = (struct host_address){ { 0 } };
+    if (f->has & HAS(DESTPORT))
+        s->ends.server_port = port_of(f->values[DESTPORT]);
+}
+
 static void become(struct session *s, const struct session_forward *f)
 {
+    session_ends(s);
+    change_ends(s, f);
     if (f->has & HAS(ADDR))
         change_address(s, f);
     if (f->has & (HAS(NAME) | HAS(ADDR))) /* an old name is another's */
@@ -272,6 +293,7 @@ static void become(struct session *s, const struct session_forward *f)
     if (f->has & HAS(LOGIN)) {
         replace(&s->login, f->values[LOGIN]);
         s->is_login_told = s->login.len > 0;
+        s->mechanism = NULL;
     }
 }
 
@@ -287,8 +309,10 @@ void session_trust_xclient(struct session *s, const struct verb_call *call)
         refuse(s, REPLY(501, 5, 5, 4, "Syntax: XCLIENT attribute=value ..."));
     } else {
         session_reset(s);
-        if (!s->is_login_told)
+        if (!s->is_login_told) {
             replace(&s->login, SPAN(""));
+            s->mechanism = NULL;
+        }
         if (!s->is_helo_told)
             replace(&s->helo, SPAN(""));
         s->extended = false;

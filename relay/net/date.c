@@ -1,5 +1,5 @@
 /*
- * date - a moment as mail writes it. RFC 5322 3.3.
+ * date - a moment as mail writes it (RFC 5322 3.3), and as the clock on the wall shows it.
  */
 #include "relay/net/date.h"
 
@@ -23,4 +23,14 @@ void date_print(struct buffer *b, int64_t ms)
     buffer_printf(b, "%s, %d %s %d %02d:%02d:%02d +0000", days[t.tm_wday],
                   t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour,
                   t.tm_min, t.tm_sec);
+}
+
+void date_local(int64_t ms, unsigned *out_minute, unsigned *out_weekday)
+{
+    time_t s = (time_t)(ms / 1000);
+    struct tm t;
+
+    ASSERT(localtime_r(&s, &t));
+    *out_minute = (unsigned)(t.tm_hour * 60 + t.tm_min);
+    *out_weekday = (unsigned)t.tm_wday;
 }

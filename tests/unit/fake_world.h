@@ -170,6 +170,14 @@ fake_turn(void *user, const struct session_turn *t, const struct facts *facts)
     return TURN_BEGINS;
 }
 
+static UNUSED void fake_ends(void *user, struct session_ends *out)
+{
+    (void)user;
+    out->client_port = 40001;
+    out->server_port = 25;
+    ASSERT(host_address_parse(SPAN("192.0.2.25"), &out->server));
+}
+
 static UNUSED struct session_world fake_world_of(struct fake_world *w)
 {
     return (struct session_world){
@@ -178,6 +186,7 @@ static UNUSED struct session_world fake_world_of(struct fake_world *w)
         .way = fake_way,
         .release = fake_release,
         .turn = fake_turn,
+        .ends = fake_ends,
         .tell = fake_tell,
         .user = w,
     };
