@@ -300,10 +300,10 @@ def test_a_branch_office_fetches_as_the_recipes_say(tmp_path, authority, certifi
     from_inside = 'rule "us" { client = {"127.0.0.1"}  action = relay }\n'
     provider = next(b for b in CONFIGURATIONS if 'listener "odmr"' in b)
     customer = next(b for b in CONFIGURATIONS if b.startswith('fetch "isp"'))
-    with Sink(lmtp=True) as dovecot, \
-            Running(tmp_path / "isp", certificate,
-                    tls + here + provider + from_inside, (25, 366)) as isp:
-        isp.add_user("branch", "pencil")
+    isp = Running(tmp_path / "isp", certificate,
+                  tls + here + provider + from_inside, (25, 366))
+    isp.add_user("branch", "pencil")
+    with Sink(lmtp=True) as dovecot, isp:
         with Client(isp.ports[25]) as c:
             for n in range(3):
                 assert c.mail(b"Subject: %d\r\n\r\nx\r\n" % n,
