@@ -49,6 +49,7 @@
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
 
+#include "policy/mailbox.h"
 #include "policy/vocabulary/id.h"
 #include "relay/inbound/content.h"
 #include "relay/inbound/parameters.h"
@@ -268,18 +269,9 @@ bool session_may_send_as(const struct session *s, const struct address *a);
 session_verb_fn session_mail_to;
 
 /* session_verify.c */
-enum session_mailbox {
-    MAILBOX_KNOWN,
-    MAILBOX_NONE,
-    MAILBOX_UNSURE, /* cannot be told now, and is not accepted unseen */
-    MAILBOX_ASKED,  /* the question is to be answered first */
-};
-struct session_verification {
-    struct evidence_question *question; /* ASKED; in the draft's arena */
-    struct span said; /* NONE: by the primary; until there is other evidence */
-};
-enum session_mailbox session_verify(struct session *s, const struct address *a,
-                                    struct session_verification *out);
+/* The question and what was said live in the draft's arena. */
+enum mailbox_answer session_verify(struct session *s, const struct address *a,
+                                   struct mailbox_verification *out);
 
 /* session_consult.c */
 /* The command stops until these are answered; then resume is called in the

@@ -180,10 +180,10 @@ static void verify(struct session *s, const struct wish *w,
                    const struct facts *facts, const struct verdict *v,
                    int64_t now_ms)
 {
-    struct session_verification found = { 0 };
-    enum session_mailbox is = w->is_ours
-                                  ? MAILBOX_KNOWN
-                                  : session_verify(s, &w->address, &found);
+    struct mailbox_verification found = { 0 };
+    enum mailbox_answer is = w->is_ours
+                                 ? MAILBOX_KNOWN
+                                 : session_verify(s, &w->address, &found);
 
     switch (is) {
     case MAILBOX_KNOWN:
