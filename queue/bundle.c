@@ -38,6 +38,7 @@ static void text_keep_envelope(struct text *t, struct envelope *e)
     text_keep(t, &e->protocol);
     text_keep(t, &e->message_id);
     text_keep(t, &e->verp);
+    text_keep(t, &e->tls);
 }
 
 /* before and was: the recipient in front, as kept and as it came. */
@@ -52,6 +53,10 @@ static void text_keep_recipient(struct text *t, struct queue_recipient *r,
         r->lane = before->lane;
     else
         text_keep(t, &r->lane);
+    if (was && span_is(was->ruling, r->ruling))
+        r->ruling = before->ruling;
+    else
+        text_keep(t, &r->ruling);
 }
 
 static const struct queue_recipient *pick(const struct queue_recipient *all,

@@ -60,7 +60,7 @@ int database_open(struct database *d, const char *path, enum database_kind kind)
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     int rc;
 
-    flags |= kind == DATABASE_READER
+    flags |= kind == DATABASE_READER || kind == DATABASE_PAST
                  ? SQLITE_OPEN_READONLY
                  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     *d = (struct database){ .kind = kind };

@@ -22,6 +22,7 @@ enum database_kind {
     DATABASE_WRITER = 1,
     DATABASE_READER = 2,
     DATABASE_HISTORY = 4,
+    DATABASE_PAST = 8, /* the history, read-only */
 };
 
 /* clang-format off */
@@ -36,6 +37,7 @@ enum statement {
     BEGIN_READ, COMMIT_READ, READ_LANES, READ_DESTINATIONS, READ_DUE,
     READ_NEXT_DUE, COUNT_ALARMS, READ_ALARMS, READ_MANY_ALARMS,
     READ_ALARM_RECIPIENTS, READ_MESSAGE, READ_CONTENT, READ_NOTES, READ_NOTE, READ_SIZES, READ_FILES, SCAN_BOUND, SCAN, READ_EVENTS,
+    READ_WAITING, PAST_FIRST, READ_PAST, READ_PAST_REFUSALS,
     HISTORY_BEGIN, HISTORY_COMMIT, HISTORY_ROLLBACK, HISTORY_PUT,
     HISTORY_REFUSAL, HISTORY_PRUNE, HISTORY_PRUNE_REFUSALS,
     STATEMENTS
@@ -58,7 +60,7 @@ struct database {
 /*
  * Opens through the default VFS, or the one that the environment variable
  * WAYPOST_VFS names if SQLite knows it. Sets what can be set before the schema
- * is looked at; a reader's connection is read-only.
+ * is looked at; a reader's connection is read-only, and that to the past.
  */
 MUST int database_open(struct database *d, const char *path,
                        enum database_kind kind);

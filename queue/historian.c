@@ -6,6 +6,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 enum {
@@ -28,31 +29,51 @@ static void historian_failed(struct historian *h, int rc)
 
 /* ----------------------------------------------------------- refusals ---- */
 
-static struct span refusal_text(char **text, struct span s)
-{
-    struct span copy = { *text, s.len < REFUSAL_TEXT ? s.len : REFUSAL_TEXT };
+static const size_t refusal_texts[] = {
+    offsetof(struct queue_refusal, client),
+    offsetof(struct queue_refusal, helo),
+    offsetof(struct queue_refusal, login),
+    offsetof(struct queue_refusal, sender),
+    offsetof(struct queue_refusal, recipient),
+    offsetof(struct queue_refusal, reply),
+    offsetof(struct queue_refusal, rule),
+    offsetof(struct queue_refusal, place),
+    offsetof(struct queue_refusal, stage),
+    offsetof(struct queue_refusal, client_name),
+    offsetof(struct queue_refusal, listener),
+    offsetof(struct queue_refusal, tls),
+};
 
-    if (copy.len)
-        memcpy(*text, s.at, copy.len);
-    *text += copy.len;
-    return copy;
+enum { REFUSAL_TEXTS = sizeof refusal_texts / sizeof *refusal_texts };
+
+static struct span *refusal_text(struct queue_refusal *r, size_t i)
+{
+    return (struct span *)(void *)((char *)r + refusal_texts[i]);
 }
 
 /* The block of all text is client.at. */
 static struct queue_refusal refusal_copy(const struct queue_refusal *r)
 {
-    char *text = memory_take((size_t)7 * REFUSAL_TEXT);
+    struct queue_refusal copy = *r;
+    size_t len = 1;
+    char *text;
 
-    return (struct queue_refusal){
-        .at_ms = r->at_ms,
-        .client = refusal_text(&text, r->client),
-        .helo = refusal_text(&text, r->helo),
-        .login = refusal_text(&text, r->login),
-        .sender = refusal_text(&text, r->sender),
-        .recipient = refusal_text(&text, r->recipient),
-        .reply = refusal_text(&text, r->reply),
-        .rule = refusal_text(&text, r->rule),
-    };
+    for (size_t i = 0; i < REFUSAL_TEXTS; i++) {
+        struct span *s = refusal_text(&copy, i);
+
+        *s = span_first(*s, REFUSAL_TEXT);
+        len += s->len;
+    }
+    text = memory_take(len);
+    for (size_t i = 0; i < REFUSAL_TEXTS; i++) {
+        struct span *s = refusal_text(&copy, i);
+
+        if (s->len)
+            memcpy(text, s->at, s->len);
+        s->at = text;
+        text += s->len;
+    }
+    return copy;
 }
 
 static void refusal_free(struct queue_refusal *r)

@@ -6,14 +6,6 @@
  * its writer afterwards; a copy that is repeated after a crash is ignored by
  * the event's id, so nothing is lost and nothing is there twice. Only this
  * connection writes; whoever looks things up opens the file read-only.
- *
- * The view v_history is for people and stays as it is:
- *   at, at_ms, what (delivered, failed, expired, discarded, deleted, changed,
- * refused), queue_id, message, sender, recipient, status, reply, host,
- * received, received_ms, size, client, client_name, helo, login, listener,
- * protocol, message_id, attempts, in_doubt, delay_before_ms, delay_queue_ms,
- * delay_connect_ms, delay_send_ms, trail (earlier attempts, a line
- * time|host|status|reply each), rule
  */
 #include "queue/store_private.h"
 
@@ -24,62 +16,15 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { HISTORY_VERSION = 1, EVENT_COLUMNS = 26 };
+enum { EVENT_COLUMNS = 27 };
 
 struct history {
     struct database db;
     int64_t last_event; /* the last one copied by this process */
 };
 
-#define ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ',(" ms ")/1000.0,'unixepoch')"
-
-/* clang-format off */
-#define DIGIT(n) "substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ',((message>>" #n ")&31)+1,1)"
-#define QUEUE_ID                                                               \
-    "CASE message WHEN 0 THEN '' ELSE " DIGIT(60) "||" DIGIT(55) "||" DIGIT(50) \
-    "||" DIGIT(45) "||" DIGIT(40) "||" DIGIT(35) "||" DIGIT(30) "||" DIGIT(25) \
-    "||" DIGIT(20) "||" DIGIT(15) "||" DIGIT(10) "||" DIGIT(5) "||" DIGIT(0) " END"
-
-static const char step_1[] =
-    /* id is that of the event */
-    "CREATE TABLE history(id INTEGER PRIMARY KEY, at_ms INTEGER, kind INTEGER,"
-    " message INTEGER, number INTEGER, received_ms INTEGER, size INTEGER,"
-    " sender TEXT, recipient TEXT, client TEXT, client_name TEXT, helo TEXT,"
-    " login TEXT, listener TEXT, protocol TEXT, message_id TEXT, status INTEGER,"
-    " reply TEXT, host TEXT, delay_before INTEGER, delay_queue INTEGER,"
-    " delay_connect INTEGER, delay_send INTEGER, attempts INTEGER,"
-    " in_doubt INTEGER, trail TEXT);"
-    "CREATE INDEX history_at ON history(at_ms);"
-    "CREATE INDEX history_message ON history(message);"
-    "CREATE INDEX history_recipient ON history(recipient,at_ms);"
-    "CREATE INDEX history_sender ON history(sender,at_ms);"
-    "CREATE TABLE refusal(id INTEGER PRIMARY KEY, at_ms INTEGER, client TEXT,"
-    " helo TEXT, login TEXT, sender TEXT, recipient TEXT, reply TEXT, rule TEXT);"
-    "CREATE INDEX refusal_at ON refusal(at_ms);"
-    "CREATE INDEX refusal_recipient ON refusal(recipient,at_ms);"
-    "CREATE INDEX refusal_sender ON refusal(sender,at_ms);"
-
-    "CREATE VIEW v_history AS SELECT " ISO("at_ms") " AS at, at_ms,"
-    " CASE kind WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'expired'"
-    "  WHEN 4 THEN 'discarded' WHEN 5 THEN 'deleted' WHEN 6 THEN 'changed'"
-    "  ELSE 'unknown' END AS what,"
-    " " QUEUE_ID " AS queue_id, message, sender, recipient,"
-    " CASE status WHEN 0 THEN '' ELSE (status/1000000)||'.'||(status/1000%1000)"
-    "  ||'.'||(status%1000) END AS status,"
-    " reply, host, " ISO("received_ms") " AS received, received_ms, size, client,"
-    " client_name, helo, login, listener, protocol, message_id, attempts, in_doubt,"
-    " delay_before AS delay_before_ms, delay_queue AS delay_queue_ms,"
-    " delay_connect AS delay_connect_ms, delay_send AS delay_send_ms, trail,"
-    " '' AS rule FROM history"
-    " UNION ALL SELECT " ISO("at_ms") ", at_ms, 'refused', '', 0, sender, recipient,"
-    " '', reply, '', NULL, NULL, 0, client, '', helo, login, '', '', '', 0, 0,"
-    " 0, 0, 0, 0, '', rule FROM refusal;";
-/* clang-format on */
-
-static const char *const steps[] = { step_1 };
-
 /* "queue.db" at the end becomes "history.db". */
-static void history_path(const char *queue_path, struct buffer *out)
+void history_path(const char *queue_path, struct buffer *out)
 {
     static const struct span usual = SPAN_INIT("queue.db");
     struct span path = span_of(queue_path);
@@ -122,8 +67,9 @@ static int bring_schema(struct history *h, const char *path)
         return rc;
     return version == HISTORY_VERSION
                ? 0
-               : store_schema_upgrade(&h->db, steps, (int)version,
-                                      HISTORY_VERSION, HISTORY_APPLICATION_ID);
+               : store_schema_upgrade(&h->db, history_steps,
+                                      (int)version, HISTORY_VERSION,
+                                      HISTORY_APPLICATION_ID);
 }
 
 int history_open(struct history **out_h, const char *queue_path)
@@ -168,6 +114,7 @@ static int history_end(struct history *h, int rc)
 static int copy_event(struct history *h, sqlite3_stmt *from)
 {
     sqlite3_stmt *to = database_statement(&h->db, HISTORY_PUT);
+    struct queue_ruling r;
 
     for (int i = 0; i < EVENT_COLUMNS; i++) {
         if (sqlite3_column_type(from, i) == SQLITE_INTEGER)
@@ -175,6 +122,12 @@ static int copy_event(struct history *h, sqlite3_stmt *from)
         else
             bind_span(to, i + 1, column_span(from, i));
     }
+    queue_ruling_read(column_span(from, EVENT_COLUMNS), &r);
+    bind_span(to, EVENT_COLUMNS + 1, r.rule);
+    bind_span(to, EVENT_COLUMNS + 2, r.place);
+    bind_span(to, EVENT_COLUMNS + 3, r.held_by);
+    bind_span(to, EVENT_COLUMNS + 4, r.asked_to);
+    bind_span(to, EVENT_COLUMNS + 5, r.asked_from);
     return database_run(&h->db, HISTORY_PUT);
 }
 
@@ -226,6 +179,13 @@ static int put_refusal(struct history *h, const struct queue_refusal *r)
     bind_span(st, 6, r->recipient);
     bind_span(st, 7, r->reply);
     bind_span(st, 8, r->rule);
+    bind_span(st, 9, r->place);
+    bind_span(st, 10, r->stage);
+    bind_span(st, 11, r->client_name);
+    bind_span(st, 12, r->listener);
+    bind_span(st, 13, r->tls);
+    bind_number(st, 14, (int64_t)r->size_bytes);
+    bind_number(st, 15, r->is_verdict);
     return database_run(&h->db, HISTORY_REFUSAL);
 }
 

@@ -151,7 +151,22 @@ struct queue_recipient {
     struct span last_reply;       /* "4.2.0 text" of the latest attempt */
     uint32_t attempts;            /* so far; 0 in a put */
     bool held;
+    struct span ruling;           /* by queue_ruling_put; empty: no rule was asked */
 };
+
+/*
+ * What the rules said of a recipient, for the history: a small text that is kept with it.
+ * Which rule accepted it and where that stands, which one held it, and what the client said
+ * where rewriting made something else of it; all may be empty.
+ */
+struct queue_ruling {
+    struct span rule, place, held_by; /* place: "FILE:LINE" */
+    struct span asked_to;
+    struct span asked_from;       /* "<>": the null sender */
+};
+void queue_ruling_put(struct buffer *b, const struct queue_ruling *r);
+/* Borrows from text. */
+void queue_ruling_read(struct span text, struct queue_ruling *out);
 
 /* What a put takes. Spans are borrowed for the call only (the queue copies). */
 struct queue_message {
@@ -365,12 +380,40 @@ struct queue_stats {
 };
 void queue_stats(struct queue *q, struct queue_stats *out);
 
-/* A refusal, for the history: a bounded ring that may drop (and counts it). */
+/* A refusal, or what a rule discarded (reply is a 250), for the history: a bounded ring that
+ * may drop (and counts it). */
 struct queue_refusal {
     int64_t at_ms;
     struct span client, helo, login, sender, recipient, reply, rule;
+    struct span place;            /* of the rule, "FILE:LINE" */
+    struct span stage;            /* "RCPT" */
+    struct span client_name, listener, tls; /* as in an envelope */
+    uint64_t size_bytes;          /* declared; 0: not */
+    bool is_verdict;              /* the rules decided; with no rule: none granted */
 };
 void queue_refuse(struct queue *q, const struct queue_refusal *r);
+
+/*
+ * What was decided once: a recipient that was accepted, waiting or gone, or a refusal. All
+ * that lie in the files, also while a relay runs: nothing is locked, nothing is written. Read
+ * in short pieces, so that what comes or goes meanwhile may be there or not, but nothing
+ * twice. Reports and other mail of our own are not among them.
+ */
+struct queue_past {
+    int64_t at_ms;                /* when it was received, or refused */
+    bool is_refusal;              /* is_verdict, stage and reply are of refusals alone */
+    bool is_verdict;
+    bool is_recorded;             /* false: by a version that kept no rules of what it accepted */
+    struct queue_ruling ruling;   /* of an accepted one all empty: no rule was asked */
+    struct span sender, recipient; /* as the client said them */
+    struct span client, client_name, helo, login, listener, tls, stage, reply;
+    uint64_t size_bytes;
+};
+/* Borrowed for the call. False: enough. */
+typedef bool queue_past_fn(void *user, const struct queue_past *p);
+/* path: of queue.db. out_why: on failure a sentence. */
+MUST int queue_past(const char *path, int64_t since_ms, queue_past_fn *each,
+                    void *user, struct buffer *out_why);
 
 /* ------------------------------------------------------- destinations ---- */
 

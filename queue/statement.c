@@ -1,7 +1,7 @@
 /*
  * statement - every SQL statement that runs while mail flows, in one table.
  *
- * W: the writer's connection, R: a reader's, H: the history's. Times are milliseconds
+ * W: the writer's connection, R: a reader's, H: the history's, P: a reader's of the history. Times are milliseconds
  * since the epoch; 9223372036854775807 is "never". Columns of rows that are read by
  * shared code (an envelope, a recipient) are named once, above the table.
  */
@@ -10,28 +10,29 @@
 #define W DATABASE_WRITER
 #define R DATABASE_READER
 #define H DATABASE_HISTORY
+#define P DATABASE_PAST
 
 /* read by read_envelope (store_read.c), from its first column on */
 #define ENVELOPE                                                               \
     "m.sender,m.received_ms,m.size,m.header_bytes,m.body,m.smtputf8,"          \
     "m.has_8bit,m.ret,m.envid,m.client,m.client_name,m.helo,m.login,"          \
     "m.listener,m.protocol,m.message_id,m.priority,m.by_ms,m.by_how,m.verp,"   \
-    "m.release_ms,m.header_8bit,m.unvouched"
+    "m.release_ms,m.header_8bit,m.unvouched,m.tls"
 
 /* read by read_recipient (store_read.c), from column 0 on */
 #define RECIPIENT                                                              \
     "r.due_ms,r.message,r.number,r.address,r.orcpt,r.notify,l.key,r.state,"    \
-    "r.attempts,r.expire_ms,r.warn_ms,r.reply"
+    "r.attempts,r.expire_ms,r.warn_ms,r.reply,r.ruling"
 
 #define EVENT                                                                  \
     "id,at_ms,kind,message,number,received_ms,size,sender,recipient,client,"   \
     "client_name,helo,login,listener,protocol,message_id,status,reply,host,"   \
     "delay_before,delay_queue,delay_connect,delay_send,attempts,in_doubt,"     \
-    "trail"
+    "trail,tls"
 
 #define EVENT_VALUES                                                           \
     "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,"      \
-    "?20,?21,?22,?23,?24,?25,?26"
+    "?20,?21,?22,?23,?24,?25,?26,?27"
 
 /* clang-format off */
 const struct statement_text statement_texts[STATEMENTS] = {
@@ -51,16 +52,16 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "INSERT INTO message(id,sender,received_ms,size,header_bytes,body,smtputf8,"
         "has_8bit,ret,envid,client,client_name,helo,login,listener,protocol,"
         "message_id,checksum,has_file,alarm_ms,priority,by_ms,by_how,verp,"
-        "release_ms,header_8bit,unvouched,head_bytes,head_at) VALUES("
+        "release_ms,header_8bit,unvouched,head_bytes,head_at,tls) VALUES("
         "?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,"
-        "?21,?22,?23,?24,?25,?26,?27,?28,?29)" },
+        "?21,?22,?23,?24,?25,?26,?27,?28,?29,?30)" },
     [PUT_CONTENT]      = { W, "INSERT INTO content(message,bytes) VALUES(?1,?2)" },
     [PUT_RECIPIENT]    = { W,
         "INSERT INTO recipient(message,number,address,orcpt,notify,lane,state,due_ms,"
-        "attempts,expire_ms,warn_ms,since_ms,reply,trail) VALUES(?1,?2,?3,?4,?5,?6,"
-        "?7,?8,?9,?10,?11,?12,?13,'')" },
+        "attempts,expire_ms,warn_ms,since_ms,reply,trail,ruling) VALUES(?1,?2,?3,?4,?5,"
+        "?6,?7,?8,?9,?10,?11,?12,?13,'',?14)" },
     [PUT_EVENT]        = { W,
-        "INSERT INTO event(" EVENT ") VALUES(" EVENT_VALUES ")" },
+        "INSERT INTO event(" EVENT ",ruling) VALUES(" EVENT_VALUES ",?28)" },
 
     [REMOVE_RECIPIENT] = { W, "DELETE FROM recipient WHERE message=?1 AND number=?2" },
     [REMOVE_MESSAGE]   = { W,
@@ -112,11 +113,11 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "INSERT INTO event(id,at_ms,kind,message,number,received_ms,size,sender,"
         "recipient,client,client_name,helo,login,listener,protocol,message_id,status,"
         "reply,host,delay_before,delay_queue,delay_connect,delay_send,attempts,"
-        "in_doubt,trail)"
+        "in_doubt,trail,tls,ruling)"
         " SELECT ?1+row_number() OVER ()-1,?2,?3,m.id,r.number,m.received_ms,m.size,"
         "m.sender,r.address,m.client,m.client_name,m.helo,m.login,m.listener,"
         "m.protocol,m.message_id,0,r.reply,'',0,?2-m.received_ms,0,0,r.attempts,0,"
-        "r.trail FROM message m JOIN recipient r ON r.message=m.id"
+        "r.trail,m.tls,r.ruling FROM message m JOIN recipient r ON r.message=m.id"
         " WHERE m.id=?4 AND r.state&2" },
     [PURGE_RECIPIENTS] = { W, "DELETE FROM recipient WHERE message=?1 AND state&2" },
 
@@ -194,17 +195,38 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
     [READ_EVENTS]      = { R,
-        "SELECT " EVENT " FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
+        "SELECT " EVENT ",ruling FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
+
+    /* ----------------------------------------------------------- the past ---- */
+    /* messages ?1 < id <= ?2, by SCAN_BOUND */
+    [READ_WAITING]     = { R,
+        "SELECT m.id,r.number,m.received_ms,m.size,m.sender,r.address,m.client,"
+        "m.client_name,m.helo,m.login,m.listener,m.tls,r.ruling"
+        " FROM message m CROSS JOIN recipient r ON r.message=m.id"
+        " WHERE m.id>?1 AND m.id<=?2 ORDER BY m.id,r.number" },
+    [PAST_FIRST]       = { P,
+        "SELECT (SELECT min(id) FROM history WHERE at_ms>=?1),"
+        "(SELECT min(id) FROM refusal WHERE at_ms>=?1)" },
+    [READ_PAST]        = { P,
+        "SELECT id,message,number,received_ms,size,sender,recipient,client,"
+        "client_name,helo,login,listener,tls,rule,place,held_by,asked_to,asked_from,"
+        "kind FROM history WHERE id>=?1 ORDER BY id LIMIT ?2" },
+    [READ_PAST_REFUSALS] = { P,
+        "SELECT id,at_ms,size,sender,recipient,client,client_name,helo,login,"
+        "listener,tls,rule,place,stage,reply,is_verdict"
+        " FROM refusal WHERE id>=?1 ORDER BY id LIMIT ?2" },
 
     /* ------------------------------------------------------------ history ---- */
     [HISTORY_BEGIN]    = { H, "BEGIN IMMEDIATE" },
     [HISTORY_COMMIT]   = { H, "COMMIT" },
     [HISTORY_ROLLBACK] = { H, "ROLLBACK" },
     [HISTORY_PUT]      = { H,
-        "INSERT OR IGNORE INTO history(" EVENT ") VALUES(" EVENT_VALUES ")" },
+        "INSERT OR IGNORE INTO history(" EVENT ",rule,place,held_by,asked_to,asked_from)"
+        " VALUES(" EVENT_VALUES ",?28,?29,?30,?31,?32)" },
     [HISTORY_REFUSAL]  = { H,
-        "INSERT INTO refusal(at_ms,client,helo,login,sender,recipient,reply,rule)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)" },
+        "INSERT INTO refusal(at_ms,client,helo,login,sender,recipient,reply,rule,place,"
+        "stage,client_name,listener,tls,size,is_verdict)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)" },
     [HISTORY_PRUNE]    = { H,
         "DELETE FROM history WHERE id IN"
         " (SELECT id FROM history WHERE at_ms<?1 ORDER BY at_ms LIMIT ?2)" },

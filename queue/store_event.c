@@ -23,6 +23,7 @@ static void bind_envelope(sqlite3_stmt *st, const struct envelope *e)
     bind_span(st, 14, e->listener);
     bind_span(st, 15, e->protocol);
     bind_span(st, 16, e->message_id);
+    bind_span(st, 27, e->tls);
 }
 
 int store_event_put(struct store *s, const struct store_event *e)
@@ -53,6 +54,7 @@ int store_event_put(struct store *s, const struct store_event *e)
     bind_number(st, 24, (int64_t)r->attempts + is_attempt);
     bind_number(st, 25, t->in_doubt);
     bind_span(st, 26, e->trail);
+    bind_span(st, 28, r->ruling);
     rc = database_run(&s->db, PUT_EVENT);
     return rc < 0 ? store_note_failure(s, rc, "putting an event") : 0;
 }

@@ -63,6 +63,13 @@ struct store_reader {
     struct database db;
 };
 
+/* history_schema.c: as the steps of store_schema.c */
+enum { HISTORY_VERSION = 2 };
+extern const char *const history_steps[HISTORY_VERSION];
+
+/* history.c: "queue.db" at the end becomes "history.db". */
+void history_path(const char *queue_path, struct buffer *out);
+
 /* store_schema.c */
 int store_schema_version(void);
 /* Steps from..to in one transaction, with the numbers that say so. */

@@ -156,6 +156,7 @@ static int put_message(struct store *s, const struct queue_message *m,
     bind_number(st, 27, e->is_unvouched);
     bind_number(st, 28, c->head_bytes);
     bind_number(st, 29, (int64_t)c->head_at);
+    bind_span(st, 30, e->tls);
     return database_run(&s->db, PUT_MESSAGE);
 }
 
@@ -182,6 +183,7 @@ static int put_recipient(struct store *s, const struct queue_message *m,
     bind_number(st, 11, r->warn_ms);
     bind_number(st, 12, r->held ? m->envelope.received_ms : 0);
     bind_span(st, 13, r->last_reply);
+    bind_span(st, 14, r->ruling);
     return database_run(&s->db, PUT_RECIPIENT);
 }
 

@@ -27,6 +27,9 @@ int store_reader_open(struct store_reader **out_r, const char *path)
     rc = ERROR_NEWER;
     if (version > store_schema_version())
         goto fail;
+    rc = ERROR_OLDER;
+    if (version < store_schema_version())
+        goto fail;
     rc = database_prepare(&r->db);
     if (rc < 0)
         goto fail;

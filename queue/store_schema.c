@@ -130,9 +130,16 @@ static const char step_3[] =
 static const char step_4[] =
     "ALTER TABLE message ADD COLUMN head_bytes INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN head_at INTEGER NOT NULL DEFAULT 0;";
+
+/* How it came, and what the rules said of each recipient; see queue_ruling_put. */
+static const char step_5[] =
+    "ALTER TABLE message ADD COLUMN tls TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE recipient ADD COLUMN ruling TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE event ADD COLUMN tls TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE event ADD COLUMN ruling TEXT NOT NULL DEFAULT '';";
 /* clang-format on */
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4 };
+static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 

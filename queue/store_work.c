@@ -63,6 +63,7 @@ void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out)
     out->release_ms = column_number(st, at++);
     out->header_8bit = column_number(st, at++) != 0;
     out->is_unvouched = column_number(st, at++) != 0;
+    out->tls = column_span(st, at++);
 }
 
 /* Columns as RECIPIENT in statement.c names them. */
@@ -83,6 +84,7 @@ static void read_recipient(sqlite3_stmt *st, struct page *page,
     r->expire_ms = column_number(st, 9);
     r->warn_ms = column_number(st, 10);
     r->last_reply = arena_copy(&page->arena, column_span(st, 11));
+    r->ruling = arena_copy(&page->arena, column_span(st, 12));
 }
 
 /* -------------------------------------------------- gather and pack ---- */
@@ -120,14 +122,14 @@ static void page_gather(struct page *page)
 }
 
 /* The spans of an envelope and of a recipient, one after the other. */
-enum { ENVELOPE_SPANS = 11, RECIPIENT_SPANS = 4 };
+enum { ENVELOPE_SPANS = 12, RECIPIENT_SPANS = 5 };
 
 static void list_envelope(struct envelope *e, struct span **out)
 {
     struct span *all[ENVELOPE_SPANS] = {
         &e->sender, &e->ret,   &e->envid,    &e->client,   &e->client_name,
         &e->helo,   &e->login, &e->listener, &e->protocol, &e->message_id,
-        &e->verp,
+        &e->verp,   &e->tls,
     };
 
     memcpy(out, all, sizeof all);
@@ -140,6 +142,7 @@ static void list_recipient(struct queue_recipient *r, struct span **out)
         &r->orcpt,
         &r->lane,
         &r->last_reply,
+        &r->ruling,
     };
 
     memcpy(out, all, sizeof all);

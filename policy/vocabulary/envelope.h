@@ -28,6 +28,7 @@ struct envelope {
     struct span listener;     /* title of the listener it came in by */
     bool is_unvouched;        /* AUTH= was given, and we do not vouch for it; RFC 4954 5 */
     struct span protocol;     /* SMTP, ESMTP, UTF8SMTP ...; RFC 3848 */
+    struct span tls;          /* "TLSv1.3 256 FINGERPRINT NAME", as far as there is any */
     struct span message_id;   /* of the header, for the log; may be empty */
     int64_t received_ms;      /* when its acceptance began */
     int64_t release_ms;       /* FUTURERELEASE: not before; 0: at once; RFC 4865 */

@@ -21,6 +21,7 @@
     ROW(ERROR_LOCKED, "in use by another process")                             \
     ROW(ERROR_FOREIGN, "not a Waypost queue")                                  \
     ROW(ERROR_NEWER, "written by a newer Waypost")                             \
+    ROW(ERROR_OLDER, "written by an older Waypost")                            \
     ROW(ERROR_DAMAGED, "damaged")                                              \
     ROW(ERROR_STORE, "the store failed")                                       \
     ROW(ERROR_CHECKSUM, "content does not match its checksum")                 \

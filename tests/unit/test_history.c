@@ -59,12 +59,13 @@ static void an_outcome_is_told_with_all_its_facts(void **state)
         "SELECT at,what,queue_id,sender,recipient,status,reply,host,received,"
         "size,client,client_name,helo,login,listener,protocol,message_id,"
         "attempts,in_doubt,delay_before_ms,delay_queue_ms,delay_connect_ms,"
-        "delay_send_ms,trail,rule FROM v_history",
+        "delay_send_ms,trail,rule,place,held_by,tls,asked_to FROM v_history",
         "1970-01-01T01:16:40.000Z|failed|000000000000Z|Sender@example.com|"
         "u0@example.org|4.2.0|450 try | later|mx.example.org[192.0.2.1]:25|"
         "1970-01-01T00:16:40.000Z|17|192.0.2.7|client.example.com|"
         "helo.example.com|bob|edge|ESMTP|<1@example.com>|2|0|1|2|3|4|"
-        "1000000|mx.example.org[192.0.2.1]:25|4.2.0|450 try   later\n|");
+        "1000000|mx.example.org[192.0.2.1]:25|4.2.0|450 try   later\n|"
+        "our domains|waypost.conf:7||TLSv1.3 256|u0@alias.example");
     history_close(h);
     works_free(&w);
 }
@@ -122,9 +123,11 @@ static void refusals_are_kept_beside(void **state)
     struct bench *b = *state;
     struct queue_refusal rows[] = {
         { T0, SPAN("192.0.2.9"), SPAN("h"), SPAN(""), SPAN("a@b"), SPAN("c@d"),
-          SPAN("554 5.7.1 no"), SPAN("spam list") },
+          SPAN("554 5.7.1 no"), SPAN("spam list"), SPAN("waypost.conf:12"),
+          SPAN("RCPT"), SPAN("x.example"), SPAN("edge"),
+          SPAN("TLSv1.3 256"), 1000, true },
         { T0 + 1, SPAN("192.0.2.9"), SPAN("h"), SPAN(""), SPAN("a@b"),
-          SPAN("e@f"), SPAN("554 5.7.1 no"), SPAN("") },
+          SPAN("e@f"), SPAN("554 5.7.1 no"), SPAN(""), .is_verdict = false },
     };
     struct history *h;
 
@@ -135,6 +138,11 @@ static void refusals_are_kept_beside(void **state)
                  "SELECT what,queue_id,client,sender,recipient,reply,rule "
                  "FROM v_history WHERE at_ms=1000000",
                  "refused||192.0.2.9|a@b|c@d|554 5.7.1 no|spam list");
+    assert_query(history_of(b),
+                 "SELECT verdict,rule,place,stage,client,client_name,listener,"
+                 "tls,sender,recipient,size,reply FROM v_verdicts",
+                 "refused|spam list|waypost.conf:12|RCPT|192.0.2.9|x.example|"
+                 "edge|TLSv1.3 256|a@b|c@d|1000|554 5.7.1 no");
     assert_query(history_of(b), "SELECT count(*) FROM v_history", "2");
     history_close(h);
 }

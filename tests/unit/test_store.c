@@ -43,8 +43,11 @@ static void a_put_message_is_read_back_as_it_was(void **state)
     assert_int_equal(e->release_ms, T0 + 1);
     assert_true(e->header_8bit);
     assert_true(e->is_unvouched);
+    assert_true(span_is(e->tls, SPAN("TLSv1.3 256")));
     r = &w.at[0]->recipients[1];
     assert_int_equal(r->number, 1);
+    assert_true(span_is(
+        r->ruling, SPAN("our domains\twaypost.conf:7\t\tu0@alias.example")));
     assert_true(span_is(r->address, SPAN("u1@example.org")));
     assert_true(span_is(r->orcpt, SPAN("rfc822;x@example.org")));
     assert_true(span_is(r->lane, SPAN("example.org")));
