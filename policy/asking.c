@@ -78,8 +78,8 @@ enum condition_said asking_client_name(const struct condition *c,
 /* --- lists of senders ---------------------------------------------------- */
 
 /* 4.3.2.192.ZONE, or the 32 digits of an IPv6 address. RFC 5782 2.1, 2.4 */
-void asking_list_name(struct buffer *b, const struct host_address *a,
-                      struct span zone)
+static void put_list_name(struct buffer *b, const struct host_address *a,
+                          struct span zone)
 {
     bool is_v4 = host_address_is_v4(a);
 
@@ -122,7 +122,7 @@ enum condition_said asking_dnsbl(const struct condition *c, struct question *q)
         enum condition_said one;
 
         buffer_clear(&name);
-        asking_list_name(&name, &q->facts->client, c->zones[i].zone);
+        put_list_name(&name, &q->facts->client, c->zones[i].zone);
         one = asking_find(q, EVIDENCE_ADDRESSES, buffer_span(&name), 0,
                           &addresses);
         if (one == CONDITION_ASKS)

@@ -211,11 +211,13 @@ static enum condition_said ask_tag(const struct condition *c,
 
 /* --- the message ---------------------------------------------------------- */
 
-static enum answer value_matches(const struct header_test *h, struct span value)
+enum answer header_test_matches(const struct header_test *h, struct span value)
 {
     enum answer answer = ANSWER_NO;
     struct subject s;
 
+    if (!h->has_value)
+        return ANSWER_YES;
     if (h->values.count) {
         subject_of_name(&s, value);
         answer = patterns_match(&h->values, &s);
@@ -236,7 +238,7 @@ static enum answer ask_header(const struct header_test *h,
     struct span value;
 
     for (size_t n = 0; (value = digest_field(d, h->name, n)).at; n++) {
-        enum answer one = h->has_value ? value_matches(h, value) : ANSWER_YES;
+        enum answer one = header_test_matches(h, value);
 
         if (one == ANSWER_YES)
             return one;

@@ -41,6 +41,9 @@ struct header_test {
     struct table *table;      /* has_value: or the whole value is a line of it; or NULL */
 };
 
+/* Of a field of that name: its value, unfolded, encoded words decoded. */
+enum answer header_test_matches(const struct header_test *h, struct span value);
+
 /* One zone of FACT_DNSBL. An answer counts where each octet lies within its bounds; for any
  * answer 127.0.0.0 to 127.255.254.255 (above are the lists' own complaints). */
 struct dnsbl_zone {
@@ -61,7 +64,6 @@ struct condition {
     enum condition_fact fact;
     bool is_negated;
     uint64_t identity;        /* the same for the same key and values */
-    struct span text;         /* as written, for people: a long list is cut */
     struct networks networks; /* of FACT_CLIENT */
     struct patterns patterns; /* of FACT_FROM, FACT_TO, FACT_HELO, FACT_CLIENT_NAME; of
                                  FACT_ATTACHMENT expressions of names */

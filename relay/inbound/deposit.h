@@ -1,7 +1,9 @@
 /*
- * deposit - a finished draft becomes a message of the queue.
+ * deposit - a finished draft becomes a message of the queue, or several.
  *
- * What a rule discards is dropped here, with a line in the log. Lanes, expiry and delay
+ * What a rule discards is dropped here, with a line in the log. Where rules made several
+ * messages of it (variants.h), all of them are put in one transaction, each with an id and
+ * lines in the log of its own. Lanes, expiry and delay
  * notice of each recipient follow today's routes, DELIVERBY where it asks for less, and
  * FUTURERELEASE from the moment it names.
  */
@@ -10,7 +12,7 @@
 
 #include "policy/settings.h"
 #include "queue/queue.h"
-#include "relay/inbound/session.h"
+#include "relay/inbound/variants.h"
 
 /*
  * Puts the draft with its content, in memory or already in a body (take_body, or NULL); done
@@ -30,10 +32,10 @@ MUST bool deposit(struct queue_port *p, const struct settings *s, struct draft *
 struct deposit_terms {
     int64_t due_ms, expire_ms, warn_ms;
 };
-struct deposit_terms deposit_terms(const struct draft *d,
+struct deposit_terms deposit_terms(const struct envelope *e,
                                    const struct retry_settings *retry);
 
-/* The draft's put was committed: the line that says so. */
+/* The draft's put was committed: the line, for each of its messages, that says so. */
 void deposit_log(const struct draft *d);
 
 #endif

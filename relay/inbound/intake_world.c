@@ -70,6 +70,8 @@ static const enum log_event events[] = {
     [SESSION_COMMAND_REFUSED] = LOG_REFUSED,
     [SESSION_CUT] = LOG_LOST,
     [SESSION_DISCONNECTED] = LOG_DISCONNECT,
+    [SESSION_RULE_SAID] = LOG_REMARK,
+    [SESSION_RULE_WOULD] = LOG_REMARK,
     [SESSION_LOGIN] = LOG_LOGIN,
     [SESSION_LOGIN_FAILED] = LOG_LOGIN_FAILED,
 };
@@ -114,7 +116,8 @@ static void world_tell(void *user, const struct session_event *e)
         buffer_put(&text, SPAN("TLS: the handshake was not finished"));
     }
     if (e->why.len) {
-        buffer_put(&text, SPAN(": "));
+        if (text.len)
+            buffer_put(&text, SPAN(": "));
         buffer_put(&text, e->why);
     }
     log_put(&(struct log_line){
@@ -122,6 +125,7 @@ static void world_tell(void *user, const struct session_event *e)
         .host = name,
         .address = buffer_span(&client),
         .stage = span_of(e->stage),
+        .status = e->kind == SESSION_RULE_WOULD ? SPAN("shadow") : SPAN("info"),
         .text = buffer_span(&text),
         .sender = e->sender,
         .recipient = e->recipient,
@@ -190,6 +194,15 @@ static enum session_turn_answer world_turn(void *user,
     return said;
 }
 
+static void world_note(void *user, struct span key, struct span value,
+                       int64_t expire_ms)
+{
+    struct visit *v = user;
+    struct span rest, kind = span_split(key, '\t', &rest);
+
+    queue_note_put(v->intake->worker->queue, kind, rest, value, expire_ms);
+}
+
 const struct session_world intake_world = {
     .new_id = world_new_id,
     .has_room = world_has_room,
@@ -197,5 +210,6 @@ const struct session_world intake_world = {
     .release = world_release,
     .turn = world_turn,
     .ends = world_ends,
+    .note = world_note,
     .tell = world_tell,
 };

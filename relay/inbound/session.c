@@ -145,6 +145,8 @@ void session_reset(struct session *s)
     free(s->draft.recipients);
     free(s->recipient_hashes);
     buffer_fini(&s->draft.content);
+    buffer_fini(&s->draft.head);
+    session_judge_drop(s);
     arena_reset(&s->arena);
     s->content = NULL;
     s->draft = (struct draft){ 0 };
@@ -152,7 +154,7 @@ void session_reset(struct session *s)
     s->recipient_room = 0;
     s->refused_recipients = 0;
     s->declared_bytes = 0;
-    s->holds_header = s->is_chunked = s->bad_author = false;
+    s->holds_header = s->keeps_head = s->is_chunked = s->bad_author = false;
     s->chunk.total = 0;
     session_consult_end_mail(s);
     /* What XFORWARD said comes before MAIL and lasts as long as the mail. */

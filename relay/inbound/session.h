@@ -43,6 +43,8 @@ struct draft_recipient {
     struct span orcpt;            /* "rfc822;a@b" decoded, or empty */
     const struct rule *rule;      /* that granted or discarded */
     struct verdict verdict;       /* all of it, in the draft's arena; zero of our postmaster */
+    const struct verdict *at_content; /* with the message, in the arena; perhaps shared with
+                                     others; NULL: no rule waited for it */
 };
 
 /*
@@ -58,9 +60,15 @@ struct draft {
     struct draft_recipient *recipients;
     size_t count;
     struct buffer content;        /* what of the content has not been taken away yet;
-                                     begins with our Received: line. The caller may take
-                                     the malloc'ed memory, leaving an empty buffer */
+                                     begins with our Received: line, but where there is a
+                                     head. The caller may take the malloc'ed memory,
+                                     leaving an empty buffer */
     uint64_t taken_bytes;         /* content that the caller took away before its end */
+    struct buffer head;           /* where rules may edit it: Received: line and header
+                                     section, and content is what follows; else empty */
+    uint32_t trace_bytes;         /* of our Received: line */
+    struct variants *variants;    /* when it is whole: the messages that it becomes, see
+                                     variants.h; NULL: one, for all as they stand */
 };
 
 /* A refusal or another event worth a log line. */
@@ -68,6 +76,8 @@ enum session_event_kind {
     SESSION_CONNECTED, SESSION_MAIL_REFUSED, SESSION_RCPT_REFUSED,
     SESSION_DATA_REFUSED, SESSION_COMMAND_REFUSED, SESSION_CUT,
     SESSION_DISCONNECTED, SESSION_LOGIN, SESSION_LOGIN_FAILED,
+    SESSION_RULE_SAID, SESSION_RULE_WOULD, /* a policy server's words, a rule in shadow mode;
+                                              in `why` */
 };
 struct session_event {
     enum session_event_kind kind;
@@ -136,6 +146,8 @@ struct session_world {
                                      const struct facts *facts);
     /* Of this connection; stays as it is where that cannot be told. */
     void (*ends)(void *user, struct session_ends *out);
+    /* To be remembered: of EFFECT_NOTE; key is "KIND\tKEY". */
+    void (*note)(void *user, struct span key, struct span value, int64_t expire_ms);
     /* One line for the log; spans borrowed for the call. */
     void (*tell)(void *user, const struct session_event *e);
     void *user;

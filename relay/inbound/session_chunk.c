@@ -77,12 +77,15 @@ static void skipped(struct session *s)
 
 /* -------------------------------------------------------------- chunks ---- */
 
-static void taken(struct session *s)
+static void taken(struct session *s, int64_t now_ms)
 {
+    size_t before = s->draft.content.len;
+
     s->chunk.total += s->chunk.size;
     if (s->chunk.is_last) {
         content_finish(s->content, &s->draft.content);
-        session_content_end(s);
+        session_content_came(s, before);
+        session_content_end(s, now_ms);
     } else if (!session_content_refuse(s)) {
         buffer_printf(&s->output, "250 2.0.0 Ok: %llu bytes",
                       (unsigned long long)s->chunk.size);
@@ -96,8 +99,9 @@ static void chunk_ended(struct session *s, int64_t now_ms)
     if (s->state == AT_SKIPPING)
         skipped(s);
     else
-        taken(s);
-    s->deadline_ms = now_ms + s->settings->limits.silence_ms;
+        taken(s, now_ms);
+    if (s->state != AT_CONSULTING)
+        s->deadline_ms = now_ms + s->settings->limits.silence_ms;
 }
 
 void session_chunk_begin(struct session *s, const struct verb_call *call)

@@ -11,6 +11,7 @@
  */
 #include "relay/inbound/session_private.h"
 
+#include "policy/digest.h"
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/received.h"
@@ -31,7 +32,8 @@ void session_data_fail(struct session *s, struct reply reply)
     session_move(s, AT_READY);
 }
 
-static void put_received(struct session *s, int64_t now_ms)
+void session_content_trace(const struct session *s, uint64_t id, int64_t now_ms,
+                           struct buffer *out)
 {
     const struct draft *d = &s->draft;
     struct received r = {
@@ -42,14 +44,13 @@ static void put_received(struct session *s, int64_t now_ms)
         .tls = s->tls,
         .hostname = s->settings->hostname,
         .protocol = d->envelope.protocol,
-        .id = d->id,
+        .id = id,
         .recipient = d->count == 1 ? d->recipients[0].address.text : SPAN(""),
         .priority = d->envelope.priority,
         .now_ms = now_ms,
     };
 
-    received_write(&s->draft.content, &r);
-    s->draft.envelope.header_bytes = (uint32_t)d->content.len;
+    received_write(out, &r);
 }
 
 void session_content_begin(struct session *s, enum content_form form,
@@ -66,10 +67,12 @@ void session_content_begin(struct session *s, enum content_form form,
     };
 
     s->draft.id = s->world->new_id(s->world->user);
-    put_received(s, now_ms);
+    session_content_trace(s, s->draft.id, now_ms, &s->draft.content);
+    s->draft.trace_bytes = (uint32_t)s->draft.content.len;
     s->content = NEW(struct content);
     content_init(s->content, &o);
     s->is_chunked = form != CONTENT_DOTTED;
+    session_judge_begin(s);
     session_header_begin(s);
 }
 
@@ -112,7 +115,7 @@ static struct reply fault_reply(enum content_fault fault)
 }
 
 /* What was learnt of the content goes into the envelope. */
-static void finish_draft(struct session *s)
+void session_content_store(struct session *s)
 {
     struct draft *d = &s->draft;
     struct content *c = s->content;
@@ -120,8 +123,8 @@ static void finish_draft(struct session *s)
 
     d->envelope.has_8bit = c->has_8bit;
     d->envelope.header_8bit = c->header.has_8bit;
-    d->envelope.header_bytes += (uint32_t)c->header.bytes;
-    d->envelope.size_bytes = d->taken_bytes + d->content.len;
+    d->envelope.header_bytes = d->trace_bytes + (uint32_t)c->header.bytes;
+    d->envelope.size_bytes = d->head.len + d->taken_bytes + d->content.len;
     if (id.len)
         d->envelope.message_id = arena_copy(&s->arena, id);
     free(s->content);
@@ -143,7 +146,7 @@ bool session_content_refuse(struct session *s)
     return true;
 }
 
-void session_content_end(struct session *s)
+void session_content_end(struct session *s, int64_t now_ms)
 {
     s->stage = "END-OF-DATA";
     session_header_look(s);
@@ -153,7 +156,7 @@ void session_content_end(struct session *s)
         session_data_fail(
             s, REPLY(553, 5, 7, 1, "Error: From: is not an address of yours"));
     else
-        finish_draft(s);
+        session_judge_end(s, now_ms);
 }
 
 void session_extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
@@ -172,15 +175,25 @@ void session_extend_deadline(struct session *s, size_t bytes, int64_t now_ms)
 size_t session_content_feed(struct session *s, struct span in, int64_t now_ms,
                             bool *out_end)
 {
+    size_t before = s->draft.content.len;
     size_t n = content_feed(s->content, in, &s->draft.content, out_end);
 
     session_extend_deadline(s, n, now_ms);
+    session_content_came(s, before);
+    return n;
+}
+
+void session_content_came(struct session *s, size_t before)
+{
     if (content_is_refused(s->content)) {
         buffer_fini(&s->draft.content);
         s->holds_header = false;
+    } else if (s->holds_header) {
+        session_header_look(s);
+    } else if (s->digest) {
+        digest_feed(s->digest,
+                    span_skip(buffer_span(&s->draft.content), before));
     }
-    session_header_look(s);
-    return n;
 }
 
 size_t session_data_feed(struct session *s, struct span in, int64_t now_ms)
@@ -189,7 +202,7 @@ size_t session_data_feed(struct session *s, struct span in, int64_t now_ms)
     size_t n = session_content_feed(s, in, now_ms, &ended);
 
     if (ended)
-        session_content_end(s);
+        session_content_end(s, now_ms);
     if (ended && s->state == AT_READY)
         s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     return n;

@@ -2,13 +2,15 @@
  * session_header - the header section, where it is completed or looked at.
  *
  * On a submission listener what machines leave out is completed; where the
- * configuration binds From: to the login it is held against policy/senders.h.
- * Both need the section whole: until its end it stays in the draft's content
- * (which nobody may take away meanwhile), bounded by limits.header_bytes. All
- * other content passes as it came.
+ * configuration binds From: to the login it is held against policy/senders.h;
+ * where rules may edit it, it is put apart, into the draft's head, until they
+ * have spoken. All need the section whole: until its end it stays in the
+ * draft's content (which nobody may take away meanwhile), bounded by
+ * limits.header_bytes. All other content passes as it came.
  */
 #include "relay/inbound/session_private.h"
 
+#include "policy/digest.h"
 #include "policy/vocabulary/utf8.h"
 #include "relay/inbound/addresslist.h"
 #include "relay/inbound/complete.h"
@@ -22,7 +24,8 @@ static bool binds_author(const struct session *s)
 
 void session_header_begin(struct session *s)
 {
-    s->holds_header = s->listener->submission || binds_author(s);
+    s->holds_header =
+        s->listener->submission || binds_author(s) || s->keeps_head;
     s->bad_author = false;
 }
 
@@ -98,7 +101,7 @@ static void complete(struct session *s, struct span header, struct span body)
 {
     struct draft *d = &s->draft;
     struct span id,
-        trace = span_first(buffer_span(&d->content), d->envelope.header_bytes);
+        trace = span_first(buffer_span(&d->content), d->trace_bytes);
     struct buffer out = { .cap = d->content.cap };
     struct completion c = {
         .origin = s->settings->origin,
@@ -122,6 +125,19 @@ static void complete(struct session *s, struct span header, struct span body)
     d->content = out;
 }
 
+/* The body goes into new memory. */
+static void put_apart(struct session *s)
+{
+    struct draft *d = &s->draft;
+    size_t bytes = d->trace_bytes + (size_t)s->content->header.bytes;
+    struct buffer body = { .cap = d->content.cap };
+
+    buffer_put(&body, span_skip(buffer_span(&d->content), bytes));
+    d->head = d->content;
+    d->head.len = bytes;
+    d->content = body;
+}
+
 void session_header_look(struct session *s)
 {
     struct draft *d = &s->draft;
@@ -131,11 +147,16 @@ void session_header_look(struct session *s)
         !header_scan_is_over(&s->content->header))
         return;
     s->holds_header = false;
-    body = span_skip(buffer_span(&d->content), d->envelope.header_bytes);
+    body = span_skip(buffer_span(&d->content), d->trace_bytes);
     header = span_first(body, (size_t)s->content->header.bytes);
     body = span_skip(body, header.len);
     if (binds_author(s))
         s->bad_author = !has_good_authors(s, header, body.len > 0);
     if (s->listener->submission)
         complete(s, header, body);
+    if (s->digest)
+        digest_feed(s->digest,
+                    span_skip(buffer_span(&d->content), d->trace_bytes));
+    if (s->keeps_head)
+        put_apart(s);
 }

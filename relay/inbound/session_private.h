@@ -14,6 +14,8 @@
  * session_data.c      DATA: the content, and the answer after the queue's
  * session_chunk.c     BDAT: the content in chunks
  * session_header.c    the header section, where it is completed or looked at
+ * session_effects.c   notes and remarks that rules leave
+ * session_judge.c     the rules that waited for the message
  * session_tls.c       STARTTLS
  * session_auth.c      AUTH; its states LOGIN, ASKING and PAUSING
  * session_trust.c     XCLIENT and XFORWARD
@@ -49,7 +51,6 @@
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
 
-#include "policy/mailbox.h"
 #include "policy/vocabulary/id.h"
 #include "relay/inbound/content.h"
 #include "relay/inbound/parameters.h"
@@ -139,6 +140,8 @@ struct session {
     uint32_t refused_recipients;
     uint64_t declared_bytes; /* SIZE= */
     struct content *content; /* only while in it */
+    struct digest *digest;   /* of it, where rules ask for it; else NULL */
+    bool keeps_head;         /* rules may edit it: it goes to draft.head */
     bool holds_header;       /* the draft's content still begins with all of it */
     bool is_chunked;         /* it comes by BDAT */
     bool bad_author;         /* From: is not the login's */
@@ -269,9 +272,18 @@ bool session_may_send_as(const struct session *s, const struct address *a);
 session_verb_fn session_mail_to;
 
 /* session_verify.c */
-/* The question and what was said live in the draft's arena. */
-enum mailbox_answer session_verify(struct session *s, const struct address *a,
-                                   struct mailbox_verification *out);
+enum session_mailbox {
+    MAILBOX_KNOWN,
+    MAILBOX_NONE,
+    MAILBOX_UNSURE, /* cannot be told now, and is not accepted unseen */
+    MAILBOX_ASKED,  /* the question is to be answered first */
+};
+struct session_verification {
+    struct evidence_question *question; /* ASKED; in the draft's arena */
+    struct span said; /* NONE: by the primary; until there is other evidence */
+};
+enum session_mailbox session_verify(struct session *s, const struct address *a,
+                                    struct session_verification *out);
 
 /* session_consult.c */
 /* The command stops until these are answered; then resume is called in the
@@ -299,8 +311,15 @@ void session_content_begin(struct session *s, enum content_form form,
 /* Input for the content; how much was taken, whether the end was read. */
 size_t session_content_feed(struct session *s, struct span in, int64_t now_ms,
                             bool *out_end);
+/* The draft's content has grown, from so many bytes on. */
+void session_content_came(struct session *s, size_t before);
 /* It is whole, or refused: answers, or goes on to the queue. */
-void session_content_end(struct session *s);
+void session_content_end(struct session *s, int64_t now_ms);
+/* Nobody objects: the draft is whole and waits to be stored. */
+void session_content_store(struct session *s);
+/* The trace line that a message of the draft with this id begins with. */
+void session_content_trace(const struct session *s, uint64_t id, int64_t now_ms,
+                           struct buffer *out);
 /* Refuses what was found wrong so far; false: nothing was. */
 bool session_content_refuse(struct session *s);
 /* So many bytes buy so much time. */
@@ -315,7 +334,22 @@ size_t session_chunk_feed(struct session *s, struct span in, int64_t now_ms);
 /* session_header.c */
 /* Begins to hold the header section back, where something is to be done to it. */
 void session_header_begin(struct session *s);
-/* Has the section ended? Then it is completed and looked at. */
+/* Has the section ended? Then it is completed, looked at and, where rules may edit it,
+ * put apart. */
 void session_header_look(struct session *s);
+
+/* session_effects.c */
+/* Notes and remarks among the effects go to the world. told: whose were told just before;
+ * the same verdict is not told twice. */
+void session_effects_tell(struct session *s, const struct address *recipient,
+                          const struct verdict *v, const struct verdict *told);
+
+/* session_judge.c */
+/* The content begins: what do rules want to know of it? */
+void session_judge_begin(struct session *s);
+/* The content is whole and good: what the rules say that waited for it. It is refused, goes on
+ * to the queue, or that is what its answers are waited for. */
+void session_judge_end(struct session *s, int64_t now_ms);
+void session_judge_drop(struct session *s);
 
 #endif

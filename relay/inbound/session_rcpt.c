@@ -107,6 +107,7 @@ static void add_recipient(struct session *s, const struct wish *w,
         .notify = w->notify,
         .orcpt = arena_copy(&s->arena, w->orcpt),
         .rule = v->rule,
+        .verdict = *v,
     };
     session_move(s, AT_RCPT);
     session_say(s, SPAN("250 2.1.5 Ok"));
@@ -180,10 +181,10 @@ static void verify(struct session *s, const struct wish *w,
                    const struct facts *facts, const struct verdict *v,
                    int64_t now_ms)
 {
-    struct mailbox_verification found = { 0 };
-    enum mailbox_answer is = w->is_ours
-                                 ? MAILBOX_KNOWN
-                                 : session_verify(s, &w->address, &found);
+    struct session_verification found = { 0 };
+    enum session_mailbox is = w->is_ours
+                                  ? MAILBOX_KNOWN
+                                  : session_verify(s, &w->address, &found);
 
     switch (is) {
     case MAILBOX_KNOWN:

@@ -21,9 +21,14 @@ enum log_event {
     LOG_CONNECT,          /* smtpd: connect from host[ip] */
     LOG_DISCONNECT,       /* smtpd: disconnect from host[ip] commands=N messages=N */
     LOG_LOST,             /* smtpd: lost connection after STAGE from host[ip] (text) */
-    LOG_CLIENT,           /* smtpd: ID: client=host[ip], listener=NAME, login=USER */
+    LOG_CLIENT,           /* smtpd: ID: client=host[ip], listener=NAME, login=USER,
+                             orig_queue_id=ID (of the message it was split from) */
     LOG_MESSAGE_ID,       /* smtpd: ID: message-id=<..> */
     LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
+    LOG_VERDICT,          /* smtpd: ID: hold: to=<b> (text) rule="NAME" FILE:LINE; status: what
+                             a rule did: hold, tag */
+    LOG_REMARK,           /* smtpd: NOQUEUE: shadow: RCPT from host[ip]: 554 5.7.1 ...; from=<>
+                             to=<> ...: of a rule that does nothing; status: shadow, info */
     LOG_REFUSED,          /* smtpd: NOQUEUE: reject: RCPT from host[ip]: 554 5.7.1 ...;
                              from=<> to=<> proto=ESMTP helo=<> rule="NAME" FILE:LINE */
     LOG_DELIVERY,         /* smtp: ID: to=<b>, orig_to=<c>, relay=host[ip]:25, conn_use=N,
@@ -45,7 +50,7 @@ enum log_event {
 struct log_line {
     enum log_event event;
     uint64_t id;                  /* message; 0: none */
-    uint64_t other_id;            /* LOG_REPORT */
+    uint64_t other_id;            /* LOG_REPORT, LOG_CLIENT */
     struct span host;             /* client or next hop name, "unknown" */
     struct span address;          /* its IP */
     uint16_t port;

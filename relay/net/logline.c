@@ -34,6 +34,7 @@ enum kind {
 enum field {
     F_ID,
     F_OTHER_ID,
+    F_ORIG_ID,
     F_PEER,
     F_NEXT_HOP,
     F_LISTENER,
@@ -75,6 +76,7 @@ static const struct field_row {
     /* clang-format off */
     [F_ID]         = { "queue_id",   K_ID,         AT(id) },
     [F_OTHER_ID]   = { "report_id",  K_ID,         AT(other_id) },
+    [F_ORIG_ID]    = { "orig_queue_id", K_ID,      AT(other_id) },
     [F_PEER]       = { "client",     K_PEER,       AT(host) },
     [F_NEXT_HOP]   = { "relay",      K_PEER_PORT,  AT(host) },
     [F_LISTENER]   = { "listener",   K_SPAN,       AT(listener) },
@@ -142,12 +144,24 @@ static const struct event_row {
     [LOG_CLIENT] = { "client", "smtpd", 0, "", {
         { "", F_ID, ": ", 0 }, { "client=", F_PEER, "", 0 },
         { ", listener=", F_LISTENER, "", MAY_MISS },
-        { ", login=", F_LOGIN, "", MAY_MISS } } },
+        { ", login=", F_LOGIN, "", MAY_MISS },
+        { ", orig_queue_id=", F_ORIG_ID, "", MAY_MISS } } },
     [LOG_MESSAGE_ID] = { "message-id", "smtpd", 0, "", {
         { "", F_ID, ": ", 0 }, { "message-id=", F_MESSAGE_ID, "", 0 } } },
     [LOG_QUEUED] = { "queued", "qmgr", 0, "", {
         { "", F_ID, ": ", 0 }, { "from=<", F_SENDER, ">", 0 },
         { ", size=", F_SIZE, "", 0 }, { ", nrcpt=", F_COUNT, " (queue active)", 0 } } },
+    [LOG_VERDICT] = { "verdict", "smtpd", 0, "", {
+        { "", F_ID, ": ", 0 }, { "", F_STATUS, ":", 0 },
+        { " to=<", F_RECIPIENT, ">", 0 }, { " (", F_TEXT, ")", MAY_MISS },
+        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
+    [LOG_REMARK] = { "remark", "smtpd", 0, "NOQUEUE: ", {
+        { "", F_STATUS, ": ", 0 },
+        { "", F_STAGE, "", 0 }, { " from ", F_PEER, ": ", 0 }, { "", F_TEXT, ";", 0 },
+        { " from=<", F_SENDER, ">", 0 }, { " to=<", F_RECIPIENT, ">", MAY_MISS },
+        { " proto=", F_PROTOCOL, "", MAY_MISS }, { " helo=<", F_HELO, ">", MAY_MISS },
+        { " login=", F_LOGIN, "", MAY_MISS },
+        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
     [LOG_REFUSED] = { "refused", "smtpd", 0, "NOQUEUE: reject: ", {
         { "", F_STAGE, "", 0 }, { " from ", F_PEER, ": ", 0 }, { "", F_TEXT, ";", 0 },
         { " from=<", F_SENDER, ">", 0 }, { " to=<", F_RECIPIENT, ">", MAY_MISS },
@@ -252,12 +266,13 @@ static bool is_empty(const struct field_row *f, const void *value)
         return ((const struct span *)value)->len == 0;
     case K_PLACE:
         return ((const struct place *)value)->file == NULL;
+    case K_ID:
+        return *(const uint64_t *)value == 0;
     case K_USE:
         return *(const uint32_t *)value <= 1;
     case K_RESUMED:
         return !facts_of(value)->is_resumed;
     case K_MESSAGE_ID:
-    case K_ID:
     case K_PEER:
     case K_PEER_PORT:
     case K_STATUS:

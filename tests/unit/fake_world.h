@@ -107,7 +107,8 @@ static void fake_tell(void *user, const struct session_event *e)
     static const char *const kinds[] = { "connected",   "mail",    "rcpt",
                                          "data",        "command", "cut",
                                          "disconnected", "login",
-                                         "login failed" };
+                                         "login failed", "said",
+                                         "would" };
     struct fake_world *w = user;
 
     buffer_printf(&w->told, "%s %s ", kinds[e->kind], e->stage);
@@ -121,9 +122,21 @@ static void fake_tell(void *user, const struct session_event *e)
     if (e->mechanism)
         buffer_printf(&w->told, " by=%s login=%.*s why=%.*s", e->mechanism,
                       SPAN_FMT(e->login), SPAN_FMT(e->why));
+    if (e->kind == SESSION_RULE_SAID || e->kind == SESSION_RULE_WOULD)
+        buffer_printf(&w->told, " why=%.*s", SPAN_FMT(e->why));
     if (e->rule)
         buffer_printf(&w->told, " rule=\"%.*s\"", SPAN_FMT(e->rule->title));
     buffer_put_byte(&w->told, '\n');
+}
+
+static void fake_note(void *user, struct span key, struct span value,
+                      int64_t expire_ms)
+{
+    struct fake_world *w = user;
+
+    (void)expire_ms;
+    buffer_printf(&w->told, "NOTE %.*s = %.*s\n", SPAN_FMT(key),
+                  SPAN_FMT(value));
 }
 
 /* Hosts that are away, by their names. */
@@ -187,6 +200,7 @@ static UNUSED struct session_world fake_world_of(struct fake_world *w)
         .release = fake_release,
         .turn = fake_turn,
         .ends = fake_ends,
+        .note = fake_note,
         .tell = fake_tell,
         .user = w,
     };

@@ -54,7 +54,7 @@ static void a_message_s_times_follow_what_mail_asked_for(void **state)
             .expire_report_ms = 500000,
             .warn_ms = rows[i].warn_after * 1000,
         };
-        struct deposit_terms t = deposit_terms(&d, &retry);
+        struct deposit_terms t = deposit_terms(&d.envelope, &retry);
 
         assert_int_equal(t.due_ms, rows[i].due * 1000);
         assert_int_equal(t.expire_ms, rows[i].expire * 1000);
