@@ -13,7 +13,7 @@ import struct
 RECORD = struct.Struct("<IIQQqQ")
 MAGIC = 0x4A524E4C
 (CREATE, WRITE, SIZE, SYNC_BEGIN, SYNC_END, SYNC_FAIL, UNLINK,
- RENAME) = range(1, 9)
+ RENAME, LINK) = range(1, 10)
 CONTROL = struct.Struct("<qqqQQQ")
 SECTOR = 512
 
@@ -120,10 +120,15 @@ class Disk:
             self.rename(name, self.files[file])
         elif op == UNLINK:
             name = bytes(payload).decode()
-            self.now.pop(name, None)
+            gone = self.now.pop(name, None)
             self.rename(name, None)
             # its number may come back as a folder's
-            self.files.pop(file, None)
+            if all(f is not gone for f in self.now.values()):
+                self.files.pop(file, None)
+        elif op == LINK:
+            name = bytes(payload).decode()
+            self.now[name] = self.files[file]
+            self.rename(name, self.files[file])
         elif op == RENAME:
             old, new = bytes(payload).decode().split("\0")
             self.now[new] = self.now.pop(old)

@@ -49,6 +49,7 @@ enum op {
     OP_SYNC_FAIL,
     OP_UNLINK, /* name */
     OP_RENAME, /* old name NUL new name */
+    OP_LINK,   /* one more name */
 };
 
 struct record {
@@ -480,7 +481,8 @@ int unlinkat(int dir, const char *path, int flags)
     stat(full, &st);
     rc = (int)syscall(SYS_unlinkat, dir, path, flags);
     if (rc == 0) {
-        give_room(st.st_size);
+        if (st.st_nlink == 1)
+            give_room(st.st_size);
         note_name(OP_UNLINK, st.st_ino, full);
     }
     pthread_mutex_unlock(&shim.lock);
@@ -490,6 +492,30 @@ int unlinkat(int dir, const char *path, int flags)
 int unlink(const char *path)
 {
     return unlinkat(AT_FDCWD, path, 0);
+}
+
+int linkat(int from_dir, const char *from, int to_dir, const char *to,
+           int flags)
+{
+    char full[PATH_MAX];
+    struct stat st = { 0 };
+    int rc;
+
+    if (!shim.folder_len || !absolute(to_dir, to, full) || !is_ours(full))
+        return (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
+    pthread_mutex_lock(&shim.lock);
+    rc = (int)syscall(SYS_linkat, from_dir, from, to_dir, to, flags);
+    if (rc == 0) {
+        stat(full, &st);
+        note_name(OP_LINK, st.st_ino, full);
+    }
+    pthread_mutex_unlock(&shim.lock);
+    return rc;
+}
+
+int link(const char *from, const char *to)
+{
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
