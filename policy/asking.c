@@ -77,21 +77,6 @@ enum condition_said asking_client_name(const struct condition *c,
 
 /* --- lists of senders ---------------------------------------------------- */
 
-/* 4.3.2.192.ZONE, or the 32 digits of an IPv6 address. RFC 5782 2.1, 2.4 */
-static void put_list_name(struct buffer *b, const struct host_address *a,
-                          struct span zone)
-{
-    bool is_v4 = host_address_is_v4(a);
-
-    for (size_t i = sizeof a->bytes; i-- > (is_v4 ? 12U : 0U);) {
-        if (is_v4)
-            buffer_printf(b, "%u.", a->bytes[i]);
-        else
-            buffer_printf(b, "%x.%x.", a->bytes[i] & 15u, a->bytes[i] >> 4u);
-    }
-    buffer_put(b, zone);
-}
-
 static bool is_listed(const struct dnsbl_zone *z, struct span addresses)
 {
     while (addresses.len) {
@@ -122,7 +107,9 @@ enum condition_said asking_dnsbl(const struct condition *c, struct question *q)
         enum condition_said one;
 
         buffer_clear(&name);
-        put_list_name(&name, &q->facts->client, c->zones[i].zone);
+        host_reversed_print(&name, &q->facts->client);
+        buffer_put_byte(&name, '.');
+        buffer_put(&name, c->zones[i].zone);
         one = asking_find(q, EVIDENCE_ADDRESSES, buffer_span(&name), 0,
                           &addresses);
         if (one == CONDITION_ASKS)

@@ -251,13 +251,12 @@ void rule_actions_resolve(struct reading *r, const struct syntax_entry *section)
                    faults_quote(&r->faults, e->values[0].text));
 }
 
-/* A name would have to be looked up first; a server is near. */
 static bool is_server(struct span s)
 {
-    struct host_address ignored;
+    struct span ignored;
     uint16_t port;
 
-    return (s.len > 1 && s.at[0] == '/') || value_endpoint(s, &ignored, &port);
+    return (s.len > 1 && s.at[0] == '/') || value_host_port(s, &ignored, &port);
 }
 
 void rule_actions_server(struct reading *r, const struct key *key,

@@ -3,6 +3,8 @@
  */
 #include "policy/config/value.h"
 
+#include "policy/vocabulary/limits.h"
+
 struct unit {
     struct span name;
     uint64_t factor;
@@ -116,6 +118,38 @@ bool value_is_loopback(struct span host)
     return span_is_nocase(host, SPAN("localhost")) ||
            (host_address_parse(host, &address) &&
             host_address_is_loopback(&address));
+}
+
+static bool is_name_byte(char c)
+{
+    c = ascii_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+}
+
+bool value_host_port(struct span s, struct span *out_host, uint16_t *out_port)
+{
+    size_t colon = span_find_last(s, ':');
+    struct span host = span_first(s, colon);
+    size_t dot = span_find_last(host, '.');
+    struct span end = span_skip(host, dot < host.len ? dot + 1 : 0);
+    struct host_address address;
+    uint64_t ignored;
+
+    if (value_endpoint(s, &address, out_port)) {
+        bool in_brackets = host.at[0] == '[';
+
+        *out_host = in_brackets ? span_make(host.at + 1, host.len - 2) : host;
+        return true;
+    }
+    for (size_t i = 0; i < host.len; i++)
+        if (!is_name_byte(host.at[i]))
+            return false;
+    if (host.len == 0 || host.len > LIMIT_DOMAIN || host.at[0] == '.' ||
+        span_number(end, &ignored) || colon == s.len || !value_port(span_skip(s, colon + 1), out_port))
+        return false;
+    *out_host = host;
+    return true;
 }
 
 bool value_endpoint(struct span s, struct host_address *out_host,

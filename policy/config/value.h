@@ -16,6 +16,8 @@ bool value_boolean(struct span s, bool *out_value);
 /* "[::]:25", "127.0.0.1:2525"; port 1 to 65535. */
 bool value_endpoint(struct span s, struct host_address *out_host,
                     uint16_t *out_port);
+/* The same, and "policy.example.org:10031"; an IPv6 host loses its brackets. */
+bool value_host_port(struct span s, struct span *out_host, uint16_t *out_port);
 /* This machine itself: 127.0.0.1, ::1, localhost. */
 bool value_is_loopback(struct span host);
 /* "22:00-06:00", in minutes of the day: from before 24:00, to at most that, and not equal;

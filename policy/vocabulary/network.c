@@ -135,6 +135,21 @@ void host_network_print(struct buffer *b, const struct host_address *a,
         buffer_printf(b, "/%u", is_v4 ? v4_bits : v6_bits);
 }
 
+void host_reversed_print(struct buffer *b, const struct host_address *a)
+{
+    bool is_v4 = host_address_is_v4(a);
+    const char *dot = "";
+
+    for (size_t i = sizeof a->bytes; i-- > (is_v4 ? 12U : 0U);) {
+        if (is_v4)
+            buffer_printf(b, "%s%u", dot, a->bytes[i]);
+        else
+            buffer_printf(b, "%s%x.%x", dot, a->bytes[i] & 15u,
+                          a->bytes[i] >> 4u);
+        dot = ".";
+    }
+}
+
 bool network_has(const struct network *n, const struct host_address *a)
 {
     if (n->bits < V4_BITS && host_address_is_v4(a))

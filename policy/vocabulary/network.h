@@ -29,6 +29,9 @@ bool host_address_is(const struct host_address *a, const struct host_address *b)
 void host_address_print(struct buffer *b, const struct host_address *a);
 /* 192.0.2.1 or IPv6:2001:db8::1, as in a literal between brackets. */
 void host_literal_print(struct buffer *b, const struct host_address *a);
+/* "1.2.0.192", or the 32 digits of an IPv6 address, backwards with a dot between, as the DNS
+ * wants them in front of a zone. RFC 1035 3.5, RFC 3596 2.5, RFC 5782 2.4 */
+void host_reversed_print(struct buffer *b, const struct host_address *a);
 /* The network it is in, of so many bits: 192.0.2.0/24 or 2001:db8::/64; of all bits the
  * address alone. */
 void host_network_print(struct buffer *b, const struct host_address *a,

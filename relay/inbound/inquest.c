@@ -1,9 +1,8 @@
 /*
  * inquest - finds out what rules and routes want to know.
  *
- * An errand is one question under way, known to its fetcher by a token; it
- * outlives who asked, if it must, and keeps the question so that the answer can
- * be put where it belongs.
+ * The table says who answers which kind of question. An errand is freed when it
+ * is answered or called off, whatever comes first, and with it its token.
  */
 #include "relay/inbound/inquest.h"
 
@@ -12,143 +11,196 @@
 
 #include <stdlib.h>
 
-struct errand {
-    struct errand *next, **here;
-    uint64_t by; /* token of the inquest */
-    uint64_t token;
-    uint32_t round;
-    enum evidence_kind kind;
-    struct span key; /* behind it, on the same block */
+enum {
+    DNS_MS = 5000,
+    SERVER_MS = 10000,
 };
 
-/* ----------------------------------------------------------- mailboxes ---- */
-
-static const struct route *find_route(const struct settings *s,
-                                      struct span title)
-{
-    for (size_t i = 0; i < s->route_count; i++)
-        if (span_is(s->routes[i].title, title))
-            return &s->routes[i];
-    return NULL;
-}
-
-static void on_called_out(void *worker, uint64_t token,
-                          enum callout_answer answer, struct span reply)
-{
-    struct buffer text = { 0 };
-
-    buffer_put_string(&text, answer == CALLOUT_YES ? "yes" : "no ");
-    if (answer == CALLOUT_NO)
-        buffer_put(&text, reply);
-    inquest_answer(worker, token,
-                   answer == CALLOUT_UNKNOWN ? EVIDENCE_FAILED
-                                             : EVIDENCE_ANSWERED,
-                   buffer_span(&text));
-    buffer_fini(&text);
-}
-
-/* An address has no tab, whatever the route's title has. */
-static bool fetch_mailbox(struct worker *w, struct settings *settings,
-                          const struct evidence_question *q, uint64_t token)
-{
-    size_t tab = span_find_last(q->key, '\t');
-    struct callout c = {
-        .settings = settings,
-        .route = find_route(settings, span_first(q->key, tab)),
-        .recipient = span_skip(q->key, tab + 1),
-        .done = on_called_out,
-        .user = w,
-        .token = token,
-    };
-
-    if (!c.route || !w->sides.call_out)
-        return false;
-    w->sides.call_out(w, &c);
-    return true;
-}
-
-/* -------------------------------------------------------------- rounds ---- */
-
-static inquest_fetch_fn *const fetchers[EVIDENCE_KINDS] = {
-    [EVIDENCE_MAILBOX] = fetch_mailbox,
+/* The queue answers from memory or disk; a mailbox has its own time. */
+static const struct fetcher {
+    inquest_fetch_fn *fetch;
+    int64_t most_ms;  /* 0: as long as who asks waits */
+    bool is_together; /* all of a round at once */
+} fetchers[EVIDENCE_KINDS] = {
+    /* clang-format off */
+    [EVIDENCE_NAME]      = { errand_dns_name,      DNS_MS,    false },
+    [EVIDENCE_ADDRESSES] = { errand_dns_addresses, DNS_MS,    false },
+    [EVIDENCE_NOTE]      = { errand_memory_note,   0,         false },
+    [EVIDENCE_BUDGET]    = { errand_memory_budget, 0,         false },
+    [EVIDENCE_COUNT]     = { errand_memory_count,  0,         false },
+    [EVIDENCE_SERVER]    = { errand_server,        SERVER_MS, false },
+    [EVIDENCE_MAILBOX]   = { errand_mailbox,       0,         false },
+    [EVIDENCE_CHARGE]    = { errand_memory_charge, 0,         true },
+    /* clang-format on */
 };
 
-static struct errand *errand_new(const struct inquest *n,
+/* ------------------------------------------------------------- errands ---- */
+
+static struct errand *errand_new(struct inquest *n,
                                  const struct evidence_question *q)
 {
-    struct intake *i = n->worker->intake;
     struct errand *e = memory_zero(1, sizeof *e + q->key.len);
+    int64_t most_ms = fetchers[q->kind].most_ms;
 
     if (q->key.len)
         memcpy(e + 1, q->key.at, q->key.len);
     e->key = span_make((const char *)(e + 1), q->key.len);
     e->kind = q->kind;
-    e->by = n->token;
-    e->round = n->round;
-    e->token = registry_put(&i->errands, e);
-    e->next = i->first_errand;
-    e->here = &i->first_errand;
+    e->question = q;
+    e->by = n;
+    e->worker = n->worker;
+    e->until_ms = most_ms ? wall_ms() + most_ms : 0;
+    e->token = registry_put(&n->worker->intake->errands, e);
+    e->next = n->errands;
+    e->here = &n->errands;
     if (e->next)
         e->next->here = &e->next;
-    i->first_errand = e;
+    n->errands = e;
     return e;
 }
 
-static void errand_free(struct intake *i, struct errand *e)
+static void errand_free(struct errand *e)
 {
-    registry_drop(&i->errands, e->token);
+    registry_drop(&e->worker->intake->errands, e->token);
     *e->here = e->next;
     if (e->next)
         e->next->here = e->here;
     free(e);
 }
 
+static void call_off(struct errand *e)
+{
+    if (e->cancel)
+        e->cancel(e);
+    e->cancel = NULL;
+}
+
+static void call_all_off(struct inquest *n)
+{
+    while (n->errands) {
+        call_off(n->errands);
+        errand_free(n->errands);
+    }
+}
+
+/* -------------------------------------------------------------- rounds ---- */
+
 void inquest_init(struct inquest *n)
 {
-    n->token = registry_put(&n->worker->intake->inquests, n);
+    struct intake *i = n->worker->intake;
+
+    n->errands = NULL;
+    n->is_beginning = false;
+    n->next = i->inquests;
+    n->here = &i->inquests;
+    if (n->next)
+        n->next->here = &n->next;
+    i->inquests = n;
 }
 
 void inquest_fini(struct inquest *n)
 {
-    registry_drop(&n->worker->intake->inquests, n->token);
+    call_all_off(n);
+    *n->here = n->next;
+    if (n->next)
+        n->next->here = n->here;
 }
 
-size_t inquest_begin(struct inquest *n, struct settings *s,
-                     const struct evidence_question *all, size_t count)
+/* What cannot be asked is gone, with those beside it. */
+static void fetch(struct errand *e)
 {
-    size_t sent = 0;
+    const struct registry *all = &e->worker->intake->errands;
+    uint64_t token = e->token;
+    struct errand *next;
 
-    n->round++;
-    for (size_t i = 0; i < count; i++) {
-        inquest_fetch_fn *fetch = fetchers[all[i].kind];
-        struct errand *e = fetch ? errand_new(n, &all[i]) : NULL;
-
-        if (!e)
-            continue;
-        if (fetch(n->worker, s, &all[i], e->token))
-            sent++;
-        else
-            errand_free(n->worker->intake, e);
+    if (fetchers[e->kind].fetch(e)) {
+        for (e = registry_find(all, token); e; e = e->beside)
+            e->question = NULL;
+        return;
     }
-    n->unanswered = sent;
-    return sent;
+    for (; e; e = next) {
+        next = e->beside;
+        errand_free(e);
+    }
+}
+
+/* Those of a kind that is fetched together, in their order. */
+static void fetch_together(struct inquest *n, enum evidence_kind kind,
+                           const struct evidence_question *all, size_t count)
+{
+    struct errand *first = NULL, **end = &first;
+
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].kind != kind)
+            continue;
+        *end = errand_new(n, &all[i]);
+        end = &(*end)->beside;
+    }
+    if (first)
+        fetch(first);
+}
+
+bool inquest_begin(struct inquest *n, struct settings *s,
+                   const struct evidence_question *all, size_t count)
+{
+    call_all_off(n);
+    n->settings = s;
+    n->is_beginning = true;
+    for (size_t i = 0; i < count; i++)
+        if (!fetchers[all[i].kind].is_together)
+            fetch(errand_new(n, &all[i]));
+    for (unsigned kind = 0; kind < EVIDENCE_KINDS; kind++)
+        if (fetchers[kind].is_together)
+            fetch_together(n, kind, all, count);
+    n->is_beginning = false;
+    return n->errands;
 }
 
 void inquest_answer(struct worker *w, uint64_t token, enum evidence_state state,
                     struct span answer)
 {
-    struct intake *i = w->intake;
-    struct errand *e = registry_find(&i->errands, token);
-    struct inquest *n = e ? registry_find(&i->inquests, e->by) : NULL;
-    struct evidence *into =
-        n && n->unanswered && n->round == e->round ? n->evidence(n) : NULL;
+    struct errand *e = registry_find(&w->intake->errands, token);
+    struct inquest *n = e ? e->by : NULL;
+    struct evidence *into = n ? n->evidence(n) : NULL;
 
     if (into)
         evidence_put(into, e->kind, e->key, state, answer);
     if (e)
-        errand_free(i, e);
-    if (into && --n->unanswered == 0)
+        errand_free(e);
+    if (into && !n->errands && !n->is_beginning)
         n->answered(n);
+}
+
+static void fail_late(struct inquest *n, int64_t now_ms)
+{
+    struct worker *w = n->worker;
+    const struct registry *all = &w->intake->errands;
+    struct errand *e = n->errands;
+
+    while (e) {
+        uint64_t next = e->next ? e->next->token : 0;
+
+        if (e->until_ms && now_ms >= e->until_ms) {
+            call_off(e);
+            inquest_answer(w, e->token, EVIDENCE_FAILED, SPAN(""));
+        }
+        e = next ? registry_find(all, next) : NULL;
+    }
+}
+
+void inquest_tick(struct intake *i, int64_t now_ms)
+{
+    for (struct inquest *n = i->inquests, *next; n; n = next) {
+        next = n->next;
+        if (n->errands)
+            fail_late(n, now_ms);
+    }
+}
+
+void inquest_close(struct intake *i)
+{
+    ASSERT(!i->inquests);
+    registry_fini(&i->errands);
 }
 
 /* ------------------------------------------------------------- visits ----- */
@@ -182,9 +234,8 @@ void inquest_attach(struct visit *v)
 void inquest_hold(struct visit *v)
 {
     if (session_wants(v->session) != SESSION_ASKS)
-        v->inquest.unanswered = 0; /* it did not wait, or is over */
-    while (session_wants(v->session) == SESSION_ASKS &&
-           !v->inquest.unanswered) {
+        call_all_off(&v->inquest); /* it did not wait, or is over */
+    while (session_wants(v->session) == SESSION_ASKS && !v->inquest.errands) {
         size_t count;
         const struct evidence_question *all =
             session_questions(v->session, &count);
@@ -193,12 +244,4 @@ void inquest_hold(struct visit *v)
                            count))
             session_answered(v->session, wall_ms());
     }
-}
-
-void inquest_close(struct intake *i)
-{
-    while (i->first_errand)
-        errand_free(i, i->first_errand);
-    registry_fini(&i->errands);
-    registry_fini(&i->inquests);
 }

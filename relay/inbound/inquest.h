@@ -2,10 +2,10 @@
  * inquest - finds out what rules and routes want to know.
  *
  * A round is all that is asked at once: by a session, or by somebody who wants the rules
- * explained. Each question goes to the fetcher of its kind, which answers it exactly once by
- * inquest_answer, never before it has returned; when the last answer is there whoever asked
- * goes on. A kind that nobody fetches has no answer. One for an inquest that is gone, or that
- * did not wait so long, is dropped.
+ * explained. Each question becomes an errand and goes to the fetcher of its kind, which
+ * answers it exactly once by inquest_answer, before it has returned or later; when the last
+ * answer is there whoever asked goes on. A question whose time is over has failed. When an
+ * answer is not waited for any more the errand is called off, and a late one finds nobody.
  */
 #ifndef WAYPOST_INQUEST_H
 #define WAYPOST_INQUEST_H
@@ -14,6 +14,7 @@
 #include "policy/settings.h"
 #include "relay/net/worker.h"
 
+struct errand;
 struct visit;
 
 /* Who asks; embedded in its owner. */
@@ -24,25 +25,44 @@ struct inquest {
     /* The last answer of the round is there; it may ask again at once, or be gone. */
     void (*answered)(struct inquest *n);
     void *user;
-    uint64_t token;               /* in the intake's registry */
-    uint32_t round;
-    size_t unanswered;            /* of the round; 0: none is under way */
+    struct inquest *next, **here; /* the intake's */
+    struct settings *settings;    /* of the round; borrowed */
+    struct errand *errands;       /* under way */
+    bool is_beginning;
 };
 
-/* q and what it points to are borrowed for the call, and s (held by who asks) besides; false:
- * it cannot be asked, and no answer will come. */
-typedef bool inquest_fetch_fn(struct worker *w, struct settings *s,
-                              const struct evidence_question *q,
-                              uint64_t token);
+/* One question under way. Fetchers know it by its token, or, where they call it off, by
+ * itself. */
+struct errand {
+    struct errand *next, **here;
+    struct inquest *by;
+    struct worker *worker;
+    uint64_t token;
+    enum evidence_kind kind;
+    struct span key;              /* a copy */
+    int64_t until_ms;             /* then it has failed; 0: when who asks says so */
+    /* Set by the fetcher, or NULL: called once if the answer is not wanted any more; then none
+     * may come. */
+    void (*cancel)(struct errand *e);
+    void *what;                   /* the fetcher's own */
+    struct errand *beside;        /* of a kind that is fetched together: the next one, to be
+                                     answered after this one and at once */
+    const struct evidence_question *question; /* while it is fetched */
+};
+
+/* Settings are in e->by. False: it cannot be asked, and no answer will come. Of a kind that is
+ * fetched together e is the first. */
+typedef bool inquest_fetch_fn(struct errand *e);
 
 /* worker, evidence, answered and user are set. On the worker's thread, like all of it. */
 void inquest_init(struct inquest *n);
-/* What is under way finds nobody. */
+/* What is under way is called off. */
 void inquest_fini(struct inquest *n);
-/* Sends somebody after each; an older round is not waited for. What it answers is how many
- * are under way: with 0 nothing has to be waited for, and answered is not called. */
-size_t inquest_begin(struct inquest *n, struct settings *s,
-                     const struct evidence_question *all, size_t count);
+/* Sends somebody after each; what is left of an older round is called off. settings are held
+ * by who asks, as long as answers are waited for. False: nothing has to be waited for, and
+ * answered is not called. */
+bool inquest_begin(struct inquest *n, struct settings *s,
+                   const struct evidence_question *all, size_t count);
 
 /* SESSION_ASKS: begins the round, once, however often it is called; where nothing has to be
  * waited for the engine goes on at once. */
@@ -52,7 +72,19 @@ void inquest_attach(struct visit *v);
 /* From a fetcher, on the worker's thread. */
 void inquest_answer(struct worker *w, uint64_t token, enum evidence_state state,
                     struct span answer);
-/* Nobody who asks is left: what is still under way finds nobody. */
+/* Errands whose time is over fail. */
+void inquest_tick(struct intake *i, int64_t now_ms);
+/* Nobody who asks is left. */
 void inquest_close(struct intake *i);
+
+/* errand_dns.c: reverse DNS, and lists of senders */
+inquest_fetch_fn errand_dns_name, errand_dns_addresses;
+/* errand_memory.c: what the queue remembers */
+inquest_fetch_fn errand_memory_note, errand_memory_budget, errand_memory_count,
+    errand_memory_charge;
+/* errand_server.c: policy servers */
+inquest_fetch_fn errand_server;
+/* errand_mailbox.c: the route's host */
+inquest_fetch_fn errand_mailbox;
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/inquest.h"
+#include "relay/inbound/policyserver.h"
 #include "relay/net/log.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ void intake_open(struct worker *w, struct census *census)
     w->intake = NEW(struct intake);
     w->intake->worker = w;
     w->intake->census = census;
+    w->intake->servers = policyserver_open(w);
 }
 
 bool intake_is_for_proxies(const struct listener_settings *l)
@@ -45,12 +47,19 @@ void intake_turn_away(int fd, const struct host_address *peer,
     buffer_fini(&line);
 }
 
+/* Nobody asks any more, and the resolver goes next. */
+static void become_empty(struct intake *i)
+{
+    policyserver_hang_up(i->servers);
+    i->empty(i->worker);
+}
+
 void intake_gone(struct intake *i)
 {
     i->count--;
     atomic_fetch_sub(&i->worker->sessions, 1);
     if (i->count == 0 && i->empty)
-        i->empty(i->worker);
+        become_empty(i);
 }
 
 struct visit *intake_begin(struct intake *i, struct settings *settings,
@@ -119,6 +128,8 @@ void intake_tick(struct intake *i)
     int64_t now = wall_ms();
 
     intake_proxy_tick(i, now);
+    inquest_tick(i, now);
+    policyserver_tick(i->servers, now);
     for (struct visit *v = i->visits, *next; v; v = next) {
         next = v->next;
         if (v->conn.is_closing)
@@ -188,13 +199,14 @@ void intake_shut_down(struct intake *i, void (*empty)(struct worker *w))
     }
     intake_proxy_shut_down(i);
     if (i->count == 0)
-        empty(i->worker);
+        become_empty(i);
 }
 
 void intake_close(struct intake *i)
 {
     ASSERT(i->count == 0);
     inquest_close(i);
+    policyserver_close(i->servers);
     registry_fini(&i->registry);
     buffer_fini(&i->scratch);
     free(i);

@@ -8,6 +8,7 @@
  * intake_login.c      handshakes and logins
  * intake_receive.c    connections to providers whose client we were
  * inquest.c           what rules and routes want to know
+ * errand_*.c          who finds it out
  */
 #ifndef WAYPOST_INTAKE_PRIVATE_H
 #define WAYPOST_INTAKE_PRIVATE_H
@@ -61,8 +62,8 @@ struct intake {
     struct census *census;
     struct registry registry;
     struct registry errands;        /* questions under way ... */
-    struct registry inquests;       /* ... and who asks them */
-    struct errand *first_errand;
+    struct inquest *inquests;       /* ... and who asks them */
+    struct policyservers *servers;
     struct visit *visits;
     struct newcomer *newcomers;
     size_t count;                   /* of both */

@@ -107,10 +107,28 @@ static void fail_the_rest(struct session *s)
     }
 }
 
+/* A name that a rule wanted to know is good for the trace line and the log as well. */
+static void learn_name(struct session *s)
+{
+    struct span name, old = s->client_name;
+    struct envelope *e = &s->draft.envelope;
+
+    if (!span_is(old, SPAN("unknown")) ||
+        evidence_find(s->evidence, EVIDENCE_NAME, s->client_text, &name) !=
+            EVIDENCE_ANSWERED ||
+        name.len == 0)
+        return;
+    s->client_name = span_make(span_dup(name), name.len);
+    if (e->client_name.at == old.at)
+        e->client_name = s->client_name;
+    free((char *)old.at);
+}
+
 static void go_on(struct session *s, int64_t now_ms)
 {
     struct consultation *c = s->consultation;
 
+    learn_name(s);
     do {
         fail_the_rest(s);
         s->deadline_ms = now_ms + s->settings->limits.silence_ms;

@@ -14,7 +14,7 @@
 struct dns;
 struct dns_question;
 
-enum dns_type { DNS_A = 1, DNS_MX = 15, DNS_AAAA = 28, DNS_DNSKEY = 48 };
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28, DNS_DNSKEY = 48 };
 
 enum { DNS_RECORDS = 100 };       /* of one answer that are looked at */
 

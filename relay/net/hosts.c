@@ -1,5 +1,5 @@
 /*
- * hosts - reads the table, sorts it by name, finds in it.
+ * hosts - reads the table, sorts it by name and by address, finds in it.
  *
  * Entries borrow from one copy of the text. RFC 952's file, as hosts(5) has it
  * now: an address, then names, a comment after #.
@@ -23,6 +23,7 @@ struct hosts {
     char *text;
     struct entry *entries;
     size_t count, size;
+    const struct entry **by_address; /* of the same entries */
 };
 
 static struct span without_dot(struct span name)
@@ -47,6 +48,15 @@ static int entry_compare(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
     int d = name_compare(a->name, b->name);
+
+    return d != 0 ? d : (a->order > b->order) - (a->order < b->order);
+}
+
+static int address_compare(const void *left, const void *right)
+{
+    const struct entry *a = *(const struct entry *const *)left;
+    const struct entry *b = *(const struct entry *const *)right;
+    int d = memcmp(&a->address, &b->address, sizeof a->address);
 
     return d != 0 ? d : (a->order > b->order) - (a->order < b->order);
 }
@@ -97,8 +107,13 @@ struct hosts *hosts_new(struct span text)
     rest = span_make(h->text, text.len);
     while (rest.len > 0)
         hosts_add_line(h, span_split(rest, '\n', &rest));
-    if (h->count > 0)
-        qsort(h->entries, h->count, sizeof *h->entries, entry_compare);
+    if (h->count == 0)
+        return h;
+    qsort(h->entries, h->count, sizeof *h->entries, entry_compare);
+    h->by_address = NEW_ARRAY(const struct entry *, h->count);
+    for (size_t i = 0; i < h->count; i++)
+        h->by_address[i] = &h->entries[i];
+    qsort(h->by_address, h->count, sizeof(struct entry *), address_compare);
     return h;
 }
 
@@ -126,6 +141,7 @@ void hosts_free(struct hosts *take_h)
         return;
     free(take_h->text);
     free(take_h->entries);
+    free(take_h->by_address);
     free(take_h);
 }
 
@@ -149,4 +165,24 @@ size_t hosts_find(const struct hosts *h, struct span name,
         out_addresses[n++] = h->entries[low].address;
     }
     return n;
+}
+
+struct span hosts_find_name(const struct hosts *h,
+                            const struct host_address *address)
+{
+    size_t low = 0, high = h->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct entry *e = h->by_address[middle];
+
+        if (memcmp(&e->address, address, sizeof *address) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == h->count ||
+        !host_address_is(&h->by_address[low]->address, address))
+        return SPAN("");
+    return h->by_address[low]->name;
 }

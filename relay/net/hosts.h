@@ -21,5 +21,8 @@ void hosts_free(struct hosts *take_h);
  * matter. */
 size_t hosts_find(const struct hosts *h, struct span name,
                   struct host_address *out_addresses, size_t most);
+/* The name that stands first for this address; empty: none does. Borrowed. */
+struct span hosts_find_name(const struct hosts *h,
+                            const struct host_address *address);
 
 #endif

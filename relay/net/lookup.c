@@ -1,7 +1,7 @@
 /*
  * lookup - one search for the hosts of a domain.
  *
- *   FRESH   -> RECORDS  [lookup_begin]       by MX
+ *   FRESH   -> RECORDS  [lookup_begin]       by MX, or by PTR
  *   FRESH   -> HOSTS    [lookup_begin]       one host
  *   FRESH   -> DONE     [lookup_begin]       a literal, or no name at all
  *   RECORDS -> HOSTS    [lookup_on_records]  records; or none: the domain
@@ -15,12 +15,14 @@
  */
 #include "relay/net/lookup.h"
 
+enum { LOOKUP_NAMES = 5 }; /* of one address that are looked at */
+
 void lookup_init(struct lookup *l, const struct lookup_context *context,
-                 bool wants_mx, struct span name,
+                 enum lookup_aim aim, struct span name,
                  void (*done)(struct lookup *l))
 {
     *l = (struct lookup){
-        .context = context, .wants_mx = wants_mx, .name = name, .done = done
+        .context = context, .aim = aim, .name = name, .done = done
     };
 }
 
@@ -130,6 +132,27 @@ static void target_put_known(struct mx_target *t,
     }
 }
 
+/* A list is asked for IPv4, and a name is to lead back to one address. */
+static bool lookup_wants(const struct lookup *l, bool is_v6)
+{
+    if (l->aim == LOOKUP_NAME)
+        return is_v6 != host_address_is_v4(&l->address);
+    return l->aim != LOOKUP_LIST || !is_v6;
+}
+
+static void lookup_ask_family(struct lookup *l, struct lookup_part *p,
+                              struct span name, bool is_v6,
+                              struct mx_addresses *out)
+{
+    out->kind = RESOLVER_NO_DATA;
+    if (!lookup_wants(l, is_v6))
+        return;
+    out->kind = RESOLVER_FAILED;
+    p->out = out;
+    p->is_v6 = is_v6;
+    lookup_ask(l, p, name, is_v6 ? DNS_AAAA : DNS_A);
+}
+
 /* FAILED until it has come, so that a time-out leaves no false "no such name".
  */
 static void lookup_ask_hosts(struct lookup *l)
@@ -143,18 +166,14 @@ static void lookup_ask_hosts(struct lookup *l)
         struct lookup_part *p = &l->parts[1 + 2 * i];
         size_t count = 0;
 
-        if (hosts)
+        if (hosts && l->aim != LOOKUP_LIST)
             count = hosts_find(hosts, t->name, known, MX_HOST_ADDRESSES);
         if (count > 0) {
             target_put_known(t, known, count);
             continue;
         }
-        t->v4.kind = t->v6.kind = RESOLVER_FAILED;
-        p[0].out = &t->v4;
-        lookup_ask(l, &p[0], t->name, DNS_A);
-        p[1].out = &t->v6;
-        p[1].is_v6 = true;
-        lookup_ask(l, &p[1], t->name, DNS_AAAA);
+        lookup_ask_family(l, &p[0], t->name, false, &t->v4);
+        lookup_ask_family(l, &p[1], t->name, true, &t->v6);
     }
 }
 
@@ -177,6 +196,18 @@ static void lookup_read_records(struct lookup *l, const struct dns_reply *reply)
                l->context->user, &l->set);
 }
 
+/* Who owns the address may give it any number of names; the first few do. */
+static void lookup_read_names(struct lookup *l, const struct dns_reply *reply)
+{
+    struct buffer name = { .cap = LIMIT_DOMAIN + 1 };
+
+    for (size_t i = 0; i < reply->count && l->set.count < LOOKUP_NAMES; i++)
+        if (mx_name_read(reply->records[i], &name) && name.len > 0)
+            l->set.targets[l->set.count++].name =
+                arena_copy(&l->arena, buffer_span(&name));
+    buffer_fini(&name);
+}
+
 static void lookup_on_records(struct lookup_part *p,
                               const struct dns_reply *reply)
 {
@@ -185,9 +216,16 @@ static void lookup_on_records(struct lookup_part *p,
     lookup_note_failure(l, reply);
     switch (reply->kind) {
     case RESOLVER_OK:
-        lookup_read_records(l, reply);
+        if (l->aim == LOOKUP_NAME)
+            lookup_read_names(l, reply);
+        else
+            lookup_read_records(l, reply);
         break;
     case RESOLVER_NO_DATA:
+        if (l->aim == LOOKUP_NAME) {
+            l->kind = reply->kind;
+            return;
+        }
         mx_prepare_host(l->name, l->context->hostname, &l->set);
         break;
     case RESOLVER_NO_DOMAIN:
@@ -209,6 +247,20 @@ static bool host_parse(struct span name, struct host_address *out)
     return host_address_parse(span_make(name.at + 1, name.len - 2), out);
 }
 
+/* A name that stands in the hosts file leads back by itself. */
+static bool lookup_knows_name(struct lookup *l)
+{
+    struct span name = SPAN("");
+
+    if (l->aim == LOOKUP_NAME && l->context->hosts)
+        name = hosts_find_name(l->context->hosts, &l->address);
+    if (name.len == 0)
+        return false;
+    mx_prepare_host(arena_copy(&l->arena, name), SPAN(""), &l->set);
+    target_put_known(&l->set.targets[0], &l->address, 1);
+    return true;
+}
+
 /* A literal needs no question; where MX is asked for, only brackets make one.
  */
 static bool lookup_reads_literal(struct lookup *l)
@@ -217,10 +269,11 @@ static bool lookup_reads_literal(struct lookup *l)
     struct host_address address;
     struct buffer text = { 0 };
 
-    if (l->wants_mx && !has_bracket)
+    if (l->aim == LOOKUP_LIST || l->aim == LOOKUP_NAME ||
+        (l->aim == LOOKUP_MX && !has_bracket))
         return false;
-    if (!(l->wants_mx ? host_literal_parse(l->name, &address)
-                      : host_parse(l->name, &address))) {
+    if (!(l->aim == LOOKUP_MX ? host_literal_parse(l->name, &address)
+                              : host_parse(l->name, &address))) {
         l->kind = has_bracket ? RESOLVER_NO_DOMAIN : RESOLVER_OK;
         return has_bracket;
     }
@@ -241,11 +294,12 @@ void lookup_begin(struct lookup *l)
     l->why = SPAN("");
     memset(l->parts, 0, sizeof l->parts);
     l->waiting = 1;
-    if (lookup_reads_literal(l)) {
+    if (lookup_reads_literal(l) || lookup_knows_name(l)) {
         ;
-    } else if (l->wants_mx) {
+    } else if (l->aim == LOOKUP_MX || l->aim == LOOKUP_NAME) {
         l->state = LOOKUP_RECORDS;
-        lookup_ask(l, &l->parts[0], l->name, DNS_MX);
+        lookup_ask(l, &l->parts[0], l->name,
+                   l->aim == LOOKUP_MX ? DNS_MX : DNS_PTR);
     } else {
         mx_prepare_host(l->name, SPAN(""), &l->set);
         l->set.is_secure = true;
@@ -254,15 +308,45 @@ void lookup_begin(struct lookup *l)
     lookup_settle(l);
 }
 
+/* The first that leads back. FAILED where one that could not be looked up might have. */
+static void lookup_confirm(const struct lookup *l, struct mx_choice *out)
+{
+    struct mx_answer *a = &out->answer;
+
+    *a = (struct mx_answer){ .kind = RESOLVER_NO_DATA,
+                             .hosts = out->hosts,
+                             .why = SPAN("no name leads back") };
+    for (size_t i = 0; i < l->set.count; i++) {
+        const struct mx_target *t = &l->set.targets[i];
+        const struct mx_addresses *family =
+            host_address_is_v4(&l->address) ? &t->v4 : &t->v6;
+
+        if (family->kind == RESOLVER_FAILED)
+            a->kind = RESOLVER_FAILED;
+        for (size_t k = 0; k < family->count; k++) {
+            if (!host_address_is(&family->at[k], &l->address))
+                continue;
+            out->hosts[0] = (struct mx_host){ .name = t->name,
+                                              .addresses = &family->at[k],
+                                              .count = 1 };
+            a->kind = RESOLVER_OK;
+            a->count = 1;
+            return;
+        }
+    }
+}
+
 void lookup_answer(const struct lookup *l, struct mx_choice *out_choice)
 {
     struct mx_rules rules = { .own = l->context->own,
                               .own_count = l->context->own_count,
-                              .allow_unsafe = !l->wants_mx };
+                              .allow_unsafe = l->aim != LOOKUP_MX };
     struct mx_answer *a = &out_choice->answer;
 
     ASSERT(l->state == LOOKUP_DONE);
-    if (l->kind == RESOLVER_OK)
+    if (l->kind == RESOLVER_OK && l->aim == LOOKUP_NAME)
+        lookup_confirm(l, out_choice);
+    else if (l->kind == RESOLVER_OK)
         mx_choose(&l->set, &rules, out_choice);
     else
         *a = (struct mx_answer){ .kind = l->kind,

@@ -2,7 +2,7 @@
  * lookup - one search for the hosts of a domain.
  *
  * Asks for the MX records, then for both families of each host at once; what they mean
- * is mx.c's. Knows no clock, no list and nobody else's search: resolver.c does.
+ * is mx.c's. Or for the names of an address, and then whether one of them leads back to it. Knows no clock, no list and nobody else's search: resolver.c does.
  */
 #ifndef WAYPOST_LOOKUP_H
 #define WAYPOST_LOOKUP_H
@@ -22,6 +22,13 @@ struct lookup_context {
     void *user;                   /* random's */
 };
 
+enum lookup_aim {
+    LOOKUP_MX,                    /* a domain's hosts */
+    LOOKUP_HOST,                  /* one host */
+    LOOKUP_LIST,                  /* IPv4 addresses of a name in a list; DNS alone */
+    LOOKUP_NAME,                  /* the name of an address */
+};
+
 enum lookup_state { LOOKUP_FRESH, LOOKUP_RECORDS, LOOKUP_HOSTS, LOOKUP_DONE };
 
 struct lookup;
@@ -38,9 +45,10 @@ struct lookup {
     const struct lookup_context *context;
     enum lookup_state state;
     void (*done)(struct lookup *l); /* may come inside lookup_begin */
-    bool wants_mx;                /* else: the addresses of one host */
+    enum lookup_aim aim;
     bool is_bogus;                /* some of it did not validate */
-    struct span name;             /* borrowed */
+    struct span name;             /* borrowed; what is asked first */
+    struct host_address address;  /* LOOKUP_NAME */
     unsigned waiting;             /* for so many parts */
     enum resolver_kind kind;      /* not OK: known before any host was asked for */
     struct span why;              /* of a failure, in the arena */
@@ -50,7 +58,7 @@ struct lookup {
 };
 
 void lookup_init(struct lookup *l, const struct lookup_context *context,
-                 bool wants_mx, struct span name,
+                 enum lookup_aim aim, struct span name,
                  void (*done)(struct lookup *l));
 /* From the start; also again, after lookup_cancel or done. */
 void lookup_begin(struct lookup *l);

@@ -14,16 +14,12 @@ static bool is_host_byte(char c)
     return c > ' ' && c < 0x7f && !strchr("\"()*,./:;<>@[\\]", c);
 }
 
-bool mx_record_read(struct span data, uint16_t *out_preference,
-                    struct buffer *out_name)
+bool mx_name_read(struct span data, struct buffer *out_name)
 {
-    struct span rest = span_skip(data, 2);
-    uint16_t preference;
+    struct span rest = data;
 
-    if (data.len < 3 || data.len > 2 + LIMIT_DOMAIN)
+    if (data.len > LIMIT_DOMAIN)
         return false;
-    preference =
-        (uint16_t)((unsigned char)data.at[0] << 8 | (unsigned char)data.at[1]);
     buffer_clear(out_name);
     while (rest.len > 0 && rest.at[0] != 0) {
         size_t len = (unsigned char)rest.at[0];
@@ -39,9 +35,16 @@ bool mx_record_read(struct span data, uint16_t *out_preference,
         }
         rest = span_skip(rest, len + 1);
     }
-    if (rest.len != 1)
+    return rest.len == 1;
+}
+
+bool mx_record_read(struct span data, uint16_t *out_preference,
+                    struct buffer *out_name)
+{
+    if (data.len < 3 || !mx_name_read(span_skip(data, 2), out_name))
         return false;
-    *out_preference = preference;
+    *out_preference =
+        (uint16_t)((unsigned char)data.at[0] << 8 | (unsigned char)data.at[1]);
     return true;
 }
 

@@ -58,6 +58,9 @@ typedef uint32_t mx_random_fn(void *user);
 bool mx_record_read(struct span data, uint16_t *out_preference,
                     struct buffer *out_name);
 
+/* The name alone, as a PTR record has it. */
+bool mx_name_read(struct span data, struct buffer *out_name);
+
 /*
  * Sorts by preference, equal ones shuffled; of a name that stands twice the better
  * one; cut at our own name and everything of equal or worse preference; the

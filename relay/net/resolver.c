@@ -379,8 +379,10 @@ void resolver_flush(struct resolver *r)
     resolver_renew(r, true);
 }
 
-static struct resolver_query *resolver_ask(struct resolver *r, bool wants_mx,
+static struct resolver_query *resolver_ask(struct resolver *r,
+                                           enum lookup_aim aim,
                                            struct span name,
+                                           const struct host_address *address,
                                            resolver_mx_fn *done, void *user)
 {
     struct resolver_query *q = NEW(struct resolver_query);
@@ -393,8 +395,10 @@ static struct resolver_query *resolver_ask(struct resolver *r, bool wants_mx,
     q->done = done;
     q->user = user;
     q->ends_ms = (int64_t)uv_now(r->loop) + LOOK_UP_MS;
-    lookup_init(&q->lookup, &r->context, wants_mx, span_make(q->name, name.len),
+    lookup_init(&q->lookup, &r->context, aim, span_make(q->name, name.len),
                 query_on_done);
+    if (address)
+        q->lookup.address = *address;
     DL_APPEND(r->queries, q);
     query_begin(q);
     resolver_set_timer(r);
@@ -404,13 +408,34 @@ static struct resolver_query *resolver_ask(struct resolver *r, bool wants_mx,
 struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
                                    resolver_mx_fn *done, void *user)
 {
-    return resolver_ask(r, true, domain, done, user);
+    return resolver_ask(r, LOOKUP_MX, domain, NULL, done, user);
 }
 
 struct resolver_query *resolver_host(struct resolver *r, struct span host,
                                      resolver_mx_fn *done, void *user)
 {
-    return resolver_ask(r, false, host, done, user);
+    return resolver_ask(r, LOOKUP_HOST, host, NULL, done, user);
+}
+
+struct resolver_query *resolver_list(struct resolver *r, struct span name,
+                                     resolver_mx_fn *done, void *user)
+{
+    return resolver_ask(r, LOOKUP_LIST, name, NULL, done, user);
+}
+
+struct resolver_query *resolver_name(struct resolver *r,
+                                     const struct host_address *address,
+                                     resolver_mx_fn *done, void *user)
+{
+    struct buffer name = { 0 };
+    struct resolver_query *q;
+
+    host_reversed_print(&name, address);
+    buffer_put_string(&name, host_address_is_v4(address) ? ".in-addr.arpa"
+                                                         : ".ip6.arpa");
+    q = resolver_ask(r, LOOKUP_NAME, buffer_span(&name), address, done, user);
+    buffer_fini(&name);
+    return q;
 }
 
 void resolver_cancel(struct resolver_query *take_q)

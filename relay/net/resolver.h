@@ -71,6 +71,15 @@ struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
  * matter; loopback and private addresses are allowed. */
 struct resolver_query *resolver_host(struct resolver *r, struct span host,
                                      resolver_mx_fn *done, void *user);
+/* The addresses of a name as a list of senders has them, from the DNS alone and IPv4 only: an
+ * mx_answer with one host, or none. RFC 5782 */
+struct resolver_query *resolver_list(struct resolver *r, struct span name,
+                                     resolver_mx_fn *done, void *user);
+/* The name of an address: the first of its names, a few at most, that leads back to it, as an
+ * mx_answer with one host. NO_DOMAIN, NO_DATA: it has none. */
+struct resolver_query *resolver_name(struct resolver *r,
+                                     const struct host_address *address,
+                                     resolver_mx_fn *done, void *user);
 void resolver_cancel(struct resolver_query *take_q);
 
 /* Answers are cached inside libunbound by their TTL; this drops them (SIGHUP), reads

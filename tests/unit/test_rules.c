@@ -461,8 +461,8 @@ static void faults_of_actions_are_told(void **state)
           { "w.conf:1:35: there is no route \"archive\"" } },
         { "rule \"a\" { action = route route = {a, b} }\n",
           { "w.conf:1:39: \"route\" takes one value" } },
-        { "rule \"a\" { action = policy server = \"postgrey:10023\" }\n",
-          { "w.conf:1:37: \"postgrey:10023\" is not a policy server such as "
+        { "rule \"a\" { action = policy server = \"127.0.0.300:10023\" }\n",
+          { "w.conf:1:37: \"127.0.0.300:10023\" is not a policy server such as "
             "\"127.0.0.1:10023\"" } },
         { "rule \"a\" { action = policy server = {\"/a\", \"/b\"} }\n",
           { "\"server\" takes one value" } },
