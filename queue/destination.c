@@ -348,7 +348,7 @@ static bool is_forgettable(const struct destination *d, int64_t now_ms)
 static bool destination_is_idle(const struct destination *d, int64_t now_ms)
 {
     return d->lanes == 0 && d->slots == 0 && d->count == 0 && !d->turned &&
-           TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
+           d->hastening == 0 && TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
            is_forgettable(d, now_ms);
 }
 

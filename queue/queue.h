@@ -454,7 +454,8 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
  * An on-demand destination's mail waits, on disk and not in memory, until it is released;
  * then it is like any other until all that is due is gone, or until it cannot be reached:
  * then it waits again. Whatever the backlog, a release touches one destination. The
- * same ends the rest of any other. False: there is no such destination, or a person has
+ * same ends the rest of any other. What was deferred for itself (a 4xx to one recipient) is
+ * due then, too. False: there is no such destination, or a person has
  * suspended it, which a client's wish does not end.
  */
 bool queue_release(struct queue *q, struct span destination);
@@ -463,7 +464,7 @@ bool queue_release(struct queue *q, struct span destination);
  * until the slot is closed, only this slot is given work of it, and only work of these lanes
  * (count 0: of all that lead there). It is given to the caller at once, `slot_opened` does
  * not come. Nothing is loaded before the first queue_slot_next; when all that is due is gone,
- * or it may go out no more, the slot is told slot_ended. When it is closed the destination
+ * or it may go out no more, the slot is told slot_ended. What was deferred for itself is due. When it is closed the destination
  * waits again, if it is on demand and was not released meanwhile. queue_slot_failed is no
  * failure of the destination. Port's thread.
  */

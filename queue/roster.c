@@ -4,6 +4,7 @@
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
+#include "queue/hasten.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
 
@@ -23,9 +24,22 @@ static bool with(struct queue *q, struct span name, standing_fn *want)
     return is_done;
 }
 
+static bool release(struct queue *q, struct destination *d)
+{
+    if (d->state != DESTINATION_SUSPENDED)
+        hasten(q, d);
+    return standing_release(q, d);
+}
+
+static bool resume(struct queue *q, struct destination *d)
+{
+    hasten(q, d);
+    return standing_resume(q, d);
+}
+
 bool queue_release(struct queue *q, struct span destination)
 {
-    return with(q, destination, standing_release);
+    return with(q, destination, release);
 }
 
 bool queue_withdraw(struct queue *q, struct span destination)
@@ -35,7 +49,7 @@ bool queue_withdraw(struct queue *q, struct span destination)
 
 bool queue_resume(struct queue *q, struct span destination)
 {
-    return with(q, destination, standing_resume);
+    return with(q, destination, resume);
 }
 
 bool queue_probe(struct queue *q, struct span destination)

@@ -50,7 +50,8 @@ bool standing_is_drained(const struct queue *q,
                          const struct destination *d)
 {
     return d->count == 0 && TAILQ_EMPTY(&d->todo) && TAILQ_EMPTY(&d->skipped) &&
-           q->are_lanes_read && !q->is_over;
+           (d->home ? d->home : d)->hastening == 0 && q->are_lanes_read &&
+           !q->is_over;
 }
 
 void standing_look(struct queue *q, struct destination *d)

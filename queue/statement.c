@@ -101,6 +101,12 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [CHANGE_RECIPIENT] = { W,
         "UPDATE recipient SET state=?3,due_ms=?4,since_ms=?5,expire_ms=?6,warn_ms=?7"
         " WHERE message=?1 AND number=?2" },
+    /* what was tried and has a time of its own */
+    [HASTEN]           = { W,
+        "UPDATE recipient SET due_ms=?2 WHERE (message,number) IN"
+        " (SELECT message,number FROM recipient INDEXED BY recipient_due"
+        " WHERE lane=(SELECT id FROM lane WHERE key=?1) AND due_ms>?2"
+        " AND due_ms<9223372036854775807 AND attempts>0 LIMIT ?3)" },
     [SET_PURGE]        = { W, "UPDATE message SET purge_ms=?2 WHERE id=?1" },
     [CLEAR_PURGE]      = { W,
         "UPDATE message SET purge_ms=NULL WHERE id=?1 AND NOT EXISTS"

@@ -142,6 +142,9 @@ struct store_change {
 MUST int store_change(struct store *s, const struct store_change *c,
                       uint64_t after_id, uint32_t limit,
                       struct queue_count *count, uint64_t *out_last);
+/* Makes recipients of the lane that have been tried before due now, at most limit. */
+MUST int store_hasten(struct store *s, struct span lane, int64_t now_ms,
+                      uint32_t limit, uint32_t *out_count);
 /* Removes deleted messages whose day is over, at most limit; told of each with a file. */
 MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                      void (*has_file)(void *user, uint64_t message), void *user);

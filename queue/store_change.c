@@ -275,6 +275,21 @@ int store_change(struct store *s, const struct store_change *c,
     return 0;
 }
 
+int store_hasten(struct store *s, struct span lane, int64_t now_ms,
+                 uint32_t limit, uint32_t *out_count)
+{
+    sqlite3_stmt *st = database_statement(&s->db, HASTEN);
+    int rc;
+
+    bind_span(st, 1, lane);
+    bind_number(st, 2, now_ms);
+    bind_number(st, 3, limit);
+    if ((rc = database_run(&s->db, HASTEN)) < 0)
+        return store_note_failure(s, rc, "making mail due");
+    *out_count = (uint32_t)sqlite3_changes(s->db.db);
+    return 0;
+}
+
 /* ----------------------------------------------------------- purge ---- */
 
 static int purge_one(struct store *s, uint64_t message, int64_t now_ms,

@@ -8,6 +8,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/hasten.h"
 #include "queue/sender.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
@@ -106,6 +107,7 @@ static struct queue_slot *turn(struct queue_port *p, struct destination *home,
     else
         active_drop_destination(q, home);
     move_lanes(q, home, home);
+    hasten(q, home->turned);
     return slot_given(p, home->turned);
 }
 

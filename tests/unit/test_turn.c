@@ -199,27 +199,75 @@ static void a_message_for_two_lanes_is_fetched_in_two_parts(void **state)
     world_free(w);
 }
 
-static void what_he_defers_or_what_is_not_due_does_not_keep_him(void **state)
+static void what_he_defers_does_not_keep_him_and_is_his_when_he_asks_again(
+    void **state)
 {
     struct world *w = fetch_new(0);
     struct queue_slot *slot;
 
     (void)state;
     put_range(w, "a.away", 1, 2);
-    slot = fetch(w, NULL, NULL);
-    world_settle(w, next(w, slot), OUTCOME_DEFERRED, world_clock() + 60000);
-    take_to_the_end(w, slot, 2, 2);
-    queue_slot_close(slot);
-    assert_true(queue_lane_waits(w->q, SPAN("a.away")));
-    slot = fetch(w, NULL, NULL); /* it waits, if it is not due */
-    assert_null(next(w, slot));
-    queue_slot_close(slot);
-    ended_count = 0;
-    atomic_fetch_add(&world_now_ms, 60000);
-    settle_down(w);
+    for (int again = 0; again < 3; again++) {
+        slot = fetch(w, NULL, NULL);
+        world_settle(w, next(w, slot), OUTCOME_DEFERRED,
+                     world_clock() + 60000);
+        if (again == 0)
+            take(w, slot, 2);
+        assert_null(next(w, slot)); /* not before he asks */
+        world_until(w, &ended_count, 1);
+        ended_count = 0;
+        queue_slot_close(slot);
+        assert_true(queue_lane_waits(w->q, SPAN("a.away")));
+    }
     slot = fetch(w, NULL, NULL);
     take_to_the_end(w, slot, 1, 1);
     queue_slot_close(slot);
+    world_free(w);
+}
+
+static void others_deferrals_are_not_hastened_for_him(void **state)
+{
+    struct world *w = fetch_new(0);
+    struct queue_slot *slot;
+
+    (void)state;
+    put_range(w, "a.away", 1, 1);
+    put_range(w, "b.away", 2, 2);
+    slot = fetch(w, NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        world_settle(w, next(w, slot), OUTCOME_DEFERRED,
+                     world_clock() + 60000);
+    assert_null(next(w, slot));
+    world_until(w, &ended_count, 1);
+    queue_slot_close(slot);
+    ended_count = 0;
+    slot = fetch(w, "a.away", NULL);
+    take_to_the_end(w, slot, 1, 1);
+    queue_slot_close(slot);
+    ended_count = 0;
+    slot = fetch(w, "b.away", NULL);
+    take_to_the_end(w, slot, 2, 2);
+    queue_slot_close(slot);
+    world_free(w);
+}
+
+static void a_release_makes_due_what_was_deferred(void **state)
+{
+    struct world *w = fetch_new(0);
+    struct queue_slot *slot;
+
+    (void)state;
+    put_range(w, "a.away", 1, 1);
+    slot = fetch(w, NULL, NULL);
+    world_settle(w, next(w, slot), OUTCOME_DEFERRED, world_clock() + 60000);
+    assert_null(next(w, slot));
+    world_until(w, &ended_count, 1);
+    queue_slot_close(slot);
+    settle_down(w);
+    w->opened = w->ready = others_take_all;
+    assert_true(queue_release(w->q, SPAN("away")));
+    world_until(w, &w->removed, 1);
+    wait_offline(w);
     world_free(w);
 }
 
@@ -419,7 +467,9 @@ int main(void)
         T(several_destinations_are_reserved_and_worked_through),
         T(mail_that_arrives_meanwhile_goes_out_if_it_is_of_his_lanes),
         T(a_message_for_two_lanes_is_fetched_in_two_parts),
-        T(what_he_defers_or_what_is_not_due_does_not_keep_him),
+        T(what_he_defers_does_not_keep_him_and_is_his_when_he_asks_again),
+        T(others_deferrals_are_not_hastened_for_him),
+        T(a_release_makes_due_what_was_deferred),
         T(no_release_or_probe_opens_a_second_path),
         T(a_release_meanwhile_counts_when_he_is_gone),
         T(a_release_under_way_ends_when_he_comes),
