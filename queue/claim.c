@@ -30,6 +30,23 @@ void *queue_slot_data(const struct queue_slot *slot)
     return slot->data;
 }
 
+void queue_slot_mark(struct queue_slot *slot, uint32_t bits)
+{
+    queue_lock(slot->queue);
+    destination_home(slot->destination)->marks |= bits;
+    queue_unlock(slot->queue);
+}
+
+uint32_t queue_slot_marks(const struct queue_slot *slot)
+{
+    uint32_t bits;
+
+    queue_lock(slot->queue);
+    bits = destination_home(slot->destination)->marks;
+    queue_unlock(slot->queue);
+    return bits;
+}
+
 struct span queue_slot_lane(struct queue_slot *slot)
 {
     const struct bundle *b;

@@ -118,6 +118,7 @@ struct destination {
     TAILQ_ENTRY(destination) hungry_link, load_link, slot_link;
 
     uint32_t hastening; /* orders under way that make its mail due; see hasten.h */
+    uint32_t marks; /* the relay's; of home */
     bool is_wanted;    /* down, and a person wants its mail tried again */
     uint64_t wanted_by; /* the order that last said so: each ends one rest */
     bool is_dirty;     /* to be written */

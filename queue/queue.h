@@ -242,6 +242,11 @@ struct span queue_slot_lane(struct queue_slot *slot);
 /* For the caller's own use. */
 void queue_slot_attach(struct queue_slot *slot, void *data);
 void *queue_slot_data(const struct queue_slot *slot);
+/* What the caller wants to know of the destination another time: bits of its own, added to
+ * those that are there. They last as long as the process, if they are looked at seldom: a
+ * destination without mail may be forgotten. */
+void queue_slot_mark(struct queue_slot *slot, uint32_t bits);
+uint32_t queue_slot_marks(const struct queue_slot *slot);
 
 /*
  * The next work for this slot, with at most `most` recipients, or NULL: then the slot

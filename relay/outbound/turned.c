@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { KNOWS_NO_BDAT = 1 }; /* a mark of his destinations */
+
 struct turned {
     struct turn *turn;
     size_t next;   /* slot */
@@ -27,9 +29,34 @@ static struct queue_slot *take_slot(struct turn *t, size_t i)
     return slot;
 }
 
+/* He offered CHUNKING and knows no BDAT: that was the end of a connection, and would be the
+ * end of the next. */
+static bool knows_no_bdat(const struct turn *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (queue_slot_marks(t->slots[i]) & KNOWS_NO_BDAT)
+            return true;
+    return false;
+}
+
+static void note_no_bdat(struct courier *c)
+{
+    struct turn *t = c->turned->turn;
+
+    queue_slot_mark(c->slot, KNOWS_NO_BDAT);
+    for (size_t i = c->turned->next; i < t->count; i++)
+        if (t->slots[i])
+            queue_slot_mark(t->slots[i], KNOWS_NO_BDAT);
+    if (turned_is_over_here(c)) /* it went on, without */
+        return;
+    buffer_put_string(&c->turned->why, "offers CHUNKING, but knows no BDAT; it "
+                                       "is not used again");
+}
+
 void turned_begin(struct delivery *d, struct turn *take_t)
 {
     struct turn *t = take_t;
+    bool without_chunking = knows_no_bdat(t);
     struct courier *c = courier_new(d, take_slot(t, 0), t->settings);
     struct race_target customer = { .address = t->client, .port = t->port };
 
@@ -40,6 +67,7 @@ void turned_begin(struct delivery *d, struct turn *take_t)
     parcel_init(&c->parcel, d, visit_head_arrived, visit_part_arrived, c);
     c->parcel.frees_lost = true;
     itinerary_give(&c->itinerary, d, t->client_name, &customer);
+    c->itinerary.without_chunking = without_chunking;
     for (size_t i = 1; i < t->count; i++)
         queue_slot_attach(t->slots[i], c);
     visit_take_over(c, &t->hand);
@@ -94,7 +122,9 @@ void turned_meet(struct courier *c, const struct queue_work *work)
     own = route_of_lane(c->settings, work->recipients[0].lane);
     if (own)
         c->route = own;
-    client_adapt(c->client, c->route->chunking, c->route->xforward);
+    client_adapt(c->client,
+                 c->route->chunking && !c->itinerary.without_chunking,
+                 c->route->xforward);
 }
 
 /* ---------------------------------------------------------------- end ---- */
@@ -114,6 +144,8 @@ void turned_note_end(struct courier *c)
     trouble = client_trouble(c->client);
     if (c->delivery->cut_ms)
         buffer_put_string(&c->turned->why, "this host is going down");
+    else if (client_chunking_was_refused(c->client))
+        note_no_bdat(c);
     else if (trouble->status.class)
         buffer_put(&c->turned->why, trouble->reply);
     else if (!turned_is_over_here(c))
