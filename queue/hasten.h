@@ -3,7 +3,8 @@
  * 4xx, is due now.
  *
  * Mail that its sender wants to be kept (FUTURERELEASE) is not meant, nor what is held. Done
- * in slices between other jobs; meanwhile the destination has something to wait for, so
+ * in large slices between other jobs, the first ahead of whatever comes of the mail from now
+ * on, so that what is deferred again stays so; meanwhile the destination has something to wait for, so
  * that it does not go offline and a customer is not told that this was all.
  */
 #ifndef WAYPOST_HASTEN_H
