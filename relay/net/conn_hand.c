@@ -12,8 +12,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+enum {
+    QUIET_S = 60, /* then the kernel asks whether the peer is there */
+    ASK_S = 10,   /* again and again */
+    /* for an answer, or for what was sent to be taken; a block of content may take as
+     * long (RFC 5321 4.5.3.2) */
+    UNHEARD_MS = 180 * 1000,
+};
 
 /* Ends by itself, at the next turn or when its connection closes. */
 struct conn_showing {
@@ -76,6 +87,27 @@ static void show_soon(struct conn *c)
     c->showing = s;
 }
 
+/*
+ * Who dials in is sometimes cut off without a word, dials again, and is told that somebody
+ * is at his mail: himself. So it is noticed after three minutes, not ten. Where an option
+ * is not to be had it takes longer.
+ */
+static void watch(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, QUIET_S },
+        { IPPROTO_TCP, TCP_KEEPINTVL, ASK_S },
+        { IPPROTO_TCP, TCP_USER_TIMEOUT, UNHEARD_MS },
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name,
+                         &options[i].value, sizeof options[i].value);
+}
+
 int conn_take(struct conn *c, struct worker *w, struct hand *take_h,
               const struct conn_events *events, void *user)
 {
@@ -88,6 +120,7 @@ int conn_take(struct conn *c, struct worker *w, struct hand *take_h,
         hand_drop(take_h);
         return rc;
     }
+    watch(take_h->fd);
     c->tls = take_h->tls;
     c->is_secured = c->tls != NULL;
     c->waiting = take_h->waiting;

@@ -292,6 +292,25 @@ route "branch.test" {{ via = {{"pickup:branch"}}
             p.wait_empty()
 
 
+def keeps_asking(port, peer):
+    """Has the kernel a keepalive timer on the server's end of this connection?"""
+    want = (f"0100007F:{port:04X}", f"0100007F:{peer:04X}")
+    with open("/proc/net/tcp") as table:
+        for row in (line.split() for line in table):
+            if (row[1], row[2]) == want:
+                return row[5].startswith("02:")
+
+
+def test_a_line_that_is_cut_without_a_word_is_noticed(provider):
+    provider.put("u@branch.test")
+    with Customer(provider) as c:
+        peer = c.client.socket.getsockname()[1]
+        assert keeps_asking(provider.odmr, peer) is False
+        assert c.ask().code == 250
+        wait_for(lambda: keeps_asking(provider.odmr, peer), 5)
+        assert recipients(c.serve()) == ["u@branch.test"]
+
+
 # --------------------------------------------------------------------- under TLS ----
 
 def raw(c):
