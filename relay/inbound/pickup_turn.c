@@ -211,10 +211,12 @@ static enum queue_turn reserve(struct order *o, struct queue_port *p,
     return said;
 }
 
+/* What a person has suspended is refused to who names it; who asks for all gets the rest. */
 static enum session_turn_answer reserve_all(struct order *o,
-                                            struct queue_port *p,
+                                            struct queue_port *p, bool is_named,
                                             struct turn *t)
 {
+    bool is_suspended = false;
     size_t n;
 
     qsort(o->portions, o->count, sizeof *o->portions, by_destination);
@@ -227,10 +229,13 @@ static enum session_turn_answer reserve_all(struct order *o,
                     span_is(first[n].destination, first->destination);)
             n++;
         said = reserve(o, p, first, n, t);
-        if (said == QUEUE_TURN_TAKEN || said == QUEUE_TURN_SUSPENDED)
+        is_suspended |= said == QUEUE_TURN_SUSPENDED;
+        if (said == QUEUE_TURN_TAKEN || (is_suspended && is_named))
             return TURN_TAKEN;
     }
-    return t->count ? TURN_BEGINS : TURN_EMPTY;
+    if (t->count)
+        return TURN_BEGINS;
+    return is_suspended ? TURN_TAKEN : TURN_EMPTY;
 }
 
 static bool needs_tls(const struct order *o)
@@ -262,7 +267,7 @@ enum session_turn_answer pickup_turn(struct queue_port *p, struct settings *s,
     else if (!facts->tls && needs_tls(&o))
         said = TURN_NEEDS_TLS;
     else
-        said = reserve_all(&o, p, t);
+        said = reserve_all(&o, p, wish->count > 0, t);
     free(o.portions);
     arena_reset(&o.arena);
     if (said == TURN_BEGINS)

@@ -207,6 +207,19 @@ def test_a_suspended_destination_is_not_fetched(provider):
         assert recipients(c.fetch()) == ["u@branch.test"]
 
 
+def test_one_that_is_suspended_does_not_keep_back_the_others(provider):
+    provider.put("u@branch.test", "w@three.test")
+    provider.verb("dest", "suspend", "pickup:branch", "--for", "1h", "--reason", "no")
+    with Customer(provider) as c:
+        assert c.ask("branch.test,three.test").code == 450  # named: not without it
+        assert recipients(c.fetch()) == ["w@three.test"]
+    with Customer(provider) as c:
+        assert c.ask().code == 450  # there is mail, but not now
+    provider.verb("dest", "resume", "pickup:branch")
+    with Customer(provider) as c:
+        assert recipients(c.fetch()) == ["u@branch.test"]
+
+
 def test_an_ordinary_route_may_be_fetched_too(tmp_path):
     extra = """
 route "*.dial.test" { via = {"mx"}  offline { login = {"branch"} } }

@@ -624,3 +624,88 @@ def test_what_our_rules_refuse_is_reported_by_the_provider(tmp_path, authority):
         assert us.fetch("implicit") == (0, "implicit: 1 message, 1 refused\n")
         wait_for(lambda: not [w for w in isp.waiting() if "branch" in w], 10)
         assert re.search(r"to=<a@branch.test>.*status=bounced \(554 5.7.1 ", isp.log())
+
+
+# ------------------------------------------------------- providers that do harm ----
+
+def test_a_provider_that_never_ends_is_left(tmp_path):
+    """It may say NOOP as often as any client may, and no more."""
+    said = []
+
+    def deliver(peer):
+        peer.begin()
+        while True:
+            said.append(peer.command("NOOP").code)
+            if said[-1] != 250:
+                break
+    with Sink() as sink, Provider(deliver) as isp, Customer(tmp_path, isp, sink) as us:
+        code, words = us.fetch()
+        assert code == 75 and said[-1] == 421, said[-3:]
+        assert words == "isp: 0 messages, then the connection broke off\n"
+        assert len(said) < 1000
+
+
+@pytest.mark.parametrize("step", ["idle", "between", "in DATA", "storing"])
+def test_going_down_in_the_middle_of_what_a_provider_sends(tmp_path, step):
+    """What was answered 250 is there after the restart; what was not is not."""
+    told, at_it = [], threading.Event()
+
+    def content(peer):
+        if peer.command("MAIL FROM:<s@x.test>").code != 250 or \
+                peer.command("RCPT TO:<joe@ours.test>").code != 250 or \
+                peer.command("DATA").code != 354:
+            raise _Over
+        while step == "in DATA" and len(told) == 3:
+            peer.send(b"x" * 70 + b"\r\n")
+            at_it.set()
+            time.sleep(0.01)
+        peer.send(b"x: %d\r\n\r\ny\r\n.\r\n" % len(told))
+        if peer.reply().code != 250:
+            raise _Over
+        told.append(len(told))
+
+    def deliver(peer):
+        peer.begin()
+        while True:
+            if step == "idle":
+                at_it.set()
+                peer.reply(30)
+                raise _Over
+            content(peer)
+            if len(told) == 3 and step != "in DATA":
+                at_it.set()
+            if step == "between":
+                time.sleep(0.05)
+    with Sink() as sink, Provider(deliver) as isp:
+        sink.refuse()
+        with Customer(tmp_path, isp, sink, 'every = "1h"') as us:
+            assert at_it.wait(10)
+            begun = time.monotonic()
+            assert us.stop() == 0
+            assert time.monotonic() - begun < 14
+            isp.deliver = None
+            known = list(told)
+            us.config.write_text(us.config.read_text().replace('every = "1h"', ""))
+            sink.listen()
+            us.start()
+            sink.wait(len(known))
+            us.wait_empty()
+        got = sorted(int(re.search(rb"x: (\d+)", m.content)[1]) for m in sink.messages)
+        assert got == known or got == [*known, len(known)]
+
+
+def test_mail_that_comes_round_and_round_ends_as_a_loop(tmp_path, authority):
+    """Fetched from one who routes it back to us: the Received lines are counted."""
+    with Waypost(tmp_path / "isp", authority) as isp, Sink() as sink:
+        with Branch(tmp_path / "us", isp, sink, authority, keys='every = "1s"',
+                    limits={"hops": 8}) as us:
+            us.routes = {"branch.test": f"smtp://127.0.0.1:{isp.port}", "*": sink.hop}
+            us.write_config()
+            us.reload()
+            us.wait_log("configuration reloaded")
+            isp.put("joe@branch.test", sender="who@back.test")
+            isp.wait_log(r"to=<joe@branch.test>.*status=bounced \(554 5.4.6", 40)
+            wait_for(lambda: "joe@branch.test" not in isp.waiting(), 10)
+            us.wait_empty()
+            assert us.log().count("to=<joe@branch.test>") <= 8
+            assert isp.waiting() == ["who@back.test"]  # one report
