@@ -8,6 +8,7 @@
 
 #include "policy/route.h"
 #include "relay/inbound/pickup.h"
+#include "relay/inbound/record.h"
 #include "relay/net/listener.h"
 #include "relay/net/log.h"
 
@@ -82,20 +83,6 @@ static struct span helo_of(const struct visit *v)
     return v->session ? session_helo(v->session) : SPAN("");
 }
 
-static void remember_refusal(struct visit *v, const struct session_event *e,
-                             struct span client, struct span reply)
-{
-    queue_refuse(
-        v->intake->worker->queue,
-        &(struct queue_refusal){ .at_ms = wall_ms(),
-                                 .client = client,
-                                 .helo = helo_of(v),
-                                 .sender = e->sender,
-                                 .recipient = e->recipient,
-                                 .reply = reply,
-                                 .rule = e->rule ? e->rule->title : SPAN("") });
-}
-
 static void world_tell(void *user, const struct session_event *e)
 {
     struct visit *v = user;
@@ -139,7 +126,8 @@ static void world_tell(void *user, const struct session_event *e)
         .commands = v->session ? session_commands(v->session) : 0,
         .count = v->session ? session_messages(v->session) : 0 });
     if (events[e->kind] == LOG_REFUSED)
-        remember_refusal(v, e, buffer_span(&client), buffer_span(&text));
+        record_refusal(v->intake->worker->queue, v->session, e,
+                       buffer_span(&client), buffer_span(&text));
     buffer_fini(&client);
     buffer_fini(&text);
 }

@@ -263,6 +263,14 @@ struct span session_client_name(const struct session *s);
 /* "ESMTPS", as in Received. */
 struct span session_said_protocol(const struct session *s);
 struct span session_helo(const struct session *s);
+/* How it came, for the history. */
+struct session_circumstances {
+    struct span login, listener;
+    uint64_t size_bytes;          /* declared in MAIL; 0: not, or there is none */
+};
+/* tls: "TLSv1.3 256 FINGERPRINT NAME" is appended, as far as there is any. */
+struct session_circumstances
+session_circumstances(const struct session *s, struct buffer *tls);
 /* What the log and replies call it: 13 characters. */
 struct span session_name(const struct session *s);
 

@@ -112,8 +112,10 @@ static void begin_draft(struct session *s, const struct address *sender,
                         const struct mail_parameters *p, int64_t now_ms)
 {
     struct draft *d = &s->draft;
+    struct buffer tls = { 0 };
 
     session_reset(s);
+    (void)session_circumstances(s, &tls);
     d->sender = session_keep_address(s, *sender);
     d->envelope = (struct envelope){
         .sender = d->sender.text,
@@ -127,6 +129,7 @@ static void begin_draft(struct session *s, const struct address *sender,
         .login = s->login,
         .listener = s->listener->title,
         .protocol = session_protocol(s, p->smtputf8),
+        .tls = arena_copy(&s->arena, buffer_span(&tls)),
         .received_ms = now_ms,
         .release_ms = p->release_ms,
         .is_unvouched = p->is_unvouched,
@@ -138,6 +141,7 @@ static void begin_draft(struct session *s, const struct address *sender,
     };
     session_trust_fill(s, &d->envelope);
     s->declared_bytes = p->size;
+    buffer_fini(&tls);
     session_move(s, AT_MAIL);
     say_ok(s, p);
 }

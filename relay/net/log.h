@@ -22,7 +22,8 @@ enum log_event {
     LOG_DISCONNECT,       /* smtpd: disconnect from host[ip] commands=N messages=N */
     LOG_LOST,             /* smtpd: lost connection after STAGE from host[ip] (text) */
     LOG_CLIENT,           /* smtpd: ID: client=host[ip], listener=NAME, login=USER,
-                             orig_queue_id=ID (of the message it was split from) */
+                             orig_queue_id=ID (of the message it was split from),
+                             rule="NAME" FILE:LINE (of the first recipient) */
     LOG_MESSAGE_ID,       /* smtpd: ID: message-id=<..> */
     LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
     LOG_VERDICT,          /* smtpd: ID: hold: to=<b> (text) rule="NAME" FILE:LINE; status: what

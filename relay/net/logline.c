@@ -145,7 +145,8 @@ static const struct event_row {
         { "", F_ID, ": ", 0 }, { "client=", F_PEER, "", 0 },
         { ", listener=", F_LISTENER, "", MAY_MISS },
         { ", login=", F_LOGIN, "", MAY_MISS },
-        { ", orig_queue_id=", F_ORIG_ID, "", MAY_MISS } } },
+        { ", orig_queue_id=", F_ORIG_ID, "", MAY_MISS },
+        { ", rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
     [LOG_MESSAGE_ID] = { "message-id", "smtpd", 0, "", {
         { "", F_ID, ": ", 0 }, { "message-id=", F_MESSAGE_ID, "", 0 } } },
     [LOG_QUEUED] = { "queued", "qmgr", 0, "", {
