@@ -91,13 +91,15 @@ static bool fake_has_room(void *user, uint64_t bytes)
 }
 
 static enum session_way fake_way(void *user, struct span sender,
-                                 const struct address *to, uint64_t bytes)
+                                 const struct destiny *to, uint64_t bytes)
 {
+    struct span domain = to->address.domain;
+
     (void)user;
     (void)sender;
-    if (span_is_nocase(to->domain, SPAN("noroute.test")))
+    if (span_is_nocase(domain, SPAN("noroute.test")))
         return WAY_NONE;
-    return span_is_nocase(to->domain, SPAN("full.ok.test")) && bytes > 100
+    return span_is_nocase(domain, SPAN("full.ok.test")) && bytes > 100
                ? WAY_FULL
                : WAY_OPEN;
 }
