@@ -70,7 +70,6 @@ void session_consult_end_mail(struct session *s)
 {
     static const enum evidence_kind moving[] = { EVIDENCE_NOTE, EVIDENCE_BUDGET,
                                                  EVIDENCE_COUNT,
-                                                 EVIDENCE_SERVER,
                                                  EVIDENCE_MAILBOX };
 
     if (!s->evidence)

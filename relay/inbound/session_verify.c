@@ -8,11 +8,8 @@
  */
 #include "relay/inbound/session_private.h"
 
+#include "policy/route.h"
 #include "policy/table.h"
-
-enum {
-    ASKED_MOST = 20
-}; /* of one that became many: some of them will be known */
 
 static enum session_mailbox unsure(const struct route *r)
 {
@@ -38,26 +35,28 @@ static enum session_mailbox ask_table(const struct route *r,
 }
 
 /* "ROUTE\tLOCAL@domain", the domain as it is compared. */
-static bool put_key(const struct destiny *d, struct buffer *key)
+static bool put_key(const struct route *r, const struct address *a,
+                    struct buffer *key)
 {
-    buffer_put(key, d->route->title);
+    buffer_put(key, r->title);
     buffer_put_byte(key, '\t');
-    buffer_put(key, d->address.local);
+    buffer_put(key, a->local);
     buffer_put_byte(key, '@');
-    return domain_fold(d->address.domain, key) == 0;
+    return domain_fold(a->domain, key) == 0;
 }
 
 static enum session_mailbox ask_primary(struct session *s,
-                                        const struct destiny *d,
+                                        const struct route *r,
+                                        const struct address *a,
                                         struct session_verification *out)
 {
     const struct evidence *evidence = session_consult_evidence(s);
-    enum session_mailbox answer = unsure(d->route);
+    enum session_mailbox answer = unsure(r);
     struct buffer key = { 0 };
     struct span said = { 0 }, rest;
     enum evidence_state state = EVIDENCE_FAILED;
 
-    if (put_key(d, &key))
+    if (put_key(r, a, &key))
         state =
             evidence_find(evidence, EVIDENCE_MAILBOX, buffer_span(&key), &said);
     if (state == EVIDENCE_ANSWERED) {
@@ -67,7 +66,8 @@ static enum session_mailbox ask_primary(struct session *s,
         out->said = rest;
     } else if (state == EVIDENCE_NOT_ASKED && evidence) {
         answer = MAILBOX_ASKED;
-        out->questions[out->count++] = (struct evidence_question){
+        out->question = arena_take(&s->arena, sizeof *out->question);
+        *out->question = (struct evidence_question){
             .kind = EVIDENCE_MAILBOX,
             .key = arena_copy(&s->arena, buffer_span(&key)),
         };
@@ -76,32 +76,17 @@ static enum session_mailbox ask_primary(struct session *s,
     return answer;
 }
 
-static enum session_mailbox ask_one(struct session *s, const struct destiny *d,
+enum session_mailbox session_verify(struct session *s, const struct address *a,
                                     struct session_verification *out)
 {
-    if (!d->route || d->route->verify.how == VERIFY_NOT)
+    const struct route *r;
+
+    if (!s->settings->verifies)
         return MAILBOX_KNOWN;
-    if (d->route->verify.how == VERIFY_TABLE)
-        return ask_table(d->route, &d->address);
-    return ask_primary(s, d, out);
-}
-
-enum session_mailbox session_verify(struct session *s,
-                                    const struct destiny *all, size_t count,
-                                    struct session_verification *out)
-{
-    enum session_mailbox answer = MAILBOX_NONE;
-
-    if (!s->settings->verifies || count > ASKED_MOST)
+    r = route_find(s->settings, s->draft.sender.text, a);
+    if (!r || r->verify.how == VERIFY_NOT)
         return MAILBOX_KNOWN;
-    out->questions = arena_take(&s->arena, count * sizeof *out->questions);
-    for (size_t i = 0; i < count; i++) {
-        enum session_mailbox one = ask_one(s, &all[i], out);
-
-        if (one == MAILBOX_KNOWN)
-            return one;
-        if (one == MAILBOX_UNSURE)
-            answer = one;
-    }
-    return out->count ? MAILBOX_ASKED : answer;
+    if (r->verify.how == VERIFY_TABLE)
+        return ask_table(r, a);
+    return ask_primary(s, r, a, out);
 }

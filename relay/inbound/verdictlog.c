@@ -6,7 +6,6 @@
  */
 #include "relay/inbound/verdictlog.h"
 
-#include "relay/inbound/record.h"
 #include "relay/net/log.h"
 
 static void put(const struct draft *d, const struct draft_recipient *r,
@@ -29,8 +28,7 @@ static void put_discarded(const struct draft *d,
 
     buffer_put_string(&why, "discarded by rule \"");
     buffer_put(&why, r->rule->title);
-    buffer_put_string(&why, "\" ");
-    record_place(&why, r->rule);
+    buffer_put_byte(&why, '"');
     log_put(&(struct log_line){ .event = LOG_DELIVERY,
                                 .id = d->id,
                                 .recipient = r->address.text,
@@ -39,6 +37,14 @@ static void put_discarded(const struct draft *d,
                                 .status = SPAN("discarded"),
                                 .text = buffer_span(&why) });
     buffer_fini(&why);
+}
+
+/* Who held it first. */
+static const struct rule *holder(const struct draft_recipient *r)
+{
+    if (r->verdict.hold_rule)
+        return r->verdict.hold_rule;
+    return r->at_content ? r->at_content->hold_rule : NULL;
 }
 
 static bool has(const struct verdict *v, const struct effect *e)
@@ -72,6 +78,6 @@ void verdictlog_put(const struct draft *d)
         if (r->discard)
             put_discarded(d, r);
         else if (r->hold)
-            put(d, r, "hold", record_holder(r), SPAN(""));
+            put(d, r, "hold", holder(r), SPAN(""));
     }
 }
