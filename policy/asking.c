@@ -77,6 +77,14 @@ enum condition_said asking_client_name(const struct condition *c,
 
 /* --- lists of senders ---------------------------------------------------- */
 
+void asking_list_name(struct buffer *b, const struct host_address *a,
+                      struct span zone)
+{
+    host_reversed_print(b, a);
+    buffer_put_byte(b, '.');
+    buffer_put(b, zone);
+}
+
 static bool is_listed(const struct dnsbl_zone *z, struct span addresses)
 {
     while (addresses.len) {
@@ -107,9 +115,7 @@ enum condition_said asking_dnsbl(const struct condition *c, struct question *q)
         enum condition_said one;
 
         buffer_clear(&name);
-        host_reversed_print(&name, &q->facts->client);
-        buffer_put_byte(&name, '.');
-        buffer_put(&name, c->zones[i].zone);
+        asking_list_name(&name, &q->facts->client, c->zones[i].zone);
         one = asking_find(q, EVIDENCE_ADDRESSES, buffer_span(&name), 0,
                           &addresses);
         if (one == CONDITION_ASKS)

@@ -23,6 +23,10 @@ enum condition_said asking_client_name(const struct condition *c,
 enum condition_said asking_dnsbl(const struct condition *c, struct question *q);
 enum condition_said asking_today(const struct condition *c, struct question *q);
 
+/* Key of EVIDENCE_ADDRESSES: the name by which a list knows this client. */
+void asking_list_name(struct buffer *b, const struct host_address *a,
+                      struct span zone);
+
 /* Key of EVIDENCE_COUNT and EFFECT_COUNT for this login, else client. */
 void asking_today_key(struct buffer *b, const struct facts *facts);
 

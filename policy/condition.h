@@ -64,6 +64,7 @@ struct condition {
     enum condition_fact fact;
     bool is_negated;
     uint64_t identity;        /* the same for the same key and values */
+    struct span text;         /* as written, for people: a long list is cut */
     struct networks networks; /* of FACT_CLIENT */
     struct patterns patterns; /* of FACT_FROM, FACT_TO, FACT_HELO, FACT_CLIENT_NAME; of
                                  FACT_ATTACHMENT expressions of names */

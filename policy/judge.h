@@ -149,8 +149,8 @@ struct verdict judge_content(const struct settings *s, const struct facts *facts
                              const struct verdict *granted, struct arena *arena,
                              const struct judge_watch *watch);
 
-/* Writes text with %{recipient}, %{sender}, %{client}, %{helo}, %{rule}, %{login} and
- * %{session} expanded; CR, LF and NUL never come out. */
+/* Writes text with %{recipient}, %{sender}, %{client}, %{helo}, %{rule}, %{login},
+ * %{session} and %{queue-id} expanded; CR, LF and NUL never come out. */
 void verdict_text(struct buffer *b, struct span text, const struct facts *facts,
                   const struct rule *rule);
 

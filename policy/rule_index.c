@@ -18,6 +18,7 @@
  */
 #include "policy/rule_index.h"
 
+#include "policy/stages.h"
 #include "policy/table.h"
 #include "policy/vocabulary/memory.h"
 
@@ -69,6 +70,7 @@ struct rule_index {
     struct arena arena;
     size_t count, words;
     bool counts_days;
+    unsigned early; /* stages before RECIPIENT at which one may refuse */
     struct facet facets[FACETS];
 };
 
@@ -301,6 +303,7 @@ struct rule_index *rule_index_new(const struct rule *rules, size_t count)
         for (size_t c = 0; c < rules[n].condition_count; c++)
             if (rules[n].conditions[c].fact == FACT_TODAY)
                 i->counts_days = true;
+    i->early = stages_that_may_refuse(rules, count);
     return i;
 }
 
@@ -316,6 +319,11 @@ void rule_index_free(struct rule_index *i)
     }
     arena_reset(&i->arena);
     free(i);
+}
+
+bool rule_index_may_refuse(const struct rule_index *i, enum stage stage)
+{
+    return i && i->early & STAGE_BIT(stage);
 }
 
 bool rule_index_counts_days(const struct rule_index *i)

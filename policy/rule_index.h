@@ -20,6 +20,9 @@ void rule_index_free(struct rule_index *i);
 /* Is there a rule that asks how much there was today? NULL: no. */
 bool rule_index_counts_days(const struct rule_index *i);
 
+/* See policy/stages.h; NULL: no. */
+bool rule_index_may_refuse(const struct rule_index *i, enum stage stage);
+
 enum { RULE_CHOICE_RULES = 4096 }; /* beyond, every rule is looked at */
 
 struct rule_choice {

@@ -26,6 +26,7 @@ static bool find_value(struct span name, const struct facts *facts,
         { SPAN("helo"), facts->helo },
         { SPAN("login"), facts->login },
         { SPAN("session"), facts->session },
+        { SPAN("queue-id"), facts->queue_id },
         { SPAN("rule"), rule ? rule->title : SPAN("") },
     };
 

@@ -30,6 +30,32 @@ static uint64_t identity_of(const struct syntax_entry *e, enum condition_fact f,
     return (hash & ~1ull) | is_negated;
 }
 
+enum { SHOWN_MOST = 60 };
+
+/* not-client = {"10.0.0.0/8", "192.0.2.1", ... 14 more} */
+static struct span text_of(struct reading *r, const struct syntax_entry *e)
+{
+    struct buffer b = { 0 };
+    struct span text;
+    size_t i = 0;
+
+    buffer_put(&b, e->key);
+    buffer_put_string(&b, e->value_count > 1 ? " = {" : " = ");
+    for (; i < e->value_count && b.len < SHOWN_MOST; i++) {
+        struct span value = e->values[i].text;
+
+        buffer_put_string(&b, i ? ", \"" : "\"");
+        buffer_put(&b, span_first(value, SHOWN_MOST));
+        buffer_put_string(&b, value.len > SHOWN_MOST ? "...\"" : "\"");
+    }
+    if (i < e->value_count)
+        buffer_printf(&b, ", ... %zu more", e->value_count - i);
+    buffer_put_string(&b, e->value_count > 1 ? "}" : "");
+    text = arena_copy(r->arena, buffer_span(&b));
+    buffer_fini(&b);
+    return text;
+}
+
 /* "none", a client without a name, is not a name. */
 static bool is_none(const struct condition *c, struct span text)
 {
@@ -244,6 +270,7 @@ void conditions_read(struct reading *r, const struct key *key,
     c->fact = (enum condition_fact)key->low;
     c->is_negated = key->high;
     c->identity = identity_of(e, c->fact, c->is_negated);
+    c->text = text_of(r, e);
     e = take_tables(r, e, c, &rest);
     switch (c->fact) {
     case FACT_CLIENT:

@@ -17,7 +17,7 @@ static void check_names(struct reading *r, const struct syntax_text *t)
 {
     static const char *const names[] = { "recipient", "sender", "client",
                                          "helo",      "rule",   "login",
-                                         "session" };
+                                         "session",   "queue-id" };
     struct span rest = t->text;
 
     while ((rest = span_skip(rest, span_find(rest, '%'))).len) {
@@ -35,7 +35,7 @@ static void check_names(struct reading *r, const struct syntax_text *t)
             faults_add(&r->faults, t->place,
                        "%%{%s is not one of %%{recipient}, %%{sender}, "
                        "%%{client}, %%{helo}, %%{rule}, %%{login}, "
-                       "%%{session}",
+                       "%%{session}, %%{queue-id}",
                        faults_quote(&r->faults, name));
         rest = after;
     }

@@ -52,6 +52,7 @@ struct admin {
     void (*status)(void *user, struct admin_status *out);
     void *user;
     struct admin_fetches fetches;
+    struct admin_explains explains;
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -178,6 +179,11 @@ void request_ask_status(const struct request *r, struct admin_status *out)
 const struct admin_fetches *request_fetches(const struct request *r)
 {
     return r->admin->fetches.list ? &r->admin->fetches : NULL;
+}
+
+const struct admin_explains *request_explains(const struct request *r)
+{
+    return r->admin->explains.begin ? &r->admin->explains : NULL;
 }
 
 void request_soon(const struct request *r)
@@ -332,13 +338,25 @@ static enum MHD_Result send_answer(struct request *r)
 
 /* So large that it is not even read to its end, which would let the client see
  * the answer for sure. */
+/* So much is read, of what is too much as well. */
+static size_t body_read_most(const struct request *r)
+{
+    return r->body.cap > BODY_READ_MOST ? r->body.cap : BODY_READ_MOST;
+}
+
+static void refuse_body(struct request *r)
+{
+    request_refuse(r, 413, "the body is over %zu bytes", r->body.cap);
+}
+
 static bool has_huge_body(struct request *r)
 {
     const char *length = MHD_lookup_connection_value(
         r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t n;
 
-    return length && (!span_number(span_of(length), &n) || n > BODY_READ_MOST);
+    return length &&
+           (!span_number(span_of(length), &n) || n > body_read_most(r));
 }
 
 /* The header is there. Answers at once where nothing more needs to be read. */
@@ -352,7 +370,7 @@ static void request_begin(struct request *r, const char *method,
     if (!info || !doorway_lets_in(info->connect_fd, &uid))
         request_refuse(r, 403, "only root and the relay's own user may ask");
     else if (endpoints_find(r, method, path) && has_huge_body(r))
-        request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
+        refuse_body(r);
     (void)snprintf(r->who, sizeof(r->who), "uid=%lu", (unsigned long)uid);
 }
 
@@ -375,12 +393,12 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
         r->body_bytes += *upload_len;
         buffer_put(&r->body, span_make(upload, *upload_len));
         *upload_len = 0;
-        return r->body_bytes > BODY_READ_MOST ? MHD_NO : MHD_YES;
+        return r->body_bytes > body_read_most(r) ? MHD_NO : MHD_YES;
     }
     if (r->state == REQUEST_READS) {
         r->state = REQUEST_THINKS;
         if (r->body.overflow)
-            request_refuse(r, 413, "the body is over %d bytes", BODY_MOST);
+            refuse_body(r);
         else
             endpoints_run(r);
     }
@@ -464,6 +482,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->status = o->status;
     a->user = o->user;
     a->fetches = o->fetches;
+    a->explains = o->explains;
     a->started_ns = uv_hrtime();
     rc = doorway_open(&a->doorway, o->socket, out_why);
     if (rc < 0) {

@@ -56,11 +56,24 @@ struct admin_fetches {
     void *user;
 };
 
+/* The answer is one JSON object and a line end; status: HTTP's. */
+typedef void admin_explained_fn(void *user, uint64_t token, int status,
+                                struct span answer);
+
+/* Who explains what the rules say. */
+struct admin_explains {
+    /* question: JSON. False: not now; else done comes once, later, on the same loop. */
+    bool (*begin)(void *user, struct span question, admin_explained_fn *done,
+                  void *done_user, uint64_t token);
+    void *user;
+};
+
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
     void *user;
     struct admin_fetches fetches; /* list NULL: nobody fetches */
+    struct admin_explains explains; /* begin NULL: nobody explains */
 };
 
 /* On failure one sentence for a person is put into out_why. */

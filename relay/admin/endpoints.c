@@ -16,12 +16,16 @@
  *   GET  /api/v1/fetches        providers, and asking them: see providers.h
  *   POST /api/v1/fetches/NAME
  *
+ *   POST /api/v1/explain        what the rules say of a client, sender and recipient:
+ *                               see explains.h
+ *
  * The table is obeyed: methods, 404 and 405 come from it. Nothing is ever changed
  * by a request that names neither an id, nor yes.
  */
 #include "relay/admin/endpoints.h"
 
 #include "policy/vocabulary/id.h"
+#include "relay/admin/explains.h"
 #include "relay/admin/listing.h"
 #include "relay/admin/nexthops.h"
 #include "relay/admin/providers.h"
@@ -34,6 +38,7 @@ enum {
     PAGE_FIRST = 20, /* rows; doubles while pages stay small */
     PAGE_MOST = 200,
     PAGE_BYTES = 256 * 1024,
+    EXPLAIN_BODY_MOST = 24 * 1024 * 1024, /* a message may come along */
 };
 
 typedef void endpoint_fn(struct request *r);
@@ -49,24 +54,26 @@ static const struct endpoint {
     endpoint_fn *run;
     enum queue_change change;
     unsigned states;                /* that a change means when none are named */
+    size_t body_most;               /* 0: as all others */
 } endpoints[] = {
-    { "GET",  "/healthz",               get_health, 0, 0 },
-    { "GET",  "/api/v1/status",         get_status, 0, 0 },
+    { "GET",  "/healthz",               get_health, 0, 0, 0 },
+    { "GET",  "/api/v1/status",         get_status, 0, 0, 0 },
     { "GET",  "/api/v1/queue",          list,       0, 0 },
     { "GET",  "/api/v1/queue/count",    count,      0, 0 },
     { "POST", "/api/v1/queue/retry",    change,     CHANGE_RETRY,
-      STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
+      STATE_ACTIVE | STATE_READY | STATE_DEFERRED, 0 },
     { "POST", "/api/v1/queue/hold",     change,     CHANGE_HOLD,
-      STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
-    { "POST", "/api/v1/queue/release",  change,     CHANGE_RELEASE, STATE_HELD },
+      STATE_ACTIVE | STATE_READY | STATE_DEFERRED, 0 },
+    { "POST", "/api/v1/queue/release",  change,     CHANGE_RELEASE, STATE_HELD, 0 },
     { "POST", "/api/v1/queue/delete",   change,     CHANGE_DELETE,
-      EVERY_STATE_BUT_DELETED },
-    { "POST", "/api/v1/queue/undelete", change,     CHANGE_UNDELETE, STATE_DELETED },
+      EVERY_STATE_BUT_DELETED, 0 },
+    { "POST", "/api/v1/queue/undelete", change,     CHANGE_UNDELETE, STATE_DELETED, 0 },
     { "GET",  "/api/v1/queue/*",        show,       0, 0 },
     { "GET",  "/api/v1/destinations",   nexthops_list,  0, 0 },
-    { "POST", "/api/v1/destinations/*", nexthops_order, 0, 0 },
+    { "POST", "/api/v1/destinations/*", nexthops_order, 0, 0, 0 },
     { "GET",  "/api/v1/fetches",        providers_list,  0, 0 },
-    { "POST", "/api/v1/fetches/**",     providers_fetch, 0, 0 },
+    { "POST", "/api/v1/fetches/**",     providers_fetch, 0, 0, 0 },
+    { "POST", "/api/v1/explain",        explains_ask, 0, 0, EXPLAIN_BODY_MOST },
 };
 /* clang-format on */
 
@@ -107,6 +114,8 @@ bool endpoints_find(struct request *r, const char *method, const char *path)
         if (strcmp(endpoints[i].method, want) == 0) {
             r->endpoint = &endpoints[i];
             r->name = name;
+            if (endpoints[i].body_most)
+                r->body.cap = endpoints[i].body_most;
             return true;
         }
         if (!r->allow)

@@ -65,6 +65,8 @@ uint64_t request_uptime_s(const struct request *r);
 void request_ask_status(const struct request *r, struct admin_status *out);
 /* NULL: nobody fetches. */
 const struct admin_fetches *request_fetches(const struct request *r);
+/* NULL: nobody explains. */
+const struct admin_explains *request_explains(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter; false: answered with 400. */

@@ -10,6 +10,7 @@
 #include "policy/retry.h"
 #include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/utf8.h"
+#include "relay/inbound/record.h"
 #include "relay/inbound/verdictlog.h"
 #include "relay/net/log.h"
 
@@ -20,6 +21,7 @@
 static void log_arrival(const struct draft *d, uint64_t id)
 {
     const struct envelope *e = &d->envelope;
+    const struct rule *rule = d->count ? d->recipients[0].rule : NULL;
 
     log_put(&(struct log_line){ .event = LOG_CLIENT,
                                 .id = id,
@@ -27,7 +29,10 @@ static void log_arrival(const struct draft *d, uint64_t id)
                                 .host = e->client_name,
                                 .address = e->client,
                                 .listener = e->listener,
-                                .login = e->login });
+                                .login = e->login,
+                                .rule = rule ? rule->title : SPAN(""),
+                                .place =
+                                    rule ? rule->place : (struct place){ 0 } });
     log_put(&(struct log_line){
         .event = LOG_MESSAGE_ID, .id = id, .message_id = e->message_id });
 }
@@ -120,24 +125,29 @@ static void batch_fini(struct batch *b)
     buffer_fini(&b->heads);
 }
 
-/* Its lane key goes behind the others. */
+/* Its lane key goes behind the others, and behind that its ruling. */
 static void add_recipient(struct batch *b, struct queue_message *m,
                           const struct addressee *who)
 {
     const struct route *route = who->destiny.route;
     struct deposit_terms terms = deposit_terms(
         &m->envelope, route ? &route->retry : &b->settings->retry);
-    size_t start = b->lanes->len;
+    size_t start = b->lanes->len, end;
 
     if (destinies_lane(b->settings, m->envelope.sender, &who->destiny,
                        b->lanes) < 0)
         ASSERT(!"an accepted recipient's domain folds");
+    end = b->lanes->len;
+    if (!who->is_copy)
+        record_ruling(b->lanes, b->draft, who->from,
+                      who->destiny.address.text, m->envelope.sender);
     b->recipients[b->recipient_count++] = (struct queue_recipient){
         .number = (uint32_t)m->recipient_count++,
         .address = who->destiny.address.text,
         .notify = who->notify,
         .orcpt = who->orcpt,
-        .lane = { NULL, b->lanes->len - start }, /* see place */
+        .lane = { NULL, end - start }, /* see place */
+        .ruling = { NULL, b->lanes->len - end },
         .held = who->hold,
         .due_ms = terms.due_ms,
         .expire_ms = terms.expire_ms,
@@ -215,6 +225,8 @@ static void place(struct batch *b)
     for (size_t i = 0; i < b->recipient_count; i++) {
         r[i].lane.at = lane;
         lane += r[i].lane.len;
+        r[i].ruling.at = lane;
+        lane += r[i].ruling.len;
     }
     for (size_t i = 0; i < b->count; i++) {
         b->messages[i].recipients = r;

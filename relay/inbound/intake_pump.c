@@ -10,6 +10,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/queue.h"
 #include "relay/inbound/deposit.h"
+#include "relay/inbound/record.h"
 #include "relay/inbound/inquest.h"
 #include "relay/net/census.h"
 
@@ -106,8 +107,10 @@ static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
         return;
     }
     v->is_storing = false;
-    if (rc == 0)
+    if (rc == 0) {
         deposit_log(session_draft(v->session));
+        record_discards(w->queue, session_draft(v->session));
+    }
     session_stored(v->session, rc, wall_ms());
     intake_pump_go_on(v);
 }

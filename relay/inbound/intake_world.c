@@ -6,8 +6,8 @@
  */
 #include "relay/inbound/intake_private.h"
 
-#include "policy/route.h"
 #include "relay/inbound/pickup.h"
+#include "relay/inbound/record.h"
 #include "relay/net/listener.h"
 #include "relay/net/log.h"
 
@@ -26,19 +26,19 @@ static bool world_has_room(void *user, uint64_t bytes)
 }
 
 static enum session_way world_way(void *user, struct span sender,
-                                  const struct address *to, uint64_t bytes)
+                                  const struct destiny *to, uint64_t bytes)
 {
     const struct visit *v = user;
-    const struct route *r = route_find(v->settings, sender, to);
     struct buffer lane = { 0 };
     bool is_full;
 
-    if (!r)
+    if (!to->route)
         return WAY_NONE;
-    if (r->quota_bytes == 0 || lane_key(v->settings, sender, to, &lane) < 0)
+    if (to->route->quota_bytes == 0 ||
+        destinies_lane(session_settings(v->session), sender, to, &lane) < 0)
         return WAY_OPEN;
     is_full = queue_is_over_quota(v->intake->worker->queue, buffer_span(&lane),
-                                  bytes, r->quota_bytes);
+                                  bytes, to->route->quota_bytes);
     buffer_fini(&lane);
     return is_full ? WAY_FULL : WAY_OPEN;
 }
@@ -82,20 +82,6 @@ static struct span helo_of(const struct visit *v)
     return v->session ? session_helo(v->session) : SPAN("");
 }
 
-static void remember_refusal(struct visit *v, const struct session_event *e,
-                             struct span client, struct span reply)
-{
-    queue_refuse(
-        v->intake->worker->queue,
-        &(struct queue_refusal){ .at_ms = wall_ms(),
-                                 .client = client,
-                                 .helo = helo_of(v),
-                                 .sender = e->sender,
-                                 .recipient = e->recipient,
-                                 .reply = reply,
-                                 .rule = e->rule ? e->rule->title : SPAN("") });
-}
-
 static void world_tell(void *user, const struct session_event *e)
 {
     struct visit *v = user;
@@ -131,6 +117,7 @@ static void world_tell(void *user, const struct session_event *e)
         .recipient = e->recipient,
         .login = e->login,
         .mechanism = span_of(e->mechanism),
+        .session = v->session ? session_name(v->session) : SPAN(""),
         .helo = helo_of(v),
         .protocol =
             v->session ? session_said_protocol(v->session) : SPAN("SMTP"),
@@ -139,7 +126,8 @@ static void world_tell(void *user, const struct session_event *e)
         .commands = v->session ? session_commands(v->session) : 0,
         .count = v->session ? session_messages(v->session) : 0 });
     if (events[e->kind] == LOG_REFUSED)
-        remember_refusal(v, e, buffer_span(&client), buffer_span(&text));
+        record_refusal(v->intake->worker->queue, v->session, e,
+                       buffer_span(&client), buffer_span(&text));
     buffer_fini(&client);
     buffer_fini(&text);
 }

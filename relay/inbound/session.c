@@ -21,7 +21,7 @@
 /* clang-format off */
 static const unsigned successors[] = {
     [AT_GREETING] = IN(GREETING) | IN(READY) | IN(SECURING) | IN(SKIPPING) |
-                    IN(CONSULTING) | IN(CLOSING),
+                    IN(CONSULTING) | IN(WAITING) | IN(DENIED) | IN(CLOSING),
     [AT_READY]    = IN(READY) | IN(MAIL) | IN(SECURING) | IN(ASKING) |
                     IN(GREETING) | IN(SKIPPING) | IN(TURNING) | IN(CONSULTING) |
                     IN(CLOSING),
@@ -45,6 +45,8 @@ static const unsigned successors[] = {
     /* back to where it came from, and only there */
     [AT_CONSULTING] = IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) |
                     IN(CONTENT) | IN(CHUNK) | IN(CLOSING),
+    [AT_WAITING]  = IN(GREETING) | IN(CLOSING),
+    [AT_DENIED]   = IN(CLOSING),
 };
 /* clang-format on */
 
@@ -70,13 +72,6 @@ static void tell(struct session *s, enum session_event_kind kind,
 static struct span own_copy(struct span text)
 {
     return span_make(span_dup(text), text.len);
-}
-
-void session_greet(struct session *s)
-{
-    buffer_put(&s->output, SPAN("220 "));
-    buffer_put(&s->output, s->settings->hostname);
-    session_say(s, SPAN(" ESMTP Waypost"));
 }
 
 void session_forget_client(struct session *s)
@@ -113,7 +108,7 @@ struct session *session_new(struct settings *settings,
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
     if (listener->tls != LISTENER_TLS_IMPLICIT)
-        session_greet(s);
+        session_begin(s, now_ms);
     else if (s->has_tls)
         session_tls_wait(s, now_ms);
     else
@@ -178,7 +173,7 @@ void session_say(struct session *s, struct span line)
 
 /* The line and the draft stay until session_free: whoever found a reason to
  * close may still be looking at them. Only the content is let go. */
-static void close_now(struct session *s)
+void session_end(struct session *s)
 {
     session_move(s, AT_CLOSING);
     buffer_fini(&s->draft.content);
@@ -188,7 +183,7 @@ void session_hang_up(struct session *s, const struct reply *reply)
 {
     reply_write(&s->output, reply);
     tell(s, SESSION_CUT, reply);
-    close_now(s);
+    session_end(s);
 }
 
 void session_hang_up_as_host(struct session *s, struct reply reply)
@@ -255,6 +250,8 @@ static size_t feed_commands(struct session *s, struct span in, int64_t now_ms)
 
 static size_t feed_one(struct session *s, struct span in, int64_t now_ms)
 {
+    if (s->state == AT_WAITING)
+        return session_waits_feed(s, in);
     if (s->state == AT_CONTENT)
         return session_data_feed(s, in, now_ms);
     if (s->state == AT_CHUNK || s->state == AT_SKIPPING)
@@ -283,7 +280,8 @@ enum session_wants session_wants(const struct session *s)
         [AT_STORING] = SESSION_STORES,        [AT_CLOSING] = SESSION_CLOSES,
         [AT_SECURING] = SESSION_STARTS_TLS,   [AT_PAUSING] = SESSION_WAITS,
         [AT_ASKING] = SESSION_AUTHENTICATES,  [AT_TURNING] = SESSION_TURNS,
-        [AT_CONSULTING] = SESSION_ASKS,
+        [AT_CONSULTING] = SESSION_ASKS,       [AT_WAITING] = SESSION_READS,
+        [AT_DENIED] = SESSION_READS,
     };
 
     return wants[s->state];
@@ -309,7 +307,7 @@ void session_end_of_input(struct session *s, int64_t now_ms)
     if (s->state == AT_CLOSING)
         return;
     tell(s, SESSION_CUT, NULL);
-    close_now(s);
+    session_end(s);
 }
 
 /* -------------------------------------------------------------- time ---- */
@@ -345,6 +343,8 @@ void session_timeout(struct session *s, int64_t now_ms)
         session_auth_paused(s, now_ms);
     else if (s->state == AT_CONSULTING)
         session_consult_timeout(s, now_ms);
+    else if (s->state == AT_WAITING)
+        session_waited(s, now_ms);
     else if (is_beyond_words(s))
         session_end_of_input(s, now_ms);
     else

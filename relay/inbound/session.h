@@ -23,6 +23,7 @@
 #ifndef WAYPOST_SESSION_H
 #define WAYPOST_SESSION_H
 
+#include "policy/destinies.h"
 #include "policy/judge.h"
 #include "policy/settings.h"
 #include "policy/vocabulary/arena.h"
@@ -89,7 +90,8 @@ struct session_event {
     struct span login;            /* SESSION_LOGIN; a failed one is not told, since
                                      people type passwords there */
     struct span why;              /* SESSION_LOGIN_FAILED with 454: our trouble; of a
-                                     recipient that the primary refused: its words */
+                                     recipient that the primary refused: its words; of who
+                                     talked before the banner: what */
 };
 
 /* ETRN: whose mail is asked for, and what came of it. */
@@ -135,9 +137,9 @@ struct session_world {
     uint64_t (*new_id)(void *user);
     /* Room for so many more bytes? false: 452 4.3.1. */
     bool (*has_room)(void *user, uint64_t bytes);
-    /* May mail of so many bytes (0: not said) for this address go on its way? */
+    /* May mail of so many bytes (0: not said) go there? */
     enum session_way (*way)(void *user, struct span sender,
-                            const struct address *to, uint64_t bytes);
+                            const struct destiny *to, uint64_t bytes);
     /* May have the mail sent, when the client (of the facts) is one who may. */
     enum session_release (*release)(void *user, const struct session_request *r,
                                     const struct facts *facts);
@@ -171,7 +173,8 @@ struct session;
 
 /*
  * settings are held (by count) until session_free, listener is one of theirs; world is
- * borrowed. The greeting is in the output at once, but on an implicit listener, where the
+ * borrowed. The greeting is in the output at once, but where a rule has to ask first
+ * (SESSION_ASKS), the listener has a greet-delay (it reads, to hear who talks too early), or the
  * handshake comes first. tell hears SESSION_CONNECTED from within session_new and
  * SESSION_DISCONNECTED from within session_free; nothing else is told without a call.
  */
@@ -263,6 +266,14 @@ struct span session_client_name(const struct session *s);
 /* "ESMTPS", as in Received. */
 struct span session_said_protocol(const struct session *s);
 struct span session_helo(const struct session *s);
+/* How it came, for the history. */
+struct session_circumstances {
+    struct span login, listener;
+    uint64_t size_bytes;          /* declared in MAIL; 0: not, or there is none */
+};
+/* tls: "TLSv1.3 256 FINGERPRINT NAME" is appended, as far as there is any. */
+struct session_circumstances
+session_circumstances(const struct session *s, struct buffer *tls);
 /* What the log and replies call it: 13 characters. */
 struct span session_name(const struct session *s);
 

@@ -70,6 +70,7 @@ void session_consult_end_mail(struct session *s)
 {
     static const enum evidence_kind moving[] = { EVIDENCE_NOTE, EVIDENCE_BUDGET,
                                                  EVIDENCE_COUNT,
+                                                 EVIDENCE_SERVER,
                                                  EVIDENCE_MAILBOX };
 
     if (!s->evidence)

@@ -40,6 +40,27 @@ struct facts session_facts(const struct session *s)
     return facts;
 }
 
+struct session_circumstances
+session_circumstances(const struct session *s, struct buffer *tls)
+{
+    struct facts facts = session_facts(s);
+
+    if (facts.tls)
+        buffer_printf(tls, "%.*s %u", SPAN_FMT(facts.tls_version),
+                      facts.tls_bits);
+    if (facts.certificate.len) {
+        buffer_put_byte(tls, ' ');
+        buffer_put(tls, facts.certificate);
+        buffer_put_byte(tls, ' ');
+        buffer_put(tls, facts.certificate_name);
+    }
+    return (struct session_circumstances){
+        .login = s->login,
+        .listener = s->listener->title,
+        .size_bytes = s->draft.sender.text.at ? s->declared_bytes : 0,
+    };
+}
+
 static void add_mail(struct facts *facts, struct session *s)
 {
     const struct draft *d = &s->draft;

@@ -93,14 +93,49 @@ static void put_extension(struct session *s, const struct extension *e,
 
 /* ---------------------------------------------------------- HELO, EHLO ---- */
 
+static void say_hello(struct session *s)
+{
+    size_t last = s->extended ? EXTENSIONS : 0;
+
+    while (last > 0 && !is_offered(s, &extensions[last - 1]))
+        last--;
+    buffer_put_string(&s->output, last ? "250-" : "250 ");
+    session_say(s, s->settings->hostname);
+    for (size_t i = 0; i < last; i++)
+        if (is_offered(s, &extensions[i]))
+            put_extension(s, &extensions[i], i + 1 == last);
+}
+
+/* One that was refused may try again as somebody else. */
+static void judge_hello(struct session *s, void *what, int64_t now_ms)
+{
+    struct verdict v = session_judge(s, STAGE_HELLO, now_ms);
+
+    if (v.kind == VERDICT_ASKS) {
+        session_consult(s, v.questions, v.question_count, judge_hello, what,
+                        now_ms);
+        return;
+    }
+    if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER) {
+        if (s->state == AT_READY)
+            session_move(s, AT_GREETING);
+        session_refuse_for(s, SESSION_COMMAND_REFUSED, &v.reply, SPAN(""),
+                           SPAN(""), v.rule);
+    } else {
+        session_move(s, AT_READY);
+        say_hello(s);
+    }
+    arena_reset(&s->arena);
+}
+
 /* HELO and EHLO alike: the client has a name, and nothing is under way. */
-static bool hello(struct session *s, const struct verb_call *call,
+static void hello(struct session *s, const struct verb_call *call,
                   bool extended)
 {
     if (!command_is_client_name(call->argument)) {
         session_refuse(s, SESSION_COMMAND_REFUSED,
                        &REPLY(501, 5, 5, 4, "Syntax: EHLO or HELO hostname"));
-        return false;
+        return;
     }
     session_reset(s);
     if (!s->is_helo_told) {
@@ -110,31 +145,19 @@ static bool hello(struct session *s, const struct verb_call *call,
     }
     s->extended = extended;
     s->hello_ms = call->now_ms;
-    session_move(s, AT_READY);
-    return true;
+    if (s->state != AT_GREETING)
+        session_move(s, AT_READY);
+    judge_hello(s, NULL, call->now_ms);
 }
 
 void session_helo_alone(struct session *s, const struct verb_call *call)
 {
-    if (!hello(s, call, false))
-        return;
-    buffer_put(&s->output, SPAN("250 "));
-    session_say(s, s->settings->hostname);
+    hello(s, call, false);
 }
 
 void session_ehlo(struct session *s, const struct verb_call *call)
 {
-    size_t last = EXTENSIONS;
-
-    if (!hello(s, call, true))
-        return;
-    while (last > 0 && !is_offered(s, &extensions[last - 1]))
-        last--;
-    buffer_put_string(&s->output, last ? "250-" : "250 ");
-    session_say(s, s->settings->hostname);
-    for (size_t i = 0; i < last; i++)
-        if (is_offered(s, &extensions[i]))
-            put_extension(s, &extensions[i], i + 1 == last);
+    hello(s, call, true);
 }
 
 struct span session_said_protocol(const struct session *s)

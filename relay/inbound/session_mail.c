@@ -96,11 +96,11 @@ static int granted_priority(const struct session *s, int wanted)
     return is_known || wanted < 0 ? wanted : 0;
 }
 
-static void say_ok(struct session *s, const struct mail_parameters *p)
+static void say_ok(struct session *s, int wanted)
 {
     int granted = s->draft.envelope.priority;
 
-    if (granted == p->priority) {
+    if (granted == wanted) {
         session_say(s, SPAN("250 2.1.0 Ok"));
         return;
     }
@@ -108,12 +108,34 @@ static void say_ok(struct session *s, const struct mail_parameters *p)
     session_say(s, SPAN(""));
 }
 
+/* The draft stands; do the rules let its sender in? what: the priority that was wanted. */
+static void judge_sender(struct session *s, void *what, int64_t now_ms)
+{
+    struct verdict v = session_judge(s, STAGE_SENDER, now_ms);
+
+    if (v.kind == VERDICT_ASKS) {
+        session_consult(s, v.questions, v.question_count, judge_sender, what,
+                        now_ms);
+    } else if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER) {
+        session_refuse_for(s, SESSION_MAIL_REFUSED, &v.reply,
+                           s->draft.sender.text, SPAN(""), v.rule);
+        if (s->state == AT_READY)
+            session_reset(s);
+    } else {
+        session_move(s, AT_MAIL);
+        say_ok(s, *(const int *)what);
+    }
+}
+
 static void begin_draft(struct session *s, const struct address *sender,
                         const struct mail_parameters *p, int64_t now_ms)
 {
     struct draft *d = &s->draft;
+    struct buffer tls = { 0 };
+    int *wanted;
 
     session_reset(s);
+    (void)session_circumstances(s, &tls);
     d->sender = session_keep_address(s, *sender);
     d->envelope = (struct envelope){
         .sender = d->sender.text,
@@ -127,6 +149,7 @@ static void begin_draft(struct session *s, const struct address *sender,
         .login = s->login,
         .listener = s->listener->title,
         .protocol = session_protocol(s, p->smtputf8),
+        .tls = arena_copy(&s->arena, buffer_span(&tls)),
         .received_ms = now_ms,
         .release_ms = p->release_ms,
         .is_unvouched = p->is_unvouched,
@@ -138,8 +161,10 @@ static void begin_draft(struct session *s, const struct address *sender,
     };
     session_trust_fill(s, &d->envelope);
     s->declared_bytes = p->size;
-    session_move(s, AT_MAIL);
-    say_ok(s, p);
+    buffer_fini(&tls);
+    wanted = arena_take(&s->arena, sizeof *wanted);
+    *wanted = p->priority;
+    judge_sender(s, wanted, now_ms);
 }
 
 /* ---------------------------------------------------------------- MAIL ---- */

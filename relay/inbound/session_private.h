@@ -11,10 +11,12 @@
  * session_rcpt.c      RCPT: recipients
  * session_verify.c    are they known where their mail leads?
  * session_consult.c   a command that asks: state CONSULTING
+ * session_stages.c    what rules say of who has no recipient yet; the banner;
+ *                     states WAITING and DENIED
+ * session_effects.c   notes, remarks and charges that rules leave
  * session_data.c      DATA: the content, and the answer after the queue's
  * session_chunk.c     BDAT: the content in chunks
  * session_header.c    the header section, where it is completed or looked at
- * session_effects.c   notes and remarks that rules leave
  * session_judge.c     the rules that waited for the message
  * session_tls.c       STARTTLS
  * session_auth.c      AUTH; its states LOGIN, ASKING and PAUSING
@@ -36,6 +38,8 @@
  *   READY --ATRN--> TURNING
  *   any of commands --BDAT, refused--> SKIPPING, then back or READY
  *   any of commands --asks--> CONSULTING, then where the command leads
+ *   GREETING --greet-delay--> WAITING --> GREETING
+ *   GREETING --not wanted--> DENIED
  *
  * and from each of them to CLOSING. GREETING: nothing is known of the client
  * but its address. READY: it has a name, which proves nothing, and perhaps a
@@ -46,11 +50,13 @@
  * LOGIN: the next line is a response. ASKING: somebody else looks at it.
  * PAUSING: a wrong login waits for its answer. TURNING: the 250 is on its way,
  * then the connection is somebody else's. CONSULTING: what a
- * command needs to know is being found out; all that was trusted before still is.
+ * command needs to know is being found out; all that was trusted before still is. WAITING:
+ * the banner was not said yet, and nothing is to be heard. DENIED: it said no.
  */
 #ifndef WAYPOST_SESSION_PRIVATE_H
 #define WAYPOST_SESSION_PRIVATE_H
 
+#include "policy/mailbox.h"
 #include "policy/vocabulary/id.h"
 #include "relay/inbound/content.h"
 #include "relay/inbound/parameters.h"
@@ -73,6 +79,8 @@ enum session_state {
     AT_PAUSING,
     AT_TURNING,
     AT_CONSULTING,
+    AT_WAITING,
+    AT_DENIED,
 };
 
 #define IN(state) (1u << AT_##state)
@@ -127,6 +135,7 @@ struct session {
     bool heard_login;   /* in the input of this session_feed */
     size_t skipped;     /* bytes of a line that is too long; 0: none */
     int64_t deadline_ms;
+    int64_t greet_ms; /* not before then; 0: at once */
     const char *stage; /* verb at hand, a literal */
 
     uint32_t errors; /* since the last accepted message */
@@ -174,7 +183,8 @@ void session_hang_up(struct session *s, const struct reply *reply);
 /* "HOST text" as our 421 lines have it. */
 void session_hang_up_as_host(struct session *s, struct reply reply);
 void session_count_error(struct session *s);
-void session_greet(struct session *s);
+/* CLOSING, with what was said so far; nobody is told more. */
+void session_end(struct session *s);
 /* What it called itself and its login: not known any more. */
 void session_forget_client(struct session *s);
 /* The transaction is over, whatever came of it; new settings are taken. */
@@ -189,6 +199,45 @@ struct facts session_facts_at(struct session *s, enum stage stage,
                               int64_t now_ms);
 /* From now on s->ends are known. */
 void session_ends(struct session *s);
+
+/* session_stages.c */
+/* The client is judged, then greeted, or not, perhaps later. */
+void session_begin(struct session *s, int64_t now_ms);
+/* The same with another client on the same connection: it has waited. */
+void session_begin_again(struct session *s, int64_t now_ms);
+/* OPEN, ASKS (session_consult is the caller's), or REJECT and DEFER with the reply's text as
+ * it is to be sent. At HELLO and SENDER s knows what is to be judged. */
+struct verdict session_judge(struct session *s, enum stage stage,
+                             int64_t now_ms);
+/* The verdict's reply with its %{names} expanded, in the draft's arena. */
+struct reply session_verdict_reply(struct session *s, const struct verdict *v,
+                                   const struct facts *facts);
+/* AT_WAITING: the time is over; or there was input, which it should not be. */
+void session_waited(struct session *s, int64_t now_ms);
+size_t session_waits_feed(struct session *s, struct span in);
+/* AT_DENIED: a command that is not QUIT. */
+void session_denied(struct session *s);
+
+/* session_effects.c */
+/* What is to be remembered, whatever the verdict is. */
+void session_effects_note(struct session *s, const struct verdict *v);
+/* What the log is told of a verdict that is obeyed now; recipient may be empty. */
+void session_effects_remark(struct session *s, struct span recipient,
+                            const struct verdict *v);
+/* Both. told: whose were told just before; the same verdict is not told twice. */
+void session_effects_tell(struct session *s, const struct address *recipient,
+                          const struct verdict *v, const struct verdict *told);
+/* What is to be taken before it is accepted, as questions in the draft's arena; 0: nothing. */
+size_t session_effects_charges(struct session *s, const struct verdict *v,
+                               const struct evidence_question **out_all);
+/* ... and what came of it; asked once. */
+enum session_charged {
+    CHARGED,
+    CHARGED_OVER, /* another was faster: to be judged again */
+    CHARGED_NOT,  /* our trouble: 451 */
+};
+enum session_charged session_effects_charged(struct session *s,
+                                             const struct verdict *v);
 
 /* session_line.c: consumes at least one byte. *out_has: a line is complete; it
  * borrows from in or from s->line, until session_line_done. */
@@ -272,18 +321,10 @@ bool session_may_send_as(const struct session *s, const struct address *a);
 session_verb_fn session_mail_to;
 
 /* session_verify.c */
-enum session_mailbox {
-    MAILBOX_KNOWN,
-    MAILBOX_NONE,
-    MAILBOX_UNSURE, /* cannot be told now, and is not accepted unseen */
-    MAILBOX_ASKED,  /* the question is to be answered first */
-};
-struct session_verification {
-    struct evidence_question *question; /* ASKED; in the draft's arena */
-    struct span said; /* NONE: by the primary; until there is other evidence */
-};
-enum session_mailbox session_verify(struct session *s, const struct address *a,
-                                    struct session_verification *out);
+/* The questions and what was said live in the draft's arena. */
+enum mailbox_answer session_verify(struct session *s,
+                                   const struct destiny *all, size_t count,
+                                   struct mailbox_verification *out);
 
 /* session_consult.c */
 /* The command stops until these are answered; then resume is called in the
@@ -337,12 +378,6 @@ void session_header_begin(struct session *s);
 /* Has the section ended? Then it is completed, looked at and, where rules may edit it,
  * put apart. */
 void session_header_look(struct session *s);
-
-/* session_effects.c */
-/* Notes and remarks among the effects go to the world. told: whose were told just before;
- * the same verdict is not told twice. */
-void session_effects_tell(struct session *s, const struct address *recipient,
-                          const struct verdict *v, const struct verdict *told);
 
 /* session_judge.c */
 /* The content begins: what do rules want to know of it? */

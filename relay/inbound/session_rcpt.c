@@ -2,9 +2,9 @@
  * session_rcpt - RCPT: to whom the draft goes.
  *
  * Grammar first, then limits, then the judge, then the route, then whether the
- * recipient is known there; the first that says no is the answer. Where judge
- * or route need an answer from outside the recipient waits, and is weighed once
- * more from the top with it. Refused recipients leave nothing in the draft. The
+ * recipient is known there, then what its rules charge for it; the first that
+ * says no is the answer. Where one of them needs an answer from outside the
+ * recipient waits, and is weighed once more from the top with it. Refused recipients leave nothing in the draft. The
  * same address given twice is accepted twice and delivered once. Our postmaster
  * is never refused as relay, and goes where the configuration says; what was
  * said for it stays known as the original recipient. RFC 5321 3.3, 4.5.1.
@@ -38,24 +38,23 @@ static void refuse_rcpt(struct session *s, const struct reply *reply,
  * More recipients than we take in one go is not the client's fault (RFC 5321
  * 4.5.3.1.10), so as many again are refused without counting as errors.
  */
-static void refuse_surplus(struct session *s, struct span recipient)
+static void put_off(struct session *s, const struct reply *reply,
+                    struct span recipient)
 {
-    static const struct reply full =
-        REPLY(452, 4, 5, 3, "Error: too many recipients");
     struct session_event e = {
         .kind = SESSION_RCPT_REFUSED,
         .stage = s->stage,
-        .reply = full,
+        .reply = *reply,
         .sender = s->draft.sender.text,
         .recipient = recipient,
     };
 
     if (s->refused_recipients >= s->settings->limits.recipients) {
-        refuse_rcpt(s, &full, recipient, NULL);
+        refuse_rcpt(s, reply, recipient, NULL);
         return;
     }
     s->refused_recipients++;
-    reply_write(&s->output, &full);
+    reply_write(&s->output, reply);
     s->world->tell(s->world->user, &e);
 }
 
@@ -109,6 +108,7 @@ static void add_recipient(struct session *s, const struct wish *w,
         .rule = v->rule,
         .verdict = *v,
     };
+    session_effects_remark(s, w->address.text, v);
     session_move(s, AT_RCPT);
     session_say(s, SPAN("250 2.1.5 Ok"));
 }
@@ -116,27 +116,25 @@ static void add_recipient(struct session *s, const struct wish *w,
 static void refuse_by_verdict(struct session *s, const struct verdict *v,
                               const struct facts *facts)
 {
-    struct buffer text = { .cap = LIMIT_REPLY_STORED };
-    struct reply reply = v->reply;
+    struct reply reply = session_verdict_reply(s, v, facts);
 
-    verdict_text(&text, v->reply.text, facts, v->rule);
-    reply.text = buffer_span(&text);
+    session_effects_remark(s, facts->recipient->text, v);
     refuse_rcpt(s, &reply, facts->recipient->text, v->rule);
-    buffer_fini(&text);
 }
 
 static const struct reply no_way[] = {
-    [WAY_NONE] = { 451, { 4, 3, 5 }, SPAN_INIT("Server configuration problem") },
-    [WAY_FULL] = { 452, { 4, 2, 2 },
+    [WAY_NONE] = { 451,
+                   { 4, 3, 5 },
+                   SPAN_INIT("Server configuration problem") },
+    [WAY_FULL] = { 452,
+                   { 4, 2, 2 },
                    SPAN_INIT("Too much mail waits for that host") },
 };
 
-static session_resume_fn weigh_again;
+static session_resume_fn weigh_again, go_on_charged;
 
-/* The wish outlives its command line: it is weighed again with the answers. */
-static void ask(struct session *s, const struct wish *w,
-                const struct evidence_question *questions, size_t count,
-                int64_t now_ms)
+/* The wish outlives its command line. */
+static struct wish *keep(struct session *s, const struct wish *w)
 {
     struct wish *kept = arena_take(&s->arena, sizeof *kept);
 
@@ -146,7 +144,15 @@ static void ask(struct session *s, const struct wish *w,
         kept->orcpt = arena_copy(&s->arena, w->orcpt);
         kept->is_kept = true;
     }
-    session_consult(s, questions, count, weigh_again, kept, now_ms);
+    return kept;
+}
+
+/* It is weighed again with the answers. */
+static void ask(struct session *s, const struct wish *w,
+                const struct evidence_question *questions, size_t count,
+                int64_t now_ms)
+{
+    session_consult(s, questions, count, weigh_again, keep(s, w), now_ms);
 }
 
 /* The primary's words are for the log alone. */
@@ -176,19 +182,61 @@ static const struct reply not_verified =
     REPLY(450, 4, 1, 1,
           "<%{recipient}>: Recipient cannot be verified now, try again later");
 
-/* The rules grant; is there such a mailbox? */
+/* One that is accepted, but for what it costs. */
+struct bill {
+    struct wish *wish;
+    struct verdict verdict;
+};
+
+/* Nothing speaks against it any more. What counts it is charged first. */
+static void charge(struct session *s, const struct wish *w,
+                   const struct verdict *v, int64_t now_ms)
+{
+    const struct evidence_question *questions;
+    size_t count = session_effects_charges(s, v, &questions);
+    struct bill *bill;
+
+    if (count == 0) {
+        add_recipient(s, w, v);
+        return;
+    }
+    bill = arena_take(&s->arena, sizeof *bill);
+    bill->wish = keep(s, w);
+    bill->verdict = *v;
+    session_consult(s, questions, count, go_on_charged, bill, now_ms);
+}
+
+/* Another session may have been faster: then the rule has its say. */
+static void go_on_charged(struct session *s, void *what, int64_t now_ms)
+{
+    struct bill *bill = what;
+
+    switch (session_effects_charged(s, &bill->verdict)) {
+    case CHARGED:
+        add_recipient(s, bill->wish, &bill->verdict);
+        break;
+    case CHARGED_OVER:
+        weigh_again(s, bill->wish, now_ms);
+        break;
+    case CHARGED_NOT:
+        refuse_rcpt(s, &REPLY(451, 4, 3, 0, "Error: cannot count this now"),
+                    bill->wish->address.text, NULL);
+        break;
+    }
+}
+
+/* The rules grant, and there is a way; is there such a mailbox? */
 static void verify(struct session *s, const struct wish *w,
                    const struct facts *facts, const struct verdict *v,
-                   int64_t now_ms)
+                   const struct destiny *all, size_t count, int64_t now_ms)
 {
-    struct session_verification found = { 0 };
-    enum session_mailbox is = w->is_ours
-                                  ? MAILBOX_KNOWN
-                                  : session_verify(s, &w->address, &found);
+    struct mailbox_verification found = { 0 };
+    enum mailbox_answer is =
+        w->is_ours ? MAILBOX_KNOWN : session_verify(s, all, count, &found);
 
     switch (is) {
     case MAILBOX_KNOWN:
-        add_recipient(s, w, v);
+        charge(s, w, v, now_ms);
         break;
     case MAILBOX_NONE:
         refuse_unknown(s, facts, no_mailbox, found.said);
@@ -197,18 +245,78 @@ static void verify(struct session *s, const struct wish *w,
         refuse_unknown(s, facts, not_verified, SPAN(""));
         break;
     case MAILBOX_ASKED:
-        ask(s, w, found.question, 1, now_ms);
+        ask(s, w, found.questions, found.count, now_ms);
         break;
     }
+}
+
+/* The rules grant; where does it lead, and may it go there? */
+static void follow(struct session *s, const struct wish *w,
+                   const struct facts *facts, const struct verdict *v,
+                   int64_t now_ms)
+{
+    struct span sender = destinies_sender(s->draft.sender.text, v, NULL);
+    enum session_way way = WAY_OPEN;
+    struct destiny *all;
+    size_t count = destinies_find(s->settings, s->draft.sender.text,
+                                  &w->address, v, NULL, &s->arena, &all);
+
+    for (size_t i = 0; i < count && way == WAY_OPEN; i++)
+        way = s->world->way(s->world->user, sender, &all[i], s->declared_bytes);
+    if (way != WAY_OPEN)
+        refuse_rcpt(s, &no_way[way], w->address.text, NULL);
+    else
+        verify(s, w, facts, v, all, count, now_ms);
+}
+
+/* What waits for the message has to be the same for all of its recipients. */
+static bool is_apart(const struct session *s, const struct verdict *v)
+{
+    const struct verdict *first =
+        s->draft.count ? &s->draft.recipients[0].verdict : v;
+
+    return v->set_aside_count != first->set_aside_count ||
+           (v->set_aside_count &&
+            memcmp(v->set_aside, first->set_aside,
+                   v->set_aside_count * sizeof v->set_aside[0]) != 0);
+}
+
+static void obey(struct session *s, const struct wish *w,
+                 const struct facts *facts, const struct verdict *v,
+                 int64_t now_ms)
+{
+    static const struct reply apart =
+        REPLY(452, 4, 5, 3, "Error: send this recipient in a mail of its own");
+
+    switch (v->kind) {
+    case VERDICT_ASKS:
+        ask(s, w, v->questions, v->question_count, now_ms);
+        return;
+    case VERDICT_REJECT:
+    case VERDICT_DEFER:
+        refuse_by_verdict(s, v, facts);
+        return;
+    case VERDICT_RELAY:
+    case VERDICT_DISCARD:
+    case VERDICT_OPEN:
+        break;
+    }
+    if (is_apart(s, v))
+        put_off(s, &apart, w->address.text);
+    else if (v->kind == VERDICT_RELAY)
+        follow(s, w, facts, v, now_ms);
+    else
+        charge(s, w, v, now_ms);
 }
 
 /* Accepts, or says why not. */
 static void weigh(struct session *s, struct wish *w, int64_t now_ms)
 {
+    static const struct reply full =
+        REPLY(452, 4, 5, 3, "Error: too many recipients");
     const struct address *a = &w->address;
     struct facts facts = session_facts_at(s, STAGE_RECIPIENT, now_ms);
     struct verdict v = { .kind = VERDICT_RELAY };
-    enum session_way way = WAY_OPEN;
 
     facts.recipient = a;
     w->hash = recipient_hash(a);
@@ -217,24 +325,13 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
         return;
     }
     if (s->draft.count >= s->settings->limits.recipients) {
-        refuse_surplus(s, a->text);
+        put_off(s, &full, a->text);
         return;
     }
     if (!w->is_ours)
         v = judge(s->settings, &facts, &s->arena, NULL);
-    if (v.kind == VERDICT_RELAY)
-        way = s->world->way(s->world->user, s->draft.sender.text, a,
-                            s->declared_bytes);
-    if (v.kind == VERDICT_ASKS)
-        ask(s, w, v.questions, v.question_count, now_ms);
-    else if (v.kind == VERDICT_REJECT || v.kind == VERDICT_DEFER)
-        refuse_by_verdict(s, &v, &facts);
-    else if (way != WAY_OPEN)
-        refuse_rcpt(s, &no_way[way], a->text, NULL);
-    else if (v.kind == VERDICT_RELAY)
-        verify(s, w, &facts, &v, now_ms);
-    else
-        add_recipient(s, w, &v);
+    session_effects_note(s, &v);
+    obey(s, w, &facts, &v, now_ms);
 }
 
 static void weigh_again(struct session *s, void *what, int64_t now_ms)

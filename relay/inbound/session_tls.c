@@ -75,5 +75,5 @@ void session_secured(struct session *s, const struct tls_facts *facts,
     s->deadline_ms = now_ms + s->settings->limits.silence_ms;
     session_move(s, AT_GREETING);
     if (is_implicit)
-        session_greet(s);
+        session_begin(s, now_ms);
 }

@@ -319,7 +319,7 @@ void session_trust_xclient(struct session *s, const struct verb_call *call)
         s->is_on_behalf = true;
         become(s, &f);
         session_move(s, AT_GREETING);
-        session_greet(s);
+        session_begin_again(s, call->now_ms);
     }
     arena_reset(&f.arena);
 }

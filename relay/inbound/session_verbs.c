@@ -51,7 +51,7 @@ static const struct verb {
     { "NOOP",     noop,           ANYTIME, TAKES_ARGUMENT | JUNK },
     { "VRFY",     vrfy,           ANYTIME, TAKES_ARGUMENT | JUNK | NEEDS },
     { "HELP",     help,           ANYTIME, TAKES_ARGUMENT | JUNK },
-    { "QUIT",     quit,           ANYTIME, 0 },
+    { "QUIT",     quit,           ANYTIME | IN(DENIED), 0 },
     { "STARTTLS", session_tls_begin,ANYTIME, HIDDEN },
     { "AUTH",     session_auth_begin,ANYTIME, TAKES_ARGUMENT | HIDDEN },
 
@@ -139,7 +139,9 @@ static void run_verb(struct session *s, const struct command *c, bool behind,
         v = &unbuilt;
     if (v)
         missing = what_is_missing(s, v->flags);
-    if (!v)
+    if (s->state == AT_DENIED && !(v && v->in & IN(DENIED)))
+        session_denied(s);
+    else if (!v)
         refuse(s, REPLY(500, 5, 5, 2, "Error: command not recognized"));
     else if (s->state == AT_GREETING && !(v->in & IN(GREETING)))
         refuse(s, REPLY(503, 5, 5, 1, "Error: send HELO/EHLO first"));

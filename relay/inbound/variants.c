@@ -312,7 +312,9 @@ static bool put_recipient(struct gathering *g, const struct draft_recipient *r)
 static bool put_copies(struct gathering *g, const struct draft_recipient *r,
                        const struct verdict *v)
 {
-    struct addressee who = { .from = r, .notify = NOTIFY_NEVER };
+    struct addressee who = { .from = r,
+                             .notify = NOTIFY_NEVER,
+                             .is_copy = true };
     bool fits = true;
 
     for (size_t i = 0; fits && v && i < v->effect_count; i++) {

@@ -27,7 +27,7 @@ struct addressee {
     struct destiny destiny;
     struct span orcpt; /* decoded, or empty */
     unsigned notify;   /* of enum queue_notify */
-    bool hold;
+    bool hold, is_copy;
 };
 
 struct variant {

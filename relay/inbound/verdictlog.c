@@ -6,6 +6,7 @@
  */
 #include "relay/inbound/verdictlog.h"
 
+#include "relay/inbound/record.h"
 #include "relay/net/log.h"
 
 static void put(const struct draft *d, const struct draft_recipient *r,
@@ -28,7 +29,8 @@ static void put_discarded(const struct draft *d,
 
     buffer_put_string(&why, "discarded by rule \"");
     buffer_put(&why, r->rule->title);
-    buffer_put_byte(&why, '"');
+    buffer_put_string(&why, "\" ");
+    record_place(&why, r->rule);
     log_put(&(struct log_line){ .event = LOG_DELIVERY,
                                 .id = d->id,
                                 .recipient = r->address.text,
@@ -37,14 +39,6 @@ static void put_discarded(const struct draft *d,
                                 .status = SPAN("discarded"),
                                 .text = buffer_span(&why) });
     buffer_fini(&why);
-}
-
-/* Who held it first. */
-static const struct rule *holder(const struct draft_recipient *r)
-{
-    if (r->verdict.hold_rule)
-        return r->verdict.hold_rule;
-    return r->at_content ? r->at_content->hold_rule : NULL;
 }
 
 static bool has(const struct verdict *v, const struct effect *e)
@@ -78,6 +72,6 @@ void verdictlog_put(const struct draft *d)
         if (r->discard)
             put_discarded(d, r);
         else if (r->hold)
-            put(d, r, "hold", holder(r), SPAN(""));
+            put(d, r, "hold", record_holder(r), SPAN(""));
     }
 }

@@ -10,6 +10,7 @@
 #include "relay/main/configuration.h"
 #include "relay/main/crew.h"
 #include "relay/main/entrance.h"
+#include "relay/main/explainer.h"
 #include "relay/main/reloader.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/timetable.h"
@@ -45,6 +46,8 @@ struct station {
     struct notify notify;
     struct crew crew;
     struct timetable *timetable;
+    struct explainer *explainer;
+    const char *config;           /* the file; NULL: the built-in one */
     bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
     bool is_ending, is_over;
 };
@@ -102,6 +105,8 @@ static void swap(struct station *st, enum reload_kind kind,
     (kind == RELOAD_ALL ? crew_reload : crew_refresh)(&st->crew, take_s,
                                                       st->strongbox.tls);
     timetable_reload(st->timetable, take_s);
+    if (kind == RELOAD_ALL)
+        explainer_reload(st->explainer);
     route_by(st, windows_new(take_s, time(NULL)));
     settings_release(st->settings);
     st->settings = take_s;
@@ -174,6 +179,8 @@ static void end_loop(struct station *st)
     st->admin = NULL;
     if (st->timetable)
         timetable_close(st->timetable);
+    if (st->explainer)
+        explainer_close(st->explainer);
     uv_close((uv_handle_t *)&st->wake, NULL);
     uv_close((uv_handle_t *)&st->term, NULL);
     uv_close((uv_handle_t *)&st->interrupt, NULL);
@@ -197,6 +204,8 @@ static void shut_down(struct station *st)
         entrance_close(st->entrance);
     if (st->timetable)
         timetable_stop(st->timetable);
+    if (st->explainer)
+        explainer_stop(st->explainer);
     queue_stop_claims(st->queue);
     crew_shut_down(&st->crew, st->settings->drain_ms, &st->wake);
     if (st->crew.count == 0)
@@ -332,13 +341,15 @@ static void tell_status(void *user, struct admin_status *out)
 static int open_admin(struct station *st, struct buffer *out_why)
 {
     struct admin_fetches fetches = timetable_admin;
+    struct admin_explains explains = explainer_admin;
 
     fetches.user = st->timetable;
+    explains.user = st->explainer;
     if (st->settings->admin.socket.len == 0)
         return 0;
     return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
-        .user = st, .fetches = fetches }, out_why);
+        .user = st, .fetches = fetches, .explains = explains }, out_why);
 }
 
 static int open_all(struct station *st, struct buffer *out_why)
@@ -356,6 +367,8 @@ static int open_all(struct station *st, struct buffer *out_why)
         return rc;
     st->timetable = timetable_open(&st->loop, st->crew.workers,
                                    st->crew.count, st->settings);
+    st->explainer =
+        explainer_open(&st->loop, st->crew.workers, st->crew.count, st->config);
     return open_admin(st, out_why);
 }
 
@@ -375,6 +388,7 @@ static void free_all(struct station *st)
     strongbox_close(&st->strongbox);
     crew_fini(&st->crew);
     timetable_free(st->timetable);
+    explainer_free(st->explainer);
     if (st->queue)
         queue_close(st->queue);
     windows_free(st->windows);
@@ -404,6 +418,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
     int code = EX_OK, rc;
 
     st->settings = take_settings;
+    st->config = call->config;
     st->settings->epoch = 1;
     st->census = census_new();
     raise_limits();

@@ -48,6 +48,31 @@ static const struct verb verbs[] = {
       "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
       "\n"
       "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n" },
+    { "explain", "--client IP --from A --to B [--login U] [--helo H] [--size N] [--tls]\n"
+      "                [--message FILE] [--listener NAME] [--client-name NAME]\n"
+      "                [--certificate C] [--ask] [--config-only] [--all] [--json]",
+      explain_verb,
+      "what would be said to a client, sender and recipient, and which rule says so",
+      "  --client IP        who connects\n"
+      "  --from A, --to B   sender ('<>' is the null sender) and recipient\n"
+      "  --login U          logged in as U\n"
+      "  --helo H           what it says in EHLO; else its address in brackets\n"
+      "  --size N           what it declares: 20000, 10MB\n"
+      "  --tls              after STARTTLS\n"
+      "  --message FILE     this content, so that rules that look into it are tested too\n"
+      "  --listener NAME    else the first (with --login, the first that has logins)\n"
+      "  --client-name NAME is believed instead of asking for reverse DNS\n"
+      "  --certificate C    it shows this one: sha256:HEX, or a name that it proves\n"
+      "  --ask              ask policy servers and next hops too: they may remember it\n"
+      "  --config-only      what the file says, without the running relay\n"
+      "  --all              also the rules that are not reached, each on a line\n"
+      "The running relay is asked: its settings, DNS lists, budgets and memory. Nothing is\n"
+      "counted, noted or sent. With -c FILE of another configuration, and where no relay\n"
+      "runs, the file is read, and what would have to be asked is assumed and said.\n"
+      "\n"
+      "Exit codes: 0 explained, whatever the verdict is (--json has it); 65 an address is\n"
+      "none, or there is no such listener; 66 FILE cannot be read; 75 the relay cannot\n"
+      "answer now; 78 configuration.\n" },
     { "queue", "list|show|count|retry|hold|release|delete|undelete [filters] [--json] [--yes]",
       queue_verb,
       "look at waiting mail and change it",

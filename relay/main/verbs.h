@@ -40,6 +40,7 @@ int verbs_usage(const struct verb_call *call, const char *format, ...)
 
 verb_fn check_verb;
 verb_fn dest_verb;
+verb_fn explain_verb;
 verb_fn fetch_verb;
 verb_fn queue_verb;
 verb_fn run_verb;

@@ -19,10 +19,11 @@ enum log_event {
     LOG_WARNING,          /* qmgr: warning: text */
     LOG_FATAL,            /* qmgr: fatal: text */
     LOG_CONNECT,          /* smtpd: connect from host[ip] */
-    LOG_DISCONNECT,       /* smtpd: disconnect from host[ip] commands=N messages=N */
+    LOG_DISCONNECT,       /* smtpd: disconnect from host[ip] commands=N messages=N session=NAME */
     LOG_LOST,             /* smtpd: lost connection after STAGE from host[ip] (text) */
     LOG_CLIENT,           /* smtpd: ID: client=host[ip], listener=NAME, login=USER,
-                             orig_queue_id=ID (of the message it was split from) */
+                             orig_queue_id=ID (of the message it was split from),
+                             rule="NAME" FILE:LINE (of the first recipient) */
     LOG_MESSAGE_ID,       /* smtpd: ID: message-id=<..> */
     LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
     LOG_VERDICT,          /* smtpd: ID: hold: to=<b> (text) rule="NAME" FILE:LINE; status: what
@@ -30,7 +31,7 @@ enum log_event {
     LOG_REMARK,           /* smtpd: NOQUEUE: shadow: RCPT from host[ip]: 554 5.7.1 ...; from=<>
                              to=<> ...: of a rule that does nothing; status: shadow, info */
     LOG_REFUSED,          /* smtpd: NOQUEUE: reject: RCPT from host[ip]: 554 5.7.1 ...;
-                             from=<> to=<> proto=ESMTP helo=<> rule="NAME" FILE:LINE */
+                             from=<> to=<> proto=ESMTP helo=<> rule="NAME" FILE:LINE session=NAME */
     LOG_DELIVERY,         /* smtp: ID: to=<b>, orig_to=<c>, relay=host[ip]:25, conn_use=N,
                              delay=1.2, delays=a/b/c/d, dsn=2.0.0, status=sent (reply) */
     LOG_REMOVED,          /* qmgr: ID: removed */
@@ -58,6 +59,7 @@ struct log_line {
     struct span sender, recipient, message_id;
     struct span orig_to;          /* LOG_DELIVERY: as it was first addressed, or empty */
     struct span mechanism;        /* LOG_LOGIN...: "PLAIN" */
+    struct span session;          /* its name, as in replies */
     const struct tls_facts *tls;  /* LOG_TLS_... */
     struct span relay;            /* LOG_DELIVERY: "host[ip]:25" or "none" */
     struct span status;           /* sent, deferred, bounced, expired, held ... */

@@ -64,6 +64,7 @@ enum field {
     F_CIPHER,
     F_BITS,
     F_RESUMED,
+    F_SESSION,
 };
 
 #define AT(member) offsetof(struct log_line, member)
@@ -106,6 +107,7 @@ static const struct field_row {
     [F_CIPHER]     = { "cipher",     K_CIPHER,     AT(tls) },
     [F_BITS]       = { "bits",       K_BITS,       AT(tls) },
     [F_RESUMED]    = { "resumed",    K_RESUMED,    AT(tls) },
+    [F_SESSION]    = { "session",    K_SPAN,       AT(session) },
     /* clang-format on */
 };
 
@@ -137,7 +139,7 @@ static const struct event_row {
         { "", F_PEER, "", 0 } } },
     [LOG_DISCONNECT] = { "disconnect", "smtpd", 0, "disconnect from ", {
         { "", F_PEER, "", 0 }, { " commands=", F_COMMANDS, "", 0 },
-        { " messages=", F_COUNT, "", 0 } } },
+        { " messages=", F_COUNT, "", 0 }, { " session=", F_SESSION, "", MAY_MISS } } },
     [LOG_LOST] = { "lost", "smtpd", 0, "lost connection after ", {
         { "", F_STAGE, "", 0 }, { " from ", F_PEER, "", 0 },
         { " (", F_TEXT, ")", MAY_MISS } } },
@@ -145,7 +147,8 @@ static const struct event_row {
         { "", F_ID, ": ", 0 }, { "client=", F_PEER, "", 0 },
         { ", listener=", F_LISTENER, "", MAY_MISS },
         { ", login=", F_LOGIN, "", MAY_MISS },
-        { ", orig_queue_id=", F_ORIG_ID, "", MAY_MISS } } },
+        { ", orig_queue_id=", F_ORIG_ID, "", MAY_MISS },
+        { ", rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
     [LOG_MESSAGE_ID] = { "message-id", "smtpd", 0, "", {
         { "", F_ID, ": ", 0 }, { "message-id=", F_MESSAGE_ID, "", 0 } } },
     [LOG_QUEUED] = { "queued", "qmgr", 0, "", {
@@ -161,13 +164,15 @@ static const struct event_row {
         { " from=<", F_SENDER, ">", 0 }, { " to=<", F_RECIPIENT, ">", MAY_MISS },
         { " proto=", F_PROTOCOL, "", MAY_MISS }, { " helo=<", F_HELO, ">", MAY_MISS },
         { " login=", F_LOGIN, "", MAY_MISS },
-        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
+        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS },
+        { " session=", F_SESSION, "", MAY_MISS } } },
     [LOG_REFUSED] = { "refused", "smtpd", 0, "NOQUEUE: reject: ", {
         { "", F_STAGE, "", 0 }, { " from ", F_PEER, ": ", 0 }, { "", F_TEXT, ";", 0 },
         { " from=<", F_SENDER, ">", 0 }, { " to=<", F_RECIPIENT, ">", MAY_MISS },
         { " proto=", F_PROTOCOL, "", MAY_MISS }, { " helo=<", F_HELO, ">", MAY_MISS },
         { " login=", F_LOGIN, "", MAY_MISS },
-        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
+        { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS },
+        { " session=", F_SESSION, "", MAY_MISS } } },
     [LOG_DELIVERY] = { "delivery", "smtp", 0, "", {
         { "", F_ID, ": ", 0 }, { "to=<", F_RECIPIENT, ">", 0 },
         { ", orig_to=<", F_ORIG_TO, ">", MAY_MISS },

@@ -91,13 +91,15 @@ static bool fake_has_room(void *user, uint64_t bytes)
 }
 
 static enum session_way fake_way(void *user, struct span sender,
-                                 const struct address *to, uint64_t bytes)
+                                 const struct destiny *to, uint64_t bytes)
 {
+    struct span domain = to->address.domain;
+
     (void)user;
     (void)sender;
-    if (span_is_nocase(to->domain, SPAN("noroute.test")))
+    if (span_is_nocase(domain, SPAN("noroute.test")))
         return WAY_NONE;
-    return span_is_nocase(to->domain, SPAN("full.ok.test")) && bytes > 100
+    return span_is_nocase(domain, SPAN("full.ok.test")) && bytes > 100
                ? WAY_FULL
                : WAY_OPEN;
 }
@@ -255,7 +257,6 @@ static void fake_store(struct fake_world *w)
     buffer_clear(&w->message_id);
     buffer_put(&w->sender, d->envelope.sender);
     buffer_put(&w->message_id, d->envelope.message_id);
-    buffer_put(&w->content, buffer_span(&d->head));
     buffer_put(&w->content, buffer_span(&d->content));
     for (size_t i = 0; i < d->count; i++)
         buffer_printf(&w->recipients, "%s%.*s%s%s", i ? " " : "",

@@ -347,7 +347,8 @@ static void what_a_rule_asks_is_waited_for(void **state)
     begin(&w, "hostname = \"mx.ok.test\"\n"
               "queue { path = \"/nonexistent/queue.db\" }\n"
               "listener \"edge\" { address = \"127.0.0.1:2525\" }\n"
-              "rule \"listed\" { dnsbl = {\"bl.test\"} action = reject }\n"
+              "rule \"listed\" { dnsbl = {\"bl.test\"} to = {\"*\"}"
+              " action = reject }\n"
               "rule \"domains\" { to = {\"ok.test\"} action = relay }\n"
               "route \"*\" { via = {\"mx\"} verify = callout }\n");
     fake_say(&w, "RCPT TO:<a@ok.test>\r\n");

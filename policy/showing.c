@@ -1,0 +1,336 @@
+/*
+ * showing - facts, questions and effects in words for people.
+ */
+#include "policy/showing.h"
+
+#include "policy/asking.h"
+#include "policy/digest.h"
+
+enum { SHOWN_MOST = 100, VALUES_MOST = 3 };
+
+static void put_short(struct buffer *b, struct span s)
+{
+    buffer_put(b, span_first(s, SHOWN_MOST));
+    if (s.len > SHOWN_MOST)
+        buffer_put_string(b, "...");
+}
+
+static void put_or(struct buffer *b, const char *name, struct span value,
+                   const char *none)
+{
+    if (value.len) {
+        buffer_printf(b, "%s is ", name);
+        put_short(b, value);
+    } else {
+        buffer_put_string(b, none);
+    }
+}
+
+/* --- facts ------------------------------------------------------------------ */
+
+static void put_client_name(struct buffer *b, const struct explanation *x)
+{
+    struct buffer key = { 0 };
+    struct span name = { 0 };
+
+    host_address_print(&key, &x->facts.client);
+    if (evidence_find(x->evidence, EVIDENCE_NAME, buffer_span(&key), &name) ==
+        EVIDENCE_ANSWERED)
+        put_or(b, "the client's name", name, "the client has no name");
+    else
+        buffer_put_string(b, "the client's name is not known");
+    buffer_fini(&key);
+}
+
+static void put_lists(struct buffer *b, const struct explanation *x,
+                      const struct condition *c)
+{
+    struct buffer name = { 0 };
+    const char *between = "";
+
+    for (size_t i = 0; i < c->zone_count; i++) {
+        struct span said = { 0 };
+        enum evidence_state state;
+
+        buffer_clear(&name);
+        asking_list_name(&name, &x->facts.client, c->zones[i].zone);
+        state = evidence_find(x->evidence, EVIDENCE_ADDRESSES,
+                              buffer_span(&name), &said);
+        if (state == EVIDENCE_ANSWERED && said.len == 0 && c->zone_count > 1)
+            continue;
+        buffer_printf(b, "%s%.*s: ", between, SPAN_FMT(c->zones[i].zone));
+        between = ", ";
+        if (state == EVIDENCE_ANSWERED && said.len)
+            put_short(b, said);
+        else
+            buffer_put_string(b, state == EVIDENCE_ANSWERED ? "not listed"
+                                                            : "no answer");
+    }
+    if (!*between)
+        buffer_put_string(b, "not listed");
+    buffer_fini(&name);
+}
+
+static void put_today(struct buffer *b, const struct explanation *x)
+{
+    struct buffer key = { 0 };
+    struct span count = { 0 };
+
+    asking_today_key(&key, &x->facts);
+    if (evidence_find(x->evidence, EVIDENCE_COUNT, buffer_span(&key), &count) ==
+        EVIDENCE_ANSWERED)
+        buffer_printf(b, "%.*s recipients so far today", SPAN_FMT(count));
+    else
+        buffer_put_string(b, "today's count is not known");
+    buffer_fini(&key);
+}
+
+static void put_time(struct buffer *b, const struct facts *f)
+{
+    static const char *const days[] = { "Sunday",    "Monday",   "Tuesday",
+                                        "Wednesday", "Thursday", "Friday",
+                                        "Saturday" };
+
+    buffer_printf(b, "it is %s %02u:%02u", days[f->weekday % 7],
+                  f->minute / 60 % 24, f->minute % 60);
+}
+
+static void put_headers(struct buffer *b, const struct explanation *x,
+                        const struct condition *c)
+{
+    const char *between = "";
+
+    for (size_t i = 0; i < c->header_count; i++) {
+        struct span value;
+
+        for (size_t n = 0; n < VALUES_MOST; n++) {
+            value = digest_field(x->digest, c->headers[i].name, n);
+            if (!value.at)
+                break;
+            buffer_printf(b, "%s%.*s: ", between, SPAN_FMT(c->headers[i].name));
+            put_short(b, value);
+            between = ", ";
+        }
+    }
+    if (!*between)
+        buffer_put_string(b, "no such field");
+}
+
+static void put_attachments(struct buffer *b, const struct explanation *x)
+{
+    const struct attachment *a;
+    size_t n = 0;
+
+    for (; (a = digest_attachment(x->digest, n)); n++) {
+        if (n == VALUES_MOST)
+            break;
+        buffer_put_string(b, n ? ", " : "attached: ");
+        put_short(b, a->name.len ? a->name : a->type);
+    }
+    buffer_put_string(b, !n ? "no attachment" : a ? ", ..." : "");
+}
+
+static void put_tags(struct buffer *b, const struct explanation *x)
+{
+    const struct verdict *const of[] = { &x->granted, &x->at_content };
+    const char *between = "";
+
+    for (size_t v = 0; v < 2; v++)
+        for (size_t i = 0; i < of[v]->effect_count; i++)
+            if (of[v]->effects[i].kind == EFFECT_TAG) {
+                buffer_printf(b, "%s%.*s", *between ? between : "tags: ",
+                              SPAN_FMT(of[v]->effects[i].text));
+                between = ", ";
+            }
+    if (!*between)
+        buffer_put_string(b, "no tag is set");
+}
+
+static void put_client(struct buffer *b, const struct facts *f)
+{
+    buffer_put_string(b, "client is ");
+    host_address_print(b, &f->client);
+}
+
+static void put_tls(struct buffer *b, const struct facts *f)
+{
+    if (!f->tls)
+        buffer_put_string(b, "no TLS");
+    else
+        buffer_printf(b, "%.*s with %u bits", SPAN_FMT(f->tls_version),
+                      f->tls_bits);
+}
+
+static void put_size(struct buffer *b, const struct facts *f)
+{
+    if (f->size_bytes)
+        buffer_printf(b, "size is %llu bytes",
+                      (unsigned long long)f->size_bytes);
+    else
+        buffer_put_string(b, "no size is declared");
+}
+
+void showing_fact(struct buffer *b, const struct explanation *x,
+                  const struct condition *c)
+{
+    const struct facts *f = &x->facts;
+
+    switch (c->fact) {
+    case FACT_CLIENT:
+        put_client(b, f);
+        break;
+    case FACT_FROM:
+        put_or(b, "sender", f->sender->text, "sender is <>");
+        break;
+    case FACT_TO:
+        put_or(b, "recipient", f->recipient->text, "no recipient");
+        break;
+    case FACT_HELO:
+        put_or(b, "helo", f->helo, "no helo was given");
+        break;
+    case FACT_LOGIN:
+        put_or(b, "login", f->login, "not logged in");
+        break;
+    case FACT_CERTIFICATE:
+        put_or(b, "certificate",
+               f->certificate_name.len ? f->certificate_name : f->certificate,
+               "no client certificate");
+        break;
+    case FACT_TLS:
+        put_tls(b, f);
+        break;
+    case FACT_LISTENER:
+        put_or(b, "listener", f->listener, "no listener");
+        break;
+    case FACT_CLIENT_NAME:
+        put_client_name(b, x);
+        break;
+    case FACT_SIZE:
+        put_size(b, f);
+        break;
+    case FACT_TIME:
+        put_time(b, f);
+        break;
+    case FACT_TODAY:
+        put_today(b, x);
+        break;
+    case FACT_DNSBL:
+        put_lists(b, x, c);
+        break;
+    case FACT_TAG:
+        put_tags(b, x);
+        break;
+    case FACT_HEADER:
+    case FACT_ATTACHMENT:
+        if (!x->digest)
+            buffer_put_string(b, "needs the message");
+        else if (c->fact == FACT_HEADER)
+            put_headers(b, x, c);
+        else
+            put_attachments(b, x);
+        break;
+    }
+}
+
+/* --- questions and answers -------------------------------------------------- */
+
+const char *showing_kind(enum evidence_kind kind)
+{
+    static const char *const kinds[EVIDENCE_KINDS] = {
+        [EVIDENCE_NAME] = "reverse-dns", [EVIDENCE_ADDRESSES] = "dns",
+        [EVIDENCE_NOTE] = "memory",      [EVIDENCE_BUDGET] = "budget",
+        [EVIDENCE_COUNT] = "count",      [EVIDENCE_SERVER] = "policy-server",
+        [EVIDENCE_MAILBOX] = "next-hop", [EVIDENCE_CHARGE] = "charge",
+    };
+
+    return kinds[kind];
+}
+
+void showing_question(struct buffer *b, const struct explained_answer *a)
+{
+    struct span rest = a->key, part;
+
+    switch (a->kind) {
+    case EVIDENCE_SERVER: /* the request itself is long */
+        buffer_put(b, span_split(a->key, '\n', &rest));
+        return;
+    case EVIDENCE_MAILBOX: /* a title may have a tab, an address has none */
+        buffer_put(b, span_skip(a->key, span_find_last(a->key, '\t') + 1));
+        return;
+    case EVIDENCE_NAME:
+    case EVIDENCE_ADDRESSES:
+    case EVIDENCE_NOTE:
+    case EVIDENCE_BUDGET:
+    case EVIDENCE_COUNT:
+    case EVIDENCE_CHARGE:
+    case EVIDENCE_KINDS:
+        break;
+    }
+    for (const char *between = ""; rest.at; between = " ") {
+        part = span_split(rest, '\t', &rest);
+        buffer_printf(b, "%s%.*s", between, SPAN_FMT(part));
+    }
+}
+
+void showing_answer(struct buffer *b, const struct explanation *x,
+                    const struct explained_answer *a)
+{
+    struct span said = { 0 };
+    static const char *const nothing[EVIDENCE_KINDS] = {
+        [EVIDENCE_NAME] = "no name",
+        [EVIDENCE_ADDRESSES] = "not listed",
+        [EVIDENCE_NOTE] = "not seen before",
+    };
+
+    if (evidence_find(x->evidence, a->kind, a->key, &said) != EVIDENCE_ANSWERED)
+        buffer_put_string(b, "could not be found out");
+    else if (said.len)
+        put_short(b, said);
+    else if (nothing[a->kind])
+        buffer_put_string(b, nothing[a->kind]);
+}
+
+/* --- words ------------------------------------------------------------------ */
+
+const char *showing_effect(enum effect_kind kind)
+{
+    static const char *const kinds[] = {
+        [EFFECT_HOLD] = "hold",
+        [EFFECT_TAG] = "tag",
+        [EFFECT_ADD_HEADER] = "add-header",
+        [EFFECT_REMOVE_HEADER] = "remove-header",
+        [EFFECT_REWRITE_FROM] = "rewrite-from",
+        [EFFECT_REWRITE_TO] = "rewrite-to",
+        [EFFECT_COPY] = "copy",
+        [EFFECT_ROUTE] = "route",
+        [EFFECT_CHARGE] = "charge",
+        [EFFECT_COUNT] = "count",
+        [EFFECT_NOTE] = "remember",
+        [EFFECT_LOG] = "log",
+        [EFFECT_SHADOW] = "would",
+    };
+
+    return kinds[kind];
+}
+
+const char *showing_stage(enum stage stage)
+{
+    static const char *const stages[] = {
+        [STAGE_CONNECT] = "connect", [STAGE_HELLO] = "hello",
+        [STAGE_SENDER] = "sender",   [STAGE_RECIPIENT] = "recipient",
+        [STAGE_CONTENT] = "message",
+    };
+
+    return stages[stage];
+}
+
+const char *showing_fate(enum rule_fate fate)
+{
+    static const char *const fates[] = {
+        [RULE_MATCHED] = "matched",         [RULE_NOT_MATCHED] = "not-matched",
+        [RULE_UNKNOWN] = "unknown",         [RULE_SET_ASIDE] = "set-aside",
+        [RULE_NOT_REACHED] = "not-reached",
+    };
+
+    return fates[fate];
+}

@@ -1,0 +1,122 @@
+/*
+ * record - verdicts, as the history and `waypost replay` want to know them.
+ */
+#include "relay/inbound/record.h"
+
+#include "relay/net/worker.h"
+
+void record_place(struct buffer *b, const struct rule *r)
+{
+    if (r)
+        buffer_printf(b, "%s:%u", r->place.file, r->place.line);
+}
+
+static struct span title_of(const struct rule *r)
+{
+    return r ? r->title : SPAN("");
+}
+
+const struct rule *record_holder(const struct draft_recipient *r)
+{
+    if (r->verdict.hold_rule)
+        return r->verdict.hold_rule;
+    return r->at_content ? r->at_content->hold_rule : NULL;
+}
+
+void record_ruling(struct buffer *b, const struct draft *d,
+                   const struct draft_recipient *r, struct span to,
+                   struct span from)
+{
+    struct buffer place = { 0 };
+    struct queue_ruling ruling = {
+        .rule = title_of(r->rule),
+        .held_by = title_of(r->hold ? record_holder(r) : NULL),
+    };
+
+    if (!r->rule) /* our own postmaster: nobody was asked */
+        return;
+    record_place(&place, r->rule);
+    ruling.place = buffer_span(&place);
+    if (!span_is(to, r->address.text))
+        ruling.asked_to = r->address.text;
+    if (!span_is(from, d->sender.text))
+        ruling.asked_from = d->sender.text.len ? d->sender.text : SPAN("<>");
+    queue_ruling_put(b, &ruling);
+    buffer_fini(&place);
+}
+
+static void record_discard(struct queue *q, const struct draft *d,
+                           const struct draft_recipient *r)
+{
+    const struct envelope *e = &d->envelope;
+    struct buffer place = { 0 };
+
+    record_place(&place, r->rule);
+    queue_refuse(q, &(struct queue_refusal){
+                        .at_ms = e->received_ms,
+                        .client = e->client,
+                        .client_name = e->client_name,
+                        .helo = e->helo,
+                        .login = e->login,
+                        .listener = e->listener,
+                        .tls = e->tls,
+                        .sender = d->sender.text,
+                        .recipient = r->address.text,
+                        .size_bytes = e->size_bytes,
+                        .stage = SPAN("RCPT"),
+                        .reply = SPAN("250 2.0.0 discarded"),
+                        .rule = title_of(r->rule),
+                        .place = buffer_span(&place),
+                        .is_verdict = true,
+                    });
+    buffer_fini(&place);
+}
+
+void record_discards(struct queue *q, const struct draft *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (d->recipients[i].discard)
+            record_discard(q, d, &d->recipients[i]);
+}
+
+/* Nothing but the rules says this of a recipient. */
+static bool is_denial(const struct session_event *e)
+{
+    const struct status *status = &e->reply.status;
+
+    return e->kind == SESSION_RCPT_REFUSED && e->reply.code == 554 &&
+           status->class == 5 && status->subject == 7 && status->detail == 1;
+}
+
+void record_refusal(struct queue *q, const struct session *s,
+                    const struct session_event *e, struct span client,
+                    struct span reply)
+{
+    struct buffer place = { 0 }, tls = { 0 };
+    struct queue_refusal r = {
+        .at_ms = wall_ms(),
+        .client = client,
+        .sender = e->sender,
+        .recipient = e->recipient,
+        .reply = reply,
+        .stage = span_of(e->stage),
+        .rule = title_of(e->rule),
+        .is_verdict = e->rule || is_denial(e),
+    };
+
+    record_place(&place, e->rule);
+    r.place = buffer_span(&place);
+    if (s) {
+        struct session_circumstances c = session_circumstances(s, &tls);
+
+        r.client_name = session_client_name(s);
+        r.helo = session_helo(s);
+        r.login = c.login;
+        r.listener = c.listener;
+        r.tls = buffer_span(&tls);
+        r.size_bytes = c.size_bytes;
+    }
+    queue_refuse(q, &r);
+    buffer_fini(&place);
+    buffer_fini(&tls);
+}

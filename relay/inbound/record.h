@@ -1,0 +1,28 @@
+/*
+ * record - verdicts, as the history and `waypost replay` want to know them.
+ *
+ * What is accepted is told with the message, in a small text beside each recipient; what is
+ * refused or discarded goes by the queue's ring.
+ */
+#ifndef WAYPOST_RECORD_H
+#define WAYPOST_RECORD_H
+
+#include "queue/queue.h"
+#include "relay/inbound/session.h"
+
+/* Which rule held it first, or NULL. */
+const struct rule *record_holder(const struct draft_recipient *r);
+/* Appends the ruling of a recipient of the draft whose mail goes on to `to`, from `from`. */
+void record_ruling(struct buffer *b, const struct draft *d,
+                   const struct draft_recipient *r, struct span to,
+                   struct span from);
+/* What rules discarded of a draft: it is in no queue. */
+void record_discards(struct queue *q, const struct draft *d);
+/* session: NULL while it is being born. client and reply: as text. */
+void record_refusal(struct queue *q, const struct session *s,
+                    const struct session_event *e, struct span client,
+                    struct span reply);
+/* "FILE:LINE"; nothing for no rule. */
+void record_place(struct buffer *b, const struct rule *r);
+
+#endif

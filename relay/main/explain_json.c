@@ -1,0 +1,338 @@
+/*
+ * explain_json - an explanation as one JSON object.
+ */
+#include "relay/main/explain_json.h"
+
+#include "policy/config/rule_actions.h"
+#include "policy/route.h"
+#include "policy/showing.h"
+#include "relay/admin/listing.h"
+
+enum { PAGE = 200 };
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+    ASSERT(value && json_object_set_new(object, key, value) == 0);
+}
+
+static void add(json_t *array, json_t *value)
+{
+    ASSERT(value && json_array_append_new(array, value) == 0);
+}
+
+static json_t *text_or_null(struct span s)
+{
+    return s.len ? listing_text(s) : json_null();
+}
+
+/* The buffer's text; it is empty then. */
+static json_t *taken(struct buffer *b)
+{
+    json_t *o = listing_text(buffer_span(b));
+
+    buffer_fini(b);
+    return o;
+}
+
+static json_t *place_of(const struct place *p)
+{
+    struct buffer b = { 0 };
+
+    if (!p->file)
+        return json_null();
+    buffer_printf(&b, "%s:%u", p->file, p->line);
+    return taken(&b);
+}
+
+static json_t *name_of(const struct rule *r)
+{
+    return r ? listing_text(r->title) : json_null();
+}
+
+/* --- question and verdict --------------------------------------------------- */
+
+static json_t *question(const struct explanation *x)
+{
+    const struct facts *f = &x->facts;
+    struct buffer client = { 0 };
+    json_t *o = json_object();
+
+    host_address_print(&client, &f->client);
+    put(o, "client", taken(&client));
+    put(o, "listener", text_or_null(f->listener));
+    put(o, "helo", text_or_null(f->helo));
+    put(o, "tls", json_boolean(f->tls));
+    put(o, "certificate", text_or_null(f->certificate));
+    put(o, "login", text_or_null(f->login));
+    put(o, "from", listing_text(f->sender->text));
+    put(o, "to", listing_text(f->recipient->text));
+    put(o, "size", json_integer((json_int_t)f->size_bytes));
+    put(o, "message", json_boolean(x->has_message));
+    return o;
+}
+
+static json_t *verdict(const struct explanation *x)
+{
+    static const char *const kinds[] = {
+        [VERDICT_RELAY] = "accept", [VERDICT_REJECT] = "reject",
+        [VERDICT_DEFER] = "defer",  [VERDICT_DISCARD] = "discard",
+        [VERDICT_OPEN] = "accept",  [VERDICT_ASKS] = "defer",
+    };
+    static const char *const by[] = {
+        [BY_RULE] = "rule",
+        [BY_NO_RULE] = "no-rule",
+        [BY_POSTMASTER] = "postmaster",
+        [BY_LISTENER] = "listener",
+        [BY_LIMITS] = "limits",
+        [BY_SENDERS] = "senders",
+        [BY_ROUTE] = "route",
+        [BY_QUOTA] = "quota",
+        [BY_VERIFY] = "verify",
+    };
+    const struct verdict *v = &x->verdict;
+    struct buffer reply = { 0 };
+    json_t *o = json_object();
+
+    if (v->reply.code)
+        reply_print(&reply, &v->reply);
+    put(o, "kind", json_string(kinds[v->kind]));
+    put(o, "hold", json_boolean(v->hold));
+    put(o, "stage", json_string(showing_stage(x->stage)));
+    put(o, "by", json_string(by[x->by]));
+    put(o, "rule", name_of(v->rule));
+    put(o, "place", v->rule ? place_of(&v->rule->place) : json_null());
+    put(o, "reply", reply.len ? taken(&reply) : json_null());
+    put(o, "conditional", json_boolean(explanation_is_conditional(x)));
+    return o;
+}
+
+/* --- rules and effects ------------------------------------------------------ */
+
+static bool is_shown(const struct effect *e)
+{
+    return e->kind != EFFECT_NOTE && e->kind != EFFECT_COUNT &&
+           e->kind != EFFECT_CHARGE;
+}
+
+static void put_effect(struct buffer *b, const struct effect *e)
+{
+    buffer_put_string(b, showing_effect(e->kind));
+    if (e->text.len)
+        buffer_put_byte(b, ' ');
+    buffer_put(b, e->text);
+}
+
+/* Those of one rule as texts, or of all as objects (r NULL). */
+static json_t *effects(const struct explanation *x, const struct rule *r)
+{
+    const struct verdict *const of[] = { &x->granted, &x->at_content };
+    json_t *all = json_array();
+
+    for (size_t v = 0; v < 2; v++) {
+        for (size_t i = 0; i < of[v]->effect_count; i++) {
+            const struct effect *e = &of[v]->effects[i];
+            struct buffer b = { 0 };
+
+            if (!is_shown(e) || (r && e->rule != r))
+                continue;
+            if (r) {
+                put_effect(&b, e);
+                add(all, taken(&b));
+                continue;
+            }
+            add(all, json_pack("{s:o, s:s, s:o}", "rule", name_of(e->rule),
+                               "kind", showing_effect(e->kind), "text",
+                               listing_text(e->text)));
+        }
+    }
+    return all;
+}
+
+static json_t *one_rule(const struct explanation *x, size_t i)
+{
+    const struct rule *r = &x->settings->rules[i];
+    const struct explained_rule *e = &x->rules[i];
+    struct buffer fact = { 0 };
+    json_t *o = json_object();
+
+    put(o, "name", listing_text(r->title));
+    put(o, "place", place_of(&r->place));
+    put(o, "action", json_string(rule_actions_names[r->action]));
+    put(o, "shadow", json_boolean(r->is_shadow));
+    put(o, "fate", json_string(showing_fate(e->fate)));
+    put(o, "condition", e->which ? listing_text(e->which->text) : json_null());
+    if (e->which)
+        showing_fact(&fact, x, e->which);
+    put(o, "fact", fact.len ? taken(&fact) : json_null());
+    put(o, "stage",
+        json_string(
+            showing_stage(e->is_of_message ? STAGE_CONTENT : x->stage)));
+    put(o, "effects", effects(x, r));
+    return o;
+}
+
+static json_t *rules(const struct explanation *x)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < x->settings->rule_count; i++)
+        add(all, one_rule(x, i));
+    return all;
+}
+
+/* --- evidence and budgets --------------------------------------------------- */
+
+static json_t *evidence(const struct explanation *x)
+{
+    static const char *const hows[] = { [TOLD_ASKED] = "asked",
+                                        [TOLD_ASSUMED] = "assumed",
+                                        [TOLD_FAILED] = "failed" };
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < x->answer_count; i++) {
+        const struct explained_answer *a = &x->answers[i];
+        struct buffer asked = { 0 }, said = { 0 };
+
+        showing_question(&asked, a);
+        showing_answer(&said, x, a);
+        add(all, json_pack("{s:s, s:o, s:o, s:s, s:o}", "kind",
+                           showing_kind(a->kind), "question", taken(&asked),
+                           "rule", name_of(a->rule), "how", hows[a->how],
+                           "answer", taken(&said)));
+    }
+    return all;
+}
+
+/* When there will be room for one more; it is in memory, since it was just asked. */
+static json_t *free_at(const struct explained_answer *a,
+                       const struct rate *rate, struct queue *q)
+{
+    struct queue_charge charge = { .key = a->key,
+                                   .amount = 1,
+                                   .limit = rate->amount,
+                                   .period_ms = rate->period_ms };
+    struct queue_budget budget = { 0 };
+    size_t over;
+
+    if (!q || !queue_charge_try(q, &charge, 1, true, &over, &budget) ||
+        budget.free_ms <= 0 || budget.free_ms == INT64_MAX)
+        return json_null();
+    return json_integer(budget.free_ms / 1000);
+}
+
+static json_t *budgets(const struct explanation *x, struct queue *q)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < x->answer_count; i++) {
+        const struct explained_answer *a = &x->answers[i];
+        const struct rate *rate;
+        struct span left = { 0 };
+        uint64_t n;
+
+        if (a->kind != EVIDENCE_BUDGET || a->how != TOLD_ASKED ||
+            evidence_find(x->evidence, a->kind, a->key, &left) !=
+                EVIDENCE_ANSWERED ||
+            !span_number(left, &n))
+            continue;
+        rate = &a->rule->limit.rates[a->rate];
+        add(all,
+            json_pack("{s:o, s:I, s:I, s:I, s:o}", "rule", name_of(a->rule),
+                      "left", (json_int_t)n, "limit", (json_int_t)rate->amount,
+                      "period", (json_int_t)(rate->period_ms / 1000), "free",
+                      free_at(a, rate, q)));
+    }
+    return all;
+}
+
+/* --- destinations ----------------------------------------------------------- */
+
+struct looking {
+    struct span name;
+    json_t *object;
+    bool is_found;
+};
+
+static void each_destination(void *user, const struct queue_destination_row *d)
+{
+    static const char *const states[] = { [DESTINATION_UP] = "up",
+                                          [DESTINATION_RESTING] = "backing-off",
+                                          [DESTINATION_OFFLINE] = "offline",
+                                          [DESTINATION_SUSPENDED] =
+                                              "suspended" };
+    struct looking *l = user;
+
+    if (l->is_found || !span_is(d->name, l->name))
+        return;
+    l->is_found = true;
+    put(l->object, "state", json_string(states[d->state]));
+    put(l->object, "waiting", json_integer((json_int_t)d->waiting));
+    put(l->object, "reason", text_or_null(d->error));
+}
+
+/* What the queue does not know of has no mail, and nothing is wrong with it. */
+static void put_standing(json_t *o, const struct route *r, struct span name,
+                         struct queue *q)
+{
+    struct looking l = { .name = name, .object = o };
+
+    put(o, "state",
+        q ? json_string(r->offline.is_set ? "offline" : "up") : json_null());
+    put(o, "waiting", q ? json_integer(0) : json_null());
+    put(o, "reason", json_null());
+    for (size_t first = 0; q && !l.is_found &&
+                           queue_destinations(q, first, PAGE, each_destination,
+                                              &l) > first + PAGE;
+         first += PAGE)
+        ;
+}
+
+static json_t *one_destination(const struct explanation *x,
+                               const struct destiny *d, struct queue *q)
+{
+    static const char *const tls[] = {
+        [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
+        [ROUTE_TLS_REQUIRED] = "required", [ROUTE_TLS_VERIFY] = "verify",
+        [ROUTE_TLS_DANE] = "dane",
+    };
+    const struct route *r = d->route;
+    struct span from =
+        destinies_sender(x->facts.sender->text, &x->granted, &x->at_content);
+    struct buffer lane = { 0 }, name = { 0 };
+    json_t *o = json_object(), *via = json_array();
+
+    put(o, "address", listing_text(d->address.text));
+    put(o, "sender", listing_text(from));
+    put(o, "route", r ? listing_text(r->title) : json_null());
+    put(o, "place", r ? place_of(&r->place) : json_null());
+    for (size_t i = 0; r && i < r->via_count; i++)
+        add(via, listing_text(r->via[i].text));
+    put(o, "via", via);
+    if (r && destinies_lane(x->settings, from, d, &lane) == 0) {
+        destination_name(r, buffer_span(&lane), &name);
+        put_standing(o, r, buffer_span(&name), q);
+        put(o, "name", listing_text(buffer_span(&name)));
+        put(o, "tls", json_string(tls[r->tls]));
+        put(o, "quota", json_integer((json_int_t)r->quota_bytes));
+    }
+    buffer_fini(&lane);
+    buffer_fini(&name);
+    return o;
+}
+
+json_t *explain_json(const struct explanation *x, struct queue *q)
+{
+    json_t *o = json_object(), *all = json_array();
+
+    for (size_t i = 0; i < x->destiny_count; i++)
+        add(all, one_destination(x, &x->destinies[i], q));
+    put(o, "source", json_string(q ? "relay" : "file"));
+    put(o, "question", question(x));
+    put(o, "verdict", verdict(x));
+    put(o, "rules", rules(x));
+    put(o, "evidence", evidence(x));
+    put(o, "effects", effects(x, NULL));
+    put(o, "budgets", budgets(x, q));
+    put(o, "destinations", all);
+    return o;
+}
