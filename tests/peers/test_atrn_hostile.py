@@ -11,7 +11,8 @@ import time
 import pytest
 
 from pki import Authority
-from relay import FIN, Client, Relay, Sink, content_of, wait_for
+from relay import FIN, Client, Relay, Sink, content_of, stuff, \
+    wait_for
 from test_atrn import Customer, Provider, ROUTES, recipients
 
 CHUNKING = ["CHUNKING", "PIPELINING", "8BITMIME"]
@@ -248,6 +249,37 @@ def test_expiry_while_it_is_fetched(tmp_path):
         for to in sent:
             fates = re.findall(f"to=<{to}>.*status=(\\w+)", log)
             assert fates == ["sent" if to in got else "expired"], (to, fates)
+
+
+def test_a_quota_that_is_reached_in_the_middle_of_a_message(tmp_path):
+    """What was let in at RCPT is taken, whole; then nothing until there is room again."""
+    extra = ROUTES.replace('via = {"pickup:branch"}', 'via = {"pickup:branch"}  '
+                           'quota = "20KB"')
+    big = b"Subject: x\r\n\r\n" + content_of(15000, random.Random(1))
+    with Provider(tmp_path / "p", extra=extra) as p:
+        with Client(p.port) as a, Client(p.port) as b:
+            for c in (a, b):  # both are under it, together they are not
+                assert c.command(f"MAIL FROM:<s@x.test> SIZE={len(big)}").code == 250
+                assert c.command("RCPT TO:<u@branch.test>").code == 250
+                assert c.command("RCPT TO:<w@three.test>").code == 250
+                assert c.command("DATA").code == 354
+            wire = stuff(big) + b".\r\n"
+            a.send(wire[:7000])
+            b.send(wire)
+            assert b.reply().code == 250
+            a.send(wire[7000:])
+            assert a.reply().code == 250
+            assert a.command("MAIL FROM:<s@x.test>").code == 250
+            reply = a.command("RCPT TO:<v@two.branch.test>")
+            assert reply.code == 452 and reply.text.startswith("4.2.2"), reply
+            assert a.command("RCPT TO:<w@three.test>").code == 250
+            assert a.command("RSET").code == 250
+            with Customer(p) as c:
+                assert recipients(c.fetch()) == ["u@branch.test"] * 2 + \
+                    ["w@three.test"] * 2
+                assert all(big in m.body_as_sent for m in c.sink.messages)
+            p.wait_empty()
+            assert a.mail(big, to=("v@two.branch.test",)).code == 250
 
 
 def test_only_what_is_held_or_for_later_is_no_mail_to_wait_for(provider):
