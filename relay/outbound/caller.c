@@ -109,13 +109,27 @@ static void note(struct caller *c, const char *word, struct span reply,
     buffer_fini(&value);
 }
 
-/* Codes that tell of the connection or the command, whatever they answer. */
-static bool is_about_us(struct span reply)
+/* RFC 3463 3.3, 3.8. */
+static bool is_full(struct status s)
+{
+    return s.subject == 2 && s.detail == 2;
+}
+
+static bool is_policy(struct status s)
+{
+    return s.subject == 7;
+}
+
+/* Codes that tell of the connection or the command, whatever they answer; what a policy
+ * says of who asks, for a list may well refuse the null sender alone; and a mailbox that is
+ * full is one. */
+static bool says_nothing(const struct client_outcome *o)
 {
     static const uint64_t codes[] = { 500, 502, 503, 504, 521, 530, 538, 555 };
     uint64_t code = 0;
 
-    if (!span_number(span_first(reply, 3), &code))
+    if (is_policy(o->status) || is_full(o->status) ||
+        !span_number(span_first(o->reply, 3), &code))
         return true;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i] == code)
@@ -157,7 +171,7 @@ static void take_outcome(struct caller *c)
     } else if (o->diagnosis == DIAGNOSIS_DELIVERED) {
         note(c, "yes", SPAN(""), v->known_ms);
         answer_question(c, CALLOUT_YES, SPAN(""));
-    } else if (o->diagnosis == DIAGNOSIS_FAILED && !is_about_us(o->reply)) {
+    } else if (o->diagnosis == DIAGNOSIS_FAILED && !says_nothing(o)) {
         note(c, "no ", o->reply, v->refused_ms);
         answer_question(c, CALLOUT_NO, o->reply);
     } else if (o->diagnosis == DIAGNOSIS_AGAIN_NOW && !q->was_lost) {
