@@ -88,6 +88,13 @@ static void put_security(struct buffer *out, const struct facts *f)
     put_number(out, "encryption_keysize", f->tls_bits);
 }
 
+/* With the message nobody is named but who is its only recipient, as Postfix has it; so it is
+ * asked about once, however many there are. */
+static bool is_of_many(const struct facts *f)
+{
+    return f->stage == STAGE_CONTENT && f->recipient_count > 1;
+}
+
 void delegation_write(struct buffer *out, const struct facts *f,
                       struct span client_name)
 {
@@ -97,7 +104,8 @@ void delegation_write(struct buffer *out, const struct facts *f,
     put_client(out, f, client_name);
     put(out, "helo_name", f->helo);
     put(out, "sender", text_of(f->sender));
-    put(out, "recipient", text_of(f->recipient));
+    put(out, "recipient",
+        is_of_many(f) ? SPAN("") : text_of(f->recipient));
     /* Postfix counts them for those who look at the whole message */
     put_number(out, "recipient_count",
                f->stage == STAGE_CONTENT ? f->recipient_count : 0);

@@ -257,6 +257,7 @@ static void fake_store(struct fake_world *w)
     buffer_clear(&w->message_id);
     buffer_put(&w->sender, d->envelope.sender);
     buffer_put(&w->message_id, d->envelope.message_id);
+    buffer_put(&w->content, buffer_span(&d->head));
     buffer_put(&w->content, buffer_span(&d->content));
     for (size_t i = 0; i < d->count; i++)
         buffer_printf(&w->recipients, "%s%.*s%s%s", i ? " " : "",

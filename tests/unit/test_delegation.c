@@ -70,12 +70,14 @@ static void a_request_has_all_names_in_order(void **state)
                         .client = f.client,
                         .mechanism = SPAN("PLAIN"),
                         .protocol = SPAN("SMTP"),
+                        .recipient = &to,
                         .recipient_count = 3 };
     delegation_write(&b, &f, SPAN(""));
     assert_non_null(strstr(buffer_string(&b), "\nclient_name=unknown\n"));
     assert_non_null(strstr(buffer_string(&b), "=END-OF-MESSAGE\n"));
     assert_non_null(strstr(buffer_string(&b), "\nprotocol_name=SMTP\n"));
     assert_non_null(strstr(buffer_string(&b), "\nrecipient_count=3\n"));
+    assert_non_null(strstr(buffer_string(&b), "\nrecipient=\n"));
     assert_non_null(strstr(buffer_string(&b), "\nsasl_method=\n"));
     buffer_fini(&b);
 }
