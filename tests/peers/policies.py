@@ -174,7 +174,8 @@ sys.exit(main())
 
 
 class Spf:
-    """policyd-spf as Postfix's spawn runs it: one process for each connection."""
+    """policyd-spf (of python3-spf-engine) as Postfix's spawn runs it: one process for each
+    connection."""
 
     def __init__(self, folder, dns_port):
         folder = pathlib.Path(folder)
