@@ -14,7 +14,8 @@
  *   no rule left                         -> 554 5.7.1 Relay access denied
  *
  * With questions gathered the answer is ASKS, whatever came after the first; that walk only
- * saved a round. In shadow mode a rule acts and is undone, and what it did is told.
+ * saved a round. In shadow mode a rule acts and is undone, but for what a limit counts,
+ * and what it did is told.
  *
  * Owns nothing.
  */
@@ -200,13 +201,26 @@ static bool meet_unknown(struct judgement *j, const struct rule *r,
     return false;
 }
 
+/* A limit goes on counting, or it could never tell that it is over. Its budget is its own. */
+static void keep_counting(struct judgement *j, const struct judgement *acted,
+                          const struct rule *r)
+{
+    for (size_t i = j->effect_count; i < acted->effect_count; i++) {
+        struct effect e = acted->effects[i];
+
+        if (e.kind == EFFECT_CHARGE)
+            *judgement_effect(j, e.kind, r, e.text) = e;
+    }
+    if (acted->at_end.count > j->at_end.count)
+        rule_list_add(&j->at_end, j->q.arena, r);
+}
+
 /* Acts and takes it back; what would have been is told. */
 static enum act act_in_shadow(struct judgement *j, const struct rule *r)
 {
-    struct judgement before = *j;
+    struct judgement before = *j, acted;
     enum act act = effects_act(j, r);
     struct buffer text = { .cap = LIMIT_REPLY_STORED };
-    struct inquiry inquiry = j->q.inquiry;
 
     if (act == ACT_DECIDES && j->verdict.reply.code) {
         struct reply reply = j->verdict.reply;
@@ -222,8 +236,10 @@ static enum act act_in_shadow(struct judgement *j, const struct rule *r)
     }
     for (size_t i = before.effect_count; i < j->effect_count; i++)
         effects_describe(&text, &j->effects[i]);
+    acted = *j;
     *j = before;
-    j->q.inquiry = inquiry;
+    j->q.inquiry = acted.q.inquiry;
+    keep_counting(j, &acted, r);
     if (text.len)
         (void)judgement_effect(j, EFFECT_SHADOW, r,
                                judgement_keep(j, buffer_span(&text)));

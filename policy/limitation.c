@@ -157,7 +157,7 @@ enum act limitation_act(struct judgement *j, const struct rule *r)
         act = weigh(j, r, &key);
     buffer_fini(&key);
     if (act == ACT_GOES_ON && limitation_is_at_end(r) &&
-        j->q.facts->stage == STAGE_RECIPIENT && !r->is_shadow)
+        j->q.facts->stage == STAGE_RECIPIENT)
         rule_list_add(&j->at_end, j->q.arena, r);
     return act;
 }

@@ -756,7 +756,17 @@ static void a_rule_in_the_shadow_only_tells(void **state)
         { "rule \"l\" { action = limit per = client rate = {\"1/h\"} "
           "mode = shadow }\n" OURS,
           .answers = { "budget limit|l|203.0.113.9|0=5" },
-          .expected = "relay ours" },
+          .expected = "relay ours end:l" },
+        { "rule \"h\" { action = hold mode = shadow }\n"
+          "rule \"l\" { action = limit per = client "
+          "rate = {\"9/h\", \"20/d\"} count = recipients "
+          "mode = shadow }\n"
+          "rule \"k\" { action = hold }\n" OURS,
+          .answers = { "budget limit|l|203.0.113.9|0=5",
+                       "budget limit|l|203.0.113.9|1=5" },
+          .expected = "relay ours [shadow hold] "
+                      "[charge limit|l|203.0.113.9|0 1] "
+                      "[charge limit|l|203.0.113.9|1 1] [hold]" },
         { "rule \"l\" { action = limit per = client rate = {\"1/h\"} "
           "mode = shadow }\n" OURS,
           .answers = { "budget limit|l|203.0.113.9|0=0" },
