@@ -17,6 +17,7 @@
 #include "policy/ourselves.h"
 #include "policy/route.h"
 #include "policy/senders.h"
+#include "policy/stages.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
@@ -92,6 +93,9 @@ static enum outcome judge_early(struct explanation *x, enum stage stage,
     struct facts f = *facts;
     struct verdict v;
 
+    /* who may name other clients is judged with its first recipient */
+    if (x->listener && networks_have(&x->listener->xclient, &facts->client))
+        return GOES_ON;
     forget_rules(x);
     x->stage = f.stage = stage;
     f.evidence = x->evidence;
@@ -100,7 +104,11 @@ static enum outcome judge_early(struct explanation *x, enum stage stage,
         *out = (struct inquiry_out){ v.questions, v.question_count };
         return ASKS;
     }
-    return v.kind == VERDICT_OPEN ? GOES_ON : end_with(x, BY_RULE, &v);
+    if (v.kind == VERDICT_OPEN)
+        return GOES_ON;
+    if (stage == STAGE_CONNECT)
+        v.reply.code = stages_greeting_code(&v);
+    return end_with(x, BY_RULE, &v);
 }
 
 /* What there is of the facts when the greeting is sent. */
@@ -247,7 +255,8 @@ static bool is_full(const struct explanation *x, const struct destiny *d)
 static void find_destinies(struct explanation *x)
 {
     x->destiny_count =
-        destinies_find(x->settings, x->facts.sender->text, x->facts.recipient,
+        destinies_find(x->settings, x->facts.sender->text,
+                       x->is_ours ? &x->postmaster : x->facts.recipient,
                        &x->granted, &x->at_content, &x->arena, &x->destinies);
 }
 
@@ -256,6 +265,9 @@ static enum outcome at_way(struct explanation *x, struct inquiry_out *out)
     (void)out;
     if (x->granted.kind == VERDICT_DISCARD)
         return GOES_ON;
+    if (x->is_ours && !x->has_postmaster)
+        return refuse(x, BY_POSTMASTER,
+                      REPLY(451, 4, 3, 5, "Server configuration problem"));
     find_destinies(x);
     for (size_t i = 0; i < x->destiny_count; i++) {
         if (!x->destinies[i].route)
@@ -466,6 +478,9 @@ struct explanation *explanation_new(struct settings *s,
     x->rules = arena_take(&x->kept, s->rule_count * sizeof *x->rules);
     x->evidence = evidence_new();
     x->is_ours = is_our_postmaster(s, facts->recipient);
+    x->postmaster = *facts->recipient;
+    x->has_postmaster =
+        x->is_ours && our_postmaster(s, &x->postmaster, &x->postmaster_text);
     return x;
 }
 
@@ -478,6 +493,7 @@ void explanation_free(struct explanation *x)
     arena_reset(&x->arena);
     arena_reset(&x->kept);
     settings_release(x->settings);
+    buffer_fini(&x->postmaster_text);
     free(x);
 }
 

@@ -77,7 +77,10 @@ struct explanation {
     struct arena arena, kept;
     size_t answer_room;
     struct digest *digest;
-    bool is_ours;
+    bool is_ours;                 /* the recipient is our postmaster ... */
+    bool has_postmaster;          /* ... and this is where its mail goes */
+    struct address postmaster;
+    struct buffer postmaster_text;
 };
 
 /* facts: client, helo, login, TLS, listener, sender, recipient, size and time. */

@@ -53,3 +53,25 @@ bool is_our_postmaster(const struct settings *s, const struct address *a)
             span_is(local, SPAN("mailer-daemon"))) &&
            is_our_domain(s, subject.domain);
 }
+
+bool our_postmaster(const struct settings *settings, struct address *in_out,
+                    struct buffer *text)
+{
+    struct address a;
+
+    if (settings->postmaster.len) {
+        if (address_parse(settings->postmaster, &a) != ADDRESS_OK)
+            return false;
+    } else {
+        if (in_out->domain.len)
+            return true;
+        buffer_put(text, in_out->local);
+        buffer_put_byte(text, '@');
+        buffer_put(text, settings->origin.len ? settings->origin
+                                              : settings->hostname);
+        if (address_parse(buffer_span(text), &a) != ADDRESS_OK)
+            return false;
+    }
+    *in_out = a;
+    return true;
+}

@@ -18,4 +18,10 @@
  */
 bool is_our_postmaster(const struct settings *s, const struct address *a);
 
+/* Where the mail of such an address goes: what the settings name, else itself with a domain.
+ * text: for what has to be put together, which the address then borrows. False: the settings
+ * make no address. */
+bool our_postmaster(const struct settings *settings, struct address *in_out,
+                    struct buffer *text);
+
 #endif

@@ -58,7 +58,9 @@ static void put_lists(struct buffer *b, const struct explanation *x,
                               buffer_span(&name), &said);
         if (state == EVIDENCE_ANSWERED && said.len == 0 && c->zone_count > 1)
             continue;
-        buffer_printf(b, "%s%.*s: ", between, SPAN_FMT(c->zones[i].zone));
+        buffer_put_string(b, between);
+        if (c->zone_count > 1)
+            buffer_printf(b, "%.*s: ", SPAN_FMT(c->zones[i].zone));
         between = ", ";
         if (state == EVIDENCE_ANSWERED && said.len)
             put_short(b, said);
@@ -257,11 +259,17 @@ void showing_question(struct buffer *b, const struct explained_answer *a)
     case EVIDENCE_MAILBOX: /* a title may have a tab, an address has none */
         buffer_put(b, span_skip(a->key, span_find_last(a->key, '\t') + 1));
         return;
+    case EVIDENCE_BUDGET: /* "limit", the rule, of whom, which rate */
+        rest = span_first(rest, span_find_last(rest, '\t'));
+        buffer_put(b, span_skip(rest, span_find_last(rest, '\t') + 1));
+        return;
+    case EVIDENCE_COUNT:
+        (void)span_split(a->key, '\t', &rest);
+        buffer_put(b, rest);
+        return;
     case EVIDENCE_NAME:
     case EVIDENCE_ADDRESSES:
     case EVIDENCE_NOTE:
-    case EVIDENCE_BUDGET:
-    case EVIDENCE_COUNT:
     case EVIDENCE_CHARGE:
     case EVIDENCE_KINDS:
         break;
@@ -284,6 +292,10 @@ void showing_answer(struct buffer *b, const struct explanation *x,
 
     if (evidence_find(x->evidence, a->kind, a->key, &said) != EVIDENCE_ANSWERED)
         buffer_put_string(b, "could not be found out");
+    else if (a->kind == EVIDENCE_BUDGET)
+        buffer_printf(b, "%.*s left", SPAN_FMT(said));
+    else if (a->kind == EVIDENCE_COUNT)
+        buffer_printf(b, "%.*s today", SPAN_FMT(said));
     else if (said.len)
         put_short(b, said);
     else if (nothing[a->kind])

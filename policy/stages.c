@@ -79,3 +79,10 @@ unsigned stages_that_may_refuse(const struct rule *rules, size_t count)
     }
     return all;
 }
+
+short stages_greeting_code(const struct verdict *v)
+{
+    if (v->kind == VERDICT_DEFER)
+        return 421;
+    return v->reply.code == 521 ? v->reply.code : 554;
+}

@@ -15,4 +15,8 @@
  * one before, as a set of STAGE_BITs. Never too few. */
 unsigned stages_that_may_refuse(const struct rule *rules, size_t count);
 
+/* A refusal in place of the banner has a code of its own: a greeting is 220, 554 or 421, and
+ * 521, which RFC 7504 added. RFC 5321 3.1, 3.8 */
+short stages_greeting_code(const struct verdict *v);
+
 #endif

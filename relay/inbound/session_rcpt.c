@@ -339,36 +339,13 @@ static void weigh_again(struct session *s, void *what, int64_t now_ms)
     weigh(s, what, now_ms);
 }
 
-/* Who is postmaster here? `text` is for what has to be put together. */
-static bool find_postmaster(const struct settings *settings,
-                            struct address *in_out, struct buffer *text)
-{
-    struct address a;
-
-    if (settings->postmaster.len) {
-        if (address_parse(settings->postmaster, &a) != ADDRESS_OK)
-            return false;
-    } else {
-        if (in_out->domain.len)
-            return true;
-        buffer_put(text, in_out->local);
-        buffer_put_byte(text, '@');
-        buffer_put(text, settings->origin.len ? settings->origin
-                                              : settings->hostname);
-        if (address_parse(buffer_span(text), &a) != ADDRESS_OK)
-            return false;
-    }
-    *in_out = a;
-    return true;
-}
-
 static void weigh_postmaster(struct session *s, struct wish *w, int64_t now_ms)
 {
     struct span said = w->address.text;
     struct buffer text = { 0 }, orcpt = { 0 };
 
     w->is_ours = true;
-    if (!find_postmaster(s->settings, &w->address, &text)) {
+    if (!our_postmaster(s->settings, &w->address, &text)) {
         refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
                     said, NULL);
     } else {

@@ -18,6 +18,7 @@
 #include "relay/inbound/session_private.h"
 
 #include "policy/rule_index.h"
+#include "policy/stages.h"
 
 enum { TALK_SHOWN = 100 };
 
@@ -74,15 +75,11 @@ static void tell_refused(struct session *s, const struct reply *reply,
                                             .why = why });
 }
 
-/* A greeting is 220, 554 or 421; and 521, which RFC 7504 added. */
 static void turn_away(struct session *s, const struct verdict *v)
 {
     struct reply reply = v->reply;
 
-    if (v->kind == VERDICT_DEFER)
-        reply.code = 421;
-    else if (reply.code != 521)
-        reply.code = 554;
+    reply.code = stages_greeting_code(v);
     reply_write(&s->output, &reply);
     tell_refused(s, &reply, v->rule, SPAN(""));
     if (v->kind == VERDICT_DEFER)

@@ -214,6 +214,15 @@ static void put_why(struct paper *p, const json_t *rule)
     }
 }
 
+/* Of memory the kind of note is enough. */
+static void put_who(struct paper *p, const json_t *e)
+{
+    struct span q = span_of(text_of(e, "question")), rest;
+
+    buffer_put_escaped(p->b,
+                       is(e, "kind", "memory") ? span_split(q, ' ', &rest) : q);
+}
+
 /* The texts of its own questions: budgets, memory, servers. */
 static bool put_evidence(struct paper *p, const json_t *rule)
 {
@@ -228,14 +237,30 @@ static bool put_evidence(struct paper *p, const json_t *rule)
             is(e, "kind", "count"))
             continue;
         buffer_put_string(p->b, between);
-        buffer_printf(p->b, "%s ",
-                      is(e, "how", "assumed") ? "would ask" : "asked");
-        put(p, text_of(e, "question"));
+        if (is(e, "how", "assumed"))
+            buffer_put_string(p->b, "would ask ");
+        put_who(p, e);
         buffer_put_string(p->b, ": ");
         put(p, text_of(e, "answer"));
         between = "; ";
     }
     return *between != '\0';
+}
+
+/* As a person writes it in a rate. */
+static void put_period(struct paper *p, int64_t s)
+{
+    static const struct {
+        int64_t s;
+        const char *unit;
+    } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
+    size_t i = 0;
+
+    while (s % units[i].s)
+        i++;
+    if (s != units[i].s)
+        buffer_printf(p->b, "%lld", (long long)(s / units[i].s));
+    buffer_put_string(p->b, units[i].unit);
 }
 
 static bool put_budgets(struct paper *p, const char *rule)
@@ -248,10 +273,10 @@ static bool put_budgets(struct paper *p, const char *rule)
     {
         if (!is(e, "rule", rule))
             continue;
-        buffer_printf(p->b, "%s%lld of %lld left in ", between,
+        buffer_printf(p->b, "%s%lld of %lld left per ", between,
                       (long long)number_of(e, "left"),
                       (long long)number_of(e, "limit"));
-        listing_put_duration(p->b, number_of(e, "period"));
+        put_period(p, number_of(e, "period"));
         if (number_of(e, "free") > number_of(p->o, "now")) {
             buffer_put_string(p->b, ", free in ");
             listing_put_duration(p->b,
