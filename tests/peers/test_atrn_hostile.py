@@ -183,6 +183,36 @@ def test_a_person_acts_while_it_is_fetched(provider, what):
     provider.wait_empty()
 
 
+@pytest.mark.parametrize("greeted", [False, True])
+def test_a_reload_gives_what_is_fetched_another_way(tmp_path, greeted):
+    """The customer keeps what he has in hand; the rest goes where it is routed now."""
+    sent = [f"u{i}@branch.test" for i in range(4)]
+    with Sink() as other, Provider(tmp_path / "p") as p:
+        p.put(*sent, "w@three.test")
+
+        def change():
+            text = p.config.read_text()
+            p.config.write_text(text.replace(
+                'route "branch.test" { via = {"pickup:branch"}  offline { login = {"branch"} } }',
+                f'route "branch.test" {{ via = {{"{other.hop}"}} }}'))
+            p.reload()
+            p.wait_log("configuration reloaded")
+
+        def script(number, stage, argument):
+            if stage == "dot" and greeted and "reloaded" not in p.log():
+                change()
+        with Customer(p, sink=Sink(script)) as c:
+            assert c.ask("branch.test").code == 250
+            if not greeted:
+                change()
+            got = recipients(c.serve())
+            assert c.sink.count("quit") == 1 and len(got) == greeted
+        other.wait(4 - greeted)
+        ended(p)
+        wait_for(lambda: p.waiting() == ["w@three.test"], 10)
+        assert sorted(got + recipients(other)) == sent
+
+
 def test_ETRN_while_it_is_fetched_and_ATRN_while_it_is_sent(tmp_path):
     """One host may do both; each message goes one way."""
     with Sink() as home:
@@ -380,6 +410,37 @@ def test_records_that_are_cut_or_forged(tmp_path, authority, rubbish):
 
 
 # ------------------------------------------------------------------ many at once ----
+
+def test_who_reads_a_byte_at_a_time_keeps_nobody_else(provider):
+    """A slow customer holds his own mail and no thread: others are served meanwhile, and
+    going down does not wait for him."""
+    body = b"Subject: x\r\n\r\n" + content_of(9000000, random.Random(1))
+    provider.put("u@branch.test", content=body)
+    with Customer(provider) as slow:
+        slow.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert slow.ask().code == 250
+
+        def dribble(session):
+            for _ in range(1000000):
+                session.socket.recv(1)
+                time.sleep(0.05)
+        slow.sink.script = {"data": [b"354 go on\r\n", dribble]}
+        slow.serve(wait=False)
+        wait_for(lambda: slow.sink.count("data"), 10)
+        for i in range(20):
+            provider.put("x@shop.test")
+            with Customer(provider, "shop") as c:
+                assert recipients(c.fetch("shop.test")) == ["x@shop.test"]
+        with Customer(provider) as c:
+            assert c.ask("branch.test").code == 450
+        begun = time.monotonic()
+        assert provider.stop() == 0
+        assert time.monotonic() - begun < 6
+    provider.start()
+    with Customer(provider) as c:
+        assert c.fetch("branch.test").messages[0].body_as_sent.endswith(body)
+
+
 
 def test_customers_in_each_others_way_lose_nothing_and_get_nothing_twice(tmp_path):
     """Overlapping domains, random ends, mail that comes meanwhile."""

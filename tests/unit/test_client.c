@@ -435,6 +435,24 @@ static void each_stage_has_its_time(void **state)
     client_free(c);
 }
 
+/* R15 */
+static void who_says_a_byte_a_second_has_no_more_time(void **state)
+{
+    static const char words[] = "220-a\r\n220-b\r\n220-c\r\n220-and so on";
+    struct client *c = client_new(&play_options, 0);
+    int64_t deadline_ms = client_deadline_ms(c), now_ms = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words - 1; i++) {
+        now_ms += 1000;
+        client_feed(c, span_make(words + i, 1), now_ms);
+        assert_int_equal(client_deadline_ms(c), deadline_ms);
+    }
+    client_timeout(c, deadline_ms);
+    assert_int_equal(client_wants(c), CLIENT_CLOSES);
+    client_free(c);
+}
+
 static void a_long_reply_is_stored_short_and_keeps_its_stage(void **state)
 {
     struct play p = { .name = "long" };
@@ -465,6 +483,7 @@ int main(void)
         cmocka_unit_test(an_endless_reply_is_cut_off),
         cmocka_unit_test(recipients_of_one_transaction_obey_the_peers_limit),
         cmocka_unit_test(each_stage_has_its_time),
+        cmocka_unit_test(who_says_a_byte_a_second_has_no_more_time),
         cmocka_unit_test(a_long_reply_is_stored_short_and_keeps_its_stage),
     };
 
