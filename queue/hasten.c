@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { SLICE = 5000 }; /* recipients or lanes */
+enum { SLICE = 20000 }; /* recipients or lanes */
 
 struct hasten_job {
     struct job job; /* first */
