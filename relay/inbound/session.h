@@ -68,6 +68,8 @@ struct draft {
     struct buffer head;           /* where rules may edit it: Received: line and header
                                      section, and content is what follows; else empty */
     uint32_t trace_bytes;         /* of our Received: line */
+    uint64_t *parts;              /* variants.c's: hashes of what recipients ask for */
+    size_t part_count;
     struct variants *variants;    /* when it is whole: the messages that it becomes, see
                                      variants.h; NULL: one, for all as they stand */
 };

@@ -207,30 +207,21 @@ static void ask(struct session *s, struct weighing *w,
 
 /* --- settling -------------------------------------------------------------------- */
 
-static void refuse(struct session *s, const struct reply *reply,
-                   struct span recipient, const struct rule *rule)
+/* For all of the message. */
+static void refuse(struct session *s, const struct draft_recipient *r,
+                   const struct verdict *v, int64_t now_ms)
 {
-    session_refuse_for(s, SESSION_DATA_REFUSED, reply, s->draft.sender.text,
-                       recipient, rule);
+    struct facts facts = session_facts_at(s, STAGE_CONTENT, now_ms);
+    struct reply reply;
+
+    facts.recipient = &r->address;
+    reply = session_verdict_reply(s, v, &facts);
+    session_refuse_for(s, SESSION_DATA_REFUSED, &reply, s->draft.sender.text,
+                       r->address.text, v->rule);
     if (s->state == AT_CLOSING)
         return;
     session_reset(s);
     session_move(s, AT_READY);
-}
-
-static void refuse_by_verdict(struct session *s,
-                              const struct draft_recipient *r,
-                              const struct verdict *v, int64_t now_ms)
-{
-    struct facts facts = session_facts_at(s, STAGE_CONTENT, now_ms);
-    struct buffer text = { .cap = LIMIT_REPLY_STORED };
-    struct reply reply = v->reply;
-
-    facts.recipient = &r->address;
-    verdict_text(&text, v->reply.text, &facts, v->rule);
-    reply.text = buffer_span(&text);
-    refuse(s, &reply, r->address.text, v->rule);
-    buffer_fini(&text);
 }
 
 /* Ids and trace lines of the messages but the first. */
@@ -371,7 +362,7 @@ static void decide(struct session *s, struct weighing *w, int64_t now_ms)
         const struct verdict *v = w->verdicts[i];
 
         if (v && (v->kind == VERDICT_REJECT || v->kind == VERDICT_DEFER)) {
-            refuse_by_verdict(s, &d->recipients[i], v, now_ms);
+            refuse(s, &d->recipients[i], v, now_ms);
             return;
         }
     }

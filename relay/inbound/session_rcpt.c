@@ -15,6 +15,7 @@
 #include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/xtext.h"
 #include "relay/inbound/command.h"
+#include "relay/inbound/variants.h"
 
 /* A recipient on its way into the draft. */
 struct wish {
@@ -301,7 +302,8 @@ static void obey(struct session *s, const struct wish *w,
     case VERDICT_OPEN:
         break;
     }
-    if (is_apart(s, v))
+    if (is_apart(s, v) ||
+        !variants_admit(&s->draft, &w->address, v, &s->arena))
         put_off(s, &apart, w->address.text);
     else if (v->kind == VERDICT_RELAY)
         follow(s, w, facts, v, now_ms);

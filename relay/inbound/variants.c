@@ -69,6 +69,55 @@ bool variants_may_edit(const struct draft *d)
     return false;
 }
 
+static const uint64_t hash_start = 14695981039346656037u;
+
+static uint64_t hash_text(uint64_t h, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.at[i]) * 1099511628211u;
+    return (h ^ s.len) * 1099511628211u;
+}
+
+/* Will the message bring about a header that nobody else gets? */
+static bool waits_for_his_own(const struct verdict *v)
+{
+    const struct span word = SPAN("%{recipient}");
+
+    for (size_t i = 0; i < v->set_aside_count; i++) {
+        const struct rule *r = v->set_aside[i];
+
+        for (size_t n = 0; r->action == ACTION_ADD_HEADER && n < r->text_count;
+             n++)
+            if (memmem(r->texts[n].at, r->texts[n].len, word.at, word.len))
+                return true;
+    }
+    return false;
+}
+
+bool variants_admit(struct draft *d, const struct address *recipient,
+                    const struct verdict *v, struct arena *arena)
+{
+    uint64_t hash = hash_start;
+    bool own = waits_for_his_own(v);
+
+    if (!own && !has_effect(v, parts))
+        return true;
+    for (size_t i = 0; i < v->effect_count; i++)
+        if (parts(v->effects[i].kind))
+            hash = hash_text(hash ^ v->effects[i].kind, v->effects[i].text);
+    if (own)
+        hash = hash_text(hash, recipient->text);
+    for (size_t i = 0; i < d->part_count; i++)
+        if (d->parts[i] == hash)
+            return true;
+    if (d->part_count == VARIANTS_MOST)
+        return false;
+    if (!d->parts)
+        d->parts = arena_take(arena, VARIANTS_MOST * sizeof *d->parts);
+    d->parts[d->part_count++] = hash;
+    return true;
+}
+
 /* --- gathering ---------------------------------------------------------------- */
 
 /* A list entry: an addressee and whose variant it is. */
@@ -211,13 +260,6 @@ static void find_edits(struct gathering *g, const struct draft_recipient *r)
     }
 }
 
-static uint64_t hash_text(uint64_t h, struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.at[i]) * 1099511628211u;
-    return (h ^ s.len) * 1099511628211u;
-}
-
 static bool is_like(const struct gathering *g, const struct variant *v,
                     struct span sender)
 {
@@ -256,7 +298,7 @@ static uint32_t find_variant(struct gathering *g,
 {
     struct span sender =
         destinies_sender(g->draft->envelope.sender, &r->verdict, r->at_content);
-    uint64_t hash = hash_text(14695981039346656037u, sender);
+    uint64_t hash = hash_text(hash_start, sender);
 
     find_edits(g, r);
     for (size_t i = 0; i < g->edit_count; i++)

@@ -7,8 +7,10 @@
  * more recipient, of the message of the first whose rule asked for it: nobody
  * is ever told of it, and an address that gets the mail anyway gets no copy.
  *
- * Bounded: VARIANTS_ADDRESSES in all, and VARIANTS_BYTES of what must be in
- * memory at once.
+ * Bounded: who would be one too many for VARIANTS_MOST is put off at RCPT, so
+ * that the client sends him separately. VARIANTS_ADDRESSES in all, and
+ * VARIANTS_BYTES of what must be in memory at once, which what only the message
+ * brings about might yet run into, are refused with the message.
  */
 #ifndef WAYPOST_VARIANTS_H
 #define WAYPOST_VARIANTS_H
@@ -17,8 +19,9 @@
 #include "relay/inbound/session.h"
 
 enum {
+    VARIANTS_MOST = 100,
     VARIANTS_ADDRESSES = 20000,
-    VARIANTS_BYTES = 16 * 1024 * 1024,
+    VARIANTS_BYTES = VARIANTS_MOST * (LIMIT_HEADER + CONTENT_SMALL + 8192),
 };
 
 /* One recipient of one message. */
@@ -52,6 +55,11 @@ bool variants_are_needed(const struct draft *d);
 /* May a rule that acted, or one that waits, change the header or the sender? Then the header
  * section must be kept apart from the content. */
 bool variants_may_edit(const struct draft *d);
+
+/* May this recipient join the draft? False: there are VARIANTS_MOST already, and his would be
+ * another. What is learnt is kept in the draft and the arena; asked twice it is the same. */
+bool variants_admit(struct draft *d, const struct address *recipient,
+                    const struct verdict *v, struct arena *arena);
 
 /* In the arena; ids but the first are still 0. False: too many, or too much. */
 MUST bool variants_find(const struct draft *d, const struct settings *s,

@@ -399,6 +399,32 @@ static void edits_of_both_stages_stand_in_the_order_of_the_rules(void **state)
     play_free(p);
 }
 
+static void who_would_be_one_message_too_many_is_put_off(void **state)
+{
+    struct play *p = play_new();
+    struct draft *d = &p->draft;
+    struct draft_recipient *r;
+    char text[40];
+
+    (void)state;
+    for (int i = 0; i < VARIANTS_MOST; i++) {
+        (void)snprintf(text, sizeof text, "r%d@x", i);
+        r = play_add(p, text);
+        play_effect(r, EFFECT_ADD_HEADER, 1,
+                    arena_string(&p->arena, span_of(text)));
+        assert_true(variants_admit(d, &r->address, &r->verdict, &p->arena));
+    }
+    /* again, the same as another, none at all: no more messages */
+    assert_true(variants_admit(d, &r->address, &r->verdict, &p->arena));
+    assert_true(variants_admit(d, &p->recipients[0].address,
+                               &p->recipients[5].verdict, &p->arena));
+    r = play_add(p, "plain@x");
+    assert_true(variants_admit(d, &r->address, &r->verdict, &p->arena));
+    play_effect(r, EFFECT_REWRITE_FROM, 1, "new@x");
+    assert_false(variants_admit(d, &r->address, &r->verdict, &p->arena));
+    play_free(p);
+}
+
 static void addresses_and_memory_are_bounded(void **state)
 {
     struct play *p = play_new();
@@ -415,12 +441,12 @@ static void addresses_and_memory_are_bounded(void **state)
     assert_true(variants_find(&p->draft, settings, &p->arena, &v));
     assert_int_equal(v.count, 1000);
     /* content that is in memory would be there a thousand times */
-    p->draft.content.len = 20000;
+    p->draft.content.len = 50000;
     assert_false(variants_find(&p->draft, settings, &p->arena, &v));
-    p->draft.content.len = 10000;
+    p->draft.content.len = 30000;
     assert_true(variants_find(&p->draft, settings, &p->arena, &v));
     /* what is on its way to the disk is there once */
-    p->draft.content.len = 20000;
+    p->draft.content.len = 50000;
     p->draft.taken_bytes = 1 << 20;
     assert_true(variants_find(&p->draft, settings, &p->arena, &v));
     for (int n = 0; n < 21; n++)
@@ -476,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_draft_of_discarded_ones_is_no_message),
         cmocka_unit_test(a_route_that_is_named_is_taken),
         cmocka_unit_test(edits_of_both_stages_stand_in_the_order_of_the_rules),
+        cmocka_unit_test(who_would_be_one_message_too_many_is_put_off),
         cmocka_unit_test(addresses_and_memory_are_bounded),
     };
 
