@@ -108,6 +108,18 @@ static const struct verb verbs[] = {
       "\n"
       "Exit codes: 0 done, also when there was no mail; 64 there is no such provider;\n"
       "69 no relay is running; 75 it did not succeed, try again later; 78 configuration.\n" },
+    { "replay", "--config NEW [--since DURATION] [--limit N] [--json]", replay_verb,
+      "what would another configuration have decided of past mail?",
+      "Judges the recipients of the past once more, by the rules and routes of NEW, and\n"
+      "groups what would be otherwise by rule. Nothing is changed, and the relay may run.\n"
+      "  --since DURATION   so far back; 7d when not given, at most what the history keeps\n"
+      "  --limit N          so many examples of each change; 3 when not given\n"
+      "What only the DNS, greylists, limits, policy servers or the message itself could tell\n"
+      "is not asked again: rules that -c FILE has too, word for word, are taken to have said\n"
+      "then what became of the mail; others are counted as what cannot be told.\n"
+      "\n"
+      "Exit codes: 0 done, whatever was found; 66 there is no queue yet; 75 the history cannot\n"
+      "be read now; 78 one of both configurations is wrong.\n" },
     { "user", "add LOGIN | list | delete LOGIN [--cram]", user_verb,
       "change who may log in: the files that users { } names",
       "  add LOGIN          reads the password as one line of standard input (a terminal\n"

@@ -43,6 +43,7 @@ verb_fn dest_verb;
 verb_fn explain_verb;
 verb_fn fetch_verb;
 verb_fn queue_verb;
+verb_fn replay_verb;
 verb_fn run_verb;
 verb_fn user_verb;
 

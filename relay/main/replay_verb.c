@@ -1,0 +1,141 @@
+/*
+ * replay_verb - waypost replay --config NEW [--since DURATION] [--limit N] [--json]
+ *
+ * Reads what was decided from the files beside the running configuration's queue, while a
+ * relay runs or not, and says what NEW would have decided otherwise. Nothing is written.
+ */
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/filter.h"
+#include "relay/main/configuration.h"
+#include "relay/main/findings.h"
+#include "relay/net/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { EXAMPLES_USUAL = 3, EXAMPLES_MOST = 1000 };
+
+struct wish {
+    const char *candidate, *since;
+    int64_t since_ms; /* a moment */
+    unsigned examples;
+    bool json;
+};
+
+struct replay {
+    struct retrial *retrial;
+    struct findings *findings;
+};
+
+static bool each(void *user, const struct queue_past *p)
+{
+    struct replay *r = user;
+    struct finding one = retrial_judge(r->retrial, p);
+
+    findings_add(r->findings, &one, p);
+    return true;
+}
+
+static int run(const struct wish *w, const struct settings *running,
+               const struct settings *candidate)
+{
+    struct replay r = { retrial_new(running, candidate),
+                        findings_new(w->examples) };
+    char *path = span_dup(running->queue.path);
+    struct buffer why = { 0 };
+    bool is_there = access(path, F_OK) == 0;
+    int rc = queue_past(path, w->since_ms, each, &r, &why);
+    int code = EX_OK;
+
+    if (rc < 0) {
+        (void)fprintf(stderr, "waypost: %s\n", buffer_string(&why));
+        code = is_there ? EX_TEMPFAIL : EX_NOINPUT;
+    } else if (w->json) {
+        findings_print_json(r.findings);
+    } else {
+        (void)printf("What was decided within %s, by %s:\n\n", w->since,
+                     w->candidate);
+        findings_print(r.findings);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        code = code ? code : EX_IOERR;
+    retrial_free(r.retrial);
+    findings_free(r.findings);
+    buffer_fini(&why);
+    free(path);
+    return code;
+}
+
+static bool read_option(struct wish *w, const char *name, const char *value)
+{
+    int64_t ms;
+    uint64_t n;
+
+    if (strcmp(name, "--config") == 0) {
+        w->candidate = value;
+        return *value != '\0';
+    }
+    if (strcmp(name, "--since") == 0) {
+        if (!filter_duration(span_of(value), &ms))
+            return false;
+        w->since = value;
+        w->since_ms = wall_ms() > ms ? wall_ms() - ms : 0;
+        return true;
+    }
+    if (!span_number(span_of(value), &n) || n > EXAMPLES_MOST)
+        return false;
+    w->examples = (unsigned)n;
+    return true;
+}
+
+static bool is_option(const char *name)
+{
+    return strcmp(name, "--config") == 0 || strcmp(name, "--since") == 0 ||
+           strcmp(name, "--limit") == 0;
+}
+
+/* EX_OK: the wish is clear. */
+static int read_wish(const struct verb_call *call, struct wish *w)
+{
+    ASSERT(read_option(w, "--since", "7d"));
+    for (int i = 0; i < call->argc; i++) {
+        const char *name = call->argv[i];
+
+        if (strcmp(name, "--json") == 0) {
+            w->json = true;
+            continue;
+        }
+        if (!is_option(name))
+            return verbs_usage(call, "replay does not know \"%s\"", name);
+        if (++i == call->argc)
+            return verbs_usage(call, "%s needs a value", name);
+        if (!read_option(w, name, call->argv[i]))
+            return verbs_usage(call, "%s cannot be \"%s\"", name,
+                               call->argv[i]);
+    }
+    if (!w->candidate)
+        return verbs_usage(call, "replay needs --config NEW, the "
+                                 "configuration to try");
+    return EX_OK;
+}
+
+int replay_verb(const struct verb_call *call)
+{
+    struct wish w = { .examples = EXAMPLES_USUAL };
+    struct verb_call other = *call;
+    struct settings *running = NULL, *candidate = NULL;
+    int code = read_wish(call, &w);
+
+    if (code != EX_OK)
+        return code;
+    other.config = w.candidate;
+    running = configuration_load(call);
+    candidate = running ? configuration_load(&other) : NULL;
+    code = candidate ? run(&w, running, candidate) : EX_CONFIG;
+    settings_release(running);
+    settings_release(candidate);
+    return code;
+}

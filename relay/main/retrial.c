@@ -1,0 +1,444 @@
+/*
+ * retrial - what would a candidate configuration have said of what was decided once?
+ *
+ *   facts of the record -> judge -> asks? --(concluded from the record)--> judge again
+ *                            |        +---(cannot be)--> UNKNOWN
+ *                            v
+ *                      rules that wait for the message: the same
+ *                            v
+ *                      as then?  -> SAME, or its route has changed
+ *
+ * How far a conclusion bears (enum trust): FULL, it follows from the record. SOFT, it is
+ * likely, good enough to say that nothing changed and not to say that something did.
+ */
+#include "relay/main/retrial.h"
+
+#include "policy/destinies.h"
+#include "policy/route.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/main/counterparts.h"
+#include "relay/net/date.h"
+
+#include <stdlib.h>
+
+enum { ROUNDS_MOST = 50 };
+
+enum trust { TRUST_NONE, TRUST_SOFT, TRUST_FULL };
+
+struct retrial {
+    const struct settings *running, *candidate;
+    struct counterparts *counterparts;
+    bool bends_routes; /* a running rule names routes or rewrites */
+    struct evidence *evidence;
+    struct arena arena;
+};
+
+/* One record on trial. */
+struct trial {
+    struct retrial *t;
+    const struct queue_past *past;
+    struct facts facts;
+    struct address sender, recipient;
+    const struct rule
+        *soft; /* a conclusion that might be wrong was needed for this one */
+    enum doubt soft_because;
+    const struct rule *holder; /* it held then, and so it does now */
+    bool is_over;              /* finding is the answer */
+    struct finding finding;
+};
+
+static bool bends_routes(const struct settings *s)
+{
+    for (size_t i = 0; i < s->rule_count; i++)
+        if (s->rules[i].action == ACTION_ROUTE ||
+            s->rules[i].action == ACTION_REWRITE ||
+            s->rules[i].action == ACTION_POLICY)
+            return true;
+    return false;
+}
+
+struct retrial *retrial_new(const struct settings *running,
+                            const struct settings *candidate)
+{
+    struct retrial *t = NEW(struct retrial);
+
+    t->running = running;
+    t->candidate = candidate;
+    t->counterparts = counterparts_new(running, candidate);
+    t->bends_routes = bends_routes(running);
+    t->evidence = evidence_new();
+    return t;
+}
+
+void retrial_free(struct retrial *t)
+{
+    if (!t)
+        return;
+    counterparts_free(t->counterparts);
+    evidence_free(t->evidence);
+    arena_reset(&t->arena);
+    free(t);
+}
+
+/* ------------------------------------------------------- the record ---- */
+
+static void read_tls(struct facts *f, struct span tls)
+{
+    struct span rest, bits;
+    uint64_t n;
+
+    f->tls = tls.len > 0;
+    f->tls_version = span_split(tls, ' ', &rest);
+    bits = span_split(rest, ' ', &rest);
+    if (span_number(bits, &n))
+        f->tls_bits = (unsigned)n;
+    f->certificate = span_split(rest, ' ', &rest);
+    f->certificate_name = rest;
+}
+
+/* The stage at which somebody without a recipient was turned away; RECIPIENT: none of them. */
+static enum stage early_stage(struct span said)
+{
+    static const struct {
+        struct span name;
+        enum stage stage;
+    } rows[] = {
+        { SPAN_INIT("CONNECT"), STAGE_CONNECT },
+        { SPAN_INIT("HELO"), STAGE_HELLO },
+        { SPAN_INIT("EHLO"), STAGE_HELLO },
+        { SPAN_INIT("MAIL"), STAGE_SENDER },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (span_is(rows[i].name, said))
+            return rows[i].stage;
+    return STAGE_RECIPIENT;
+}
+
+/* False: it is not enough. */
+static bool read_facts(struct trial *x)
+{
+    const struct queue_past *p = x->past;
+    struct facts *f = &x->facts;
+    bool has_sender = true;
+
+    *f = (struct facts){
+        .helo = p->helo,
+        .login = p->login,
+        .listener = p->listener,
+        .size_bytes = p->size_bytes,
+        .now_ms = p->at_ms,
+        .protocol = SPAN("ESMTP"),
+    };
+    date_local(p->at_ms, &f->minute, &f->weekday);
+    read_tls(f, p->tls);
+    if (!host_address_parse(p->client, &f->client))
+        return false;
+    if (p->recipient.len == 0) {
+        f->stage = early_stage(p->stage);
+        has_sender = f->stage == STAGE_SENDER;
+        if (f->stage == STAGE_RECIPIENT)
+            return false;
+    } else if (address_parse(p->recipient, &x->recipient) != ADDRESS_OK) {
+        return false;
+    } else {
+        f->recipient = &x->recipient;
+    }
+    if (p->sender.len && address_parse(p->sender, &x->sender) != ADDRESS_OK)
+        return false;
+    if (has_sender)
+        f->sender = &x->sender;
+    return true;
+}
+
+static enum fate fate_then(const struct queue_past *p)
+{
+    if (!p->is_refusal)
+        return p->ruling.held_by.len ? FATE_HELD : FATE_ACCEPTED;
+    if (p->reply.len && p->reply.at[0] == '2')
+        return FATE_DISCARDED;
+    return p->reply.len && p->reply.at[0] == '4' ? FATE_DEFERRED : FATE_REFUSED;
+}
+
+/* Did rules decide it? */
+static bool is_verdict(const struct queue_past *p)
+{
+    static const struct span denied = SPAN_INIT("Relay access denied");
+
+    if (!p->is_refusal)
+        return p->ruling.rule.len || !p->is_recorded;
+    if (p->is_recorded)
+        return p->is_verdict;
+    return p->ruling.rule.len || span_ends_nocase(p->reply, denied);
+}
+
+/* ------------------------------------------------ what it tells of ---- */
+
+static void doubt(struct trial *x, const struct rule *r, enum doubt because)
+{
+    x->is_over = true;
+    x->finding.kind = FINDING_UNKNOWN;
+    x->finding.rule = r;
+    x->finding.because = because;
+}
+
+/* That a rule is passed by keeps nobody out. */
+static bool may_refuse(const struct rule *r)
+{
+    switch (r->action) {
+    case ACTION_REJECT:
+    case ACTION_DEFER:
+    case ACTION_DISCARD:
+    case ACTION_LIMIT:
+    case ACTION_GREYLIST:
+    case ACTION_POLICY:
+    case ACTION_HOLD:
+        return true;
+    case ACTION_RELAY:
+    case ACTION_TAG:
+    case ACTION_ADD_HEADER:
+    case ACTION_REMOVE_HEADER:
+    case ACTION_REWRITE:
+    case ACTION_COPY:
+    case ACTION_ROUTE:
+        break;
+    }
+    return false;
+}
+
+/* Was this rule tested then, and passed by? */
+static enum trust trust_in(const struct trial *x, const struct rule *r)
+{
+    const struct counterparts *c = x->t->counterparts;
+    const struct queue_past *p = x->past;
+    ptrdiff_t here = counterparts_of(c, r), decided;
+
+    if (r->is_shadow)
+        return TRUST_FULL;
+    if (here < 0)
+        return TRUST_NONE;
+    if (!may_refuse(r))
+        return TRUST_SOFT;
+    if (p->is_refusal && p->ruling.rule.len == 0)
+        return TRUST_FULL; /* all were tested, none granted */
+    decided = counterparts_titled(c, p->ruling.rule);
+    if (decided < 0)
+        return p->is_refusal ? TRUST_SOFT : TRUST_FULL;
+    return here < decided ? TRUST_FULL : TRUST_SOFT;
+}
+
+/* Is it this rule that decided then? */
+static bool decided_then(const struct trial *x, const struct rule *r)
+{
+    return x->past->is_refusal && span_is(r->title, x->past->ruling.rule) &&
+           counterparts_of(x->t->counterparts, r) >= 0;
+}
+
+static bool held_then(const struct trial *x, const struct rule *r)
+{
+    return !x->past->is_refusal && span_is(r->title, x->past->ruling.held_by) &&
+           counterparts_of(x->t->counterparts, r) >= 0;
+}
+
+/* A rule wants what is not known any more. */
+static void conclude(struct trial *x, const struct rule *r, enum doubt because)
+{
+    if (decided_then(x, r)) {
+        x->is_over = true;
+        x->finding.kind = FINDING_SAME;
+        x->finding.rule = r;
+        return;
+    }
+    if (held_then(x, r)) {
+        x->holder = r;
+        return;
+    }
+    switch (trust_in(x, r)) {
+    case TRUST_NONE:
+        doubt(x, r, because);
+        break;
+    case TRUST_SOFT:
+        x->soft = r;
+        x->soft_because = because;
+        break;
+    case TRUST_FULL:
+        break;
+    }
+}
+
+/* What each kind of question is answered with, where the rule was passed by. */
+static const struct {
+    enum doubt because;
+    struct span answer;
+} answers[] = {
+    /* clang-format off */
+    [EVIDENCE_NAME]      = { DOUBT_DNS,    SPAN_INIT("") },
+    [EVIDENCE_ADDRESSES] = { DOUBT_DNS,    SPAN_INIT("") },
+    [EVIDENCE_NOTE]      = { DOUBT_MEMORY, SPAN_INIT("1 1 1") },
+    [EVIDENCE_BUDGET]    = { DOUBT_MEMORY, SPAN_INIT("9000000000000000000") },
+    [EVIDENCE_COUNT]     = { DOUBT_MEMORY, SPAN_INIT("0") },
+    [EVIDENCE_SERVER]    = { DOUBT_SERVER, SPAN_INIT("DUNNO") },
+    [EVIDENCE_MAILBOX]   = { DOUBT_MEMORY, SPAN_INIT("yes") },
+    [EVIDENCE_CHARGE]    = { DOUBT_MEMORY, SPAN_INIT("taken") },
+    /* clang-format on */
+};
+
+static void answer(struct trial *x, const struct evidence_question *q)
+{
+    struct span name = x->past->client_name, said = answers[q->kind].answer;
+
+    if (q->kind == EVIDENCE_NAME && name.len && !span_is(name, SPAN("unknown")))
+        said = name;
+    else
+        conclude(x, q->rule, answers[q->kind].because);
+    evidence_put(x->t->evidence, q->kind, q->key, EVIDENCE_ANSWERED, said);
+}
+
+static void forget(struct retrial *t)
+{
+    for (int kind = 0; kind < EVIDENCE_KINDS; kind++)
+        evidence_forget(t->evidence, (enum evidence_kind)kind);
+}
+
+static struct verdict ask(struct trial *x, const struct settings *s,
+                          bool is_concluding)
+{
+    struct verdict v = { .kind = VERDICT_ASKS };
+
+    for (int round = 0; v.kind == VERDICT_ASKS && round < ROUNDS_MOST;
+         round++) {
+        v = judge(s, &x->facts, &x->t->arena, NULL);
+        for (size_t i = 0; i < v.question_count && !x->is_over; i++)
+            if (is_concluding)
+                answer(x, &v.questions[i]);
+            else
+                return v;
+        if (x->is_over)
+            break;
+    }
+    return v;
+}
+
+/* ----------------------------------------------------- what follows ---- */
+
+static void wait_for_message(struct trial *x, const struct verdict *v)
+{
+    for (size_t i = 0; i < v->set_aside_count && !x->is_over; i++)
+        if (may_refuse(v->set_aside[i]))
+            conclude(x, v->set_aside[i], DOUBT_MESSAGE);
+    for (size_t i = 0; i < v->at_end_count && !x->is_over; i++)
+        if (may_refuse(v->at_end[i]) && !v->at_end[i]->is_shadow)
+            conclude(x, v->at_end[i], DOUBT_MEMORY);
+}
+
+static enum fate fate_now(const struct verdict *v, bool is_held)
+{
+    switch (v->kind) {
+    case VERDICT_RELAY:
+        return is_held ? FATE_HELD : FATE_ACCEPTED;
+    case VERDICT_DISCARD:
+        return FATE_DISCARDED;
+    case VERDICT_REJECT:
+        return FATE_REFUSED;
+    case VERDICT_DEFER:
+        return FATE_DEFERRED;
+    case VERDICT_OPEN:
+    case VERDICT_ASKS:
+        break;
+    }
+    return FATE_LET_ON;
+}
+
+/* A rule that could not be told, and not one that says so by its own words. */
+static bool is_undecided(const struct verdict *v)
+{
+    return v->kind == VERDICT_DEFER && v->rule && v->rule->reply.code == 0 &&
+           v->reply.code == 451 && v->reply.status.subject == 3;
+}
+
+/* Where the running configuration sends it; NULL: nowhere, or that is not known. */
+static const struct route *route_then(struct trial *x)
+{
+    const struct settings *s = x->t->running;
+    struct verdict v;
+    struct destiny *all;
+
+    if (!x->t->bends_routes)
+        return route_find(s, x->sender.text, &x->recipient);
+    v = ask(x, s, false);
+    if (v.kind != VERDICT_RELAY)
+        return NULL;
+    (void)destinies_find(s, x->sender.text, &x->recipient, &v, NULL,
+                         &x->t->arena, &all);
+    return all[0].route;
+}
+
+static void compare_routes(struct trial *x, const struct verdict *v)
+{
+    const struct route *then = route_then(x), *now;
+    struct destiny *all;
+
+    (void)destinies_find(x->t->candidate, x->sender.text, &x->recipient, v,
+                         NULL, &x->t->arena, &all);
+    now = all[0].route;
+    if (then && !now) {
+        x->finding.kind = FINDING_CHANGED;
+        x->finding.now = FATE_DEFERRED;
+        x->finding.rule = NULL;
+        x->finding.reply = REPLY(451, 4, 3, 5, "Server configuration problem");
+    } else if (then && now && !span_is(then->key, now->key)) {
+        x->finding.kind = FINDING_REROUTED;
+        x->finding.route_then = then->title;
+        x->finding.route_now = now->title;
+    }
+}
+
+static void compare(struct trial *x, const struct verdict *v)
+{
+    struct finding *f = &x->finding;
+    bool is_held = v->hold || x->holder;
+
+    f->now = fate_now(v, is_held);
+    f->rule = v->rule;
+    f->reply = v->reply;
+    if (f->now == FATE_HELD)
+        f->rule = v->hold ? v->hold_rule : x->holder;
+    if (f->now == f->then) {
+        f->kind = FINDING_SAME;
+        if (v->kind == VERDICT_RELAY)
+            compare_routes(x, v);
+    } else if (x->soft) {
+        doubt(x, x->soft, x->soft_because);
+    } else {
+        f->kind = FINDING_CHANGED;
+    }
+}
+
+struct finding retrial_judge(struct retrial *t, const struct queue_past *p)
+{
+    struct trial x = { .t = t, .past = p, .sender = { .text = SPAN("") } };
+    struct verdict v;
+
+    arena_reset(&t->arena);
+    x.finding.then = fate_then(p);
+    if (!is_verdict(p)) {
+        x.finding.kind = FINDING_OTHER;
+        return x.finding;
+    }
+    if (!read_facts(&x)) {
+        doubt(&x, NULL, DOUBT_FACTS);
+        return x.finding;
+    }
+    x.facts.evidence = t->evidence;
+    v = ask(&x, t->candidate, true);
+    if (!x.is_over && v.kind == VERDICT_ASKS)
+        doubt(&x, v.questions[0].rule, answers[v.questions[0].kind].because);
+    if (!x.is_over && is_undecided(&v))
+        doubt(&x, v.rule, DOUBT_FACTS);
+    if (!x.is_over)
+        wait_for_message(&x, &v);
+    if (!x.is_over)
+        compare(&x, &v);
+    forget(t);
+    return x.finding;
+}
