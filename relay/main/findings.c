@@ -76,9 +76,9 @@ static struct span rule_then(const struct queue_past *p)
 static void put_key(struct buffer *b, const struct finding *one,
                     const struct queue_past *p)
 {
-    buffer_printf(b, "%d %d %d %d %p %d.%u.%u.%u\n", one->kind, one->then,
+    buffer_printf(b, "%d %d %d %d %p %p %d.%u.%u.%u\n", one->kind, one->then,
                   one->now, one->because, (const void *)one->rule,
-                  one->reply.code, one->reply.status.class,
+                  (const void *)one->unless, one->reply.code, one->reply.status.class,
                   one->reply.status.subject, one->reply.status.detail);
     buffer_put(b, one->route_then);
     buffer_put_byte(b, '\n');

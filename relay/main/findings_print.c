@@ -122,6 +122,11 @@ static void put_now(struct buffer *b, const struct findings_group *g)
         buffer_put_escaped(b, buffer_span(&reply));
         buffer_fini(&reply);
     }
+    if (f->unless) {
+        buffer_put_string(b, ", unless ");
+        put_rule_now(b, f->unless);
+        buffer_printf(b, " says no, which %s", doubts[f->because]);
+    }
     put_then(b, g);
 }
 
@@ -260,7 +265,9 @@ static void set_now(json_t *o, const struct finding *f)
         put_place(&b, f->rule);
         set_text(o, "place", buffer_span(&b));
     }
-    if (f->kind == FINDING_UNKNOWN)
+    if (f->unless)
+        set_text(o, "unless", f->unless->title);
+    if (f->unless || f->kind == FINDING_UNKNOWN)
         (void)json_object_set_new(o, "because",
                                   json_string(doubts[f->because]));
     if (f->kind == FINDING_CHANGED && f->reply.code) {

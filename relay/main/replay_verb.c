@@ -56,8 +56,8 @@ static int run(const struct wish *w, const struct settings *running,
     } else if (w->json) {
         findings_print_json(r.findings);
     } else {
-        (void)printf("What was decided within %s, by %s:\n\n", w->since,
-                     w->candidate);
+        (void)printf("What %s would have decided of the last %s:\n\n",
+                     w->candidate, w->since);
         findings_print(r.findings);
     }
     if (fflush(stdout) != 0 || ferror(stdout))

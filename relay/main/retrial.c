@@ -42,6 +42,8 @@ struct trial {
     const struct rule
         *soft; /* a conclusion that might be wrong was needed for this one */
     enum doubt soft_because;
+    const struct rule *open; /* this one might refuse, nobody knows */
+    enum doubt open_because;
     const struct rule *holder; /* it held then, and so it does now */
     bool is_over;              /* finding is the answer */
     struct finding finding;
@@ -206,6 +208,14 @@ static bool may_refuse(const struct rule *r)
     return false;
 }
 
+/* Whatever it says, nobody is let in who would not be without it. */
+static bool only_refuses(const struct rule *r)
+{
+    return may_refuse(r) && r->action != ACTION_HOLD &&
+           r->action != ACTION_DISCARD &&
+           !(r->action == ACTION_LIMIT && r->limit.over == LIMIT_HOLDS);
+}
+
 /* Was this rule tested then, and passed by? */
 static enum trust trust_in(const struct trial *x, const struct rule *r)
 {
@@ -255,7 +265,12 @@ static void conclude(struct trial *x, const struct rule *r, enum doubt because)
     }
     switch (trust_in(x, r)) {
     case TRUST_NONE:
-        doubt(x, r, because);
+        if (!only_refuses(r)) {
+            doubt(x, r, because);
+        } else if (!x->open) {
+            x->open = r;
+            x->open_because = because;
+        }
         break;
     case TRUST_SOFT:
         x->soft = r;
@@ -393,6 +408,13 @@ static void compare_routes(struct trial *x, const struct verdict *v)
     }
 }
 
+/* Who was refused, and now is not. */
+static bool is_let_in(const struct finding *f)
+{
+    return (f->then == FATE_REFUSED || f->then == FATE_DEFERRED) &&
+           (f->now == FATE_ACCEPTED || f->now == FATE_HELD);
+}
+
 static void compare(struct trial *x, const struct verdict *v)
 {
     struct finding *f = &x->finding;
@@ -403,14 +425,18 @@ static void compare(struct trial *x, const struct verdict *v)
     f->reply = v->reply;
     if (f->now == FATE_HELD)
         f->rule = v->hold ? v->hold_rule : x->holder;
-    if (f->now == f->then) {
+    if (x->open && (f->now != FATE_REFUSED || f->then == FATE_DEFERRED)) {
+        doubt(x, x->open, x->open_because);
+    } else if (f->now == f->then) {
         f->kind = FINDING_SAME;
         if (v->kind == VERDICT_RELAY)
             compare_routes(x, v);
-    } else if (x->soft) {
+    } else if (x->soft && !is_let_in(f)) {
         doubt(x, x->soft, x->soft_because);
     } else {
         f->kind = FINDING_CHANGED;
+        f->unless = x->soft;
+        f->because = x->soft_because;
     }
 }
 

@@ -48,7 +48,9 @@ struct finding {
     const struct rule *rule;
     struct reply
         reply; /* of REFUSED and DEFERRED, %{name} as it stands in the rule */
-    enum doubt because;                /* UNKNOWN */
+    /* CHANGED, and let in: but for this rule, which had not been reached; or NULL. */
+    const struct rule *unless;
+    enum doubt because;                /* UNKNOWN, unless */
     struct span route_then, route_now; /* REROUTED: titles */
 };
 
