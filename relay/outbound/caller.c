@@ -1,34 +1,22 @@
 /*
  * caller - one connection to a host that is asked about mailboxes.
  *
- * A connection ends in caller_closed and nowhere else. What was not answered because an old
- * connection was lost is asked once more, over another one; any other trouble makes it
- * unknown. Functions that may free the caller say so.
+ * What is said on it is talk.c's. What was not answered because an old connection was lost is
+ * asked once more, over another one; any other trouble makes it unknown. Functions that may
+ * free the caller say so.
  */
 #include "relay/outbound/caller.h"
 
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
 #include "relay/outbound/callout_private.h"
-#include "relay/outbound/terms.h"
+#include "relay/outbound/talk.h"
 
 #include <stdlib.h>
 
 enum { LINGER_MS = 2000 };
 
 #define NOTES SPAN("mailbox")
-#define TO(p) (1u << (p))
-
-enum phase { SEEKING, TALKING, PARKED, ENDING, GONE };
-
-static const unsigned successors[] = {
-    [SEEKING] = TO(TALKING) | TO(GONE),
-    [TALKING] = TO(PARKED) | TO(ENDING),
-    [PARKED] = TO(TALKING) | TO(ENDING),
-    [ENDING] = TO(SEEKING) | TO(GONE),
-    [GONE] = 0,
-};
-
 struct caller {
     struct caller *next, **here;
     struct callouts *all;
@@ -37,47 +25,17 @@ struct caller {
     const struct route *route;
     struct arena arena;
     struct span place, domain;
-    enum phase phase;
     struct itinerary itinerary;
     struct callout_question *question; /* NULL: none in hand */
     bool is_cut;
-
-    /* The connection. */
-    struct conn conn;
-    struct client *client; /* NULL: none */
-    uint64_t reckoning;
-    bool is_connected; /* closed will come */
-    bool was_met;      /* by any host */
-    int64_t idle_ms, linger_ms;
+    struct talk talk;
     struct envelope envelope;
     struct client_recipient recipient;
 };
 
-static void enter(struct caller *c, enum phase phase)
-{
-    ASSERT(successors[c->phase] & TO(phase));
-    c->phase = phase;
-}
-
-static struct terms terms_of(struct caller *c)
-{
-    return (struct terms){
-        .delivery = c->all->delivery,
-        .settings = c->settings,
-        .tls = c->tls,
-        .route = c->route,
-        .certificate = (size_t)(c->route - c->settings->routes),
-        .itinerary = &c->itinerary,
-        .conn = &c->conn,
-        .client = c->client,
-        .reckoning = &c->reckoning,
-    };
-}
-
 bool caller_is_free(const struct caller *c)
 {
-    return !c->question && (c->phase == PARKED || c->phase == TALKING) &&
-           !c->conn.is_closing;
+    return !c->question && talk_is_up(&c->talk);
 }
 
 bool caller_suits(const struct caller *c, const struct callout_question *q)
@@ -87,7 +45,7 @@ bool caller_suits(const struct caller *c, const struct callout_question *q)
 
 bool caller_was_met(const struct caller *c)
 {
-    return c->was_met;
+    return c->talk.was_met;
 }
 
 struct caller *caller_next(const struct caller *c)
@@ -160,9 +118,10 @@ static void tell_unknown(struct caller *c, struct span why)
 }
 
 /* The client is done with it. */
-static void take_outcome(struct caller *c)
+static void caller_done(void *user)
 {
-    const struct client_outcome *o = client_outcomes(c->client);
+    struct caller *c = user;
+    const struct client_outcome *o = client_outcomes(c->talk.client);
     struct callout_question *q = c->question;
     const struct verify_settings *v = &c->route->verify;
 
@@ -181,7 +140,7 @@ static void take_outcome(struct caller *c)
     } else {
         tell_unknown(c, o->reply);
     }
-    client_next(c->client, wall_ms());
+    client_next(c->talk.client, wall_ms());
 }
 
 /* ---------------------------------------------------------------- the end ---- */
@@ -192,8 +151,7 @@ static void leave(struct caller *c)
     struct callouts *all = c->all;
     struct delivery *d = all->delivery;
 
-    ASSERT(!c->is_connected && !c->client && !c->question);
-    enter(c, GONE);
+    ASSERT(c->talk.state == TALK_NONE && !c->question);
     itinerary_fini(&c->itinerary);
     *c->here = c->next;
     if (c->next)
@@ -217,68 +175,24 @@ static void fail(struct caller *c, struct span why)
 }
 
 /* The connection is closed. The caller may be gone after it. */
-static void caller_over(struct caller *c)
+static void caller_over(void *user)
 {
-    struct terms t = terms_of(c);
-    bool was_greeted = client_is_greeted(c->client);
-    bool again = !c->is_cut && terms_are_milder(&t);
+    struct caller *c = user;
+    const struct client *client = c->talk.client;
+    bool was_greeted = client_is_greeted(client), again;
 
-    if (c->phase != ENDING)
-        enter(c, ENDING);
-    if (!was_greeted && !c->is_cut && !again)
-        itinerary_refused(&c->itinerary, client_trouble(c->client));
     if (was_greeted && c->question)
-        tell_unknown(c, client_trouble(c->client)->reply);
-    terms_reckon_no_more(&t);
-    client_free(c->client);
-    c->client = NULL;
-    if (was_greeted || c->is_cut || !c->question) {
+        tell_unknown(c, client_trouble(client)->reply);
+    again = talk_conclude(&c->talk, !c->is_cut);
+    if (was_greeted || c->is_cut || !c->question)
         leave(c);
-        return;
-    }
-    enter(c, SEEKING);
-    if (again)
+    else if (again)
         itinerary_again(&c->itinerary);
     else
         itinerary_next(&c->itinerary);
 }
 
-/* The caller may be gone after it. */
-static void caller_closed(void *user)
-{
-    struct caller *c = user;
-
-    c->is_connected = false;
-    client_lost(c->client, SPAN(""), wall_ms());
-    if (client_wants(c->client) == CLIENT_DONE)
-        take_outcome(c);
-    caller_over(c);
-}
-
-/* Our last words are waited for, unless somebody waits for another host. */
-static void finish(struct caller *c)
-{
-    bool has_words = client_output(c->client)->len > 0;
-
-    enter(c, ENDING);
-    (void)conn_send(&c->conn, client_output(c->client));
-    c->linger_ms = wall_ms() + LINGER_MS;
-    if (has_words && !c->question)
-        conn_finish(&c->conn);
-    else
-        conn_close(&c->conn);
-}
-
 /* ---------------------------------------------------------- conversation ---- */
-
-static void caller_reckoned(void *user, struct login *take_l);
-
-static void flush(struct caller *c)
-{
-    if (client_output(c->client)->len &&
-        conn_send(&c->conn, client_output(c->client)) < 0)
-        conn_close(&c->conn);
-}
 
 static void ask(struct caller *c)
 {
@@ -289,146 +203,61 @@ static void ask(struct caller *c)
         .only_asks = true,
     };
 
-    if (c->phase == PARKED)
-        enter(c, TALKING);
     c->recipient =
         (struct client_recipient){ .address = c->question->recipient };
-    client_start(c->client, &t, wall_ms());
+    client_start(c->talk.client, &t, wall_ms());
 }
 
-static void became_free(struct caller *c)
+static void caller_became_free(void *user)
 {
-    struct terms t = terms_of(c);
+    struct caller *c = user;
 
-    if (!c->was_met) {
-        itinerary_greeted(&c->itinerary);
-        terms_met(&t);
-    }
-    c->was_met = true;
     if (!c->question &&
         (c->question = callout_next(c->all, c->place, c->settings)) != NULL)
         c->question->caller = c;
-    if (c->question) {
+    if (c->question)
         ask(c);
-        return;
-    }
-    if (c->phase == TALKING)
-        enter(c, PARKED);
-    c->idle_ms = wall_ms() + c->route->idle_ms;
-    flush(c);
+    else
+        talk_park(&c->talk, c->route->idle_ms);
 }
 
-/* Does what the engine wants until it waits for the peer. */
-static void converse(struct caller *c)
+/* Somebody waits for another host. */
+static bool caller_is_urgent(const void *user)
 {
-    struct terms t = terms_of(c);
-
-    while (c->phase == TALKING && !c->conn.is_closing) {
-        switch (client_wants(c->client)) {
-        case CLIENT_READS:
-            flush(c);
-            return;
-        case CLIENT_STARTS_TLS:
-            flush(c);
-            if (!terms_start_tls(&t))
-                conn_close(&c->conn);
-            return;
-        case CLIENT_COMPUTES:
-            terms_reckon(&t, caller_reckoned, c);
-            return;
-        case CLIENT_FREE:
-            became_free(c);
-            break;
-        case CLIENT_DONE:
-            take_outcome(c);
-            break;
-        case CLIENT_SENDS: /* it only asks */
-        case CLIENT_TURNED:
-        case CLIENT_CLOSES:
-            finish(c);
-            return;
-        }
-    }
+    return ((const struct caller *)user)->question != NULL;
 }
+
+static const struct talk_events talk_events = {
+    .ready = caller_became_free,
+    .done = caller_done,
+    .is_urgent = caller_is_urgent,
+    .over = caller_over,
+    .linger_ms = LINGER_MS,
+};
 
 bool caller_ready(struct caller *c)
 {
-    if (c->phase != PARKED || client_wants(c->client) != CLIENT_FREE)
+    if (!talk_is_parked(&c->talk))
         return false;
-    became_free(c);
-    converse(c);
+    talk_go_on(&c->talk);
     return true;
 }
-
-static size_t caller_input(void *user, struct span in)
-{
-    struct caller *c = user;
-
-    client_feed(c->client, in, wall_ms());
-    if (c->phase == PARKED && client_wants(c->client) == CLIENT_CLOSES)
-        finish(c);
-    converse(c);
-    return in.len;
-}
-
-static void caller_ended(void *user, int rc)
-{
-    struct caller *c = user;
-    struct terms t = terms_of(c);
-
-    terms_broken(&t, rc);
-    converse(c);
-    conn_close(&c->conn);
-}
-
-static void caller_secured(void *user)
-{
-    struct caller *c = user;
-    struct terms t = terms_of(c);
-
-    terms_secured(&t);
-    converse(c);
-}
-
-static void caller_reckoned(void *user, struct login *take_l)
-{
-    struct caller *c = user;
-
-    c->reckoning = 0;
-    client_computed(c->client, take_l, wall_ms());
-    converse(c);
-}
-
-static void caller_drained(void *user)
-{
-    struct caller *c = user;
-
-    client_sent(c->client, wall_ms());
-    converse(c);
-}
-
-static const struct conn_events conn_events = {
-    .input = caller_input,
-    .ended = caller_ended,
-    .drained = caller_drained,
-    .secured = caller_secured,
-    .closed = caller_closed,
-};
 
 /* ----------------------------------------------------- beginning and time ---- */
 
 static void on_connected(void *user, int fd)
 {
     struct caller *c = user;
-    struct terms t = terms_of(c);
+    struct terms terms = {
+        .delivery = c->all->delivery,
+        .settings = c->settings,
+        .tls = c->tls,
+        .route = c->route,
+        .certificate = (size_t)(c->route - c->settings->routes),
+        .itinerary = &c->itinerary,
+    };
 
-    enter(c, TALKING);
-    c->client = terms_client(&t, wall_ms());
-    c->is_connected = true;
-    if (conn_open(&c->conn, c->all->delivery->worker, fd, &conn_events, c) < 0)
-        caller_ended(c, UV_ECONNRESET);
-    else
-        converse(c); /* TLS may be first */
+    talk_open(&c->talk, &terms, &talk_events, c, fd);
 }
 
 /* The caller is gone after it. */
@@ -483,26 +312,13 @@ void caller_abandon(struct caller *c)
 {
     c->question = NULL;
     c->is_cut = true;
-    if (c->phase == SEEKING)
+    if (c->talk.state == TALK_NONE)
         leave(c);
-    else if (!c->conn.is_closing)
-        conn_close(&c->conn);
+    else
+        talk_close(&c->talk);
 }
 
 void caller_tick(struct caller *c, int64_t now_ms)
 {
-    if (!c->is_connected || c->conn.is_closing)
-        return;
-    if (c->phase == ENDING) {
-        if (now_ms >= c->linger_ms)
-            conn_close(&c->conn);
-    } else if (c->phase == PARKED) {
-        if (now_ms >= c->idle_ms) {
-            client_quit(c->client, now_ms);
-            finish(c);
-        }
-    } else if (now_ms >= client_deadline_ms(c->client)) {
-        client_timeout(c->client, now_ms);
-        converse(c);
-    }
+    talk_tick(&c->talk, now_ms);
 }

@@ -1,10 +1,10 @@
 /*
  * caller - one connection to a host that is asked about mailboxes.
  *
- *   SEEKING --connected--> TALKING <--question--> PARKED
- *    |   ^                    |                     |
- *    |   +--- next host --- ENDING <--- idle -------+
- *    +--> GONE <-------------+
+ *   itinerary --connected--> talk <--question--> talk, parked
+ *    |     ^                  | |                   |
+ *    |     +--- next host ----+ +---- over -----+   | idle
+ *    +--- no host is left --> gone <------------+---+
  *
  * It meets the host on the route's terms (TLS, login), asks by MAIL FROM:<> and RCPT TO, and
  * never sends mail: RSET, and the next question. An idle one is kept as long as the route
@@ -21,7 +21,7 @@ struct callout_question;
 
 /* With its first question. It may be gone, and the question answered, when this returns. */
 void caller_open(struct callouts *all, struct callout_question *q);
-/* PARKED, or on the way there: has it no question? */
+/* Parked, or on the way there: has it no question? */
 bool caller_is_free(const struct caller *c);
 /* Goes to this destination, by these settings? */
 bool caller_suits(const struct caller *c, const struct callout_question *q);

@@ -22,14 +22,11 @@
 
 /* Where each phase may lead. */
 static const unsigned successors[] = {
-    [PHASE_SEEKING] = TO(PHASE_TALKING) | TO(PHASE_READING) |
+    [PHASE_SEEKING] = TO(PHASE_VISITING) | TO(PHASE_READING) |
                       TO(PHASE_FILING) | TO(PHASE_GONE),
-    [PHASE_TALKING] = TO(PHASE_READING) | TO(PHASE_PARKED) | TO(PHASE_ENDING),
-    [PHASE_READING] = TO(PHASE_READING) | TO(PHASE_TALKING) | TO(PHASE_ENDING) |
-                      TO(PHASE_GONE),
+    [PHASE_VISITING] = TO(PHASE_READING) | TO(PHASE_SEEKING) | TO(PHASE_GONE),
+    [PHASE_READING] = TO(PHASE_READING) | TO(PHASE_VISITING) | TO(PHASE_GONE),
     [PHASE_FILING] = TO(PHASE_GONE),
-    [PHASE_PARKED] = TO(PHASE_TALKING) | TO(PHASE_READING) | TO(PHASE_ENDING),
-    [PHASE_ENDING] = TO(PHASE_SEEKING) | TO(PHASE_GONE),
     [PHASE_GONE] = 0,
 };
 
@@ -49,7 +46,7 @@ void courier_let_go(struct courier *c)
 {
     struct delivery *d = c->delivery;
 
-    ASSERT(!c->is_connected && !c->client);
+    ASSERT(c->talk.state == TALK_NONE);
     courier_enter(c, PHASE_GONE);
     maildir_end(c);
     turned_end(c);
@@ -70,8 +67,8 @@ void courier_let_go(struct courier *c)
 /* Takes the next work into the parcel. */
 bool courier_claim(struct courier *c)
 {
-    uint32_t most = c->client ? client_recipients_most(c->client)
-                              : LIMIT_TRANSACTION_RECIPIENTS;
+    uint32_t most = c->talk.client ? client_recipients_most(c->talk.client)
+                                   : LIMIT_TRANSACTION_RECIPIENTS;
     uint32_t limit = c->route ? c->route->messages_per_connection : 0;
     struct queue_work *work;
 
@@ -80,7 +77,7 @@ bool courier_claim(struct courier *c)
         c->settings != c->delivery->worker->settings ||
         (!c->turned &&
          ((limit && c->conn_use >= limit) ||
-          (c->client && wall_ms() - c->opened_ms >= CONNECTION_MOST_MS)));
+          (c->talk.client && wall_ms() - c->opened_ms >= CONNECTION_MOST_MS)));
     work = c->must_end ? NULL : queue_slot_next(c->slot, most);
     if (!work)
         return false;
@@ -223,15 +220,15 @@ void courier_open(struct delivery *d, struct queue_slot *slot)
 
 void courier_ready(struct courier *c)
 {
-    if (c->phase == PHASE_PARKED && client_wants(c->client) == CLIENT_FREE)
-        visit_go_on(c);
+    if (talk_is_parked(&c->talk))
+        talk_go_on(&c->talk);
 }
 
 static void end_soon(struct courier *c)
 {
     c->must_end = true;
-    if (c->phase == PHASE_PARKED && !c->conn.is_closing)
-        visit_take_leave(c);
+    if (talk_is_parked(&c->talk))
+        talk_quit(&c->talk);
 }
 
 void courier_end(struct courier *c, struct queue_slot *slot)
@@ -249,33 +246,33 @@ void courier_end(struct courier *c, struct queue_slot *slot)
 static void cut_short(struct courier *c)
 {
     parcel_drop(&c->parcel);
-    if (!c->client) {
+    if (!c->talk.client) {
         courier_let_go(c);
         return;
     }
-    if (c->phase != PHASE_ENDING)
-        courier_enter(c, PHASE_ENDING);
-    if (c->is_connected)
-        conn_close(&c->conn);
+    if (c->phase != PHASE_VISITING)
+        courier_enter(c, PHASE_VISITING);
+    if (talk_is_connected(&c->talk))
+        talk_close(&c->talk);
     else
         visit_over(c);
 }
 
 void courier_cut(struct courier *c, bool even_past_dot)
 {
-    bool is_past_dot = c->client && client_is_past_dot(c->client);
+    bool is_past_dot = c->talk.client && client_is_past_dot(c->talk.client);
 
     if (c->phase == PHASE_FILING) { /* a copy is soon whole, and looks itself */
         end_soon(c);
         return;
     }
     if (is_past_dot && even_past_dot) {
-        client_lost(c->client, SPAN("this host is going down"), wall_ms());
+        client_lost(c->talk.client, SPAN("this host is going down"), wall_ms());
         if (c->parcel.is_held)
             visit_note_outcomes(c);
     }
-    if (even_past_dot ||
-        (!is_past_dot && c->phase != PHASE_PARKED && c->phase != PHASE_ENDING))
+    if (even_past_dot || (!is_past_dot && !talk_is_parked(&c->talk) &&
+                          c->talk.state != TALK_ENDING))
         cut_short(c);
     else
         end_soon(c);
@@ -283,8 +280,7 @@ void courier_cut(struct courier *c, bool even_past_dot)
 
 void courier_tick(struct courier *c, int64_t now_ms)
 {
-    if (c->is_connected && !c->conn.is_closing)
-        visit_tick(c, now_ms);
+    talk_tick(&c->talk, now_ms);
 }
 
 struct courier *courier_next(const struct courier *c)

@@ -7,22 +7,19 @@
 #ifndef WAYPOST_COURIER_PRIVATE_H
 #define WAYPOST_COURIER_PRIVATE_H
 
-#include "relay/net/conn.h"
 #include "relay/outbound/courier.h"
 #include "relay/outbound/itinerary.h"
 #include "relay/outbound/parcel.h"
+#include "relay/outbound/talk.h"
 
 enum phase {
     PHASE_SEEKING,
-    PHASE_TALKING,
+    PHASE_VISITING,
     PHASE_READING,
     PHASE_FILING,
-    PHASE_PARKED,
-    PHASE_ENDING,
     PHASE_GONE,
 };
 
-struct login;
 struct maildir;
 struct turned;
 
@@ -45,13 +42,10 @@ struct courier {
     struct turned *turned;   /* over the customer's own connection; else NULL */
 
     /* The connection. */
-    struct conn conn;
-    struct client *client; /* NULL: none */
-    uint64_t reckoning;    /* a login's answer is being computed; else 0 */
-    bool is_connected;     /* conn is in use, closed() will come */
-    bool was_up;           /* the queue knows of a greeted connection */
-    bool must_end;         /* no more work on this connection */
-    int64_t opened_ms, idle_ms, linger_ms;
+    struct talk talk;
+    bool was_up;   /* the queue knows of a greeted connection */
+    bool must_end; /* no more work on this connection */
+    int64_t opened_ms;
     uint32_t conn_use;
 };
 
@@ -71,19 +65,11 @@ void courier_give_verdicts(struct courier *c);
 void visit_begin(struct courier *c, int fd);
 /* The same with a connection that was another's. */
 void visit_take_over(struct courier *c, struct hand *take_h);
-/* PARKED: there may be work. */
-void visit_go_on(struct courier *c);
-/* PARKED: idle, or told to: says goodbye. */
-void visit_take_leave(struct courier *c);
 /* The client is done: notes what was said. */
 void visit_note_outcomes(struct courier *c);
 /* There is no connection any more: on to where a parcel in hand may still be taken, or the
  * end. The courier may be gone after it. */
 void visit_over(struct courier *c);
-/* The client's timers, and that of our last words. */
-void visit_tick(struct courier *c, int64_t now_ms);
-/* What a login's answer is was computed. */
-void visit_reckoned(void *courier, struct login *take_l);
 /* The parcel's: large content has been read. The courier may be gone after it. */
 void visit_head_arrived(void *courier, int rc, struct span bytes);
 void visit_part_arrived(void *courier, int rc, struct span bytes);

@@ -2,10 +2,9 @@
  * fetch - our mail is asked for at a provider, and comes in over the same connection.
  *
  *   SEEKING --connected--> TALKING --250--> RECEIVING (the intake has the connection)
- *      ^                      |                 |
- *      +---- next host --- ENDING               |
- *      |                      |                 |
- *      +--no host is left--> GONE <-------------+
+ *    |   ^                  |    |                 |
+ *    |   +--- next host ----+    |                 |
+ *    +--no host is left-> GONE <-+-----------------+
  *
  * SEEKING: the itinerary looks the provider up and connects. TALKING: greeting, TLS, login,
  * ATRN. RECEIVING: nothing is left here but to wait for what came of it. Whoever asked is

@@ -110,7 +110,7 @@ void terms_secured(const struct terms *t)
 
 void terms_met(const struct terms *t)
 {
-    if (is_opportunistic(t) && !conn_tls(t->conn))
+    if (!t->itinerary->given && is_opportunistic(t) && !conn_tls(t->conn))
         log_text(LOG_NOTE, "%.*s: mail goes in clear text: %s",
                  SPAN_FMT(buffer_span(&t->itinerary->relay)),
                  t->itinerary->in_clear

@@ -4,8 +4,8 @@
  * What the route and the member of via ask for becomes the client's options and a TLS
  * conversation. Opportunistic TLS that fails is given up for this host and attempt: it is
  * met again in clear (itinerary_again); where TLS is a must nothing of a message is sent.
- * For whoever has an itinerary and a client of its own: a courier, a fetch. RFC 3207, 7435,
- * 9525.
+ * Where a connection was another's (itinerary_give) it is met as it is. Used by talk.c alone.
+ * RFC 3207, 7435, 9525.
  */
 #ifndef WAYPOST_TERMS_H
 #define WAYPOST_TERMS_H

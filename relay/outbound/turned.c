@@ -122,7 +122,7 @@ void turned_meet(struct courier *c, const struct queue_work *work)
     own = route_of_lane(c->settings, work->recipients[0].lane);
     if (own)
         c->route = own;
-    client_adapt(c->client,
+    client_adapt(c->talk.client,
                  c->route->chunking && !c->itinerary.without_chunking,
                  c->route->xforward);
 }
@@ -141,10 +141,10 @@ void turned_note_end(struct courier *c)
 
     if (!c->turned)
         return;
-    trouble = client_trouble(c->client);
+    trouble = client_trouble(c->talk.client);
     if (c->delivery->cut_ms)
         buffer_put_string(&c->turned->why, "this host is going down");
-    else if (client_chunking_was_refused(c->client))
+    else if (client_chunking_was_refused(c->talk.client))
         note_no_bdat(c);
     else if (trouble->status.class)
         buffer_put(&c->turned->why, trouble->reply);
