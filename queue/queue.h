@@ -482,8 +482,6 @@ enum queue_turn {
 enum queue_turn queue_turn(struct queue_port *p, struct span destination,
                            const struct span *lanes, size_t count,
                            struct queue_slot **out_slot);
-/* A release is taken back: nothing new is claimed, what is under way goes on. */
-bool queue_withdraw(struct queue *q, struct span destination);
 /* A person's release: ends a suspension too. */
 bool queue_resume(struct queue *q, struct span destination);
 /* One slot tries it now, whatever is due when. False as for queue_release. */

@@ -42,11 +42,6 @@ bool queue_release(struct queue *q, struct span destination)
     return with(q, destination, release);
 }
 
-bool queue_withdraw(struct queue *q, struct span destination)
-{
-    return with(q, destination, standing_withdraw);
-}
-
 bool queue_resume(struct queue *q, struct span destination)
 {
     return with(q, destination, resume);

@@ -171,18 +171,6 @@ bool standing_release(struct queue *q, struct destination *d)
     return true;
 }
 
-bool standing_withdraw(struct queue *q, struct destination *d)
-{
-    if (!d->is_on_demand || d->state == DESTINATION_SUSPENDED)
-        return false;
-    turn_stop(q, d);
-    if (d->state == DESTINATION_UP) {
-        standing_wait(q, d);
-        writer_save_destination(q, d);
-    }
-    return true;
-}
-
 bool standing_resume(struct queue *q, struct destination *d)
 {
     if (d->state == DESTINATION_SUSPENDED)

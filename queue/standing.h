@@ -5,7 +5,7 @@
  *      UP --------------------------> RESTING ---------------------------> UP
  *
  *            all that was due is gone, a                 released; due: a
- *            cohort failed, withdrawn                    probe is greeted
+ *            cohort failed                               probe is greeted
  *      UP --------------------------> OFFLINE ---------------------------> UP
  *           (on demand only)
  *
@@ -43,7 +43,6 @@ void standing_due(struct queue *q, struct destination *d);
 
 /* What somebody wants of it; false: it does not stand so that this could be. */
 bool standing_release(struct queue *q, struct destination *d);
-bool standing_withdraw(struct queue *q, struct destination *d);
 bool standing_resume(struct queue *q, struct destination *d);
 bool standing_probe(struct queue *q, struct destination *d);
 void standing_suspend(struct queue *q, struct destination *d, int64_t until_ms,

@@ -14,7 +14,7 @@
  *   home ------------> RESERVED -----------------------> BEGUN ---------------> OVER
  *    ^                    |  (OFFLINE)                     | (UP)                  |
  *    |                    +--------------+-----------------+                       |
- *    |                                   v  suspended, withdrawn                   |
+ *    |                                   v  suspended                              |
  *    |                                STOPPED (OFFLINE, abandoned)                 |
  *    +--------------------- queue_slot_close, from any ----------------------------+
  *

@@ -279,33 +279,6 @@ static void a_probe_by_hand_needs_no_interval(void **state)
     world_free(w);
 }
 
-static void what_was_withdrawn_is_claimed_no_more(void **state)
-{
-    struct world *w = away_new(0, 0);
-    struct queue_work *work;
-    struct queue_stats stats;
-
-    (void)state;
-    put_backlog(w, 100);
-    assert_true(queue_release(w->q, SPAN("away")));
-    world_until(w, &w->slot_count, 1);
-    queue_slot_connected(w->slots[0]);
-    work = queue_slot_next(w->slots[0], 50);
-    assert_non_null(work);
-    assert_true(queue_withdraw(w->q, SPAN("away")));
-    assert_null(queue_slot_next(w->slots[0], 50));
-    queue_stats(w->q, &stats);
-    assert_int_equal(stats.active, 1); /* what is under way goes on */
-    world_settle(w, work, OUTCOME_DELIVERED, 0);
-    world_until(w, &w->settles, 1);
-    assert_int_equal(state_of(w, "away"), DESTINATION_OFFLINE);
-    /* a late greeting is no release */
-    queue_slot_connected(w->slots[0]);
-    assert_int_equal(state_of(w, "away"), DESTINATION_OFFLINE);
-    assert_int_equal(world_count(w, 0).recipients, 99);
-    world_free(w);
-}
-
 static void what_a_slot_frees_waits_on_disk_again(void **state)
 {
     struct world *w = away_new(0, 0);
@@ -319,13 +292,15 @@ static void what_a_slot_frees_waits_on_disk_again(void **state)
     world_until(w, &w->slot_count, 1);
     work = queue_slot_next(w->slots[0], 50);
     assert_non_null(work);
-    assert_true(queue_withdraw(w->q, SPAN("away")));
+    assert_true(queue_suspend(w->q, SPAN("away"), INT64_MAX, SPAN("")));
     world_settle(w, work, OUTCOME_FREED, 0);
     queue_stats(w->q, &stats);
     assert_int_equal(stats.active, 0);
+    queue_slot_connected(w->slots[0]);
+    assert_int_equal(state_of(w, "away"), DESTINATION_SUSPENDED);
     world_close_slot(w, w->slots[0]);
     w->opened = w->ready = take_in_order;
-    assert_true(queue_release(w->q, SPAN("away")));
+    assert_true(queue_resume(w->q, SPAN("away")));
     world_until(w, &w->settles, 11);
     assert_int_equal(w->got[0], 10);
     world_free(w);
@@ -594,7 +569,6 @@ int main(void)
         T(a_release_in_vain_ends_when_nobody_answers),
         T(a_probe_is_one_slot_and_its_success_releases_all),
         T(a_probe_by_hand_needs_no_interval),
-        T(what_was_withdrawn_is_claimed_no_more),
         T(what_a_slot_frees_waits_on_disk_again),
         T(a_released_destination_waits_after_a_restart),
         T(a_retry_by_hand_releases_what_waits),

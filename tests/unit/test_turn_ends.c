@@ -181,23 +181,6 @@ static void a_suspension_ends_him_when_he_has_not_begun(void **state)
     world_free(w);
 }
 
-static void what_he_fetches_may_be_withdrawn(void **state)
-{
-    struct world *w = fetch_new(0);
-    struct queue_work *held;
-    struct queue_slot *slot = parked(w, &held);
-
-    (void)state;
-    assert_true(queue_withdraw(w->q, SPAN("away")));
-    world_settle(w, held, OUTCOME_FREED, 0);
-    assert_null(next(w, slot));
-    queue_slot_close(slot);
-    settle_down(w);
-    assert_int_equal(active(w), 0);
-    assert_int_equal(look(w, "away").row.waiting, 5);
-    world_free(w);
-}
-
 /* All lanes of "away" lead to "elsewhere", or only a.away. */
 static bool is_all_moved;
 
@@ -548,7 +531,6 @@ int main(void)
         T(going_down_ends_him),
         T(a_suspension_ends_him_and_refuses_the_next),
         T(a_suspension_ends_him_when_he_has_not_begun),
-        T(what_he_fetches_may_be_withdrawn),
         T(a_lane_that_leads_elsewhere_now_is_his_no_more),
         T(other_routes_end_him_who_waits_to_be_read_for),
         T(routes_that_leave_nothing_end_him),

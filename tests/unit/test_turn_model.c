@@ -114,7 +114,7 @@ static void moved(void *user, struct span lane, struct queue_destination *out)
 
 static void disturb(struct world *w)
 {
-    switch (pick(8)) {
+    switch (pick(7)) {
     case 0:
         (void)queue_release(w->q, SPAN("away"));
         break;
@@ -122,23 +122,20 @@ static void disturb(struct world *w)
         (void)queue_probe(w->q, SPAN("away"));
         break;
     case 2:
-        (void)queue_withdraw(w->q, SPAN("away"));
-        break;
-    case 3:
         (void)queue_suspend(w->q, SPAN("away"), world_clock() + 3000, SPAN(""));
         break;
-    case 4:
+    case 3:
         (void)queue_resume(w->q, SPAN("away"));
         break;
-    case 5:
+    case 4:
         is_always_on = pick(2);
         is_moved = pick(4) == 0;
         queue_reroute(w->q, moved, w);
         break;
-    case 6:
+    case 5:
         atomic_fetch_add(&world_now_ms, 500);
         break;
-    case 7:
+    case 6:
         if (pick(8) == 0 && !m.slot) {
             world_until(w, &w->puts_ok, (size_t)m.count);
             world_reopen(w);
