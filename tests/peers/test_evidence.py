@@ -372,3 +372,66 @@ def test_policyd_spf_rejects_whom_the_domain_does_not_name(tmp_path):
         assert refused.startswith("550 5.7.23 <r@to.test>: Recipient address "
                                   "rejected: ") and "SPF" in refused, refused
         assert set(heard.values()) == {OK}, heard
+
+
+# -------------------------------------------------------- what is remembered --
+
+def grey(trust_after):
+    return ('rule "grey" { action = greylist  retry-after = "2s"  '
+            'retry-within = "1h"  remember = "1h"  '
+            f'trust-after = {trust_after} }}\n' + TO)
+
+
+def test_greylisting_lets_those_in_who_come_again(tmp_path):
+    """Who knocked is remembered by the queue: over a restart, and for the neighbours."""
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}, grey(0),
+               listener=XCLIENT) as relay:
+        def knocks(address="192.0.2.1", **kw):
+            return come(relay, address, **kw)[:3]
+        assert knocks() == knocks() == "450"
+        assert knocks(sender="other@from.test") == "450"
+        time.sleep(0.3)
+        relay.stop()
+        relay.start()
+        assert knocks() == "450", "it is too early"
+        time.sleep(2.1)
+        assert knocks() == knocks() == knocks("192.0.2.77") == "250"
+        assert knocks("192.0.3.1") == knocks(to="q@to.test") == "450"
+        assert knocks("IPV6:2001:db8::1") == "450"
+        time.sleep(0.3)
+        relay.stop()
+        relay.start()
+        assert knocks() == "250", "it has passed"
+
+
+def test_greylisting_trusts_a_client_that_came_again_often(tmp_path):
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}, grey(2),
+               listener=XCLIENT) as relay:
+        def knocks(n, address="192.0.2.1"):
+            return come(relay, address, to=f"r{n}@to.test")[:3]
+        assert [knocks(n) for n in range(2)] == ["450"] * 2
+        time.sleep(2.1)
+        assert [knocks(n) for n in range(2)] == ["250"] * 2
+        assert knocks(5) == "250"
+        assert knocks(5, "198.51.100.1") == "450"
+
+
+def test_what_was_taken_of_a_limit_is_taken_after_a_crash(tmp_path):
+    """Two rates: over one of them nothing is taken of the other."""
+    rules = ('rule "few" { action = limit  per = client  count = recipients '
+             'rate = {"3/h", "100/d"} }\n' + TO)
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}, rules,
+               listener=XCLIENT) as relay:
+        def codes(address, count):
+            with Client(relay.port) as c:
+                c.command(f"XCLIENT ADDR={address}")
+                c.command("EHLO x")
+                c.command("MAIL FROM:<s@from.test>")
+                return [c.command(f"RCPT TO:<r{n}@to.test>").code
+                        for n in range(count)]
+        assert codes("192.0.2.1", 2) == [250, 250]
+        relay.kill()
+        relay.start()
+        assert codes("192.0.2.1", 3) == [250, 450, 450]
+        assert codes("192.0.2.2", 1) == [250]
+        assert codes("192.0.2.1", 1) == [450]

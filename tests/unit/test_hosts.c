@@ -109,6 +109,37 @@ static void each_of_many_names_is_found(void **state)
     buffer_fini(&many);
 }
 
+static void an_address_has_the_name_that_stands_first_for_it(void **state)
+{
+    static const struct {
+        const char *address, *name;
+    } rows[] = {
+        { "127.0.0.1", "localhost" },
+        { "::ffff:127.0.0.1", "localhost" },
+        { "::1", "localhost" },
+        { "192.0.2.1", "Mail.Example" },
+        { "192.0.2.2", "mail.example" },
+        { "192.0.2.9", "last.example" },
+        { "192.0.2.3", "" },
+        { "192.0.2.4", "" },
+        { "0.0.0.0", "" },
+        { "ffff::", "" },
+    };
+    struct hosts *h = hosts_new(span_of(text)), *none = hosts_new(SPAN(""));
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct host_address a;
+
+        assert_true(host_address_parse(span_of(rows[i].address), &a));
+        if (!span_is(hosts_find_name(h, &a), span_of(rows[i].name)))
+            fail_msg("%s is not %s", rows[i].address, rows[i].name);
+        assert_int_equal(hosts_find_name(none, &a).len, 0);
+    }
+    hosts_free(h);
+    hosts_free(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +147,7 @@ int main(void)
         cmocka_unit_test(no_more_is_given_than_asked_for),
         cmocka_unit_test(an_empty_or_a_missing_table_knows_nobody),
         cmocka_unit_test(each_of_many_names_is_found),
+        cmocka_unit_test(an_address_has_the_name_that_stands_first_for_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,30 @@ static void loopback_is_both_families(void **state)
     assert_false(host_address_is_loopback(&c));
 }
 
+static void an_address_is_written_backwards_for_the_dns(void **state)
+{
+    static const struct {
+        const char *address, *reversed;
+    } rows[] = {
+        { "192.0.2.10", "10.2.0.192" },
+        { "::ffff:192.0.2.10", "10.2.0.192" },
+        { "0.0.0.0", "0.0.0.0" },
+        { "2001:db8::567:89ab", "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0."
+                                "0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2" },
+    };
+    struct buffer b = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct host_address a = host(rows[i].address);
+
+        buffer_clear(&b);
+        host_reversed_print(&b, &a);
+        assert_string_equal(buffer_string(&b), rows[i].reversed);
+    }
+    buffer_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +330,7 @@ int main(void)
         cmocka_unit_test(everything_is_seen_in_pieces_too),
         cmocka_unit_test(some_targets_are_never_connected),
         cmocka_unit_test(loopback_is_both_families),
+        cmocka_unit_test(an_address_is_written_backwards_for_the_dns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

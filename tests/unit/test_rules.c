@@ -464,6 +464,15 @@ static void faults_of_actions_are_told(void **state)
         { "rule \"a\" { action = policy server = \"127.0.0.300:10023\" }\n",
           { "w.conf:1:37: \"127.0.0.300:10023\" is not a policy server such as "
             "\"127.0.0.1:10023\"" } },
+        { "rule \"a\" { action = policy server = \"a b:1\" }\n"
+          "rule \"b\" { action = policy server = \"::1:10023\" }\n"
+          "rule \"c\" { action = policy server = \"postgrey:65536\" }\n"
+          "rule \"d\" { action = policy server = \"[postgrey]:1\" }\n"
+          "rule \"e\" { action = policy server = \":10023\" }\n",
+          { "w.conf:1:37: \"a b:1\" is not", "w.conf:2:37: \"::1:10023\" is",
+            "w.conf:3:37: \"postgrey:65536\" is",
+            "w.conf:4:37: \"[postgrey]:1\" is",
+            "w.conf:5:37: \":10023\" is not" } },
         { "rule \"a\" { action = policy server = {\"/a\", \"/b\"} }\n",
           { "\"server\" takes one value" } },
         { "rule \"a\" { action = rewrite rewrite-to = {\"a@b.test\", '/(/ "
