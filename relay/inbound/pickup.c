@@ -40,6 +40,21 @@ static void release_lane(struct errand *e, const struct route *r, struct span la
     buffer_fini(&name);
 }
 
+/* Its mail that goes another way because of who sent it, or to whom. */
+static void release_special(struct errand *e, const struct route *r,
+                            struct span domain)
+{
+    struct buffer lane = { 0 };
+
+    if (domain_fold(domain, &lane) == 0 &&
+        pickup_has_lane_in(r, buffer_span(&lane))) {
+        buffer_put_byte(&lane, '\t');
+        buffer_put(&lane, r->title);
+        release_lane(e, r, buffer_span(&lane));
+    }
+    buffer_fini(&lane);
+}
+
 static void release_domain(struct errand *e, struct span domain)
 {
     struct buffer text = { 0 }, lane = { 0 };
@@ -53,6 +68,9 @@ static void release_domain(struct errand *e, struct span domain)
     if (r && r->offline.is_set &&
         lane_key(e->settings, SPAN(""), &to, &lane) == 0)
         release_lane(e, r, buffer_span(&lane));
+    for (size_t i = 0; i < e->settings->route_count; i++)
+        if (e->settings->routes[i].offline.is_set)
+            release_special(e, &e->settings->routes[i], domain);
     buffer_fini(&lane);
     buffer_fini(&text);
 }

@@ -25,4 +25,8 @@ enum session_turn_answer pickup_turn(struct queue_port *p, struct settings *s,
                                      const struct facts *facts,
                                      struct turn **out_turn);
 
+/* Might a lane of this domain have the title of the route, which is chosen by more than a
+ * domain? */
+bool pickup_has_lane_in(const struct route *r, struct span domain);
+
 #endif

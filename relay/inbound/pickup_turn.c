@@ -87,8 +87,7 @@ static bool has_addresses(const struct route *r)
     return false;
 }
 
-/* Might a lane of this domain have the special route's title? */
-static bool has_lane_in(const struct route *r, struct span domain)
+bool pickup_has_lane_in(const struct route *r, struct span domain)
 {
     for (size_t i = 0; i < r->to_count; i++) {
         struct span to = r->to[i];
@@ -128,7 +127,7 @@ static bool add_domain(struct order *o, struct span domain)
     for (size_t i = 0; i < o->special_count; i++) {
         const struct route *r = &o->settings->routes[o->special[i]];
 
-        if (!has_lane_in(r, domain))
+        if (!pickup_has_lane_in(r, domain))
             continue;
         add_lane(o, r, domain, true);
         found = true;

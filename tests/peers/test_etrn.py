@@ -53,6 +53,29 @@ def test_mail_waits_until_it_is_asked_for_and_waits_again(branch):
     sink.wait(3)
 
 
+def test_mail_that_goes_its_own_way_because_of_an_address_is_released_too(tmp_path):
+    with Sink() as sink:
+        offline = f'offline {{ client = {{"127.0.0.1"}}  deliver-to = "{sink.hop}" }}'
+        extra = f"""
+route "vip" {{ to = {{"vip@host.test"}}  via = {{"pickup:vip"}}  {offline} }}
+route "boss" {{ to = {{"host.test"}}  from = {{"boss.test"}}  via = {{"pickup:boss"}}  {offline} }}
+route "theirs" {{ to = {{"x@host.test"}}  via = {{"pickup:theirs"}}
+    offline {{ client = {{"192.0.2.1"}}  deliver-to = "{sink.hop}" }} }}
+"""
+        with Relay(tmp_path, {"*": "smtp://127.0.0.1:9"}, extra=extra) as relay:
+            put(relay, "vip@host.test", "x@host.test")
+            with Client(relay.port) as c:
+                assert c.mail(MAIL, sender="s@boss.test", to=("u@host.test",)).code == 250
+                assert c.command("ETRN other.test").code == 459
+                assert c.command("ETRN HOST.test").code == 250
+                got = sorted(r for m in sink.wait(2) for r in m.recipients)
+                assert got == ["u@host.test", "vip@host.test"]
+                time.sleep(0.5)
+                assert c.command("ETRN @host.test").code == 251
+            assert [r["address"] for row in relay.queue_list()
+                    for r in row["recipients"]] == ["x@host.test"]
+
+
 def test_a_host_that_is_not_there_after_all_loses_nothing(branch):
     relay, sink = branch
     put(relay, "u@branch.test")
