@@ -323,3 +323,69 @@ def test_a_branch_office_fetches_as_the_recipes_say(tmp_path, authority, certifi
             assert branch.verb("fetch", "isp").stdout == "isp: no mail\n"
             wait_for(lambda: "removed" in isp.log())
             assert "Verified TLS connection established to" in branch.log()
+
+
+# ------------------------------------------- policy at the edge, step by step ----
+
+EDGE = next(b for b in CONFIGURATIONS if b.startswith('listener "edge"')
+            and "knock twice" in b)
+PROGRAM = (b'MIME-Version: 1.0\r\nContent-Type: application/octet-stream; '
+           b'name="setup.exe"\r\n\r\nMZ\r\n')
+
+
+def edge_steps():
+    """(rules so far, client, from, to, verdict), as README's table has them."""
+    table = README[README.index("| with | client | from"):].split("\n\n")[0]
+    rules = []
+    for line in table.splitlines()[2:]:
+        cells = [c.strip() for c in line.strip("|").split(" | ")]
+        named = re.fullmatch('"(.*)"', cells[0].strip("| "))
+        rules = rules + [named[1]] if named else rules
+        yield (tuple(rules), *cells[-4:])
+
+
+def edge_with(rules, folder):
+    """The recipe with these rules of it alone."""
+    everything = re.findall(r'^rule "(.*?)"', EDGE, re.M)
+    text = TOP + EDGE
+    for name in set(everything) - set(rules):
+        text = re.sub(rf'^rule "{name}".*?\}}\n(?=rule|\n)', "", text,
+                      flags=re.S | re.M)
+    assert re.findall(r'^rule "(.*?)"', text, re.M) == [
+        n for n in everything if n in rules]
+    path = folder / "waypost.conf"
+    path.write_text(make_files(text, folder, None, None))
+    return path
+
+
+@pytest.mark.parametrize("rules, client, sender, to, verdict", list(edge_steps()))
+def test_each_step_at_the_edge_is_explained_so(rules, client, sender, to, verdict,
+                                               tmp_path):
+    command = [program(), "explain", "--config-only", "-c", edge_with(rules, tmp_path),
+               "--client", client, "--from", sender, "--to", to]
+    if "programs" in verdict:
+        (tmp_path / "message").write_bytes(PROGRAM)
+        command += ["--message", tmp_path / "message"]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+    assert re.search(f"^Verdict +{re.escape(verdict)}(,|$)", out, re.M), out
+
+
+def test_the_last_step_in_full(tmp_path):
+    rules = re.findall(r'^rule "(.*?)"', EDGE, re.M)
+    config = edge_with(rules, tmp_path)
+    text = config.read_text().replace("[::]:25", f"127.0.0.1:{free_port()}")
+    config.write_text(text)
+    command, _, sample = block("$ waypost explain --client 198").partition("\n")
+    relay = subprocess.Popen([program(), "run", "-c", config],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        words = [program(), *command.split()[2:], "-c", config]
+        said = wait_for(lambda: "running relay says" in
+                        (o := subprocess.run(words, capture_output=True, text=True,
+                                             timeout=30).stdout) and o)
+    finally:
+        end(relay)
+    # the lines of README's file begin elsewhere, and so does the relay's own
+    without = [re.sub(r"\S*waypost\.conf(:\d+)?", "waypost.conf", t).split()
+               for t in (said, sample)]
+    assert without[0] == without[1], said
