@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct admin;
+struct scorecard;
 
 /* What only the main loop knows, for GET /api/v1/status. */
 struct admin_status {
@@ -24,6 +25,7 @@ struct admin_status {
     bool is_stopping;
     uint32_t lag_us_most;   /* longest turn of a loop since the start ... */
     uint32_t lag_us_recent; /* ... and since this was asked last */
+    struct scorecard *scores; /* NULL: none */
 };
 
 /* A provider that mail is fetched from, and what the latest fetch came to; borrowed for a

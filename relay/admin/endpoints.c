@@ -29,6 +29,7 @@
 #include "relay/admin/listing.h"
 #include "relay/admin/nexthops.h"
 #include "relay/admin/providers.h"
+#include "relay/net/scorecard.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ typedef void endpoint_fn(struct request *r);
 
 static endpoint_fn get_health, get_status, list, count, show, change;
 
-enum { EVERY_STATE_BUT_DELETED = 0 };
+enum { EVERY_STATE_BUT_DELETED = 0, VERDICTS_SHOWN = 100 };
 
 /* clang-format off */
 static const struct endpoint {
@@ -169,11 +170,20 @@ static const struct { const char *name; size_t field; } figures[] = {
 };
 /* clang-format on */
 
+static void add_score(void *user, struct span rule, unsigned code,
+                      uint64_t count)
+{
+    ASSERT(json_array_append_new(
+               user, json_pack("{s:o, s:i, s:I}", "rule", listing_text(rule),
+                               "code", (int)code, "count",
+                               (json_int_t)count)) == 0);
+}
+
 static void get_status(struct request *r)
 {
     struct admin_status status = { 0 };
     struct queue_stats stats = { 0 };
-    json_t *queue = json_object();
+    json_t *queue = json_object(), *verdicts = json_array();
 
     request_ask_status(r, &status);
     queue_stats(request_queue(r), &stats);
@@ -184,8 +194,10 @@ static void get_status(struct request *r)
         ASSERT(json_object_set_new(queue, figures[i].name,
                                    json_integer((json_int_t)n)) == 0);
     }
+    if (status.scores)
+        scorecard_busiest(status.scores, VERDICTS_SHOWN, add_score, verdicts);
     answer_json(r, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:b, s:f, s:f, "
-                             "s:o}",
+                             "s:o, s:o}",
                              "version", WAYPOST_VERSION, "pid", (int)getpid(),
                              "uptime", (json_int_t)request_uptime_s(r),
                              "workers", (json_int_t)status.workers, "sessions",
@@ -193,7 +205,8 @@ static void get_status(struct request *r)
                              (json_int_t)(status.epoch ? status.epoch - 1 : 0),
                              "stopping", status.is_stopping, "lag_ms_most",
                              status.lag_us_most / 1000.0, "lag_ms_recent",
-                             status.lag_us_recent / 1000.0, "queue", queue));
+                             status.lag_us_recent / 1000.0, "queue", queue,
+                             "verdicts", verdicts));
 }
 
 /* --------------------------------------------------------------- list ---- */

@@ -109,7 +109,7 @@ static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
     v->is_storing = false;
     if (rc == 0) {
         deposit_log(session_draft(v->session));
-        record_discards(w->queue, session_draft(v->session));
+        record_accepted(w, session_draft(v->session));
     }
     session_stored(v->session, rc, wall_ms());
     intake_pump_go_on(v);

@@ -126,7 +126,7 @@ static void world_tell(void *user, const struct session_event *e)
         .commands = v->session ? session_commands(v->session) : 0,
         .count = v->session ? session_messages(v->session) : 0 });
     if (events[e->kind] == LOG_REFUSED)
-        record_refusal(v->intake->worker->queue, v->session, e,
+        record_refusal(v->intake->worker, v->session, e,
                        buffer_span(&client), buffer_span(&text));
     buffer_fini(&client);
     buffer_fini(&text);

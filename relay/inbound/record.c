@@ -3,7 +3,7 @@
  */
 #include "relay/inbound/record.h"
 
-#include "relay/net/worker.h"
+#include "relay/net/scorecard.h"
 
 void record_place(struct buffer *b, const struct rule *r)
 {
@@ -72,11 +72,15 @@ static void record_discard(struct queue *q, const struct draft *d,
     buffer_fini(&place);
 }
 
-void record_discards(struct queue *q, const struct draft *d)
+void record_accepted(const struct worker *w, const struct draft *d)
 {
-    for (size_t i = 0; i < d->count; i++)
-        if (d->recipients[i].discard)
-            record_discard(q, d, &d->recipients[i]);
+    for (size_t i = 0; i < d->count; i++) {
+        const struct draft_recipient *r = &d->recipients[i];
+
+        scorecard_add(w->scores, title_of(r->rule), 250);
+        if (r->discard)
+            record_discard(w->queue, d, r);
+    }
 }
 
 /* Nothing but the rules says this of a recipient. */
@@ -88,7 +92,7 @@ static bool is_denial(const struct session_event *e)
            status->class == 5 && status->subject == 7 && status->detail == 1;
 }
 
-void record_refusal(struct queue *q, const struct session *s,
+void record_refusal(const struct worker *w, const struct session *s,
                     const struct session_event *e, struct span client,
                     struct span reply)
 {
@@ -116,7 +120,8 @@ void record_refusal(struct queue *q, const struct session *s,
         r.tls = buffer_span(&tls);
         r.size_bytes = c.size_bytes;
     }
-    queue_refuse(q, &r);
+    scorecard_add(w->scores, r.rule, e->reply.code);
+    queue_refuse(w->queue, &r);
     buffer_fini(&place);
     buffer_fini(&tls);
 }

@@ -9,6 +9,7 @@
 
 #include "queue/queue.h"
 #include "relay/inbound/session.h"
+#include "relay/net/worker.h"
 
 /* Which rule held it first, or NULL. */
 const struct rule *record_holder(const struct draft_recipient *r);
@@ -16,10 +17,11 @@ const struct rule *record_holder(const struct draft_recipient *r);
 void record_ruling(struct buffer *b, const struct draft *d,
                    const struct draft_recipient *r, struct span to,
                    struct span from);
-/* What rules discarded of a draft: it is in no queue. */
-void record_discards(struct queue *q, const struct draft *d);
+/* A draft was accepted: its rules are counted, and what they discarded, which is in no
+ * queue, is remembered. */
+void record_accepted(const struct worker *w, const struct draft *d);
 /* session: NULL while it is being born. client and reply: as text. */
-void record_refusal(struct queue *q, const struct session *s,
+void record_refusal(const struct worker *w, const struct session *s,
                     const struct session_event *e, struct span client,
                     struct span reply);
 /* "FILE:LINE"; nothing for no rule. */

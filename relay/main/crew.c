@@ -6,6 +6,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
 #include "relay/net/resolver.h"
+#include "relay/net/scorecard.h"
 #include "relay/net/tls.h"
 #include "relay/outbound/callout.h"
 #include "relay/outbound/delivery.h"
@@ -75,6 +76,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
         return rc;
     }
     strongbox_give(box, w);
+    w->scores = c->scores;
     intake_open(w, census);
     delivery_open(w);
     w->sides.deliver = delivery_turn;
@@ -95,6 +97,7 @@ int crew_open(struct crew *c, struct queue *q, struct settings *s,
     unsigned wanted = s->workers;
     int rc;
 
+    c->scores = scorecard_new();
     if (wanted == 0)
         wanted = uv_available_parallelism();
     if (wanted > CREW_MOST)
@@ -220,4 +223,5 @@ void crew_fini(struct crew *c)
         worker_fini(c->workers[i]);
         free(c->workers[i]);
     }
+    scorecard_free(c->scores);
 }

@@ -16,6 +16,7 @@ enum { CREW_MOST = 64 };
 struct crew {
     struct worker *workers[CREW_MOST];
     unsigned count;
+    struct scorecard *scores; /* which rules decide */
     atomic_uint ended; /* workers whose mail is all put away */
     uv_async_t *wake;  /* sent when one has ended */
     int64_t drain_ms;

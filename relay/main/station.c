@@ -336,6 +336,7 @@ static void tell_status(void *user, struct admin_status *out)
     }
     out->epoch = st->settings->epoch;
     out->is_stopping = st->is_ending;
+    out->scores = st->crew.scores;
 }
 
 static int open_admin(struct station *st, struct buffer *out_why)

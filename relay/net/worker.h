@@ -21,6 +21,7 @@ enum { WORKER_READ_SIZE = 256 * 1024, WORKER_TICK_MS = 500 };
 struct intake;
 struct delivery;
 struct resolver;
+struct scorecard;
 struct sasl_desk;
 struct srskeys;
 struct tls_material;
@@ -43,6 +44,7 @@ struct worker {
     struct sasl_desk *sasl;       /* who may log in, shared by all; NULL: nobody */
     struct srskeys *srs;          /* secrets of srs, shared by all */
     struct tokens *tokens;        /* passwords and tokens for next hops, shared */
+    struct scorecard *scores;     /* of rules, shared; NULL: nobody counts */
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;

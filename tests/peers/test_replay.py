@@ -119,6 +119,16 @@ def test_every_verdict_is_recorded_with_its_rule_and_place(past):
     assert f'rule="ours" {places["ours"]}' in log
 
 
+def test_the_status_counts_verdicts_by_rule_and_code(past):
+    done = subprocess.run(
+        ["curl", "-sS", "--unix-socket", past.folder / "admin.sock",
+         "http://localhost/api/v1/status"], capture_output=True, check=True)
+    verdicts = json.loads(done.stdout)["verdicts"]
+    assert [(v["rule"], v["code"], v["count"]) for v in verdicts] == [
+        ("ours", 250, 7), ("blocked", 554, 3), ("", 554, 2), ("bin", 250, 1),
+        ("grey", 450, 1), ("", 501, 1), ("worst", 554, 1)]
+
+
 def test_the_same_configuration_changes_nothing(past):
     total, groups = replay(past, past.config)
     assert groups == []
