@@ -12,6 +12,7 @@
 
 #include "policy/encodedword.h"
 #include "policy/vocabulary/limits.h"
+#include "policy/vocabulary/mimetoken.h"
 
 /* One parameter as it was written, still encoded. */
 struct parameter {
@@ -26,54 +27,11 @@ struct parameters {
     bool is_cut;
 };
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* Without white space and comments at the beginning. */
-static struct span skip_comments(struct span s)
-{
-    unsigned depth = 0;
-
-    for (; s.len; s = span_skip(s, 1)) {
-        if (s.at[0] == '(')
-            depth++;
-        else if (depth && s.at[0] == ')')
-            depth--;
-        else if (depth && s.at[0] == '\\')
-            s = span_skip(s, 1);
-        else if (!depth && !is_space(s.at[0]))
-            break;
-    }
-    return s;
-}
-
-static struct span take_token(struct span *s)
-{
-    struct span all;
-
-    all = *s = skip_comments(*s);
-    while (s->len && s->at[0] > ' ' && !strchr("()<>@,;:\\\"/[]?=", s->at[0]))
-        *s = span_skip(*s, 1);
-    return span_first(all, all.len - s->len);
-}
-
-static bool take_char(struct span *s, char c)
-{
-    struct span rest = skip_comments(*s);
-
-    if (rest.len == 0 || rest.at[0] != c)
-        return false;
-    *s = span_skip(rest, 1);
-    return true;
-}
-
 static struct span trim(struct span s)
 {
-    while (s.len && is_space(s.at[0]))
+    while (s.len && mimetoken_is_space(s.at[0]))
         s = span_skip(s, 1);
-    while (s.len && is_space(s.at[s.len - 1]))
+    while (s.len && mimetoken_is_space(s.at[s.len - 1]))
         s.len--;
     return s;
 }
@@ -99,10 +57,10 @@ static struct span take_quoted(struct span *s, struct arena *a)
 static void take_parameter(struct parameters *all, struct span *s,
                            struct arena *a)
 {
-    struct span name = take_token(s);
+    struct span name = mimetoken_take(s);
     struct parameter *p;
 
-    if (!take_char(s, '='))
+    if (!mimetoken_take_char(s, '='))
         return;
     if (all->count == LIMIT_MIME_PARAMETERS) {
         all->is_cut = true;
@@ -110,14 +68,14 @@ static void take_parameter(struct parameters *all, struct span *s,
     }
     p = &all->all[all->count++];
     *p = (struct parameter){ .name = name };
-    if (take_char(s, '"')) {
+    if (mimetoken_take_char(s, '"')) {
         p->value = take_quoted(s, a);
         return;
     }
-    *s = skip_comments(*s);
+    *s = mimetoken_skip(*s);
     p->value = trim(span_first(*s, span_find(*s, ';')));
     for (size_t n = 0; n < p->value.len && !p->token.len; n++)
-        if (is_space(p->value.at[n]))
+        if (mimetoken_is_space(p->value.at[n]))
             p->token = span_first(p->value, n);
     *s = span_skip(*s, span_find(*s, ';'));
 }
@@ -128,7 +86,7 @@ static void take_parameters(struct parameters *all, struct span s,
     all->count = 0;
     all->is_cut = false;
     while (s.len)
-        if (take_char(&s, ';'))
+        if (mimetoken_take_char(&s, ';'))
             take_parameter(all, &s, a);
         else
             s = span_skip(s, 1);
@@ -271,7 +229,7 @@ static void keep_boundary(struct parttype *p, const struct parameters *all)
             continue;
         if (all->all[i].token.len)
             value = all->all[i].token;
-        while (value.len && is_space(value.at[value.len - 1]))
+        while (value.len && mimetoken_is_space(value.at[value.len - 1]))
             value.len--;
         if (value.len == 0 || value.len > sizeof p->boundary) {
             p->is_cut = p->is_cut || value.len;
@@ -298,7 +256,7 @@ static struct span lower_type(struct arena *a, struct span type,
 
 void parttype_read_type(struct parttype *p, struct arena *a, struct span value)
 {
-    struct span s = value, type = take_token(&s), subtype;
+    struct span s = value, type = mimetoken_take(&s), subtype;
     struct parameters all;
 
     take_parameters(&all, s, a);
@@ -308,9 +266,9 @@ void parttype_read_type(struct parttype *p, struct arena *a, struct span value)
     if (p->has_type)
         return;
     p->has_type = true;
-    if (type.len == 0 || !take_char(&s, '/'))
+    if (type.len == 0 || !mimetoken_take_char(&s, '/'))
         return;
-    subtype = take_token(&s);
+    subtype = mimetoken_take(&s);
     if (subtype.len == 0)
         return;
     p->type = lower_type(a, type, subtype);
@@ -320,7 +278,7 @@ void parttype_read_type(struct parttype *p, struct arena *a, struct span value)
 void parttype_read_disposition(struct parttype *p, struct arena *a,
                                struct span value)
 {
-    struct span s = value, word = take_token(&s);
+    struct span s = value, word = mimetoken_take(&s);
     struct parameters all;
 
     if (word.len && !span_is_nocase(word, SPAN("inline")))
@@ -333,7 +291,7 @@ void parttype_read_disposition(struct parttype *p, struct arena *a,
 
 void parttype_read_encoding(struct parttype *p, struct span value)
 {
-    struct span word = take_token(&value);
+    struct span word = mimetoken_take(&value);
 
     p->is_encoded = span_is_nocase(word, SPAN("base64")) ||
                     span_is_nocase(word, SPAN("quoted-printable"));

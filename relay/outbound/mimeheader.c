@@ -9,12 +9,9 @@
  */
 #include "relay/outbound/mimeheader.h"
 
-#define CODING SPAN("Content-Transfer-Encoding")
+#include "policy/vocabulary/mimetoken.h"
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+#define CODING SPAN("Content-Transfer-Encoding")
 
 /* ---------------------------------------------------------------- fields ---- */
 
@@ -55,53 +52,16 @@ bool mimeheader_is_line(struct span line)
 
 /* ---------------------------------------------------------------- values ---- */
 
-/* Without white space and comments at the beginning. */
-static struct span skip_comments(struct span s)
-{
-    unsigned depth = 0;
-
-    for (; s.len; s = span_skip(s, 1)) {
-        if (s.at[0] == '(')
-            depth++;
-        else if (depth && s.at[0] == ')')
-            depth--;
-        else if (depth && s.at[0] == '\\')
-            s = span_skip(s, 1);
-        else if (!depth && !is_space(s.at[0]))
-            break;
-    }
-    return s;
-}
-
-static struct span take_token(struct span *s)
-{
-    struct span all;
-
-    all = *s = skip_comments(*s);
-    while (s->len && s->at[0] > ' ' && !strchr("()<>@,;:\\\"/[]?=", s->at[0]))
-        *s = span_skip(*s, 1);
-    return span_first(all, all.len - s->len);
-}
-
-static bool take_char(struct span *s, char c)
-{
-    struct span rest = skip_comments(*s);
-
-    if (rest.len == 0 || rest.at[0] != c)
-        return false;
-    *s = span_skip(rest, 1);
-    return true;
-}
-
 /* Into b, which has a cap; overflow tells. */
 static void take_value(struct span *s, struct buffer *b)
 {
-    bool is_quoted = take_char(s, '"');
+    bool is_quoted = mimetoken_take_char(s, '"');
 
     if (!is_quoted)
-        *s = skip_comments(*s);
+        *s = mimetoken_skip(*s);
     for (; s->len; *s = span_skip(*s, 1)) {
-        if (is_quoted ? s->at[0] == '"' : s->at[0] == ';' || is_space(s->at[0]))
+        if (is_quoted ? s->at[0] == '"'
+                      : s->at[0] == ';' || mimetoken_is_space(s->at[0]))
             break;
         if (is_quoted && (s->at[0] == '\r' || s->at[0] == '\n'))
             continue;
@@ -115,7 +75,7 @@ static void take_value(struct span *s, struct buffer *b)
 
 static void keep_boundary(struct mimeheader *h, struct buffer *value)
 {
-    while (value->len && is_space(value->at[value->len - 1]))
+    while (value->len && mimetoken_is_space(value->at[value->len - 1]))
         value->len--;
     if (value->overflow || h->boundary_len || !value->len)
         return;
@@ -129,12 +89,12 @@ static void read_parameters(struct mimeheader *h, struct span s)
         struct buffer value = { .cap = MIMEHEADER_BOUNDARY };
         struct span name;
 
-        if (!take_char(&s, ';')) {
+        if (!mimetoken_take_char(&s, ';')) {
             s = span_skip(s, 1);
             continue;
         }
-        name = take_token(&s);
-        if (take_char(&s, '=')) {
+        name = mimetoken_take(&s);
+        if (mimetoken_take_char(&s, '=')) {
             take_value(&s, &value);
             if (span_is_nocase(name, SPAN("boundary")))
                 keep_boundary(h, &value);
@@ -165,15 +125,15 @@ static const struct type_row {
 
 static void read_type(struct mimeheader *h, struct span s)
 {
-    struct span type = take_token(&s), subtype;
+    struct span type = mimetoken_take(&s), subtype;
     const struct type_row *row = NULL;
 
     if (h->has_type)
         return;
     h->has_type = true;
-    if (type.len == 0 || !take_char(&s, '/'))
+    if (type.len == 0 || !mimetoken_take_char(&s, '/'))
         return;
-    subtype = take_token(&s);
+    subtype = mimetoken_take(&s);
     for (size_t i = 0; !row && i < sizeof types / sizeof types[0]; i++)
         if (span_is_nocase(type, span_of(types[i].type)) &&
             (!types[i].subtype ||
@@ -196,7 +156,7 @@ static enum mimeheader_coding read_coding(struct span value)
         { "quoted-printable", CODING_QUOTED },
         { "base64", CODING_BASE64 },
     };
-    struct span word = take_token(&value);
+    struct span word = mimetoken_take(&value);
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (span_is_nocase(word, span_of(names[i].name)))
