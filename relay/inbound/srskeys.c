@@ -7,24 +7,19 @@
  */
 #include "relay/inbound/srskeys.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "relay/net/secretfile.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct set {
     struct set *before;
     struct srs_secrets secrets;
     struct span all[SRSKEYS_MOST];
-    size_t len;
-    char bytes[SRSKEYS_FILE_MOST + 1];
+    struct secretfile file;
 };
 
 struct srskeys {
@@ -44,7 +39,7 @@ static void hmac_sha1(struct span secret, struct span text,
 
 static void set_free(struct set *take_s)
 {
-    explicit_bzero(take_s, sizeof *take_s);
+    secretfile_fini(&take_s->file);
     free(take_s);
 }
 
@@ -75,54 +70,10 @@ const struct srs_secrets *srskeys_now(const struct srskeys *k)
 /* --- reading the file ------------------------------------------------------
  */
 
-static int complain(struct buffer *why, const char *path, int rc,
-                    const char *text)
-{
-    buffer_put_escaped(why, span_of(path));
-    buffer_printf(why, ": %s", text ? text : error_text(rc));
-    return rc;
-}
-
-static int read_bytes(int fd, struct set *set)
-{
-    while (set->len < sizeof set->bytes) {
-        ssize_t n =
-            read(fd, set->bytes + set->len, sizeof set->bytes - set->len);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n == 0)
-            break;
-        set->len += n > 0 ? (size_t)n : 0;
-    }
-    return set->len > SRSKEYS_FILE_MOST ? ERROR_TOO_BIG : 0;
-}
-
-static int read_file(const char *path, struct set *set, bool *out_exposed,
-                     struct buffer *why)
-{
-    /* a FIFO must not make us wait, nor a terminal become ours */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    int rc;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        rc = complain(why, path, -errno, NULL);
-    else if (!S_ISREG(st.st_mode))
-        rc = complain(why, path, -EINVAL, "not a regular file");
-    else if ((rc = read_bytes(fd, set)) < 0)
-        (void)complain(why, path, rc, NULL);
-    if (rc == 0 && out_exposed)
-        *out_exposed = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
-
 /* Lines without anything in them are passed over. */
 static int take_lines(const char *path, struct set *set, struct buffer *why)
 {
-    struct span rest = span_make(set->bytes, set->len);
+    struct span rest = span_make(set->file.bytes, set->file.len);
 
     set->secrets = (struct srs_secrets){ .all = set->all, .hmac = hmac_sha1 };
     while (rest.len) {
@@ -133,15 +84,24 @@ static int take_lines(const char *path, struct set *set, struct buffer *why)
         if (line.len == 0)
             continue;
         if (set->secrets.count == SRSKEYS_MOST)
-            return complain(why, path, ERROR_SYNTAX, "more than 16 secrets");
+            return secretfile_complain(why, path, ERROR_SYNTAX,
+                                       "more than 16 secrets");
         if (line.len < SRS_SECRET_LEAST)
-            return complain(why, path, ERROR_SYNTAX,
-                            "a secret has 8 characters or more, one a line");
+            return secretfile_complain(
+                why, path, ERROR_SYNTAX,
+                "a secret has 8 characters or more, one a line");
         set->all[set->secrets.count++] = line;
     }
     if (set->secrets.count == 0)
-        return complain(why, path, ERROR_SYNTAX, "there is no secret in it");
+        return secretfile_complain(why, path, ERROR_SYNTAX,
+                                   "there is no secret in it");
     return 0;
+}
+
+static bool is_same(const struct set *a, const struct set *b)
+{
+    return a->file.len == b->file.len &&
+           memcmp(a->file.bytes, b->file.bytes, a->file.len) == 0;
 }
 
 int srskeys_read(struct srskeys *k, const struct settings *s, bool *out_exposed,
@@ -157,12 +117,13 @@ int srskeys_read(struct srskeys *k, const struct settings *s, bool *out_exposed,
     }
     set = NEW(struct set);
     path = span_dup(s->srs.secret_file);
-    rc = read_file(path, set, out_exposed, out_why);
+    rc = secretfile_read(path, SRSKEYS_FILE_MOST, &set->file, out_why);
+    if (rc == 0 && out_exposed)
+        *out_exposed = secretfile_is_exposed(&set->file);
     if (rc == 0)
         rc = take_lines(path, set, out_why);
     free(path);
-    if (rc < 0 || (now && now->len == set->len &&
-                   memcmp(now->bytes, set->bytes, set->len) == 0)) {
+    if (rc < 0 || (now && is_same(now, set))) {
         set_free(set);
         return rc;
     }

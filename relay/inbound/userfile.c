@@ -8,19 +8,17 @@
 #include "policy/vocabulary/limits.h"
 #include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/utf8.h"
+#include "relay/net/secretfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { FILE_MOST = 64 * 1024 * 1024 };
 
 struct userfile {
     enum userfile_kind kind;
-    char *text; /* each line ends in NUL */
-    size_t text_len;
+    struct secretfile file; /* each line ends in NUL */
     struct userfile_entry *entries;
     size_t count, room;
     size_t have[PASSWORD_HASHES], have_any;
@@ -37,59 +35,19 @@ bool userfile_login_is_good(struct span login)
     return utf8_is_valid(login);
 }
 
-static int read_all(int fd, char *at, size_t size)
+static int load(struct userfile *f, const char *path, struct buffer *out_why)
 {
-    size_t len = 0;
+    int rc = secretfile_read(path, FILE_MOST, &f->file, out_why);
 
-    while (len < size) {
-        ssize_t n = read(fd, at + len, size - len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return -EAGAIN; /* it is being changed */
-        len += (size_t)n;
-    }
-    return 0;
-}
-
-static int load(struct userfile *f, const char *path, struct stat *out_stat,
-                struct buffer *out_why)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
-    struct stat st;
-
-    if (fd < 0) {
-        rc = -errno;
-        buffer_printf(out_why, "%s: %s", path, error_text(rc));
+    if (rc < 0)
         return rc;
-    }
-    if (fstat(fd, &st) < 0)
-        rc = -errno;
-    else if (!S_ISREG(st.st_mode))
-        rc = -EINVAL;
-    else if (st.st_size > FILE_MOST)
-        rc = ERROR_TOO_BIG;
-    if (rc == 0) {
-        f->text_len = (size_t)st.st_size;
-        f->text = memory_zero(1, f->text_len + 1);
-        rc = read_all(fd, f->text, f->text_len);
-    }
-    (void)close(fd);
-    if (rc < 0) {
-        buffer_printf(out_why, "%s: %s", path, error_text(rc));
-        return rc;
-    }
-    if (f->kind == USERFILE_CRAM && (st.st_mode & 077)) {
-        buffer_printf(out_why,
-                      "%s: holds passwords and may be read by others than its "
-                      "owner; chmod 600 it",
-                      path);
-        return -EACCES;
-    }
-    *out_stat = st;
+    if (f->file.len < (size_t)f->file.stat.st_size) /* it is being changed */
+        return secretfile_complain(out_why, path, -EAGAIN, NULL);
+    if (f->kind == USERFILE_CRAM && secretfile_is_exposed(&f->file))
+        return secretfile_complain(
+            out_why, path, -EACCES,
+            "holds passwords and may be read by others than its owner; chmod "
+            "600 it");
     return 0;
 }
 
@@ -248,9 +206,9 @@ static int compare(const void *a, const void *b)
 static bool parse(struct userfile *f, const char *path, struct buffer *out_why)
 {
     unsigned number = 0;
-    char *end = f->text + f->text_len;
+    char *end = f->file.bytes + f->file.len;
 
-    for (char *line = f->text, *next; line < end; line = next) {
+    for (char *line = f->file.bytes, *next; line < end; line = next) {
         char *stop = memchr(line, '\n', (size_t)(end - line));
         const char *fault;
 
@@ -286,14 +244,13 @@ struct userfile *userfile_read(enum userfile_kind kind, const char *path,
                                struct stat *out_stat, struct buffer *out_why)
 {
     struct userfile *f = NEW(struct userfile);
-    struct stat st;
 
     f->kind = kind;
-    if (load(f, path, &st, out_why) < 0 || !parse(f, path, out_why)) {
+    if (load(f, path, out_why) < 0 || !parse(f, path, out_why)) {
         userfile_free(f);
         return NULL;
     }
-    *out_stat = st;
+    *out_stat = f->file.stat;
     return f;
 }
 
@@ -301,12 +258,10 @@ void userfile_free(struct userfile *take_f)
 {
     if (!take_f)
         return;
-    if (take_f->text)
-        OPENSSL_cleanse(take_f->text, take_f->text_len);
     if (take_f->entries)
         OPENSSL_cleanse(take_f->entries,
                         take_f->count * sizeof *take_f->entries);
-    free(take_f->text);
+    secretfile_fini(&take_f->file);
     free(take_f->entries);
     free(take_f);
 }

@@ -4,12 +4,12 @@
 #include "relay/outbound/secret.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/net/secretfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 void secret_wipe(struct buffer *b)
@@ -31,84 +31,41 @@ void secret_keep(struct buffer *b, struct span s)
     *b = fresh;
 }
 
-static int complain(struct buffer *why, const char *path, int rc,
-                    const char *text)
+static struct span first_line(const struct secretfile *f)
 {
-    buffer_put_escaped(why, span_of(path));
-    buffer_printf(why, ": %s", text ? text : error_text(rc));
-    return rc;
-}
-
-/* At most `size` bytes; how many, or negative. */
-static ssize_t read_up_to(int fd, char *at, size_t size)
-{
-    size_t len = 0;
-
-    while (len < size) {
-        ssize_t n = read(fd, at + len, size - len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
-static struct span first_line(const char *at, size_t len)
-{
-    struct span rest, line = span_split(span_make(at, len), '\n', &rest);
+    struct span all = span_make(f->bytes, f->len), rest;
+    struct span line = span_split(all, '\n', &rest);
 
     if (line.len && line.at[line.len - 1] == '\r')
         line.len--;
     return line;
 }
 
-static int read_line(int fd, const char *path, struct buffer *out,
+static int take_line(struct span line, const char *path, struct buffer *out,
                      struct buffer *why)
 {
-    char *bytes = memory_take(SECRET_FILE_MOST + 1);
-    ssize_t n = read_up_to(fd, bytes, SECRET_FILE_MOST + 1);
-    struct span line = first_line(bytes, n > 0 ? (size_t)n : 0);
-    int rc = 0;
-
-    if (n < 0)
-        rc = complain(why, path, (int)n, NULL);
-    else if (n > SECRET_FILE_MOST)
-        rc = complain(why, path, ERROR_TOO_BIG, "larger than 64 KB");
-    else if (line.len == 0)
-        rc = complain(why, path, ERROR_SYNTAX, "its first line is empty");
-    else if (memchr(line.at, 0, line.len))
-        rc = complain(why, path, ERROR_SYNTAX, "has a NUL in its first line");
-    else
-        secret_keep(out, line);
-    explicit_bzero(bytes, SECRET_FILE_MOST + 1);
-    free(bytes);
-    return rc;
+    if (line.len == 0)
+        return secretfile_complain(why, path, ERROR_SYNTAX,
+                                   "its first line is empty");
+    if (memchr(line.at, 0, line.len))
+        return secretfile_complain(why, path, ERROR_SYNTAX,
+                                   "has a NUL in its first line");
+    secret_keep(out, line);
+    return 0;
 }
 
 int secret_read(struct span path_span, struct buffer *out, bool *out_exposed,
                 struct buffer *why)
 {
     char *path = span_dup(path_span);
-    /* a FIFO must not make us wait, nor a terminal become ours */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    int rc;
+    struct secretfile f = { 0 };
+    int rc = secretfile_read(path, SECRET_FILE_MOST, &f, why);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        rc = complain(why, path, -errno, NULL);
-    else if (!S_ISREG(st.st_mode))
-        rc = complain(why, path, -EINVAL, "not a regular file");
-    else
-        rc = read_line(fd, path, out, why);
-    if (rc == 0 && fd >= 0)
-        *out_exposed = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
-    if (fd >= 0)
-        (void)close(fd);
+    if (rc == 0)
+        rc = take_line(first_line(&f), path, out, why);
+    if (rc == 0)
+        *out_exposed = secretfile_is_exposed(&f);
+    secretfile_fini(&f);
     free(path);
     return rc;
 }
