@@ -125,8 +125,9 @@ static void store(struct visit *v)
         move_content(v, d);
     body = v->body;
     v->is_storing = true;
-    if (deposit(i->worker->port, v->settings, d, body, &i->scratch, on_stored,
-                v->token)) {
+    /* its rules and routes are what the draft points to */
+    if (deposit(i->worker->port, session_settings(v->session), d, body,
+                &i->scratch, on_stored, v->token)) {
         v->body = NULL;
         return;
     }

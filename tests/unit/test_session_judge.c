@@ -256,9 +256,9 @@ static void the_last_chunk_asks_as_well(void **state)
     fake_say(&w, "MAIL FROM:<a@from.test>\r\n" BOB "BDAT 12 LAST\r\n"
                  "X-Ask: y\r\n\r\n");
     buffer_clear(&w.output);
-    answer(EVIDENCE_NAME, 1, "");
     /* not cut by the patience for the client */
     assert_true(session_deadline_ms(w.session) <= w.now_ms + 30000);
+    answer(EVIDENCE_NAME, 1, "");
     answer(EVIDENCE_SERVER, 1, "PREPEND X-Answer: yes");
     assert_int_equal(w.stored, 1);
     fake_close(&w);
