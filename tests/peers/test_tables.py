@@ -108,11 +108,13 @@ def test_clients_senders_and_names_may_be_in_tables(tmp_path):
     with Relay(folder, {"*": "smtp://127.0.0.1:1"}, rules=rules) as r:
         for sender, code in (("a@good.test", 250), ("a@spam.test", 554), ("BULK7@x.test", 554),
                              ("", 554), ("bulk@x.test", 250)):
-            assert codes(r, "a@to.test", sender=sender) == [code], sender
+            with r.client() as c:
+                assert c.command(f"MAIL FROM:<{sender}>").code == code, sender
         for name, code in (("other", 250), ("LOCALHOST", 554), ("my_pc", 554),
                            ("[127.0.0.1]", 554)):
+            # not before MAIL: the rule above has its say first
             with r.client(helo=name) as c:
-                assert c.codes("MAIL FROM:<a@good.test>", "RCPT TO:<b@to.test>")[1] == code
+                assert c.command("MAIL FROM:<a@good.test>").code == code
         replace(folder / "lists/hosts", "10.0.0.0/8\n")
         becomes(r, "a@to.test", 554)
 
