@@ -79,8 +79,9 @@ def was_killed_after(kills, copy_ns, next_ns):
                for k0, k1 in kills)
 
 
-def judge(ledger, kills):
-    """What the ledger says, in numbers."""
+def judge(ledger, kills, doubted=frozenset()):
+    """What the ledger says, in numbers. doubted: slots that a relay which was not killed
+    has called in doubt."""
     lost, duplicates, doubtful, bad = [], [], 0, 0
     widest_ns = acked = reported = failed = 0
     for slot, _sent, acked_ns, count, flags, times in ledger.rows():
@@ -91,7 +92,8 @@ def judge(ledger, kills):
         if acked_ns and not count:
             lost.append(slot)
         for i in range(1, min(count, len(times))):
-            if not was_killed_after(kills, times[i - 1], times[i]):
+            if slot not in doubted and \
+                    not was_killed_after(kills, times[i - 1], times[i]):
                 duplicates.append(slot)
                 break
             near = max((k1 for k0, k1 in kills if k0 <= times[i]), default=0)

@@ -2,7 +2,10 @@
  * sink - the far end of the ledger: an SMTP server that writes down what
  * arrives.
  *
- *   sink --port N --ledger FILE [--no-pipelining]
+ *   sink --port N --ledger FILE [--no-pipelining] [--odmr N --login BASE64 ...]
+ *
+ * With --odmr it is a customer too, one for each --login: it asks the relay there for
+ * the mail of that login (ATRN), again and again, and takes what comes as any other.
  *
  * One thread, one epoll. A reply leaves when the input at hand is used up, so a
  * pipelined group gets its answers in one write. Content is held until its
@@ -10,6 +13,7 @@
  * copy is noted in the ledger in the moment before its 250 is written. Ends at
  * SIGTERM with one JSON line.
  */
+#include "dial.h"
 #include "ledger.h"
 
 #include <arpa/inet.h>
@@ -27,7 +31,18 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { RECIPIENTS_MOST = 1100, CONTENT_MOST = 64 << 20 };
+enum {
+    RECIPIENTS_MOST = 1100,
+    CONTENT_MOST = 64 << 20,
+    CUSTOMERS_MOST = 8,
+    REST_NS = 30000000, /* between two times that a customer asks */
+};
+
+struct customer {
+    const char *login;
+    uint64_t ask_ns;
+    bool is_fetching;
+};
 
 struct recipient {
     uint64_t slot;
@@ -36,6 +51,7 @@ struct recipient {
 
 struct peer {
     int fd;
+    struct customer *customer; /* who made the connection; NULL: the relay */
     bool in_content, from_null, quits;
     char *in;
     size_t in_len, in_cap, scanned;
@@ -49,7 +65,10 @@ struct peer {
 static struct {
     struct ledger ledger;
     bool no_pipelining;
-    uint64_t connections, bad, last_ns, most_open, open;
+    uint64_t connections, bad, last_ns, most_open, open, turned;
+    uint16_t odmr;
+    struct customer customers[CUSTOMERS_MOST];
+    size_t customer_count;
 } sink;
 
 static volatile sig_atomic_t stopped;
@@ -274,19 +293,16 @@ static bool on_readable(struct peer *p)
     return flush(p) && !p->quits;
 }
 
-static void on_connection(int listener, int ep)
+static void greet(int fd, int ep, struct customer *customer)
 {
-    int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     struct epoll_event e = { .events = EPOLLIN };
     struct peer *p;
 
-    if (fd < 0)
-        return;
     p = calloc(1, sizeof(*p));
     if (!p)
         abort();
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     p->fd = fd;
+    p->customer = customer;
     sink.connections++;
     if (++sink.open > sink.most_open)
         sink.most_open = sink.open;
@@ -295,6 +311,47 @@ static void on_connection(int listener, int ep)
     e.data.ptr = p;
     if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0)
         abort();
+}
+
+static void on_connection(int listener, int ep)
+{
+    int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    greet(fd, ep, NULL);
+}
+
+/* Customers who have nothing under way ask, one of them at a time. */
+static void ask(int ep)
+{
+    for (size_t i = 0; i < sink.customer_count; i++) {
+        struct customer *c = &sink.customers[i];
+        int fd;
+
+        if (c->is_fetching || now_ns() < c->ask_ns)
+            continue;
+        c->ask_ns = now_ns() + REST_NS;
+        fd = dial_turned(sink.odmr, c->login);
+        if (fd < 0)
+            continue;
+        c->is_fetching = true;
+        sink.turned++;
+        greet(fd, ep, c);
+    }
+}
+
+static void hang_up(struct peer *p)
+{
+    if (p->customer) {
+        p->customer->is_fetching = false;
+        p->customer->ask_ns = now_ns() + REST_NS;
+    }
+    close(p->fd);
+    sink.open--;
+    free(p->in);
+    free(p);
 }
 
 static int listen_on(uint16_t port)
@@ -321,7 +378,7 @@ static void serve(int listener)
 
     epoll_ctl(ep, EPOLL_CTL_ADD, listener, &e);
     while (!stopped) {
-        int n = epoll_wait(ep, got, 256, 200);
+        int n = epoll_wait(ep, got, 256, sink.customer_count ? 10 : 200);
 
         for (int i = 0; i < n; i++) {
             struct peer *p = got[i].data.ptr;
@@ -330,13 +387,10 @@ static void serve(int listener)
                 on_connection(listener, ep);
                 continue;
             }
-            if (on_readable(p))
-                continue;
-            close(p->fd);
-            sink.open--;
-            free(p->in);
-            free(p);
+            if (!on_readable(p))
+                hang_up(p);
         }
+        ask(ep);
     }
 }
 
@@ -356,6 +410,11 @@ int main(int argc, char **argv)
             port = (uint16_t)strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--ledger") == 0)
             path = value;
+        else if (strcmp(argv[i], "--odmr") == 0)
+            sink.odmr = (uint16_t)strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--login") == 0 &&
+                 sink.customer_count < CUSTOMERS_MOST)
+            sink.customers[sink.customer_count++].login = value;
         i++;
     }
     if (!path || !port) {
@@ -366,7 +425,9 @@ int main(int argc, char **argv)
     sink.ledger = ledger_open(path);
     serve(listen_on(port));
     printf("{\"connections\": %" PRIu64 ", \"most_open\": %" PRIu64
-           ", \"bad\": %" PRIu64 ", \"last_ns\": %" PRIu64 "}\n",
-           sink.connections, sink.most_open, sink.bad, sink.last_ns);
+           ", \"bad\": %" PRIu64 ", \"turned\": %" PRIu64
+           ", \"last_ns\": %" PRIu64 "}\n",
+           sink.connections, sink.most_open, sink.bad, sink.turned,
+           sink.last_ns);
     return 0;
 }
