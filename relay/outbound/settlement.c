@@ -10,6 +10,7 @@
 #include "relay/outbound/settlement.h"
 
 #include "policy/retry.h"
+#include "policy/route.h"
 #include "policy/vocabulary/id.h"
 #include "relay/net/log.h"
 #include "relay/outbound/settlement_report.h"
@@ -103,17 +104,27 @@ static struct status expired_status(const struct settlement *s, int64_t now)
                                                       : STATUS(4, 4, 7);
 }
 
-static int64_t usual_warning_ms(const struct settlement *s)
+static int64_t usual_warning_ms(const struct settlement *s,
+                                const struct retry_settings *r)
 {
-    return retry_warning_ms(retry_of(s), begin_ms(s),
-                            settlement_is_report(s));
+    return retry_warning_ms(r, begin_ms(s), settlement_is_report(s));
+}
+
+/* An alarm's recipients need not share a route. */
+static const struct retry_settings *own_retry(const struct settlement *s,
+                                              const struct queue_recipient *to)
+{
+    const struct route *r = route_of_lane(s->settings, to->lane);
+
+    return r ? &r->retry : &s->settings->retry;
 }
 
 /* There are two notices at most: the usual one, and the one that DELIVERBY asks for. The
  * first of them that comes after this moment. */
-static int64_t warning_after_ms(const struct settlement *s, int64_t ms)
+static int64_t warning_after_ms(const struct settlement *s,
+                                const struct queue_recipient *to, int64_t ms)
 {
-    int64_t usual = usual_warning_ms(s);
+    int64_t usual = usual_warning_ms(s, own_retry(s, to));
     int64_t by = notify_by_ms(s);
 
     return earlier(usual > ms ? usual : INT64_MAX, by > ms ? by : INT64_MAX);
@@ -127,7 +138,7 @@ static int64_t next_warning_ms(const struct settlement *s, size_t i)
 
     if (due == INT64_MAX || due == by)
         return due;
-    return earlier(usual_warning_ms(s), by > now ? by : INT64_MAX);
+    return earlier(usual_warning_ms(s, retry_of(s)), by > now ? by : INT64_MAX);
 }
 
 /* What a temporary failure means at the recipient's age. */
@@ -219,7 +230,7 @@ void settlement_alarms(struct settlement *s)
         *r = (struct queue_result){
             .outcome = expired ? OUTCOME_EXPIRED : OUTCOME_WARNED,
             .expire_ms = to->expire_ms,
-            .warn_ms = now >= to->warn_ms ? warning_after_ms(s, now)
+            .warn_ms = now >= to->warn_ms ? warning_after_ms(s, to, now)
                                           : to->warn_ms,
             .due_ms = to->due_ms,
             .status = STATUS(4, 4, 7),

@@ -4,6 +4,7 @@
  * Moments are counted from now, with hours to spare. Reports are composed but
  * not put; ids for them come from a queue of the test's own.
  */
+#include "policy/route.h"
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/outbound/settlement_report.h"
@@ -30,6 +31,7 @@ enum { HOUR_MS = 3600 * 1000, PEOPLE_MOST = 4 };
     "listener \"a\" { address = \"127.0.0.1:1\" }\n" \
     "rule \"r\" { client = {\"127.0.0.0/8\"} action = relay }\n" \
     "route \"*\" { via = {\"smtp://127.0.0.1:2\"} }\n" \
+    "route \"slow.test\" { via = {\"smtp://127.0.0.1:3\"}  warn = \"1d\" }\n" \
     "retry { first = \"60s\"  most = \"1h\"  expire = \"5d\"  warn = \"4h\" }\n"
 /* clang-format on */
 
@@ -393,6 +395,27 @@ static void the_age_of_what_was_held_begins_with_its_release(void **state)
     end(&s);
 }
 
+/* An alarm brings all recipients of a message, wherever they lead. */
+static void each_recipient_is_told_of_by_its_own_route(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, 2, 0, "s@c.test");
+    s.work.envelope.received_ms = hours(-5);
+    s.people[0].lane = SPAN("slow.test");
+    s.people[0].warn_ms = hours(19);
+    s.people[1].lane = SPAN("other.test");
+    s.people[1].warn_ms = hours(-1);
+    settlement_begin(&s.settlement, world.worker, world.plain,
+                     route_of_lane(world.plain, s.people[0].lane), &s.work);
+    settlement_alarms(&s.settlement);
+    assert_int_equal(s.settlement.results[0].warn_ms, s.people[0].warn_ms);
+    assert_true(s.settlement.results[1].warn_ms == INT64_MAX);
+    assert_int_equal(report(&s), 1);
+    end(&s);
+}
+
 /* ---------------------------------------------------------- double bounce ---- */
 
 static void the_postmaster_hears_once_of_what_came_from_nobody(void **state)
@@ -573,6 +596,7 @@ int main(void)
         cmocka_unit_test(deliver_by_notify_tells_and_goes_on),
         cmocka_unit_test(a_time_that_was_over_when_it_came_is_not_told_again),
         cmocka_unit_test(the_age_of_what_was_held_begins_with_its_release),
+        cmocka_unit_test(each_recipient_is_told_of_by_its_own_route),
         cmocka_unit_test(the_postmaster_hears_once_of_what_came_from_nobody),
         cmocka_unit_test(nobody_hears_that_what_came_from_nobody_arrived),
         cmocka_unit_test(the_postmaster_is_not_told_of_other_bounces),
