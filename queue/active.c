@@ -291,6 +291,14 @@ void active_drop_destination(struct queue *q, struct destination *d)
     }
 }
 
+void active_stand_behind(struct queue *q, struct lane *l)
+{
+    if (!destination_is_down(l->destination))
+        return;
+    active_drop_destination(q, l->destination);
+    l->is_unread = true;
+}
+
 static bool is_rerouted(const struct bundle *b)
 {
     for (size_t i = 0; i < b->work.count; i++)

@@ -44,6 +44,9 @@ void active_remove(struct queue *q, struct bundle *take_b);
 void active_drop_waiting(struct queue *q, uint64_t message);
 /* The same for all of a destination; what comes later stays behind them. */
 void active_drop_destination(struct queue *q, struct destination *d);
+/* An alarm's recipient goes on waiting, on disk: where its destination is down, nothing that
+ * came later may wait in memory, in front of it. */
+void active_stand_behind(struct queue *q, struct lane *l);
 /* The same for all whose lane leads elsewhere than where they wait. */
 void active_drop_rerouted(struct queue *q);
 void active_fini(struct queue *q);

@@ -71,6 +71,8 @@ static void leave(struct queue *q, struct bundle *take_b,
             break;
         case OUTCOME_FREED:
         case OUTCOME_WARNED:
+            if (w->is_alarm && w->recipients[i].due_ms <= now_ms)
+                active_stand_behind(q, l);
             stays(q, l, take_b->work.recipients[i].due_ms, now_ms);
             break;
         case OUTCOME_DELIVERED:

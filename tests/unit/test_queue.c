@@ -522,6 +522,42 @@ static void notes_are_read_back_after_a_restart(void **state)
     world_free(w);
 }
 
+static void a_notice_leaves_mail_in_its_order(void **state)
+{
+    struct world *w = world_new(0, true);
+    const char *lane = "x.away";
+    const int count = 40; /* more than is read for a probe */
+    char text[16];
+
+    (void)state;
+    w->is_on_demand = true;
+    w->probe_ms = DAY_MS;
+    world_put_many(w, "one.test", &lane, 1, "1", world_clock() + 1000);
+    for (int n = 2; n <= count; n++) {
+        (void)snprintf(text, sizeof(text), "%d", n);
+        world_put(w, "one.test", lane, text);
+    }
+    world_until(w, &w->puts_ok, (size_t)count);
+    atomic_fetch_add(&world_now_ms, 2000);
+    world_until(w, &w->alarm_count, 1);
+    w->alarms[0]->recipients[0].expire_ms = INT64_MAX;
+    world_settle(w, w->alarms[0], OUTCOME_WARNED, world_clock() - 2000);
+    world_until(w, &w->settles, 1);
+    assert_true(queue_release(w->q, SPAN("away")));
+    world_until(w, &w->slot_count, 1);
+    queue_slot_connected(w->slots[0]);
+    for (int n = 1; n <= count; n++) {
+        struct queue_work *work;
+
+        while (!(work = queue_slot_next(w->slots[0], 50)))
+            (void)world_count(w, 0);
+        (void)snprintf(text, sizeof(text), "%d", n);
+        assert_true(span_is(work->content, span_of(text)));
+        world_settle(w, work, OUTCOME_DELIVERED, 0);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +579,7 @@ int main(void)
         cmocka_unit_test(
             after_stop_claims_nothing_is_handed_out_but_settles_go_on),
         cmocka_unit_test(an_alarm_takes_the_message_even_while_its_lane_rests),
+        cmocka_unit_test(a_notice_leaves_mail_in_its_order),
         cmocka_unit_test(a_port_that_closes_takes_no_late_callbacks),
         cmocka_unit_test(notes_are_read_back_after_a_restart),
     };
