@@ -97,7 +97,8 @@ def judge(ledger, kills, doubted=frozenset()):
                 duplicates.append(slot)
                 break
             near = max((k1 for k0, k1 in kills if k0 <= times[i]), default=0)
-            widest_ns = max(widest_ns, near - times[i - 1])
+            if slot not in doubted:
+                widest_ns = max(widest_ns, near - times[i - 1])
         doubtful += count > 1
     return {"acknowledged": acked, "lost": len(lost),
             "duplicates": len(duplicates), "in_doubt": doubtful - len(duplicates),
