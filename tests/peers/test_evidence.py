@@ -133,7 +133,7 @@ def test_a_name_counts_when_it_leads_back(tmp_path):
         for address, name in NAMES.items():
             if name and name != "?":
                 address = re.escape(address.replace("IPV6:", ""))
-                relay.wait_log(rf"reject: CONNECT from {name}\[{address}\]")
+                relay.wait_log(rf"reject: XCLIENT from {name}\[{address}\]")
         assert not re.search(r"(liar|gone|broken|n1)\S*\[", relay.log())
 
 
