@@ -71,6 +71,7 @@ struct visit *intake_begin(struct intake *i, struct settings *settings,
     struct session_client who = { .address = *client,
                                   .name = SPAN("unknown"),
                                   .id = queue_new_id(i->worker->queue),
+                                  .self = &v->session,
                                   .tls = tls };
 
     v->intake = i;

@@ -107,6 +107,8 @@ struct session *session_new(struct settings *settings,
     s->stage = "CONNECT";
     s->deadline_ms = now_ms + settings->limits.silence_ms;
     tell(s, SESSION_CONNECTED, NULL);
+    if (client->self)
+        *client->self = s;
     if (listener->tls != LISTENER_TLS_IMPLICIT)
         session_begin(s, now_ms);
     else if (s->has_tls)

@@ -163,6 +163,8 @@ struct session_client {
     struct host_address address;
     struct span name;             /* "unknown" where not looked up; copied */
     uint64_t id;                  /* of the session, from queue_new_id: its name in the log */
+    struct session **self;        /* set before the client is judged, so that it may be looked at
+                                     when that is told; NULL: not wanted */
     unsigned mechanisms;          /* that can be verified now; see sasl_mechanisms */
     bool has_tls;                 /* there is a certificate for this listener */
     const struct srs_secrets *srs_secrets; /* for rules that rewrite; NULL: none; they outlive

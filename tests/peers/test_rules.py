@@ -60,7 +60,7 @@ def test_each_refusal_comes_at_the_earliest_stage(tmp_path):
                            "RCPT TO:<r@to.test>") == \
                 [554, 503, 250, 554, 452, 250, 250]
         for what in (r"CONNECT from \S+\[127.0.0.2\]: 554 5.7.1 go away, "
-                     + session + r"; .*rule=\"net\" \S+:\d+",
+                     + session + r"; .*rule=\"net\" \S+:\d+ session=" + session,
                      r"CONNECT from \S+\[127.0.0.3\]: 421 4.7.1 .*"
                      r"rule=\"slow\"",
                      r"EHLO from \S+\[127.0.0.1\]: 554 5.7.1 .*"
