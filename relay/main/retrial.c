@@ -17,7 +17,7 @@
 #include "policy/route.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/main/counterparts.h"
-#include "relay/net/date.h"
+#include "relay/main/retrialrecord.h"
 
 #include <stdlib.h>
 
@@ -37,8 +37,7 @@ struct retrial {
 struct trial {
     struct retrial *t;
     const struct queue_past *past;
-    struct facts facts;
-    struct address sender, recipient;
+    struct retrialrecord record;
     const struct rule
         *soft; /* a conclusion that might be wrong was needed for this one */
     enum doubt soft_because;
@@ -80,98 +79,6 @@ void retrial_free(struct retrial *t)
     evidence_free(t->evidence);
     arena_reset(&t->arena);
     free(t);
-}
-
-/* ------------------------------------------------------- the record ---- */
-
-static void read_tls(struct facts *f, struct span tls)
-{
-    struct span rest, bits;
-    uint64_t n;
-
-    f->tls = tls.len > 0;
-    f->tls_version = span_split(tls, ' ', &rest);
-    bits = span_split(rest, ' ', &rest);
-    if (span_number(bits, &n))
-        f->tls_bits = (unsigned)n;
-    f->certificate = span_split(rest, ' ', &rest);
-    f->certificate_name = rest;
-}
-
-/* The stage at which somebody without a recipient was turned away; RECIPIENT: none of them. */
-static enum stage early_stage(struct span said)
-{
-    static const struct {
-        struct span name;
-        enum stage stage;
-    } rows[] = {
-        { SPAN_INIT("CONNECT"), STAGE_CONNECT },
-        { SPAN_INIT("HELO"), STAGE_HELLO },
-        { SPAN_INIT("EHLO"), STAGE_HELLO },
-        { SPAN_INIT("MAIL"), STAGE_SENDER },
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (span_is(rows[i].name, said))
-            return rows[i].stage;
-    return STAGE_RECIPIENT;
-}
-
-/* False: it is not enough. */
-static bool read_facts(struct trial *x)
-{
-    const struct queue_past *p = x->past;
-    struct facts *f = &x->facts;
-    bool has_sender = true;
-
-    *f = (struct facts){
-        .helo = p->helo,
-        .login = p->login,
-        .listener = p->listener,
-        .size_bytes = p->size_bytes,
-        .now_ms = p->at_ms,
-        .protocol = SPAN("ESMTP"),
-    };
-    date_local(p->at_ms, &f->minute, &f->weekday);
-    read_tls(f, p->tls);
-    if (!host_address_parse(p->client, &f->client))
-        return false;
-    if (p->recipient.len == 0) {
-        f->stage = early_stage(p->stage);
-        has_sender = f->stage == STAGE_SENDER;
-        if (f->stage == STAGE_RECIPIENT)
-            return false;
-    } else if (address_parse(p->recipient, &x->recipient) != ADDRESS_OK) {
-        return false;
-    } else {
-        f->recipient = &x->recipient;
-    }
-    if (p->sender.len && address_parse(p->sender, &x->sender) != ADDRESS_OK)
-        return false;
-    if (has_sender)
-        f->sender = &x->sender;
-    return true;
-}
-
-static enum fate fate_then(const struct queue_past *p)
-{
-    if (!p->is_refusal)
-        return p->ruling.held_by.len ? FATE_HELD : FATE_ACCEPTED;
-    if (p->reply.len && p->reply.at[0] == '2')
-        return FATE_DISCARDED;
-    return p->reply.len && p->reply.at[0] == '4' ? FATE_DEFERRED : FATE_REFUSED;
-}
-
-/* Did rules decide it? */
-static bool is_verdict(const struct queue_past *p)
-{
-    static const struct span denied = SPAN_INIT("Relay access denied");
-
-    if (!p->is_refusal)
-        return p->ruling.rule.len || !p->is_recorded;
-    if (p->is_recorded)
-        return p->is_verdict;
-    return p->ruling.rule.len || span_ends_nocase(p->reply, denied);
 }
 
 /* ------------------------------------------------ what it tells of ---- */
@@ -322,7 +229,7 @@ static struct verdict ask(struct trial *x, const struct settings *s,
 
     for (int round = 0; v.kind == VERDICT_ASKS && round < ROUNDS_MOST;
          round++) {
-        v = judge(s, &x->facts, &x->t->arena, NULL);
+        v = judge(s, &x->record.facts, &x->t->arena, NULL);
         for (size_t i = 0; i < v.question_count && !x->is_over; i++)
             if (is_concluding)
                 answer(x, &v.questions[i]);
@@ -336,10 +243,44 @@ static struct verdict ask(struct trial *x, const struct settings *s,
 
 /* ----------------------------------------------------- what follows ---- */
 
+/* Of who was accepted the real size is known, which is all that some rules wait for. */
+static bool waits_for_size(const struct trial *x, const struct rule *r)
+{
+    return !x->past->is_refusal && !r->needs_message;
+}
+
+static void weigh_size(struct trial *x, struct verdict *v)
+{
+    const struct rule **rules = arena_take(
+        &x->t->arena, (v->set_aside_count + 1) * sizeof(const struct rule *));
+    struct verdict granted = *v, said;
+    struct facts facts = x->record.facts;
+
+    granted.set_aside = rules;
+    granted.set_aside_count = granted.at_end_count = 0;
+    for (size_t i = 0; i < v->set_aside_count; i++)
+        if (waits_for_size(x, v->set_aside[i]))
+            rules[granted.set_aside_count++] = v->set_aside[i];
+    if (granted.set_aside_count == 0)
+        return;
+    facts.stage = STAGE_CONTENT;
+    said = judge_content(x->t->candidate, &facts, &granted, &x->t->arena, NULL);
+    for (size_t i = 0; i < said.question_count && !x->is_over; i++)
+        answer(x, &said.questions[i]);
+    if (said.kind == VERDICT_OPEN || said.kind == VERDICT_ASKS) {
+        v->hold = v->hold || said.hold;
+        v->hold_rule = v->hold_rule ? v->hold_rule : said.hold_rule;
+        return;
+    }
+    v->kind = said.kind;
+    v->rule = said.rule;
+    v->reply = said.reply;
+}
+
 static void wait_for_message(struct trial *x, const struct verdict *v)
 {
     for (size_t i = 0; i < v->set_aside_count && !x->is_over; i++)
-        if (may_refuse(v->set_aside[i]))
+        if (may_refuse(v->set_aside[i]) && !waits_for_size(x, v->set_aside[i]))
             conclude(x, v->set_aside[i], DOUBT_MESSAGE);
     for (size_t i = 0; i < v->at_end_count && !x->is_over; i++)
         if (may_refuse(v->at_end[i]) && !v->at_end[i]->is_shadow)
@@ -379,12 +320,12 @@ static const struct route *route_then(struct trial *x)
     struct destiny *all;
 
     if (!x->t->bends_routes)
-        return route_find(s, x->sender.text, &x->recipient);
+        return route_find(s, x->record.sender.text, &x->record.recipient);
     v = ask(x, s, false);
     if (v.kind != VERDICT_RELAY)
         return NULL;
-    (void)destinies_find(s, x->sender.text, &x->recipient, &v, NULL,
-                         &x->t->arena, &all);
+    (void)destinies_find(s, x->record.sender.text, &x->record.recipient, &v,
+                         NULL, &x->t->arena, &all);
     return all[0].route;
 }
 
@@ -393,8 +334,8 @@ static void compare_routes(struct trial *x, const struct verdict *v)
     const struct route *then = route_then(x), *now;
     struct destiny *all;
 
-    (void)destinies_find(x->t->candidate, x->sender.text, &x->recipient, v,
-                         NULL, &x->t->arena, &all);
+    (void)destinies_find(x->t->candidate, x->record.sender.text,
+                         &x->record.recipient, v, NULL, &x->t->arena, &all);
     now = all[0].route;
     if (then && !now) {
         x->finding.kind = FINDING_CHANGED;
@@ -442,26 +383,28 @@ static void compare(struct trial *x, const struct verdict *v)
 
 struct finding retrial_judge(struct retrial *t, const struct queue_past *p)
 {
-    struct trial x = { .t = t, .past = p, .sender = { .text = SPAN("") } };
+    struct trial x = { .t = t, .past = p };
     struct verdict v;
 
     arena_reset(&t->arena);
-    x.finding.then = fate_then(p);
-    if (!is_verdict(p)) {
+    x.finding.then = retrialrecord_fate(p);
+    if (!retrialrecord_is_verdict(p)) {
         x.finding.kind = FINDING_OTHER;
         return x.finding;
     }
-    if (!read_facts(&x)) {
+    if (!retrialrecord_read(&x.record, p)) {
         doubt(&x, NULL, DOUBT_FACTS);
         return x.finding;
     }
-    x.facts.evidence = t->evidence;
+    x.record.facts.evidence = t->evidence;
     v = ask(&x, t->candidate, true);
     if (!x.is_over && v.kind == VERDICT_ASKS)
         doubt(&x, v.questions[0].rule, answers[v.questions[0].kind].because);
     if (!x.is_over && is_undecided(&v))
         doubt(&x, v.rule, DOUBT_FACTS);
-    if (!x.is_over)
+    if (!x.is_over && (v.kind == VERDICT_RELAY || v.kind == VERDICT_DISCARD))
+        weigh_size(&x, &v);
+    if (!x.is_over && (v.kind == VERDICT_RELAY || v.kind == VERDICT_DISCARD))
         wait_for_message(&x, &v);
     if (!x.is_over)
         compare(&x, &v);
