@@ -256,6 +256,41 @@ def test_for_people_and_within_a_time(past):
     assert "as before (6 accepted, 1 held" in text
 
 
+def test_mail_refused_with_its_content_and_mail_rewritten(tmp_path):
+    rules = """
+rule "virus" { header = {'Subject: /virus/'}  action = reject }
+rule "alias" { to = {"old@ok.test"}  action = rewrite
+               rewrite-to = {'/^old@/ new@ok.test'} }
+rule "ours"  { client = {"127.0.0.0/8"}  to = {"ok.test"}  action = relay }
+"""
+    with Sink() as sink, \
+            Relay(tmp_path / "r", {"*": f"smtp://127.0.0.1:{sink.port}"},
+                  rules=rules) as relay:
+        with relay.client() as c:
+            assert c.mail(b"Subject: a virus\r\n\r\nx\r\n", "a@x.test",
+                          ["u@ok.test"]).code == 554
+            assert deliver(c, "a@x.test", "old@ok.test") == 250
+        wait_for(lambda: history(
+            relay, "SELECT count(*) FROM v_verdicts")[0][0] == 2)
+        assert sink.messages[0].recipients == ["new@ok.test"]
+        assert history(relay, "SELECT rule, stage, recipient FROM v_verdicts "
+                       "ORDER BY 1") == [
+            ("ours", "RCPT", "old@ok.test"),
+            ("virus", "END-OF-DATA", "u@ok.test")]
+        total, groups = replay(relay, relay.config)
+        assert groups == [] and total["same"] == {"accepted": 1, "refused": 1}
+        new = candidate(relay, '"ours"  {', '"not old" { to = {"old@ok.test"} '
+                        'action = reject }\nrule "ours"  {')
+        total, groups = replay(relay, new)
+        assert total["changed"] == {"refused": 1}
+        assert groups[0]["examples"][0]["recipient"] == "old@ok.test"
+        new = candidate(relay, "rule \"virus\" { header = {'Subject: /virus/'}"
+                        "  action = reject }", "")
+        total, groups = replay(relay, new)
+        assert total["changed"] == {"accepted": 1}
+        assert groups[0]["rule_then"] == "virus"
+
+
 def test_wrong_calls_and_faulty_candidates(past, tmp_path):
     bad = candidate(past, "action = discard", "action = disregard")
     why = replay(past, bad, code=78)
