@@ -7,7 +7,6 @@ session asks it, so that a note or a charge of the explanation would be seen.
 import base64
 import json
 import os
-import re
 import socket
 import sqlite3
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 
 from nsd import NameServer
 from policies import HANG, Policy
-from relay import ROOT, Client, Relay, Sink, program, stuff, wait_for
+from relay import Client, Relay, Sink, program, stuff, wait_for
 
 LISTENER = 'xclient = {"127.0.0.0/8"}'
 WORDS = {"client": "192.0.2.7", "from": "s@from.test", "to": "r@to.test"}
@@ -224,32 +223,6 @@ def test_one_screen_for_people(staged):
     out = staged.verb("explain", "--all",
                       *words({"client": "198.51.100.3"})).stdout.decode()
     assert out.count("not reached") == 14
-
-
-README_RULES = """hostname = "relay.example.org"
-queue { path = "%(folder)s/queue.db" }
-admin { socket = "%(folder)s/admin.sock" }
-listener "edge" { address = "127.0.0.1:%(port)d"  tls = none }
-rule "our machines" { client = {"10.0.0.0/8"}  action = relay }
-rule "staff" { login = {"*"}  action = relay }
-rule "no programs" { attachment = {"*.exe", "*.js"}  action = reject }
-rule "not too much" { action = limit  per = client  rate = {"100/h"} }
-rule "our domains" { to = {"example.org"}  action = relay }
-route "example.org" { via = {"smtp://mail.internal:25"} }
-"""
-
-
-def test_the_readme_shows_what_comes_out(tmp_path):
-    shown = next(b for b in re.findall(r"^```\n(.*?)^```$", (
-        ROOT / "README.md").read_text(), re.S | re.M)
-        if b.startswith("$ waypost explain"))
-    command, _, want = shown.partition("\n")
-    relay = Relay(tmp_path)
-    relay.config.write_text(README_RULES % {"folder": tmp_path,
-                                            "port": relay.port})
-    with relay:
-        out = relay.verb(*command.split()[2:]).stdout.decode()
-    assert out.replace(str(tmp_path), "/etc/waypost") == want
 
 
 # -------------------------------------------------------- nothing is changed ----
