@@ -168,6 +168,14 @@ static struct facts caller(struct office *o, const char *client,
     return f;
 }
 
+static bool is_fetched(const struct office *o, enum site_name site)
+{
+    for (size_t i = 0; i < o->session_count; i++)
+        if (o->sessions[i].turn && o->sessions[i].site == site)
+            return true;
+    return false;
+}
+
 void office_etrn(struct office *o, int lane)
 {
     struct site *s = &o->sites[lane_sites[lane]];
@@ -176,8 +184,11 @@ void office_etrn(struct office *o, int lane)
     struct facts stranger = caller(o, "198.51.100.1", "");
     struct facts f = caller(o, "192.0.2.1", "");
     enum session_release said, expected = RELEASE_REFUSED;
+    unsigned opened;
+    bool is_called;
 
     office_sync(o);
+    opened = s->opened;
     EXPECT(o,
            pickup_release(o->queue, o->settings, &wish, &stranger) ==
                RELEASE_REFUSED,
@@ -193,7 +204,13 @@ void office_etrn(struct office *o, int lane)
     o->released++;
     s->has_failed = false;
     s->is_released = !s->is_open;
-    office_sync(o);
+    is_called = s->sessions > 0 || is_fetched(o, lane_sites[lane]) ||
+                promises_untried_since(o, lane_sites[lane]) == INT64_MAX;
+    for (int i = 0; i == 0 || (!is_called && s->opened == opened); i++) {
+        EXPECT(o, i < ROUNDS_MOST, "%s was released, and nobody calls there",
+               s->lane);
+        office_sync(o);
+    }
     office_look(o);
 }
 
@@ -260,14 +277,6 @@ struct queue_destination_row office_row(struct office *o, enum site_name site)
 
     (void)queue_destinations(o->queue, 0, 1000, each_row, &s);
     return s.row;
-}
-
-static bool is_fetched(const struct office *o, enum site_name site)
-{
-    for (size_t i = 0; i < o->session_count; i++)
-        if (o->sessions[i].turn && o->sessions[i].site == site)
-            return true;
-    return false;
 }
 
 /* A release is over when all is gone; whoever says so too late lets new mail out early. */
