@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """prove - do the crash tests catch a relay that breaks its promises?
 
-    tests/fault/prove.py [ack-before-commit] [no-sync] [bare-dot]
+    tests/fault/prove.py [ack-before-commit] [no-sync] [bare-dot] [doubt-is-delivered]
+                         [fetch-ack-before-commit]
 
 For each break: a copy of the tree is changed in one place, built, and given to the
 test that should catch it. That test must fail, or notice. Run by hand; takes about two
@@ -19,16 +20,30 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-x", "-p",
           "no:cacheprovider"]
 
+ACK_BEFORE_COMMIT = (
+    "relay/inbound/intake_pump.c",
+    "        v->body = NULL;\n        return;\n",
+    "        v->body = NULL;\n"
+    "        on_stored(i->worker, v->token, 0, d->id);\n        return;\n")
+
 # name: (file, what stands there, what is put in its place, the test, its exit code
 # when it catches the break)
 BREAKS = {
     "ack-before-commit": (
-        "relay/inbound/intake.c",
-        "        v->body = NULL;\n        return;\n",
-        "        v->body = NULL;\n"
-        "        on_stored(i->worker, v->token, 0, d->id);\n        return;\n",
+        *ACK_BEFORE_COMMIT,
         ["/usr/bin/python3", "-B", "tests/fault/kill.py", "--kills", "10",
          "--expect-loss"], 0),
+    "fetch-ack-before-commit": (
+        *ACK_BEFORE_COMMIT,
+        ["/usr/bin/python3", "-B", "tests/fault/turned.py", "--side", "customer",
+         "--kills", "10", "--expect-loss"], 0),
+    "doubt-is-delivered": (
+        "relay/outbound/settlement.c",
+        "    case DIAGNOSIS_IN_DOUBT:\n        defer(s, i);\n",
+        "        defer(s, i);\n        return;\n    case DIAGNOSIS_IN_DOUBT:\n"
+        "        r->outcome = OUTCOME_DELIVERED;\n",
+        ["/usr/bin/python3", "-B", "tests/fault/turned.py", "--side", "customer",
+         "--kills", "30", "--expect-loss"], 0),
     "no-sync": (
         "queue/database.c", "PRAGMA synchronous=FULL;",
         "PRAGMA synchronous=OFF;", [*PYTEST, "tests/fault/test_power.py"], 1),

@@ -1,10 +1,12 @@
 /*
  * office - a relay with mail for branch offices, on a clock that the test moves.
  *
- *   branch_office.c   a month, minute by minute: arrivals, customers, outages, deaths
- *   office.c          the relay: queue, windows by the minute, restarts
- *   branches.c           the offices' hosts: sessions, what becomes of each message
- *   promises.c        what was promised of each recipient, and whether it is kept
+ *   test_branch_office.c   a month, minute by minute: arrivals, outages, deaths
+ *   office.c               the relay: queue, windows by the minute, restarts
+ *   copying.c              what a death leaves on disk
+ *   callers.c              senders and customers
+ *   branches.c             the offices' hosts: what becomes of each message
+ *   promises.c             what was promised of each recipient, and whether it is kept
  *
  * Queue, windows, releases, turns, settlements and reports are the product's own; sockets
  * are not there. What the product decides is held against what this folder reckons by
@@ -186,6 +188,7 @@ void office_etrn(struct office *o, int lane);
 void office_atrn(struct office *o, int lane); /* -1: all */
 /* Going down in order; or dying: what is on disk now is all there is. */
 void office_restart(struct office *o, bool is_death);
+void office_copy_queue(struct office *o, const char *folder);
 /* May this site's mail go out now? */
 bool office_is_allowed(const struct office *o, enum site_name site);
 /* What may go out does, what may not waits. */
