@@ -275,3 +275,26 @@ def main(name, folder):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+
+
+# ------------------------------------------------------------ reverse names ----
+
+NAMED = ('rule "ours" { client-name = {"*.trusted.example"}  client = {"192.0.2.0/24"}'
+         '  action = relay }\n')
+
+
+@case("F22")
+def a_reverse_name_that_nobody_confirms_opens_nothing(w):
+    zones = {"2.0.192.in-addr.arpa": "1 IN PTR good.trusted.example.\n"
+                                     "2 IN PTR liar.trusted.example.\n",
+             "trusted.example": "good IN A 192.0.2.1\nliar IN A 192.0.2.99\n"}
+    with NameServer(w.folder / "nsd", zones) as dns, \
+            Relay(w.folder / "relay", {"*": "smtp://127.0.0.1:9"}, NAMED,
+                  listener='xclient = {"127.0.0.0/8"}', extra=dns.resolver) as relay:
+        for address, code in (("192.0.2.1", 250), ("192.0.2.2", 554)):
+            with relay.client() as c:
+                replies = c.codes("EHLO filter.test", f"XCLIENT ADDR={address}",
+                                  "EHLO liar.trusted.example",
+                                  "MAIL FROM:<s@trusted.example>",
+                                  "RCPT TO:<v@ext.test>")
+                assert replies == [250, 220, 250, 250, code], (address, replies)
