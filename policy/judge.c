@@ -22,6 +22,7 @@
 #include "policy/judge.h"
 
 #include "policy/asking.h"
+#include "policy/expression.h"
 #include "policy/judgement.h"
 #include "policy/rule_index.h"
 
@@ -389,13 +390,16 @@ static void count_today(struct judgement *j)
 struct verdict judge(const struct settings *s, const struct facts *facts,
                      struct arena *arena, const struct judge_watch *watch)
 {
+    struct expression_meter meter;
     struct judgement j;
     bool is_ended;
 
     ASSERT(facts->stage != STAGE_CONTENT);
     judgement_init(&j, s, facts, arena, watch);
     j.verdict.kind = VERDICT_OPEN;
+    expression_meter_begin(&meter);
     is_ended = walk(&j, s);
+    expression_meter_end(&meter);
     if (judgement_is_early(&j)) {
         if (j.useful)
             return ask(&j, j.useful);
@@ -448,6 +452,7 @@ struct verdict judge_content(const struct settings *s,
                              const struct verdict *granted, struct arena *arena,
                              const struct judge_watch *watch)
 {
+    struct expression_meter meter;
     struct judgement j;
     const struct rule *r;
     size_t aside = 0, end = 0;
@@ -457,11 +462,13 @@ struct verdict judge_content(const struct settings *s,
     judgement_init(&j, s, facts, arena, watch);
     j.verdict.kind = VERDICT_OPEN;
     recall_tags(&j, granted);
+    expression_meter_begin(&meter);
     while ((r = next_of(granted, &aside, &end)))
         if (goes_on)
             goes_on = meet(&j, r);
         else
             tell(&j, r, RULE_NOT_REACHED, NULL);
+    expression_meter_end(&meter);
     if (j.q.inquiry.count)
         return ask(&j, j.q.inquiry.count);
     if (j.verdict.kind == VERDICT_OPEN && j.if_permit.code)

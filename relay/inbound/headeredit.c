@@ -9,6 +9,7 @@
 
 #include "policy/condition.h"
 #include "policy/encodedword.h"
+#include "policy/expression.h"
 #include "relay/inbound/fields.h"
 
 enum {
@@ -147,6 +148,7 @@ void headeredit_write(struct span trace, struct span section, bool has_body,
                       const struct effect *const *edits, size_t count,
                       struct buffer *out)
 {
+    struct expression_meter meter;
     struct field f;
     bool adds = false;
 
@@ -157,9 +159,11 @@ void headeredit_write(struct span trace, struct span section, bool has_body,
         add(out, edits[i]->text);
         adds = true;
     }
+    expression_meter_begin(&meter);
     while (fields_next(&section, &f))
         if (!is_taken(&f, edits, count))
             buffer_put(out, f.whole);
+    expression_meter_end(&meter);
     buffer_put(out, section);
     if (adds && has_body && section.len == 0)
         buffer_put(out, SPAN("\r\n"));

@@ -19,6 +19,7 @@
 #include "relay/inbound/session_private.h"
 
 #include "policy/digest.h"
+#include "policy/expression.h"
 #include "relay/inbound/variants.h"
 
 enum {
@@ -397,14 +398,17 @@ static void weigh(struct session *s, void *what, int64_t now_ms)
     struct weighing *w = what;
     struct draft *d = &s->draft;
     struct facts facts = session_facts_at(s, STAGE_CONTENT, now_ms);
+    struct expression_meter meter;
 
     facts.message = s->digest;
     facts.size_bytes = s->content->size;
     w->question_count = 0;
+    expression_meter_begin(&meter);
     for (size_t i = 0; i < d->count; i++)
         if (!w->verdicts[i] && waits(&d->recipients[i]) &&
             w->question_count < QUESTIONS_A_ROUND)
             w->verdicts[i] = weigh_one(s, w, &d->recipients[i], &facts);
+    expression_meter_end(&meter);
     if (w->question_count)
         ask(s, w, weigh, now_ms);
     else
