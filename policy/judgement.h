@@ -53,6 +53,12 @@ enum act judgement_decide(struct judgement *j, enum verdict_kind kind,
 struct span judgement_keep(struct judgement *j, struct span text);
 bool judgement_is_early(const struct judgement *j); /* before RECIPIENT */
 
+/* The walk comes to a rule. False: it goes no further. */
+bool meeting_run(struct judgement *j, const struct rule *r);
+/* To who watches, if anybody does. */
+void meeting_tell(const struct judgement *j, const struct rule *r,
+                  enum rule_fate fate, const struct condition *which);
+
 /* What holds, acts. */
 enum act effects_act(struct judgement *j, const struct rule *r);
 /* For conditions of later rules. The text lives as long as the judgement. */

@@ -6,7 +6,7 @@
  * where a rule may edit it. At its end
  *
  *   weigh     each recipient's rules, questions of many in one round; recipients
- *             whose rules cannot tell them apart share one verdict
+ *             whose rules cannot tell them apart share one verdict (leaders.c)
  *   refuse    with the reply of the first recipient that has one, for all
  *   charge    budgets that the message takes of, all or none; where one was
  *             taken by others meanwhile it is weighed again
@@ -20,11 +20,11 @@
 
 #include "policy/digest.h"
 #include "policy/expression.h"
+#include "relay/inbound/leaders.h"
 #include "relay/inbound/variants.h"
 
 enum {
     QUESTIONS_A_ROUND = 64,
-    LEADERS = 16, /* recipients whose verdicts others may share */
     CHARGES_TRIED = 5,
 };
 
@@ -32,9 +32,7 @@ struct weighing {
     const struct verdict **verdicts; /* of each recipient; NULL: not yet */
     struct evidence_question *questions;
     size_t question_count, question_room;
-    const struct draft_recipient *leaders[LEADERS];
-    const struct verdict *led[LEADERS];
-    size_t leader_count;
+    struct leaders leaders;
     unsigned charged; /* how often it was tried */
 };
 
@@ -71,109 +69,6 @@ void session_judge_drop(struct session *s)
 {
     digest_free(s->digest);
     s->digest = NULL;
-}
-
-/* --- who shares a verdict? ---------------------------------------------------- */
-
-static bool names_recipient(const struct rule *r)
-{
-    const struct span word = SPAN("%{recipient}");
-
-    for (size_t i = 0; i < r->text_count; i++)
-        if (memmem(r->texts[i].at, r->texts[i].len, word.at, word.len))
-            return true;
-    return false;
-}
-
-/* What it does may depend on the recipient, besides whether it holds. */
-static bool looks_at_recipient(const struct rule *r)
-{
-    switch (r->action) {
-    case ACTION_GREYLIST:
-    case ACTION_REWRITE:
-    case ACTION_POLICY:
-        return true;
-    case ACTION_LIMIT:
-        return r->limit.per == LIMIT_PER_TO_DOMAIN;
-    case ACTION_ADD_HEADER:
-        return names_recipient(r);
-    case ACTION_RELAY:
-    case ACTION_REJECT:
-    case ACTION_DEFER:
-    case ACTION_DISCARD:
-    case ACTION_HOLD:
-    case ACTION_TAG:
-    case ACTION_REMOVE_HEADER:
-    case ACTION_COPY:
-    case ACTION_ROUTE:
-        break;
-    }
-    /* in shadow mode the reply is told, with its recipient in it */
-    return r->is_shadow;
-}
-
-static bool can_lead(const struct verdict *v)
-{
-    for (size_t i = 0; i < v->set_aside_count; i++)
-        if (looks_at_recipient(v->set_aside[i]))
-            return false;
-    for (size_t i = 0; i < v->at_end_count; i++)
-        if (looks_at_recipient(v->at_end[i]))
-            return false;
-    return true;
-}
-
-static bool are_same(const struct rule *const *a, size_t a_count,
-                     const struct rule *const *b, size_t b_count)
-{
-    return a_count == b_count &&
-           (a_count == 0 || memcmp(a, b, a_count * sizeof *a) == 0);
-}
-
-static const struct effect *next_tag(const struct verdict *v, size_t *at)
-{
-    while (*at < v->effect_count && v->effects[*at].kind != EFFECT_TAG)
-        ++*at;
-    return *at < v->effect_count ? &v->effects[(*at)++] : NULL;
-}
-
-static bool have_same_tags(const struct verdict *a, const struct verdict *b)
-{
-    size_t i = 0, k = 0;
-
-    for (;;) {
-        const struct effect *one = next_tag(a, &i), *other = next_tag(b, &k);
-
-        if (!one || !other)
-            return one == other;
-        if (!span_is(one->text, other->text))
-            return false;
-    }
-}
-
-/* Who looks at the same rules with the same tags hears the same. */
-static const struct verdict *find_led(const struct weighing *w,
-                                      const struct verdict *v)
-{
-    for (size_t i = 0; i < w->leader_count; i++) {
-        const struct verdict *l = &w->leaders[i]->verdict;
-
-        if (are_same(v->set_aside, v->set_aside_count, l->set_aside,
-                     l->set_aside_count) &&
-            are_same(v->at_end, v->at_end_count, l->at_end, l->at_end_count) &&
-            have_same_tags(v, l))
-            return w->led[i];
-    }
-    return NULL;
-}
-
-static void lead(struct weighing *w, const struct draft_recipient *r,
-                 const struct verdict *v)
-{
-    if (w->leader_count == LEADERS || !can_lead(&r->verdict))
-        return;
-    w->leaders[w->leader_count] = r;
-    w->led[w->leader_count++] = v;
 }
 
 /* --- questions ------------------------------------------------------------------ */
@@ -318,7 +213,7 @@ static void weigh_anew(struct session *s, struct weighing *w, int64_t now_ms)
 {
     evidence_forget(session_evidence(s), EVIDENCE_BUDGET);
     memset(w->verdicts, 0, s->draft.count * sizeof *w->verdicts);
-    w->leader_count = 0;
+    w->leaders.count = 0;
     weigh(s, w, now_ms);
 }
 
@@ -375,7 +270,7 @@ static const struct verdict *weigh_one(struct session *s, struct weighing *w,
                                        const struct draft_recipient *r,
                                        struct facts *facts)
 {
-    const struct verdict *led = find_led(w, &r->verdict);
+    const struct verdict *led = leaders_find(&w->leaders, &r->verdict);
     struct verdict *kept, v;
 
     if (led)
@@ -389,7 +284,7 @@ static const struct verdict *weigh_one(struct session *s, struct weighing *w,
     }
     kept = arena_take(&s->arena, sizeof *kept);
     *kept = v;
-    lead(w, r, kept);
+    leaders_add(&w->leaders, &r->verdict, kept);
     return kept;
 }
 

@@ -8,7 +8,7 @@
  *
  * Owns nothing when it is done: the result is in the caller's arena.
  */
-#include "relay/inbound/variants.h"
+#include "relay/inbound/variants_private.h"
 
 #include "policy/route.h"
 #include "policy/vocabulary/memory.h"
@@ -16,107 +16,6 @@
 #include "relay/inbound/headeredit.h"
 
 #include <stdlib.h>
-
-/* --- is there anything to do? ------------------------------------------------ */
-
-static bool parts(enum effect_kind kind)
-{
-    return kind == EFFECT_ADD_HEADER || kind == EFFECT_REMOVE_HEADER ||
-           kind == EFFECT_REWRITE_FROM;
-}
-
-static bool changes(enum effect_kind kind)
-{
-    return parts(kind) || kind == EFFECT_REWRITE_TO || kind == EFFECT_COPY ||
-           kind == EFFECT_ROUTE;
-}
-
-static bool has_effect(const struct verdict *v, bool (*is)(enum effect_kind))
-{
-    for (size_t i = 0; v && i < v->effect_count; i++)
-        if (is(v->effects[i].kind))
-            return true;
-    return false;
-}
-
-bool variants_are_needed(const struct draft *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        if (has_effect(&d->recipients[i].verdict, changes) ||
-            has_effect(d->recipients[i].at_content, changes))
-            return true;
-    return false;
-}
-
-static bool may_part(const struct rule *r)
-{
-    return r->action == ACTION_ADD_HEADER ||
-           r->action == ACTION_REMOVE_HEADER || r->action == ACTION_REWRITE ||
-           r->action == ACTION_POLICY;
-}
-
-bool variants_may_edit(const struct draft *d)
-{
-    for (size_t i = 0; i < d->count; i++) {
-        const struct verdict *v = &d->recipients[i].verdict;
-
-        if (has_effect(v, parts))
-            return true;
-        for (size_t n = 0; n < v->set_aside_count; n++)
-            if (may_part(v->set_aside[n]))
-                return true;
-    }
-    return false;
-}
-
-static const uint64_t hash_start = 14695981039346656037u;
-
-static uint64_t hash_text(uint64_t h, struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.at[i]) * 1099511628211u;
-    return (h ^ s.len) * 1099511628211u;
-}
-
-/* Will the message bring about a header that nobody else gets? */
-static bool waits_for_his_own(const struct verdict *v)
-{
-    const struct span word = SPAN("%{recipient}");
-
-    for (size_t i = 0; i < v->set_aside_count; i++) {
-        const struct rule *r = v->set_aside[i];
-
-        for (size_t n = 0; r->action == ACTION_ADD_HEADER && n < r->text_count;
-             n++)
-            if (memmem(r->texts[n].at, r->texts[n].len, word.at, word.len))
-                return true;
-    }
-    return false;
-}
-
-bool variants_admit(struct draft *d, const struct address *recipient,
-                    const struct verdict *v, struct arena *arena)
-{
-    uint64_t hash = hash_start;
-    bool own = waits_for_his_own(v);
-
-    if (!own && !has_effect(v, parts))
-        return true;
-    for (size_t i = 0; i < v->effect_count; i++)
-        if (parts(v->effects[i].kind))
-            hash = hash_text(hash ^ v->effects[i].kind, v->effects[i].text);
-    if (own)
-        hash = hash_text(hash, recipient->text);
-    for (size_t i = 0; i < d->part_count; i++)
-        if (d->parts[i] == hash)
-            return true;
-    if (d->part_count == VARIANTS_MOST)
-        return false;
-    if (!d->parts)
-        d->parts = arena_take(arena, VARIANTS_MOST * sizeof *d->parts);
-    d->parts[d->part_count++] = hash;
-    return true;
-}
 
 /* --- gathering ---------------------------------------------------------------- */
 
@@ -298,11 +197,11 @@ static uint32_t find_variant(struct gathering *g,
 {
     struct span sender =
         destinies_sender(g->draft->envelope.sender, &r->verdict, r->at_content);
-    uint64_t hash = hash_text(hash_start, sender);
+    uint64_t hash = variants_hash(VARIANTS_HASH, sender);
 
     find_edits(g, r);
     for (size_t i = 0; i < g->edit_count; i++)
-        hash = hash_text(hash ^ g->edits[i]->kind, g->edits[i]->text);
+        hash = variants_hash(hash ^ g->edits[i]->kind, g->edits[i]->text);
     for (size_t i = 0; i < g->variant_count; i++)
         if (g->hashes[i] == hash && is_like(g, &g->variants[i], sender))
             return (uint32_t)i;
