@@ -7,19 +7,19 @@
  *
  * One line at a time; of a line no more is kept than its field may have, and of one in a
  * body no more than a delimiter needs. A closing delimiter closes nothing: what stands
- * behind it is still looked through, since some readers do. Delimiters are compared by
- * hash, so an open level costs one comparison for each line that begins with "--".
+ * behind it is still looked through, since some readers do.
  *
  * What could not be looked at (too deep, too many, too long) is told by digest_has_more and
  * digest_is_cut; who asks must not take silence for an answer then.
  *
- * Owns two arenas, one of them for the part at hand. RFC 5322 2.2, RFC 2046 5.1.
+ * Owns all that it keeps. RFC 5322 2.2, RFC 2046 5.1.
  */
 #include "policy/digest.h"
 
 #include "policy/attachments.h"
 #include "policy/condition.h"
-#include "policy/encodedword.h"
+#include "policy/delimiters.h"
+#include "policy/fieldvalues.h"
 #include "policy/parttype.h"
 #include "policy/vocabulary/memory.h"
 
@@ -27,24 +27,6 @@
 
 enum {
     PREFIX = PARTTYPE_BOUNDARY + 60, /* of a line in a body */
-    VALUES_MOST = 4096,              /* of one field */
-    SLOTS = 2048, /* a power of two, over LIMIT_ATTACHMENTS */
-    TEXT_MOST = LIMIT_HEADER,
-};
-
-/* A field that a rule names. */
-struct wanted {
-    struct span name;
-    struct span *values;
-    size_t count, room;
-};
-
-/* A multipart that is open. */
-struct level {
-    struct span boundary;
-    uint64_t hash;
-    bool is_digest;
-    unsigned depth; /* of its parts */
 };
 
 enum place_in { IN_HEADER, IN_BODY, IN_NOTHING };
@@ -52,38 +34,27 @@ enum place_in { IN_HEADER, IN_BODY, IN_NOTHING };
 enum field_kind { FIELD_OTHER, FIELD_TYPE, FIELD_DISPOSITION, FIELD_ENCODING };
 
 struct digest {
-    struct arena arena, scratch; /* scratch: of the part */
-    struct wanted *wanted;
-    size_t wanted_count;
+    struct arena scratch; /* of the part */
+    struct fieldvalues values;
     bool wants_parts;
 
     enum place_in in;
     bool is_top;         /* this header is the message's own */
     bool is_digest_part; /* its type is message/rfc822 where it does not say */
     unsigned depth;
-    struct level levels[LIMIT_MIME_DEPTH];
-    size_t level_count;
+    struct delimiters open;
 
     struct buffer line;  /* the line at hand, its first bytes */
     bool is_long;        /* there was more, and not only white space */
     struct buffer field; /* value of the field at hand */
     bool has_field;
     enum field_kind kind;
-    struct wanted *wants; /* who wants it, or NULL */
+    struct fieldvalues_of *wants; /* who wants it, or NULL */
     struct parttype part;
 
-    size_t text_bytes; /* kept of all values */
     bool is_cut, has_more;
     struct attachments attachments;
 };
-
-static uint64_t hash_of(uint64_t hash, struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        hash = (hash ^ (unsigned char)s.at[i]) * 1099511628211u;
-    return hash;
-}
-static const uint64_t hash_start = 14695981039346656037u;
 
 /* --- what is wanted ---------------------------------------------------------- */
 
@@ -97,60 +68,36 @@ bool digest_is_wanted(const struct settings *s)
     return false;
 }
 
-static struct wanted *find_wanted(const struct digest *d, struct span name)
-{
-    for (size_t i = 0; i < d->wanted_count; i++)
-        if (span_is_nocase(d->wanted[i].name, name))
-            return &d->wanted[i];
-    return NULL;
-}
-
-static void want(struct digest *d, const struct condition *c, size_t *room)
+static void want(struct digest *d, const struct condition *c)
 {
     if (c->fact == FACT_ATTACHMENT)
         d->wants_parts = true;
-    for (size_t i = 0; i < c->header_count; i++) {
-        if (find_wanted(d, c->headers[i].name))
-            continue;
-        if (d->wanted_count == *room) {
-            *room = *room ? *room * 2 : 8;
-            d->wanted = memory_grow(d->wanted, *room * sizeof *d->wanted);
-        }
-        d->wanted[d->wanted_count++] =
-            (struct wanted){ .name = c->headers[i].name };
-    }
+    for (size_t i = 0; i < c->header_count; i++)
+        fieldvalues_want(&d->values, c->headers[i].name);
 }
 
 struct digest *digest_new(const struct settings *s)
 {
     struct digest *d = NEW(struct digest);
-    size_t room = 0;
 
     for (size_t i = 0; i < s->rule_count; i++)
         for (size_t c = 0; c < s->rules[i].condition_count; c++)
-            want(d, &s->rules[i].conditions[c], &room);
+            want(d, &s->rules[i].conditions[c]);
     d->in = IN_HEADER;
     d->is_top = true;
-    d->field.cap = TEXT_MOST;
+    d->field.cap = FIELDVALUES_BYTES;
     return d;
-}
-
-static void close_levels(struct digest *d, size_t kept)
-{
-    while (d->level_count > kept)
-        free((char *)d->levels[--d->level_count].boundary.at);
 }
 
 void digest_free(struct digest *d)
 {
     if (!d)
         return;
-    close_levels(d, 0);
+    delimiters_close(&d->open, 0);
     buffer_fini(&d->line);
     buffer_fini(&d->field);
-    arena_reset(&d->arena);
     arena_reset(&d->scratch);
-    free(d->wanted);
+    fieldvalues_fini(&d->values);
     attachments_fini(&d->attachments);
     free(d);
 }
@@ -176,36 +123,6 @@ static void keep_part(struct digest *d, struct span type, bool is_multipart)
 
 /* --- fields -------------------------------------------------------------------- */
 
-static void keep_value(struct digest *d, struct wanted *w)
-{
-    struct buffer text = { .cap = TEXT_MOST };
-    struct span value;
-
-    encodedword_decode(&text, span_trim(buffer_span(&d->field)));
-    value = buffer_span(&text);
-    if (d->field.overflow || text.overflow || w->count == VALUES_MOST ||
-        d->text_bytes + value.len > TEXT_MOST) {
-        d->is_cut = true;
-        value = span_first(value, TEXT_MOST - d->text_bytes);
-    }
-    if (w->count < VALUES_MOST) {
-        if (w->count == w->room) {
-            size_t room = w->room ? w->room * 2 : 4;
-            struct span *values = arena_take(&d->arena, room * sizeof *values);
-
-            if (w->count)
-                memcpy(values, w->values, w->count * sizeof *values);
-            w->values = values;
-            w->room = room;
-        }
-        /* at is never NULL, or it would be the end */
-        w->values[w->count++] =
-            span_make(arena_string(&d->arena, value), value.len);
-        d->text_bytes += value.len;
-    }
-    buffer_fini(&text);
-}
-
 static void end_field(struct digest *d)
 {
     struct span value = span_first(buffer_span(&d->field), LIMIT_MIME_FIELD);
@@ -214,7 +131,8 @@ static void end_field(struct digest *d)
         return;
     d->has_field = false;
     if (d->wants)
-        keep_value(d, d->wants);
+        fieldvalues_keep(&d->values, d->wants, buffer_span(&d->field),
+                         d->field.overflow);
     if (d->kind != FIELD_OTHER && d->field.len > LIMIT_MIME_FIELD)
         d->has_more = true;
     switch (d->kind) {
@@ -254,7 +172,7 @@ static void begin_field(struct digest *d, struct span line)
     if (n == line.len)
         return;
     d->kind = kind_of(d, name);
-    d->wants = d->is_top ? find_wanted(d, name) : NULL;
+    d->wants = d->is_top ? fieldvalues_find(&d->values, name) : NULL;
     d->has_field = d->wants || d->kind != FIELD_OTHER;
     if (!d->has_field)
         return;
@@ -279,16 +197,10 @@ static void open_level(struct digest *d, struct span type)
 
     if (boundary.len == 0)
         return;
-    if (d->depth >= LIMIT_MIME_DEPTH || d->level_count == LIMIT_MIME_DEPTH) {
+    if (d->depth >= LIMIT_MIME_DEPTH ||
+        !delimiters_open(&d->open, boundary,
+                         span_is(type, SPAN("multipart/digest")), d->depth + 1))
         d->has_more = true;
-        return;
-    }
-    d->levels[d->level_count++] = (struct level){
-        .boundary = span_make(span_dup(boundary), boundary.len),
-        .hash = hash_of(hash_start, boundary),
-        .is_digest = span_is(type, SPAN("multipart/digest")),
-        .depth = d->depth + 1,
-    };
 }
 
 static bool is_message(struct span type)
@@ -326,48 +238,27 @@ static void end_header(struct digest *d)
         }
         d->has_more = true;
     }
-    if (d->level_count == 0)
+    if (d->open.count == 0)
         d->in = IN_NOTHING;
 }
 
-/* --boundary, perhaps --, perhaps white space. The innermost is asked first. */
 static bool meet_boundary(struct digest *d, struct span line)
 {
-    struct span whole, closing;
-    uint64_t whole_hash, closing_hash;
+    bool opens = false;
+    size_t i =
+        d->is_long ? d->open.count : delimiters_find(&d->open, line, &opens);
 
-    if (d->level_count == 0 || d->is_long || line.len < 3 ||
-        line.at[0] != '-' || line.at[1] != '-')
+    if (i == d->open.count)
         return false;
-    whole = span_skip(line, 2);
-    while (whole.len &&
-           (whole.at[whole.len - 1] == ' ' || whole.at[whole.len - 1] == '\t'))
-        whole.len--;
-    closing = span_first(whole, 0);
-    if (whole.len > 2 && memcmp(whole.at + whole.len - 2, "--", 2) == 0)
-        closing = span_first(whole, whole.len - 2);
-    while (closing.len && closing.at[closing.len - 1] == ' ')
-        closing.len--;
-    whole_hash = hash_of(hash_start, whole);
-    closing_hash = hash_of(hash_start, closing);
-    for (size_t i = d->level_count; i-- > 0;) {
-        const struct level *l = &d->levels[i];
-        bool opens = l->hash == whole_hash && span_is(l->boundary, whole);
-
-        if (!opens &&
-            !(l->hash == closing_hash && span_is(l->boundary, closing)))
-            continue;
-        if (d->in == IN_HEADER)
-            end_header(d);
-        close_levels(d, i + 1);
-        d->depth = d->levels[i].depth;
-        if (opens)
-            begin_part(d, d->levels[i].is_digest);
-        else
-            d->in = IN_BODY;
-        return true;
-    }
-    return false;
+    if (d->in == IN_HEADER)
+        end_header(d);
+    delimiters_close(&d->open, i + 1);
+    d->depth = d->open.all[i].depth;
+    if (opens)
+        begin_part(d, d->open.all[i].is_digest);
+    else
+        d->in = IN_BODY;
+    return true;
 }
 
 /* --- lines --------------------------------------------------------------------- */
@@ -394,7 +285,7 @@ static void take_line(struct digest *d, struct span line)
 /* How much of a line is worth keeping. */
 static size_t worth(const struct digest *d)
 {
-    return d->in == IN_HEADER ? TEXT_MOST : PREFIX;
+    return d->in == IN_HEADER ? FIELDVALUES_BYTES : PREFIX;
 }
 
 static void keep_of_line(struct digest *d, struct span piece)
@@ -449,14 +340,14 @@ void digest_end(struct digest *d)
 
 struct span digest_field(const struct digest *d, struct span name, size_t n)
 {
-    const struct wanted *w = find_wanted(d, name);
+    const struct fieldvalues_of *f = fieldvalues_find(&d->values, name);
 
-    return w && n < w->count ? w->values[n] : span_make(NULL, 0);
+    return f && n < f->count ? f->all[n] : span_make(NULL, 0);
 }
 
 bool digest_is_cut(const struct digest *d)
 {
-    return d->is_cut;
+    return d->is_cut || d->values.is_cut;
 }
 
 const struct attachment *digest_attachment(const struct digest *d, size_t n)

@@ -16,62 +16,17 @@
  *
  * The index owns all it holds and borrows the rules.
  */
-#include "policy/rule_index.h"
+#include "policy/rule_index_private.h"
 
 #include "policy/stages.h"
-#include "policy/table.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
-#include <uthash.h>
 
-enum { RANGES_MOST = 256, WORD = 64 };
+enum { RANGES_MOST = 256, WORD = RULE_INDEX_WORD };
 
-/* Numbers of rules, ascending. */
-struct rule_numbers {
-    uint32_t *all;
-    size_t count, room;
-};
-
-struct rule_entry {
-    UT_hash_handle hh;
-    struct span key;
-    struct rule_numbers rules;
-};
-
-struct table_entry {
-    const struct table *table;
-    struct rule_numbers rules;
-};
-
-struct host_span {
-    unsigned __int128 first;
-    bool is_v4;
-    struct rule_numbers rules;
-};
-
-struct facet {
-    bool is_used; /* else it tells no rule from another */
-    uint64_t *always;
-    struct rule_entry *exact, *below;
-    struct rule_numbers any, null;
-    struct table_entry *tables;
-    size_t table_count;
-    struct host_span *spans;
-    size_t span_count;
-};
-
-static const enum condition_fact facts[] = {
+const enum condition_fact rule_index_facts[RULE_INDEX_FACETS] = {
     FACT_CLIENT, FACT_LISTENER, FACT_HELO, FACT_LOGIN, FACT_FROM, FACT_TO,
-};
-enum { FACETS = sizeof facts / sizeof facts[0] };
-
-struct rule_index {
-    struct arena arena;
-    size_t count, words;
-    bool counts_days;
-    unsigned early; /* stages before RECIPIENT at which one may refuse */
-    struct facet facets[FACETS];
 };
 
 /* --- building --------------------------------------------------------------- */
@@ -94,7 +49,7 @@ static void add_number(struct rule_index *i, struct rule_numbers *n,
 }
 
 /* NOLINTNEXTLINE(readability-function-size): uthash's macros */
-static struct rule_entry *find_entry(struct rule_entry *head, struct span key)
+struct rule_entry *rule_index_entry(struct rule_entry *head, struct span key)
 {
     struct rule_entry *e;
 
@@ -106,7 +61,7 @@ static struct rule_entry *find_entry(struct rule_entry *head, struct span key)
 static void add_key(struct rule_index *i, struct rule_entry **head,
                     struct span key, size_t rule)
 {
-    struct rule_entry *e = find_entry(*head, key);
+    struct rule_entry *e = rule_index_entry(*head, key);
 
     if (!e) {
         e = arena_take(&i->arena, sizeof *e);
@@ -225,12 +180,11 @@ static void add_edges(struct facet *f, size_t *room,
     }
 }
 
-static size_t find_span(const struct facet *f, unsigned __int128 host,
-                        bool is_v4)
+size_t rule_index_span(const struct facet *f, unsigned __int128 host,
+                       bool is_v4)
 {
     size_t low = 0, high = f->span_count;
 
-    /* the first that begins after the host */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct host_span *s = &f->spans[middle];
@@ -248,7 +202,7 @@ static void fill_spans(struct rule_index *i, struct facet *f,
                        bool is_v4, size_t rule)
 {
     for (size_t n = 0; n < count; n++)
-        for (size_t s = find_span(f, ranges[n].first, is_v4) - 1;
+        for (size_t s = rule_index_span(f, ranges[n].first, is_v4) - 1;
              s < f->span_count && f->spans[s].is_v4 == is_v4 &&
              f->spans[s].first <= ranges[n].last;
              s++)
@@ -291,12 +245,12 @@ struct rule_index *rule_index_new(const struct rule *rules, size_t count)
 
     i->count = count;
     i->words = (count + WORD - 1) / WORD;
-    for (size_t f = 0; f < FACETS; f++) {
+    for (size_t f = 0; f < RULE_INDEX_FACETS; f++) {
         i->facets[f].always =
             arena_take(&i->arena, i->words * sizeof(uint64_t));
         for (size_t n = 0; n < count; n++)
-            add_rule(i, &i->facets[f], facts[f], &rules[n], n);
-        if (facts[f] == FACT_CLIENT)
+            add_rule(i, &i->facets[f], rule_index_facts[f], &rules[n], n);
+        if (rule_index_facts[f] == FACT_CLIENT)
             add_hosts(i, &i->facets[f], rules);
     }
     for (size_t n = 0; n < count; n++)
@@ -311,7 +265,7 @@ void rule_index_free(struct rule_index *i)
 {
     if (!i)
         return;
-    for (size_t n = 0; n < FACETS; n++) {
+    for (size_t n = 0; n < RULE_INDEX_FACETS; n++) {
         HASH_CLEAR(hh, i->facets[n].exact);
         HASH_CLEAR(hh, i->facets[n].below);
         free(i->facets[n].tables);
@@ -329,135 +283,4 @@ bool rule_index_may_refuse(const struct rule_index *i, enum stage stage)
 bool rule_index_counts_days(const struct rule_index *i)
 {
     return i && i->counts_days;
-}
-
-/* --- choosing --------------------------------------------------------------- */
-
-static void put_numbers(uint64_t *bits, const struct rule_numbers *n)
-{
-    for (size_t i = 0; i < n->count; i++)
-        bits[n->all[i] / WORD] |= (uint64_t)1 << n->all[i] % WORD;
-}
-
-static void put_key(uint64_t *bits, struct rule_entry *head, struct span key)
-{
-    struct rule_entry *e = head ? find_entry(head, key) : NULL;
-
-    if (e)
-        put_numbers(bits, &e->rules);
-}
-
-static void put_subject(uint64_t *bits, const struct facet *f,
-                        struct subject *s)
-{
-    for (size_t i = 0; i < f->table_count; i++)
-        if (table_has_subject(f->tables[i].table, s, NULL) != ANSWER_NO)
-            put_numbers(bits, &f->tables[i].rules);
-    if (s->address && s->address->text.len == 0) {
-        put_numbers(bits, &f->null);
-        return;
-    }
-    put_numbers(bits, &f->any);
-    subject_fold(s);
-    if (s->address)
-        put_key(bits, f->exact, s->mailbox);
-    put_key(bits, f->exact, s->domain);
-    for (unsigned i = 0; f->below && i < s->label_count; i++)
-        put_key(bits, f->below, span_skip(s->domain, s->ends[i].at));
-}
-
-static void put_text(uint64_t *bits, const struct facet *f, struct span text)
-{
-    char lower[LIMIT_LOGIN];
-
-    if (text.len == 0)
-        return;
-    for (size_t i = 0; i < f->table_count; i++)
-        if (table_has_text(f->tables[i].table, text, NULL) != ANSWER_NO)
-            put_numbers(bits, &f->tables[i].rules);
-    put_numbers(bits, &f->any);
-    for (size_t i = 0; i < text.len && i < sizeof lower; i++)
-        lower[i] = ascii_lower(text.at[i]);
-    if (text.len <= sizeof lower)
-        put_key(bits, f->exact, span_make(lower, text.len));
-}
-
-static void put_host(uint64_t *bits, const struct facet *f,
-                     const struct host_address *a)
-{
-    bool is_v4 = host_address_is_v4(a);
-    unsigned __int128 host = 0;
-    size_t n;
-
-    for (size_t i = 0; i < f->table_count; i++)
-        if (table_has_network(f->tables[i].table, a, NULL) != ANSWER_NO)
-            put_numbers(bits, &f->tables[i].rules);
-    for (size_t i = 0; i < sizeof a->bytes; i++)
-        host = host << 8 | a->bytes[i];
-    n = find_span(f, host, is_v4);
-    if (n > 0 && f->spans[n - 1].is_v4 == is_v4)
-        put_numbers(bits, &f->spans[n - 1].rules);
-}
-
-/* False: the fact is not known yet, or tells nothing. */
-static bool put_facet(uint64_t *bits, const struct facet *f,
-                      enum condition_fact fact, struct question *q)
-{
-    const struct facts *known = q->facts;
-
-    if (!f->is_used)
-        return false;
-    if (fact == FACT_CLIENT)
-        put_host(bits, f, &known->client);
-    else if (fact == FACT_LISTENER)
-        put_text(bits, f, known->listener);
-    else if (fact == FACT_LOGIN && !q->may_log_in)
-        put_text(bits, f, known->login);
-    else if (fact == FACT_HELO && known->stage != STAGE_CONNECT)
-        put_subject(bits, f, &q->helo);
-    else if (fact == FACT_FROM && known->sender)
-        put_subject(bits, f, &q->sender);
-    else if (fact == FACT_TO && known->recipient)
-        put_subject(bits, f, &q->recipient);
-    else
-        return false;
-    return true;
-}
-
-void rule_choice_init(struct rule_choice *c, const struct rule_index *i,
-                      struct question *q, size_t rule_count)
-{
-    uint64_t one[RULE_CHOICE_RULES / WORD];
-
-    c->count = rule_count;
-    c->next = 0;
-    c->is_all = !i || i->count != rule_count || rule_count > RULE_CHOICE_RULES;
-    if (c->is_all)
-        return;
-    memset(c->bits, 0xff, i->words * sizeof *c->bits);
-    for (size_t f = 0; f < FACETS; f++) {
-        memcpy(one, i->facets[f].always, i->words * sizeof *one);
-        if (!put_facet(one, &i->facets[f], facts[f], q))
-            continue;
-        for (size_t w = 0; w < i->words; w++)
-            c->bits[w] &= one[w];
-    }
-}
-
-size_t rule_choice_next(struct rule_choice *c)
-{
-    if (c->is_all)
-        return c->next < c->count ? c->next++ : c->count;
-    while (c->next < c->count) {
-        uint64_t word = c->bits[c->next / WORD] >> c->next % WORD;
-
-        if (word) {
-            size_t n = c->next + (size_t)__builtin_ctzll(word);
-
-            c->next = n + 1;
-            return n < c->count ? n : c->count;
-        }
-        c->next = (c->next / WORD + 1) * WORD;
-    }
-    return c->count;
 }
