@@ -29,7 +29,8 @@ static enum act put_off(struct judgement *j, const struct rule *r,
 
     if (r->reply.code)
         return judgement_decide(j, VERDICT_DEFER, r, &r->reply);
-    buffer_printf(&text, "Greylisted, try again in %lld seconds",
+    buffer_printf(&text,
+                  "<%%{recipient}>: Greylisted, try again in %lld seconds",
                   (long long)((wait_ms + 999) / 1000));
     reply.text = judgement_keep(j, buffer_span(&text));
     buffer_fini(&text);

@@ -12,9 +12,10 @@
 #include "policy/asking.h"
 #include "policy/judgement.h"
 
-static const struct reply over_deferred =
-    REPLY(450, 4, 7, 1, "Too much mail for now, try again later");
-static const struct reply over_rejected = REPLY(554, 5, 7, 1, "Too much mail");
+static const struct reply over_deferred = REPLY(
+    450, 4, 7, 1, "<%{recipient}>: Too much mail for now, try again later");
+static const struct reply over_rejected =
+    REPLY(554, 5, 7, 1, "<%{recipient}>: Too much mail");
 
 bool limitation_is_at_end(const struct rule *r)
 {

@@ -50,9 +50,12 @@ static void log_queued(uint64_t id, struct span sender, uint64_t size,
 void deposit_log(const struct draft *d)
 {
     const struct variants *v = d->variants;
+    size_t kept = 0;
 
-    if (!v || v->count == 0)
-        log_queued(d->id, d->envelope.sender, d->envelope.size_bytes, d->count);
+    for (size_t i = 0; i < d->count; i++)
+        kept += !d->recipients[i].discard;
+    if ((!v || v->count == 0) && kept > 0)
+        log_queued(d->id, d->envelope.sender, d->envelope.size_bytes, kept);
     for (size_t i = 0; v && i < v->count; i++)
         log_queued(v->all[i].id, v->all[i].sender, v->all[i].size_bytes,
                    v->all[i].count);

@@ -1,6 +1,9 @@
 /*
  * verdictlog - what rules did to an accepted message, a line each.
  *
+ * The lines have the shape of a refusal, but begin with the message's id, so that what counts
+ * refusals counts held and discarded mail too.
+ *
  * What the same rule did to one recipient after the other is told once, with the
  * first of them; but held and discarded ones are told of each. Owns nothing.
  */
@@ -9,36 +12,34 @@
 #include "relay/inbound/record.h"
 #include "relay/net/log.h"
 
+/* text: what became of it. */
 static void put(const struct draft *d, const struct draft_recipient *r,
-                const char *what, const struct rule *rule, struct span text)
+                const char *what, const struct rule *rule, bool at_content,
+                struct span text)
 {
-    log_put(&(struct log_line){ .event = LOG_VERDICT,
-                                .id = d->id,
-                                .recipient = r->address.text,
-                                .status = span_of(what),
-                                .text = text,
-                                .rule = rule ? rule->title : SPAN(""),
-                                .place =
-                                    rule ? rule->place : (struct place){ 0 } });
-}
+    const struct envelope *e = &d->envelope;
+    struct buffer said = { 0 };
 
-static void put_discarded(const struct draft *d,
-                          const struct draft_recipient *r)
-{
-    struct buffer why = { 0 };
-
-    buffer_put_string(&why, "discarded by rule \"");
-    buffer_put(&why, r->rule->title);
-    buffer_put_string(&why, "\" ");
-    record_place(&why, r->rule);
-    log_put(&(struct log_line){ .event = LOG_DELIVERY,
-                                .id = d->id,
-                                .recipient = r->address.text,
-                                .relay = SPAN("none"),
-                                .dsn = STATUS(2, 0, 0),
-                                .status = SPAN("discarded"),
-                                .text = buffer_span(&why) });
-    buffer_fini(&why);
+    buffer_put_string(&said, "<");
+    buffer_put(&said, r->address.text);
+    buffer_put_string(&said, ">: ");
+    buffer_put(&said, text);
+    log_put(&(struct log_line){
+        .event = LOG_VERDICT,
+        .id = d->id,
+        .status = span_of(what),
+        .stage = at_content ? SPAN("END-OF-DATA") : SPAN("RCPT"),
+        .host = e->client_name,
+        .address = e->client,
+        .text = buffer_span(&said),
+        .sender = d->sender.text,
+        .recipient = r->address.text,
+        .protocol = e->protocol,
+        .helo = e->helo,
+        .login = e->login,
+        .rule = rule ? rule->title : SPAN(""),
+        .place = rule ? rule->place : (struct place){ 0 } });
+    buffer_fini(&said);
 }
 
 static bool has(const struct verdict *v, const struct effect *e)
@@ -57,8 +58,20 @@ static void put_effects(const struct draft *d, const struct draft_recipient *r,
         const struct effect *e = &v->effects[i];
 
         if (e->kind == EFFECT_TAG && !has(before, e))
-            put(d, r, "tag", e->rule, e->text);
+            put(d, r, "tag", e->rule, v == r->at_content, e->text);
     }
+}
+
+static void put_end(const struct draft *d, const struct draft_recipient *r)
+{
+    const struct verdict *late = r->at_content;
+
+    if (r->discard)
+        put(d, r, "discard", r->rule, late && late->kind == VERDICT_DISCARD,
+            SPAN("discarded"));
+    else if (r->hold)
+        put(d, r, "hold", record_holder(r), !r->verdict.hold_rule,
+            SPAN("held"));
 }
 
 void verdictlog_put(const struct draft *d)
@@ -69,9 +82,6 @@ void verdictlog_put(const struct draft *d)
 
         put_effects(d, r, &r->verdict, before ? &before->verdict : NULL);
         put_effects(d, r, r->at_content, before ? before->at_content : NULL);
-        if (r->discard)
-            put_discarded(d, r);
-        else if (r->hold)
-            put(d, r, "hold", record_holder(r), SPAN(""));
+        put_end(d, r);
     }
 }

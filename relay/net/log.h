@@ -26,8 +26,8 @@ enum log_event {
                              rule="NAME" FILE:LINE (of the first recipient) */
     LOG_MESSAGE_ID,       /* smtpd: ID: message-id=<..> */
     LOG_QUEUED,           /* qmgr: ID: from=<a>, size=N, nrcpt=N (queue active) */
-    LOG_VERDICT,          /* smtpd: ID: hold: to=<b> (text) rule="NAME" FILE:LINE; status: what
-                             a rule did: hold, tag */
+    LOG_VERDICT,          /* smtpd: ID: hold: RCPT from host[ip]: text; from=<> to=<> ...;
+                             status: what a rule did: hold, discard, tag */
     LOG_REMARK,           /* smtpd: NOQUEUE: shadow: RCPT from host[ip]: 554 5.7.1 ...; from=<>
                              to=<> ...: of a rule that does nothing; status: shadow, info */
     LOG_REFUSED,          /* smtpd: NOQUEUE: reject: RCPT from host[ip]: 554 5.7.1 ...;

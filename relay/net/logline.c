@@ -155,8 +155,11 @@ static const struct event_row {
         { "", F_ID, ": ", 0 }, { "from=<", F_SENDER, ">", 0 },
         { ", size=", F_SIZE, "", 0 }, { ", nrcpt=", F_COUNT, " (queue active)", 0 } } },
     [LOG_VERDICT] = { "verdict", "smtpd", 0, "", {
-        { "", F_ID, ": ", 0 }, { "", F_STATUS, ":", 0 },
-        { " to=<", F_RECIPIENT, ">", 0 }, { " (", F_TEXT, ")", MAY_MISS },
+        { "", F_ID, ": ", 0 }, { "", F_STATUS, ": ", 0 },
+        { "", F_STAGE, "", 0 }, { " from ", F_PEER, ": ", 0 }, { "", F_TEXT, ";", 0 },
+        { " from=<", F_SENDER, ">", 0 }, { " to=<", F_RECIPIENT, ">", 0 },
+        { " proto=", F_PROTOCOL, "", MAY_MISS }, { " helo=<", F_HELO, ">", MAY_MISS },
+        { " login=", F_LOGIN, "", MAY_MISS },
         { " rule=\"", F_RULE, "\"", MAY_MISS }, { " ", F_PLACE, "", MAY_MISS } } },
     [LOG_REMARK] = { "remark", "smtpd", 0, "NOQUEUE: ", {
         { "", F_STATUS, ": ", 0 },

@@ -108,7 +108,7 @@ def test_headers_are_matched_as_readers_see_them(tmp_path):
         sink.wait(1)
         assert send(relay, text("x", "List-ID: <a>\r\n")).code == 250
         wait_for(lambda: [m["state"] for m in relay.queue_list()] == ["held"])
-        relay.wait_log(r'hold: to=<r@to\.test> rule="list" .*waypost\.conf:\d+')
+        relay.wait_log(r'hold: END-OF-DATA from .* to=<r@to\.test> .*rule="list" .*waypost\.conf:\d+')
         assert len(sink.messages) == 1
 
 
@@ -119,8 +119,8 @@ def test_a_discarded_recipient_gets_nothing_and_the_other_does(tmp_path):
         assert send(relay, text(), ["hole@to.test", "r@to.test"]).code == 250
         assert sink.wait(1)[0].recipients == ["r@to.test"]
         assert send(relay, text("x", "X-Odd: 1\r\n")).code == 250
-        relay.wait_log(r'to=<r@to\.test>.*status=discarded \(discarded by rule "odd" .*waypost\.conf:\d+\)')
-        relay.wait_log(r'to=<hole@to\.test>.*status=discarded')
+        relay.wait_log(r'discard: END-OF-DATA from .* to=<r@to\.test>.* rule="odd" .*waypost\.conf:\d+')
+        relay.wait_log(r'discard: RCPT from .*to=<hole@to\.test>')
         relay.wait_empty()
         assert len(sink.messages) == 1
 

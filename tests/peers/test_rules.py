@@ -1,6 +1,7 @@
 """Rules end to end: each stage's refusals, greet-delay, limits, what acts and goes on, shadow."""
 
 import re
+import subprocess
 import threading
 import time
 
@@ -172,7 +173,7 @@ def test_over_a_limit_mail_is_held(tmp_path):
         held = wait_for(lambda: len(q := relay.queue_list()) == 2 and q)
         assert [r["state"] for m in held for r in m["recipients"]] == \
             ["held", "held"]
-        relay.wait_log(r"hold: to=<r[34]@x.test>.*rule=\"some\"")
+        relay.wait_log(r"hold: RCPT from .*to=<r[34]@x.test>.*rule=\"some\"")
 
 
 def test_the_day_counts_recipients(tmp_path):
@@ -217,7 +218,7 @@ def test_tags_hold_discard_and_routes(tmp_path):
         assert [m.recipients for m in second.messages] == [["b@way.test"]]
         held = wait_for(lambda: len(q := relay.queue_list()) == 1 and q)
         assert held[0]["recipients"][0]["address"] == "a@slow.test"
-        relay.wait_log(r"to=<c@gone.test>.*status=discarded")
+        relay.wait_log(r"discard: RCPT from .*to=<c@gone.test>")
 
 
 def test_a_rewritten_recipient_is_verified_where_it_goes(tmp_path):
@@ -290,3 +291,40 @@ def test_shadow_changes_nothing_and_is_told(tmp_path):
                      r".*rule=\"would look\""):
             relay.wait_log(r"NOQUEUE: shadow: \S+ from \S+: " + what)
         assert "NOQUEUE: reject" not in relay.log()
+
+
+# ------------------------------------------------- what reads the log besides ----
+
+def test_pflogsumm_counts_what_rules_did(tmp_path):
+    rules = (
+        'rule "kept" { to = {"hold@x.test"}  action = hold }\n'
+        'rule "away" { to = {"drop@x.test"}  action = discard }\n'
+        'rule "grey" { to = {"grey.test"}  action = greylist }\n'
+        'rule "later" { to = {"shadow@x.test"}  action = reject  mode = shadow }\n'
+        'rule "virus" { header = {\'Subject: /virus/\'}  action = reject }\n'
+        'rule "other" { helo = {"bad.test"}  action = reject }\n' + HERE)
+    with Sink() as sink, Relay(tmp_path, {"*": sink.hop}, rules=rules) as relay:
+        assert mail_to(relay, "a@grey.test", "b@grey.test") == [450] * 2
+        with Client(relay.port) as c:
+            assert c.mail(b"Subject: virus\r\n\r\nx\r\n", to=["r@x.test"]).code == 554
+            for to in ("shadow", "hold", "drop"):
+                assert c.mail(b"x\r\n", to=[f"{to}@x.test"]).code == 250
+        with Client(relay.port, greet=False) as c:
+            c.reply()
+            assert c.command("EHLO bad.test").code in (250, 554)
+            c.command("MAIL FROM:<s@x.test>")
+            c.command("RCPT TO:<r@x.test>")
+        sink.wait(1)
+        relay.wait_log("removed")
+        relay.wait_log("bad.test")
+        log = tmp_path / "copy"
+        log.write_text(relay.log())
+    out = subprocess.run(["pflogsumm", "--syslog-name=waypost", log],
+                         capture_output=True, text=True, timeout=60)
+    assert out.stderr == ""
+    totals = {word: int(n) for n, word in
+              re.findall(r"^ +(\d+)k? +(\w+)", out.stdout, re.M)}
+    assert {w: totals[w] for w in ("received", "held", "discarded", "delivered")} \
+        == {"received": 3, "held": 1, "discarded": 1, "delivered": 1}, out.stdout
+    assert re.search(r"^    Greylisted \(total: 2\)$", out.stdout, re.M), out.stdout
+    assert re.search(r"^    discarded \(total: 1\)$", out.stdout, re.M)

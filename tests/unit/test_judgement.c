@@ -747,7 +747,8 @@ static void a_rule_in_the_shadow_only_tells(void **state)
         { "rule \"g\" { action = greylist mode = shadow }\n" OURS,
           .answers = { "note greyclient|203.0.113.0/24=",
                        "note grey|203.0.113.0/24 s@ext.test v@ok.test=" },
-          .expected = "relay ours [shadow 450 4.7.1 Greylisted, try again in "
+          .expected = "relay ours [shadow 450 4.7.1 <v@ok.test>: "
+                      "Greylisted, try again in "
                       "300 seconds]" },
         { "rule \"n\" { client-name = {\"x.test\"} action = reject "
           "mode = shadow }\n" OURS,
@@ -770,7 +771,8 @@ static void a_rule_in_the_shadow_only_tells(void **state)
         { "rule \"l\" { action = limit per = client rate = {\"1/h\"} "
           "mode = shadow }\n" OURS,
           .answers = { "budget limit|l|203.0.113.9|0=0" },
-          .expected = "relay ours [shadow 450 4.7.1 Too much mail for now, try "
+          .expected = "relay ours [shadow 450 4.7.1 <v@ok.test>: "
+                      "Too much mail for now, try "
                       "again later]" },
     };
 
@@ -792,12 +794,13 @@ static void a_limit_is_asked_and_charged_or_goes_over(void **state)
                       "[charge limit|l|203.0.113.9|1 1]" },
         { LIMIT("per = client count = recipients rate = {\"9/h\", \"20/d\"}"),
           .answers = { LEFT("203.0.113.9|0", "1"), LEFT("203.0.113.9|1", "0") },
-          .expected = "defer l: 450 4.7.1 Too much mail for now, try again "
+          .expected = "defer l: 450 4.7.1 <v@ok.test>: "
+                      "Too much mail for now, try again "
                       "later" },
         { LIMIT("per = from count = recipients rate = {\"9/h\"} "
                 "over = reject"),
           .from = "<S@EXT.test>", .answers = { LEFT("s@ext.test|0", "0") },
-          .expected = "reject l: 554 5.7.1 Too much mail" },
+          .expected = "reject l: 554 5.7.1 <v@ok.test>: Too much mail" },
         { LIMIT("per = from-domain count = recipients rate = {\"9/h\"} "
                 "over = hold"),
           .answers = { LEFT("ext.test|0", "0") },
@@ -828,7 +831,8 @@ static void a_limit_is_asked_and_charged_or_goes_over(void **state)
           .expected = "relay ours end:l" },
         { LIMIT("per = client count = bytes rate = {\"9MB/h\"}"), .size = 500,
           .answers = { LEFT("203.0.113.9|0", "499") },
-          .expected = "defer l: 450 4.7.1 Too much mail for now, try again "
+          .expected = "defer l: 450 4.7.1 <v@ok.test>: "
+                      "Too much mail for now, try again "
                       "later" },
         { LIMIT("per = client count = messages rate = {\"9/h\"}"),
           STAGE_CONTENT, .content = "A: b\r\n\r\n",
@@ -839,7 +843,8 @@ static void a_limit_is_asked_and_charged_or_goes_over(void **state)
           .expected = "open [charge limit|l|203.0.113.9|0 8]" },
         { LIMIT("per = client count = bytes rate = {\"9MB/h\"}"), STAGE_CONTENT,
           .content = "A: b\r\n\r\n", .answers = { LEFT("203.0.113.9|0", "7") },
-          .expected = "defer l: 450 4.7.1 Too much mail for now, try again "
+          .expected = "defer l: 450 4.7.1 <v@ok.test>: "
+                      "Too much mail for now, try again "
                       "later" },
         /* what is larger than the whole budget takes all of it */
         { LIMIT("per = client count = bytes rate = {\"100/h\"}"), .size = 500,
@@ -887,11 +892,13 @@ static void a_stranger_knocks_twice(void **state)
         { GREY, .expected = "asks note:greyclient|203.0.113.0/24 "
                             "note:grey|203.0.113.0/24 s@ext.test v@ok.test" },
         { GREY, .answers = { PAIR "=", CLIENT "=" },
-          .expected = "defer g: 450 4.7.1 Greylisted, try again in 300 seconds "
+          .expected = "defer g: 450 4.7.1 <v@ok.test>: "
+                      "Greylisted, try again in 300 seconds "
                       "[note grey|203.0.113.0/24 s@ext.test v@ok.test="
                       "1000000000000 0 0]" },
         { GREY, .answers = { PAIR "=999999999000 0 0", CLIENT "=" },
-          .expected = "defer g: 450 4.7.1 Greylisted, try again in 299 "
+          .expected = "defer g: 450 4.7.1 <v@ok.test>: "
+                      "Greylisted, try again in 299 "
                       "seconds" },
         { GREY, .answers = { PAIR "=999999600000 0 0", CLIENT "=" },
           .expected = "relay ours [note grey|203.0.113.0/24 s@ext.test "
@@ -909,7 +916,8 @@ static void a_stranger_knocks_twice(void **state)
         { GREY, .from = "<>",
           .answers = { "note grey|203.0.113.0/24 <> v@ok.test=999999999999 0 0",
                        CLIENT "=" },
-          .expected = "defer g: 450 4.7.1 Greylisted, try again in 300 "
+          .expected = "defer g: 450 4.7.1 <v@ok.test>: "
+                      "Greylisted, try again in 300 "
                       "seconds" },
     };
 

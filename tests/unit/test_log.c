@@ -59,13 +59,20 @@ static const struct row {
       "waypost/smtpd: " ID ": client=unknown[::1], listener=edge, "
       "orig_queue_id=0000000000020", NULL },
     { { .event = LOG_VERDICT, .id = 32, .status = SPAN_INIT("hold"),
-        .recipient = SPAN_INIT("b@x"), .rule = SPAN_INIT("big"),
+        .stage = SPAN_INIT("RCPT"), .address = SPAN_INIT("192.0.2.1"),
+        .text = SPAN_INIT("<b@x>: held"), .recipient = SPAN_INIT("b@x"),
+        .protocol = SPAN_INIT("ESMTP"), .helo = SPAN_INIT("c.example"),
+        .login = SPAN_INIT("ann"), .rule = SPAN_INIT("big"),
         .place = { "w.conf", 7, 1 } },
-      "waypost/smtpd: " ID ": hold: to=<b@x> rule=\"big\" w.conf:7", NULL },
+      "waypost/smtpd: " ID ": hold: RCPT from unknown[192.0.2.1]: <b@x>: held; "
+      "from=<> to=<b@x> proto=ESMTP helo=<c.example> login=ann rule=\"big\" "
+      "w.conf:7", NULL },
     { { .event = LOG_VERDICT, .id = 32, .status = SPAN_INIT("tag"),
-        .recipient = SPAN_INIT("b@x"), .text = SPAN_INIT("bulk"),
-        .rule = SPAN_INIT("big"), .place = { "w.conf", 7, 1 } },
-      "waypost/smtpd: " ID ": tag: to=<b@x> (bulk) rule=\"big\" w.conf:7", NULL },
+        .stage = SPAN_INIT("END-OF-DATA"), .address = SPAN_INIT("192.0.2.1"),
+        .text = SPAN_INIT("<b@x>: bulk"), .sender = SPAN_INIT("a@x"),
+        .recipient = SPAN_INIT("b@x"), .rule = SPAN_INIT("big") },
+      "waypost/smtpd: " ID ": tag: END-OF-DATA from unknown[192.0.2.1]: "
+      "<b@x>: bulk; from=<a@x> to=<b@x> rule=\"big\"", NULL },
     { { .event = LOG_REMARK, .status = SPAN_INIT("shadow"),
         .stage = SPAN_INIT("END-OF-DATA"), .address = SPAN_INIT("192.0.2.1"),
         .text = SPAN_INIT("554 5.7.1 no"), .sender = SPAN_INIT("a@x"),

@@ -215,7 +215,7 @@ static void where_another_was_faster_the_rule_says_no(void **state)
     ANSWER(&w, "over", "");
     assert_asks(&w, BUDGETS); /* anew */
     ANSWER(&w, "0", "9");
-    assert_said(&w, "450 4.7.1 Too much mail for now, try again later\r\n");
+    assert_said(&w, "450 4.7.1 <a@ok.test>: Too much mail for now, try again later\r\n");
     assert_non_null(strstr(buffer_string(&w.told), "rule=\"l\""));
     fake_close(&w);
 }
@@ -289,14 +289,14 @@ static void a_note_is_put_whatever_the_verdict_is(void **state)
           "rule \"g\" { action = greylist trust-after = 0 }\n" OURS);
     fake_say(&w, "RCPT TO:<a@ok.test>\r\n");
     ANSWER(&w, "");
-    assert_said(&w, "450 4.7.1 Greylisted, try again in 300 seconds\r\n");
+    assert_said(&w, "450 4.7.1 <a@ok.test>: Greylisted, try again in 300 seconds\r\n");
     assert_non_null(strstr(buffer_string(&w.told), "NOTE grey"));
     buffer_clear(&w.told);
     /* the same again, a minute later: it is known when it knocked first */
     w.now_ms += 60000;
     fake_say(&w, "RCPT TO:<a@ok.test>\r\n");
     assert_false(asks(&w));
-    assert_said(&w, "450 4.7.1 Greylisted, try again in 240 seconds\r\n");
+    assert_said(&w, "450 4.7.1 <a@ok.test>: Greylisted, try again in 240 seconds\r\n");
     fake_close(&w);
 }
 
