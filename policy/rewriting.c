@@ -99,8 +99,8 @@ static bool is_form(struct span form, unsigned group_count,
     if (!ok)
         buffer_printf(out_why,
                       "has a $ that stands for nothing: its expression has %u "
-                      "groups, $1 to $9 are what they matched, and $$ is a $",
-                      group_count);
+                      "group%s, $1 to $9 are what they matched, and $$ is a $",
+                      group_count, group_count == 1 ? "" : "s");
     else if (span_find(form, '@') < form.len ||
              span_find(form, '$') == form.len)
         ok = address_parse(buffer_span(&b), &ignored) == ADDRESS_OK;

@@ -112,6 +112,21 @@ static bool is_file_name(struct span s)
            span_find(s, '/') == s.len;
 }
 
+/* ".exe", or "exe". */
+static void doubt_suffix(struct reading *r, const struct syntax_text *t)
+{
+    struct span last =
+        span_skip(t->text, t->text.len > 0 && t->text.at[0] == '.');
+
+    if (span_find(last, '.') == last.len && span_find(last, '*') == last.len &&
+        span_find(last, '?') == last.len)
+        faults_warn(
+            &r->faults, t->place,
+            "an attachment is %s by its whole name only; \"*.%.*s\" was "
+            "meant?",
+            faults_quote(&r->faults, t->text), SPAN_FMT(last));
+}
+
 void headertests_read_attachments(struct reading *r,
                                   const struct syntax_entry *e,
                                   struct condition *c)
@@ -125,18 +140,20 @@ void headertests_read_attachments(struct reading *r,
     for (size_t i = 0; i < e->value_count; i++) {
         const struct syntax_text *t = &e->values[i];
 
-        if (is_expression(t->text))
+        if (is_expression(t->text)) {
             count += read_expression(r, t, t->text, &all[count]);
-        else if (is_file_name(t->text))
+        } else if (is_file_name(t->text)) {
+            doubt_suffix(r, t);
             names[name_count++] = t->text;
-        else if (is_type(t->text))
+        } else if (is_type(t->text)) {
             types[type_count++] = t->text;
-        else
+        } else {
             faults_add(&r->faults, t->place,
                        "%s is not a file name such as \"*.exe\", a type such "
                        "as \"application/zip\" or \"image/*\", or "
                        "'/expression/' of the name",
                        faults_quote(&r->faults, t->text));
+        }
     }
     patterns_init(&c->patterns, all, count);
     names_init(&c->names, r->arena, names, name_count);

@@ -33,9 +33,8 @@ static void check_names(struct reading *r, const struct syntax_text *t)
             i++;
         if (!after.at || i == sizeof names / sizeof names[0])
             faults_add(&r->faults, t->place,
-                       "%%{%s is not one of %%{recipient}, %%{sender}, "
-                       "%%{client}, %%{helo}, %%{rule}, %%{login}, "
-                       "%%{session}, %%{queue-id}",
+                       "%s in %%{...} is not one of recipient, sender, "
+                       "client, helo, rule, login, session, queue-id",
                        faults_quote(&r->faults, name));
         rest = after;
     }

@@ -75,10 +75,12 @@ static bool read_zone(struct reading *r, struct span s, struct dnsbl_zone *out)
                             .weight = 1 };
     struct span weight, answer, name = span_split(s, '*', &weight);
     struct buffer folded = { 0 };
+    struct host_address ignored;
     bool ok;
 
     name = span_split(span_trim(name), '=', &answer);
     ok = domain_fold(span_trim(name), &folded) == 0 &&
+         !host_address_parse(buffer_span(&folded), &ignored) &&
          span_find(buffer_span(&folded), '.') < folded.len &&
          folded.at[0] != '[' &&
          (!answer.at || read_answer(span_trim(answer), &z)) &&

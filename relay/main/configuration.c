@@ -47,6 +47,18 @@ static void put_state_folder(struct buffer *b)
     buffer_printf(b, "%s/.local/state/waypost", home);
 }
 
+/* Who may write it decides who may relay. */
+static void doubt_mode(const char *path, struct buffer *warnings)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_mode & S_IWOTH)
+        buffer_printf(warnings,
+                      "%s:1:1: warning: anybody on this machine may write this "
+                      "file, and open the relay: chmod o-w\n",
+                      path);
+}
+
 struct settings *configuration_read(const struct verb_call *call,
                                     struct sources *sources,
                                     struct buffer *out_faults,
@@ -65,6 +77,7 @@ struct settings *configuration_read(const struct verb_call *call,
                                    .read_table = sources_read_table,
                                    .user = sources },
         out_faults, out_warnings);
+    doubt_mode(call->config, out_warnings);
     buffer_fini(&name);
     buffer_fini(&folder);
     return s;

@@ -444,7 +444,7 @@ static void faults_of_actions_are_told(void **state)
           { "w.conf:1:46: \"X-A\" is not a header such as \"X-Checked: by",
             "w.conf:1:53: \"X A: b\" is not", "w.conf:2:1: \"X-B: \" is not",
             "w.conf:2:10: a header is plain ASCII",
-            "w.conf:2:20: %{\"who\" is not one of" } },
+            "w.conf:2:20: \"who\" in %{...} is not one of" } },
         { "rule \"a\" { action = add-header add-header = \"received: by me\" "
           "}\n",
           { "w.conf:1:45: Received is the trace" } },

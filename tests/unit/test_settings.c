@@ -410,7 +410,7 @@ static void faults_of_rules_are_told(void **state)
         { "rule \"a\" { action = reject reply = \"no\" }\n",
           { "w.conf:1:36: \"no\" is not a reply such as" } },
         { "rule \"a\" { action = reject reply = \"554 %{who} %{x\" }\n",
-          { "%{\"who\" is not one of", "%{\"x\" is not one of" } },
+          { "\"who\" in %{...} is not one of", "\"x\" in %{...} is not one of" } },
         { "rule \"a\" { action = reject reply = \"554 \xc3\xbc\" }\n",
           { "plain ASCII" } },
     };
