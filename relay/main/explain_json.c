@@ -122,7 +122,19 @@ static void put_effect(struct buffer *b, const struct effect *e)
     buffer_put(b, e->text);
 }
 
-/* Those of one rule as texts, or of all as objects (r NULL). */
+static bool is_refused(const struct explanation *x)
+{
+    return x->verdict.kind == VERDICT_REJECT ||
+           x->verdict.kind == VERDICT_DEFER || x->verdict.kind == VERDICT_ASKS;
+}
+
+/* Is it done? To a recipient that is refused nothing is. */
+static bool is_done(const struct explanation *x, const struct effect *e)
+{
+    return !is_refused(x) || e->kind == EFFECT_LOG || e->kind == EFFECT_SHADOW;
+}
+
+/* What those of one rule are as texts, or what of all is done as objects (r NULL). */
 static json_t *effects(const struct explanation *x, const struct rule *r)
 {
     const struct verdict *const of[] = { &x->granted, &x->at_content };
@@ -133,7 +145,7 @@ static json_t *effects(const struct explanation *x, const struct rule *r)
             const struct effect *e = &of[v]->effects[i];
             struct buffer b = { 0 };
 
-            if (!is_shown(e) || (r && e->rule != r))
+            if (!is_shown(e) || (r ? e->rule != r : !is_done(x, e)))
                 continue;
             if (r) {
                 put_effect(&b, e);

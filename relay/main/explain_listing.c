@@ -562,7 +562,12 @@ static void put_told(struct paper *p)
 static void put_hint(struct paper *p)
 {
     const json_t *rule, *rules = json_object_get(p->o, "rules");
+    const json_t *verdict = json_object_get(p->o, "verdict");
     size_t i, later = 0;
+
+    /* what is refused has no message to come */
+    if (is(verdict, "kind", "reject") || is(verdict, "kind", "defer"))
+        return;
 
     json_array_foreach(rules, i, rule)
     {

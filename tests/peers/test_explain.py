@@ -331,6 +331,8 @@ rule "alias"  { to = {"list@to.test"}  action = rewrite  rewrite-to = {'/^list@t
 rule "stamp"  { action = add-header  add-header = {"X-From: %{client}"} }
 rule "keep"   { action = copy  copy = {"archive@to.test"} }
 rule "detour" { from = {"vip.test"}  action = route  route = "side" }
+rule "quiet"  { from = {"odd.test"}  action = reject  mode = shadow }
+rule "exe"    { attachment = {"*.exe"}  action = reject }
 """ + TO
 
 
@@ -345,6 +347,13 @@ def test_effects_and_detours(tmp_path):
             ("keep", "copy", "archive@to.test"), ("detour", "route", "side")]
         assert [(d["address"], d["route"]) for d in found["destinations"]] == [
             ("a@to.test", "side")]
+        # nothing of it is done for who is refused, nor waits for a message
+        found = agree(relay, {"to": "r@else.test", "from": "b@odd.test"})
+        assert [e["rule"] for e in found["effects"]] == ["quiet"]
+        for to, is_there in (("r@to.test", True), ("r@else.test", False)):
+            text = relay.verb("explain", *words({"to": to}), check=False).stdout.decode()
+            assert ("archive@to.test  (keep)" in text) == is_there, text
+            assert ("waits for the message" in text) == is_there, text
 
 
 # ------------------------------------------------ without it, and mistakes ----
