@@ -299,8 +299,10 @@ static void obey(struct session *s, const struct wish *w,
         return;
     case VERDICT_RELAY:
     case VERDICT_DISCARD:
-    case VERDICT_OPEN:
         break;
+    case VERDICT_OPEN:
+        ASSERT(!"a recipient is granted or refused");
+        return;
     }
     if (is_apart(s, v) ||
         !variants_admit(&s->draft, &w->address, v, &s->arena))
