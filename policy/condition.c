@@ -364,10 +364,20 @@ bool condition_asks_others(const struct condition *c)
            c->fact == FACT_TODAY;
 }
 
+bool condition_is_any_client(const struct condition *c)
+{
+    bool is_any = networks_are_everything(&c->networks);
+
+    for (size_t i = 0; i < c->table_count && !is_any; i++)
+        is_any = table_holds_everybody(c->tables[i]);
+    return c->fact == FACT_CLIENT && !c->is_negated && is_any;
+}
+
 bool condition_names_somebody(const struct condition *c)
 {
-    return !c->is_negated && (c->fact == FACT_CLIENT || c->fact == FACT_LOGIN ||
-                              c->fact == FACT_CERTIFICATE);
+    return !c->is_negated &&
+           (c->fact == FACT_LOGIN || c->fact == FACT_CERTIFICATE ||
+            (c->fact == FACT_CLIENT && !condition_is_any_client(c)));
 }
 
 bool condition_names_domains(const struct condition *c)

@@ -134,8 +134,10 @@ enum condition_said condition_matches(const struct condition *c,
 /* Is its answer somebody else's? Such ones are asked last. */
 bool condition_asks_others(const struct condition *c);
 
-/* A `client`, `login` or `certificate` that is not negated, or a `to` that is
- * not and names nothing but domains (and addresses in them): what may grant. */
+/* Its networks, or those of one of its tables, are all there are. */
+bool condition_is_any_client(const struct condition *c);
+/* A `client` that is not everybody, `login` or `certificate`, not negated; or a `to` that
+ * is not and names nothing but domains (and addresses in them): what may grant. */
 bool condition_names_somebody(const struct condition *c);
 bool condition_names_domains(const struct condition *c);
 

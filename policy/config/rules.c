@@ -123,16 +123,6 @@ static const struct key rule_keys[] = {
 
 static const struct key_table table = KEY_TABLE("a rule", rule_keys);
 
-/* Its networks, or those of one of its tables, are all there are. */
-static bool is_any_client(const struct condition *c)
-{
-    bool is_any = networks_are_everything(&c->networks);
-
-    for (size_t i = 0; i < c->table_count && !is_any; i++)
-        is_any = table_holds_everybody(c->tables[i]);
-    return c->fact == FACT_CLIENT && is_any;
-}
-
 /* relay must say who may send, or whose mail this is. */
 static void check_relay(struct reading *r, const struct rule *rule,
                         const struct syntax_entry *section)
@@ -142,13 +132,9 @@ static void check_relay(struct reading *r, const struct rule *rule,
     for (size_t i = 0; i < rule->condition_count; i++) {
         const struct condition *c = &rule->conditions[i];
 
-        if (condition_names_domains(c))
+        if (condition_names_domains(c) || condition_names_somebody(c))
             return;
-        if (!condition_names_somebody(c))
-            continue;
-        if (!is_any_client(c))
-            return;
-        is_everybody = true;
+        is_everybody = is_everybody || condition_is_any_client(c);
     }
     faults_add(&r->faults,
                is_everybody ? keys_place(section, "client")

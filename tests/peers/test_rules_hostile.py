@@ -98,6 +98,16 @@ def test_only_relay_grants_whatever_else_acts(everything):
     assert everything.queue_list() == []
 
 
+def test_everybody_is_nobody_who_may_route_through_us(tmp_path):
+    (tmp_path / "all").write_text("0.0.0.0/0\n")
+    for client in ('{"0.0.0.0/0"}', f'"table:{tmp_path}/all"'):
+        with Relay(tmp_path, {"*": "smtp://127.0.0.1:1"},
+                   rules=f'rule "x" {{ client = {client}  to = {{"ok.test"}}'
+                         '  action = relay }\n') as relay, Client(relay.port) as c:
+            assert rcpt(c, "x@ok.test", "v%else.test@ok.test", "else.test!v@ok.test",
+                        '"v@else.test"@ok.test') == [250, 554, 554, 554]
+
+
 def test_who_is_somebody_else_now_has_nothing_of_before(everything):
     with Client(everything.port) as c:
         for address, code in (("127.0.0.77", 250), ("127.0.0.78", 554),
