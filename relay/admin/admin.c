@@ -10,51 +10,24 @@
  * when its answer is there. On closing, all waits are cut and their late
  * answers find nobody.
  *
- * Caps: BODY_MOST for a body, MEMORY for the header, CONNECTIONS at once,
+ * Caps: BODY_MOST for a body (request.c), MEMORY for the header, CONNECTIONS at once,
  * SILENCE_S; a list may be read slowly by a person (LIST_SILENCE_S).
  */
-#include "relay/admin/admin.h"
+#include "relay/admin/admin_private.h"
 
 #include "policy/vocabulary/memory.h"
-#include "relay/admin/doorway.h"
-#include "relay/admin/listing.h"
 #include "relay/admin/endpoints.h"
 
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
-    BODY_MOST = 64 * 1024,
     BODY_READ_MOST = 1024 * 1024, /* thrown away before the 413, then cut */
     MEMORY = 32 * 1024,
     CONNECTIONS = 100,
     SILENCE_S = 30,
     LIST_SILENCE_S = 3600,
     STREAM_BLOCK = 16 * 1024,
-};
-
-struct admin {
-    uv_loop_t *loop;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    uv_async_t async;
-    unsigned open_handles;
-    struct doorway doorway;
-    struct MHD_Daemon *daemon;
-    struct queue *queue;
-    struct queue_port *port;
-    struct request *requests;
-    uint64_t last_token;
-    uint64_t started_ns;
-    bool is_closing;
-    void (*status)(void *user, struct admin_status *out);
-    void *user;
-    struct admin_fetches fetches;
-    struct admin_explains explains;
-    void (*closed)(void *user);
-    void *closed_user;
 };
 
 /* ---------------------------------------------------------- the loop ----- */
@@ -106,180 +79,6 @@ static void on_wake(void *user)
 }
 
 static const struct queue_port_events port_events = { .wake = on_wake };
-
-/* ---------------------------------------------------------- requests ----- */
-
-static struct request *request_new(struct admin *a, struct MHD_Connection *c)
-{
-    struct request *r = NEW(struct request);
-
-    r->admin = a;
-    r->connection = c;
-    r->token = ++a->last_token;
-    r->body.cap = BODY_MOST;
-    filter_init(&r->filter);
-    r->next = a->requests;
-    a->requests = r;
-    return r;
-}
-
-static void request_free(struct request *r)
-{
-    struct request **at = &r->admin->requests;
-
-    while (*at != r)
-        at = &(*at)->next;
-    *at = r->next;
-    filter_fini(&r->filter);
-    buffer_fini(&r->body);
-    buffer_fini(&r->answer);
-    free(r);
-}
-
-struct request *request_find(void *user, uint64_t token)
-{
-    struct admin *a = user;
-    struct request *r = a->requests;
-
-    while (r && r->token != token)
-        r = r->next;
-    return r;
-}
-
-struct queue *request_queue(const struct request *r)
-{
-    return r->admin->queue;
-}
-
-struct queue_port *request_port(const struct request *r)
-{
-    return r->admin->port;
-}
-
-int64_t request_now_ms(const struct request *r)
-{
-    struct timespec t;
-
-    (void)r;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-uint64_t request_uptime_s(const struct request *r)
-{
-    return (uv_hrtime() - r->admin->started_ns) / 1000000000U;
-}
-
-void request_ask_status(const struct request *r, struct admin_status *out)
-{
-    if (r->admin->status)
-        r->admin->status(r->admin->user, out);
-}
-
-const struct admin_fetches *request_fetches(const struct request *r)
-{
-    return r->admin->fetches.list ? &r->admin->fetches : NULL;
-}
-
-const struct admin_explains *request_explains(const struct request *r)
-{
-    return r->admin->explains.begin ? &r->admin->explains : NULL;
-}
-
-void request_soon(const struct request *r)
-{
-    on_wake(r->admin);
-}
-
-void request_wait(struct request *r)
-{
-    ASSERT(r->state == REQUEST_THINKS || r->state == REQUEST_ANSWERS);
-    r->state = REQUEST_WAITS;
-    MHD_suspend_connection(r->connection);
-}
-
-/* The answer, or its next page, is there. */
-static void request_wake(struct request *r)
-{
-    if (r->state == REQUEST_WAITS)
-        MHD_resume_connection(r->connection);
-    r->state = REQUEST_ANSWERS;
-}
-
-void request_answer(struct request *r, int status)
-{
-    r->status = status;
-    request_wake(r);
-}
-
-void request_go_on(struct request *r)
-{
-    r->status = 200;
-    r->is_stream = true;
-    request_wake(r);
-}
-
-void request_refuse(struct request *r, int status, const char *format, ...)
-{
-    struct buffer why = { 0 };
-    json_t *o = json_object();
-    va_list args;
-    char *text;
-
-    va_start(args, format);
-    buffer_vprintf(&why, format, args);
-    va_end(args);
-    ASSERT(json_object_set_new(o, "error", listing_text(buffer_span(&why))) ==
-           0);
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_clear(&r->answer);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(o);
-    buffer_fini(&why);
-    request_answer(r, status);
-}
-
-struct query {
-    struct request *request;
-    struct buffer why;
-};
-
-static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,
-                                     const char *key, size_t key_len,
-                                     const char *value, size_t value_len)
-{
-    struct query *q = user;
-
-    (void)kind;
-    return filter_add(&q->request->filter, span_make(key, key_len),
-                      span_make(value, value_len), request_now_ms(q->request),
-                      &q->why)
-               ? MHD_YES
-               : MHD_NO;
-}
-
-bool request_read_query(struct request *r)
-{
-    struct query q = { .request = r };
-    bool is_good;
-
-    (void)MHD_get_connection_values_n(r->connection, MHD_GET_ARGUMENT_KIND,
-                                      add_parameter, &q);
-    is_good = q.why.len == 0;
-    if (!is_good)
-        request_refuse(r, 400, "%s", buffer_string(&q.why));
-    buffer_fini(&q.why);
-    return is_good;
-}
-
-const char *request_parameter(const struct request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND,
-                                       name);
-}
 
 /* ----------------------------------------------------------- sending ----- */
 
@@ -336,8 +135,6 @@ static enum MHD_Result send_answer(struct request *r)
 
 /* ---------------------------------------------------------- receiving ---- */
 
-/* So large that it is not even read to its end, which would let the client see
- * the answer for sure. */
 /* So much is read, of what is too much as well. */
 static size_t body_read_most(const struct request *r)
 {
@@ -349,6 +146,8 @@ static void refuse_body(struct request *r)
     request_refuse(r, 413, "the body is over %zu bytes", r->body.cap);
 }
 
+/* So large that it is not even read to its end, which would let the client see
+ * the answer for sure. */
 static bool has_huge_body(struct request *r)
 {
     const char *length = MHD_lookup_connection_value(

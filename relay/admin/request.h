@@ -57,7 +57,7 @@ struct request {
     const char *pattern; /* of names; borrowed from the query */
 };
 
-/* What an endpoint may do. */
+/* What an endpoint may do: request.c. */
 struct queue *request_queue(const struct request *r);
 struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);

@@ -1,23 +1,12 @@
 /*
  * station - the running relay: one queue, its workers, its listeners.
+ *
+ * From the start to the last mail put away; what changes meanwhile is in station_reload.c.
  */
-#include "relay/main/station.h"
+#include "relay/main/station_private.h"
 
-#include "policy/route.h"
 #include "policy/vocabulary/memory.h"
-#include "queue/queue.h"
-#include "relay/admin/admin.h"
 #include "relay/main/configuration.h"
-#include "relay/main/crew.h"
-#include "relay/main/entrance.h"
-#include "relay/main/explainer.h"
-#include "relay/main/reloader.h"
-#include "relay/main/strongbox.h"
-#include "relay/main/timetable.h"
-#include "relay/main/windows.h"
-#include "relay/net/census.h"
-#include "relay/net/log.h"
-#include "relay/net/notify.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -27,30 +16,6 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 30000 };
-
-struct station {
-    struct settings *settings;
-    struct reloader *reloader;
-    uv_loop_t loop;
-    uv_async_t wake;              /* a worker has ended */
-    uv_signal_t term, interrupt, hangup;
-    uv_timer_t watchdog, look, minute;
-    uv_check_t turn;
-    struct pulse pulse;
-    struct strongbox strongbox;
-    struct windows *windows;      /* what the queue routes by */
-    struct queue *queue;
-    struct admin *admin;
-    struct census *census;
-    struct entrance *entrance;
-    struct notify notify;
-    struct crew crew;
-    struct timetable *timetable;
-    struct explainer *explainer;
-    const char *config;           /* the file; NULL: the built-in one */
-    bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
-    bool is_ending, is_over;
-};
 
 /* ---------------------------------------------------- what the queue asks ---- */
 
@@ -68,96 +33,6 @@ static void notice(void *user, enum queue_notice kind, const char *text)
         return;
     log_flush();
     _exit(EX_TEMPFAIL); /* nothing more may be acknowledged */
-}
-
-/* The queue asks by the new ones from now on. */
-static void route_by(struct station *st, struct windows *take_w)
-{
-    queue_reroute(st->queue, windows_route, take_w);
-    windows_free(st->windows);
-    st->windows = take_w;
-}
-
-/* -------------------------------------------------------------- reload ---- */
-
-static void log_lines(enum log_event event, struct buffer *lines)
-{
-    struct span rest = buffer_span(lines);
-
-    while (rest.len) {
-        struct span line = span_split(rest, '\n', &rest);
-
-        log_text(event, "%.*s", SPAN_FMT(line));
-    }
-}
-
-/* Everybody works by these from now on. */
-static void swap(struct station *st, enum reload_kind kind,
-                 struct settings *take_s)
-{
-    struct buffer why = { 0 };
-
-    take_s->epoch = st->settings->epoch + 1;
-    if (entrance_open(st->entrance, take_s, &why) < 0)
-        log_text(LOG_WARNING, "%s", buffer_string(&why));
-    /* The workers first: nothing leaves by an old route once the queue knows the
-     * new ones. */
-    (kind == RELOAD_ALL ? crew_reload : crew_refresh)(&st->crew, take_s,
-                                                      st->strongbox.tls);
-    timetable_reload(st->timetable, take_s);
-    if (kind == RELOAD_ALL)
-        explainer_reload(st->explainer);
-    route_by(st, windows_new(take_s, time(NULL)));
-    settings_release(st->settings);
-    st->settings = take_s;
-    buffer_fini(&why);
-}
-
-static bool on_reread(void *user, enum reload_kind kind,
-                      struct settings *take_s)
-{
-    struct station *st = user;
-    struct buffer faults = { 0 };
-
-    if (take_s && kind == RELOAD_ALL &&
-        strongbox_reload(&st->strongbox, take_s, &faults) < 0) {
-        settings_release(take_s);
-        take_s = NULL;
-        log_lines(LOG_WARNING, &faults);
-    }
-    buffer_fini(&faults);
-    if (take_s)
-        swap(st, kind, take_s);
-    if (kind == RELOAD_ALL) {
-        if (take_s) {
-            log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog);
-            log_text(LOG_NOTE, "configuration reloaded");
-        }
-        notify_ready(&st->notify);
-    }
-    return take_s != NULL;
-}
-
-static void on_look(uv_timer_t *timer)
-{
-    struct station *st = timer->data;
-
-    if (!st->is_ending && strongbox_look(&st->strongbox, st->settings))
-        crew_renew(&st->crew, st->settings, st->strongbox.tls);
-}
-
-/* At the beginning of each minute: a window may open or close. */
-static void on_minute(uv_timer_t *timer)
-{
-    struct station *st = timer->data;
-    time_t now = time(NULL);
-    struct windows *w = windows_new(st->settings, now);
-
-    (void)uv_timer_start(timer, on_minute, windows_wait_ms(now), 0);
-    if (st->is_ending || !windows_tell(st->windows, w))
-        windows_free(w);
-    else
-        route_by(st, w);
 }
 
 /* ----------------------------------------------------------- main loop ---- */
@@ -280,7 +155,7 @@ static void open_loop(struct station *st)
     (void)uv_signal_start(&st->hangup, on_signal, SIGHUP);
     if (watchdog_ms)
         (void)uv_timer_start(&st->watchdog, on_watchdog, 0, watchdog_ms);
-    (void)uv_timer_start(&st->look, on_look, 0, LOOK_MS);
+    (void)uv_timer_start(&st->look, station_look, 0, LOOK_MS);
     (void)uv_check_start(&st->turn, on_turn);
 }
 
@@ -404,7 +279,7 @@ static void free_all(struct station *st)
 /* The faults of a configuration that parses but cannot be used. */
 static int refuse(struct station *st, int rc, struct buffer *why)
 {
-    log_lines(LOG_FATAL, why);
+    station_log_lines(LOG_FATAL, why);
     buffer_fini(why);
     free_all(st);
     log_flush();
@@ -430,7 +305,8 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
         return refuse(st, rc, &why);
     }
     open_loop(st);
-    st->reloader = reloader_new(&st->loop, call, take_sources, on_reread, st);
+    st->reloader =
+        reloader_new(&st->loop, call, take_sources, station_reread, st);
     if (open_all(st, &why) < 0) {
         log_text(LOG_FATAL, "%s", buffer_string(&why));
         code = EX_TEMPFAIL;
@@ -439,7 +315,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
         else
             uv_walk(&st->loop, close_handle, NULL);
     } else {
-        (void)uv_timer_start(&st->minute, on_minute,
+        (void)uv_timer_start(&st->minute, station_minute,
                              windows_wait_ms(time(NULL)), 0);
         announce(st);
     }

@@ -175,7 +175,7 @@ uint32_t office_pick(struct office *o, uint32_t n);
 
 struct office *office_new(uint32_t seed);
 void office_free(struct office *o);
-/* The clock stands there from now on; on_minute of the station where one begins. */
+/* The clock stands there from now on; station_minute where one begins. */
 void office_clock(struct office *o, int64_t now_ms);
 void office_minute(struct office *o);
 /* Until threads, port and sessions have nothing more to say. */

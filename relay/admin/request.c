@@ -1,0 +1,187 @@
+/*
+ * request - what an endpoint may ask of its request, and how it answers.
+ *
+ * Requests are in the server's list from their first header to the end of their
+ * answer.
+ */
+#include "relay/admin/admin_private.h"
+
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/listing.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { BODY_MOST = 64 * 1024 };
+
+struct request *request_new(struct admin *a, struct MHD_Connection *c)
+{
+    struct request *r = NEW(struct request);
+
+    r->admin = a;
+    r->connection = c;
+    r->token = ++a->last_token;
+    r->body.cap = BODY_MOST;
+    filter_init(&r->filter);
+    r->next = a->requests;
+    a->requests = r;
+    return r;
+}
+
+void request_free(struct request *r)
+{
+    struct request **at = &r->admin->requests;
+
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    filter_fini(&r->filter);
+    buffer_fini(&r->body);
+    buffer_fini(&r->answer);
+    free(r);
+}
+
+struct request *request_find(void *user, uint64_t token)
+{
+    struct admin *a = user;
+    struct request *r = a->requests;
+
+    while (r && r->token != token)
+        r = r->next;
+    return r;
+}
+
+struct queue *request_queue(const struct request *r)
+{
+    return r->admin->queue;
+}
+
+struct queue_port *request_port(const struct request *r)
+{
+    return r->admin->port;
+}
+
+int64_t request_now_ms(const struct request *r)
+{
+    struct timespec t;
+
+    (void)r;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+uint64_t request_uptime_s(const struct request *r)
+{
+    return (uv_hrtime() - r->admin->started_ns) / 1000000000U;
+}
+
+void request_ask_status(const struct request *r, struct admin_status *out)
+{
+    if (r->admin->status)
+        r->admin->status(r->admin->user, out);
+}
+
+const struct admin_fetches *request_fetches(const struct request *r)
+{
+    return r->admin->fetches.list ? &r->admin->fetches : NULL;
+}
+
+const struct admin_explains *request_explains(const struct request *r)
+{
+    return r->admin->explains.begin ? &r->admin->explains : NULL;
+}
+
+void request_soon(const struct request *r)
+{
+    (void)uv_async_send(&r->admin->async);
+}
+
+void request_wait(struct request *r)
+{
+    ASSERT(r->state == REQUEST_THINKS || r->state == REQUEST_ANSWERS);
+    r->state = REQUEST_WAITS;
+    MHD_suspend_connection(r->connection);
+}
+
+/* The answer, or its next page, is there. */
+static void request_wake(struct request *r)
+{
+    if (r->state == REQUEST_WAITS)
+        MHD_resume_connection(r->connection);
+    r->state = REQUEST_ANSWERS;
+}
+
+void request_answer(struct request *r, int status)
+{
+    r->status = status;
+    request_wake(r);
+}
+
+void request_go_on(struct request *r)
+{
+    r->status = 200;
+    r->is_stream = true;
+    request_wake(r);
+}
+
+void request_refuse(struct request *r, int status, const char *format, ...)
+{
+    struct buffer why = { 0 };
+    json_t *o = json_object();
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    buffer_vprintf(&why, format, args);
+    va_end(args);
+    ASSERT(json_object_set_new(o, "error", listing_text(buffer_span(&why))) ==
+           0);
+    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    ASSERT(text);
+    buffer_clear(&r->answer);
+    buffer_put_string(&r->answer, text);
+    buffer_put_byte(&r->answer, '\n');
+    free(text);
+    json_decref(o);
+    buffer_fini(&why);
+    request_answer(r, status);
+}
+
+struct query {
+    struct request *request;
+    struct buffer why;
+};
+
+static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,
+                                     const char *key, size_t key_len,
+                                     const char *value, size_t value_len)
+{
+    struct query *q = user;
+
+    (void)kind;
+    return filter_add(&q->request->filter, span_make(key, key_len),
+                      span_make(value, value_len), request_now_ms(q->request),
+                      &q->why)
+               ? MHD_YES
+               : MHD_NO;
+}
+
+bool request_read_query(struct request *r)
+{
+    struct query q = { .request = r };
+    bool is_good;
+
+    (void)MHD_get_connection_values_n(r->connection, MHD_GET_ARGUMENT_KIND,
+                                      add_parameter, &q);
+    is_good = q.why.len == 0;
+    if (!is_good)
+        request_refuse(r, 400, "%s", buffer_string(&q.why));
+    buffer_fini(&q.why);
+    return is_good;
+}
+
+const char *request_parameter(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND,
+                                       name);
+}

@@ -1,0 +1,56 @@
+/*
+ * paper - JSON laid out as text for people.
+ */
+#include "relay/main/paper.h"
+
+const char *paper_text(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+
+    return text ? text : "";
+}
+
+bool paper_is(const json_t *o, const char *key, const char *value)
+{
+    return strcmp(paper_text(o, key), value) == 0;
+}
+
+bool paper_is_so(const json_t *o, const char *key)
+{
+    return json_is_true(json_object_get(o, key));
+}
+
+int64_t paper_number(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+void paper_put(struct paper *p, const char *text)
+{
+    buffer_put_escaped(p->b, span_of(text));
+}
+
+void paper_quote(struct paper *p, const char *text)
+{
+    buffer_put_byte(p->b, '"');
+    paper_put(p, text);
+    buffer_put_byte(p->b, '"');
+}
+
+void paper_begin(struct paper *p, enum paper_colour c)
+{
+    static const char *const codes[] = { [PAPER_PLAIN] = "",
+                                         [PAPER_GOOD] = "\033[1;32m",
+                                         [PAPER_BAD] = "\033[1;31m",
+                                         [PAPER_DOUBTFUL] = "\033[1;33m",
+                                         [PAPER_FAINT] = "\033[2m" };
+
+    if (p->is_coloured)
+        buffer_put_string(p->b, codes[c]);
+}
+
+void paper_end(struct paper *p, enum paper_colour c)
+{
+    if (p->is_coloured && c != PAPER_PLAIN)
+        buffer_put_string(p->b, "\033[0m");
+}

@@ -1,0 +1,39 @@
+/*
+ * paper - JSON laid out as text for people.
+ *
+ * Text is escaped: strangers may have written it.
+ */
+#ifndef WAYPOST_PAPER_H
+#define WAYPOST_PAPER_H
+
+#include "policy/vocabulary/buffer.h"
+
+#include <jansson.h>
+
+struct paper {
+    struct buffer *b;
+    const json_t *o; /* that is laid out */
+    bool is_coloured;
+};
+
+enum paper_colour {
+    PAPER_PLAIN,
+    PAPER_GOOD,
+    PAPER_BAD,
+    PAPER_DOUBTFUL,
+    PAPER_FAINT,
+};
+
+/* Of an object's member; "", false or 0 where there is none of that type. */
+const char *paper_text(const json_t *o, const char *key);
+bool paper_is(const json_t *o, const char *key, const char *value);
+bool paper_is_so(const json_t *o, const char *key);
+int64_t paper_number(const json_t *o, const char *key);
+
+void paper_put(struct paper *p, const char *text);
+void paper_quote(struct paper *p, const char *text);
+/* What stands between is of this colour. */
+void paper_begin(struct paper *p, enum paper_colour c);
+void paper_end(struct paper *p, enum paper_colour c);
+
+#endif

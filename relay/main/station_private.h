@@ -1,0 +1,56 @@
+/*
+ * station_private - the running relay, between station.c and station_reload.c.
+ */
+#ifndef WAYPOST_STATION_PRIVATE_H
+#define WAYPOST_STATION_PRIVATE_H
+
+#include "relay/main/station.h"
+
+#include "queue/queue.h"
+#include "relay/admin/admin.h"
+#include "relay/main/crew.h"
+#include "relay/main/entrance.h"
+#include "relay/main/explainer.h"
+#include "relay/main/reloader.h"
+#include "relay/main/strongbox.h"
+#include "relay/main/timetable.h"
+#include "relay/main/windows.h"
+#include "relay/net/census.h"
+#include "relay/net/log.h"
+#include "relay/net/notify.h"
+
+struct station {
+    struct settings *settings;
+    struct reloader *reloader;
+    uv_loop_t loop;
+    uv_async_t wake;              /* a worker has ended */
+    uv_signal_t term, interrupt, hangup;
+    uv_timer_t watchdog, look, minute;
+    uv_check_t turn;
+    struct pulse pulse;
+    struct strongbox strongbox;
+    struct windows *windows;      /* what the queue routes by */
+    struct queue *queue;
+    struct admin *admin;
+    struct census *census;
+    struct entrance *entrance;
+    struct notify notify;
+    struct crew crew;
+    struct timetable *timetable;
+    struct explainer *explainer;
+    const char *config;           /* the file; NULL: the built-in one */
+    bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
+    bool is_ending, is_over;
+};
+
+/* The reloader's answer: the settings are swapped, or why not is logged. */
+bool station_reread(void *user, enum reload_kind kind,
+                    struct settings *take_s);
+/* A timer's: were certificates or keys renewed on disk? */
+void station_look(uv_timer_t *timer);
+/* A timer's, at the beginning of each minute: a window may open or close. */
+void station_minute(uv_timer_t *timer);
+/* Each line is an event. */
+void station_log_lines(enum log_event event, struct buffer *lines);
+
+#endif
