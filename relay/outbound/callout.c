@@ -65,6 +65,18 @@ static bool is_resting(const struct callouts *all,
 
 /* ------------------------------------------------------------ questions ---- */
 
+/* With all who wait for it: nobody is told. */
+static void question_free(struct callout_question *q)
+{
+    for (struct callout_waiter *w = q->waiters, *next; w; w = next) {
+        next = w->next;
+        free(w);
+    }
+    arena_reset(&q->arena);
+    settings_release(q->settings);
+    free(q);
+}
+
 /* The question is gone after it. */
 void callout_answer(struct callouts *all, struct callout_question *q,
                     enum callout_answer answer, struct span reply)
@@ -77,14 +89,13 @@ void callout_answer(struct callouts *all, struct callout_question *q,
         all->asked--;
     *q->here = q->next;
     *(q->next ? &q->next->here : &all->end) = q->here;
+    q->waiters = NULL;
     for (; waiters; waiters = next) { /* who hears it may ask again */
         next = waiters->next;
         waiters->done(waiters->user, waiters->token, answer, reply);
         free(waiters);
     }
-    arena_reset(&q->arena);
-    settings_release(q->settings);
-    free(q);
+    question_free(q);
 }
 
 struct callout_question *callout_next(struct callouts *all, struct span place,
@@ -326,12 +337,15 @@ void callout_shut_down(struct delivery *d)
     }
 }
 
+/* What is left was being recalled, and that answer will not come. */
 void callout_close(struct delivery *d)
 {
     struct callouts *all = d->callouts;
 
-    while (all->first) /* recalled, and the answer will not come */
-        callout_answer(all, all->first, CALLOUT_UNKNOWN, SPAN(""));
+    for (struct callout_question *q = all->first, *next; q; q = next) {
+        next = q->next;
+        question_free(q);
+    }
     ASSERT(!all->callers);
     free(all);
 }

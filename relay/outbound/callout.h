@@ -22,6 +22,7 @@ void callout_begin(struct worker *w, const struct callout *c);
 void callout_tick(struct delivery *d, int64_t now_ms);
 /* All that is asked becomes unknown; callers end. */
 void callout_shut_down(struct delivery *d);
+/* What is asked still is dropped: nobody is told, who asked is gone already. */
 void callout_close(struct delivery *d);
 
 #endif
