@@ -98,9 +98,9 @@ struct consultation;
 struct session {
     enum session_state state; /* changed by session_move alone */
     bool extended;            /* EHLO, not HELO */
-    int64_t hello_ms;         /* when it said so */
     bool input_ended;         /* while STORING: close after the answer */
     bool going_down;          /* while STORING: 421 after the answer */
+    int64_t hello_ms;         /* when it said EHLO or HELO */
 
     struct settings *settings; /* held */
     const struct listener_settings *listener;
@@ -113,17 +113,18 @@ struct session {
     struct span client_text, client_name, helo; /* own heap copies */
     struct span login;           /* the same; empty: not logged in */
     const char *mechanism;       /* of it; a literal, or NULL */
-    struct id_text name;         /* for the log */
-    bool has_ends;               /* where the connection goes is known: */
-    struct session_ends ends;
     const struct tls_facts *tls; /* borrowed; NULL: in clear */
-    unsigned mechanisms;         /* that could be verified */
     const struct srs_secrets *srs_secrets; /* NULL: none */
+    unsigned mechanisms;         /* that could be verified */
+    struct session_ends ends;    /* where the connection goes, */
+    bool has_ends;               /* when that is known */
+    struct id_text name;         /* for the log */
     bool has_tls;                /* STARTTLS would succeed */
     bool is_helo_told;           /* helo is by XCLIENT: EHLO does not change it */
     bool is_login_told;          /* login is by XCLIENT, not by AUTH */
     bool is_on_behalf;           /* XCLIENT: the certificate is another's */
     bool skips_login;            /* while skipping: the line is AUTH's */
+    bool heard_login;            /* in the input of this session_feed */
     uint32_t login_failures;
     struct session_auth *auth;       /* only while one is under way */
     struct session_forward *forward; /* by XFORWARD, for the next transaction */
@@ -132,7 +133,6 @@ struct session {
 
     struct buffer output;
     struct buffer line; /* a command line that has not ended yet */
-    bool heard_login;   /* in the input of this session_feed */
     size_t skipped;     /* bytes of a line that is too long; 0: none */
     int64_t deadline_ms;
     int64_t greet_ms; /* not before then; 0: at once */
