@@ -199,7 +199,7 @@ enum answer expression_find(const struct expression *e, struct span text,
     uint32_t count = pcre2_get_ovector_count(data);
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(data);
 
-    for (uint32_t i = 0; answer == ANSWER_YES && i < EXPRESSION_GROUPS; i++) {
+    for (size_t i = 0; answer == ANSWER_YES && i < EXPRESSION_GROUPS; i++) {
         bool is_set =
             i < count && at[2 * i] != PCRE2_UNSET && at[2 * i] <= at[2 * i + 1];
 

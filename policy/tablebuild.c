@@ -82,18 +82,26 @@ static void add(struct builder *b, unsigned kind, struct span text)
     t->kinds[kind]++;
 }
 
-/* ASCII only, where it stands: the bytes are the table's. */
-static void lower(struct span s)
+/* These bytes, which are the table's, to be changed. */
+static char *own(const struct builder *b, struct span s)
 {
+    return b->t->bytes + (s.at - b->t->bytes);
+}
+
+/* ASCII only, where it stands. */
+static void lower(const struct builder *b, struct span s)
+{
+    char *at = own(b, s);
+
     for (size_t i = 0; i < s.len; i++)
-        ((char *)(uintptr_t)s.at)[i] = ascii_lower(s.at[i]);
+        at[i] = ascii_lower(at[i]);
 }
 
 /* The key is asked about in this form; as a text (a login) it stays as it is. */
 static void add_folded(struct builder *b, unsigned kind, struct span key,
                        struct span folded)
 {
-    lower(key);
+    lower(b, key);
     if (span_is(key, folded)) {
         add(b, kind, key);
         return;
@@ -106,7 +114,7 @@ static void add_stray(struct builder *b, struct span key, const char *why)
 {
     say(b, &b->strays, key.at, key, why);
     say(b, &b->unroutable, key.at, key, why);
-    lower(key);
+    lower(b, key);
     add(b, TABLE_TEXT, key);
 }
 
@@ -175,7 +183,7 @@ static void read_domain(struct builder *b, struct span key)
                                      "network, *, <> or /expression/");
     else if (!is_below)
         add_folded(b, PATTERN_DOMAIN, key, buffer_span(&b->folded));
-    else if (lower(domain), span_is(domain, buffer_span(&b->folded)))
+    else if (lower(b, domain), span_is(domain, buffer_span(&b->folded)))
         add(b, PATTERN_BELOW, domain);
     else
         add(b, PATTERN_BELOW,
@@ -228,7 +236,7 @@ static void read_lines(struct builder *b, struct span text)
 
         b->line++;
         b->line_at = line.at;
-        read_line(b, (char *)(uintptr_t)line.at, line.len);
+        read_line(b, own(b, line), line.len);
     }
 }
 

@@ -82,6 +82,7 @@ static void check_value(struct walk *k, const struct table_line *line,
 
 static unsigned follow(struct walk *k, struct span text);
 
+/* NOLINTNEXTLINE(readability-function-size): uthash's macros */
 static struct known *known_of(struct walk *k, struct span mailbox)
 {
     struct known *known;

@@ -29,10 +29,12 @@ static bool is_field(struct span text)
 {
     size_t colon = span_find(text, ':');
 
+    if (colon == 0 || colon >= text.len)
+        return false;
     for (size_t i = 0; i < colon; i++)
         if (text.at[i] <= ' ' || text.at[i] > '~')
             return false;
-    return colon > 0 && colon < text.len;
+    return true;
 }
 
 /* The length of the white space at the beginning, and of the word behind it. */

@@ -75,11 +75,13 @@ static void call_off(struct errand *e)
     e->cancel = NULL;
 }
 
+/* What is called off answers nobody: the next is there still. */
 static void call_all_off(struct inquest *n)
 {
-    while (n->errands) {
-        call_off(n->errands);
-        errand_free(n->errands);
+    for (struct errand *e = n->errands, *next; e; e = next) {
+        next = e->next;
+        call_off(e);
+        errand_free(e);
     }
 }
 

@@ -53,6 +53,20 @@ void policyserver_end(struct policy_request *r, const char *why,
     done(user, why, action);
 }
 
+static struct policy_request *take_first(struct policyserver *s)
+{
+    struct policy_request *r = s->first;
+
+    s->first = r->next;
+    if (s->first)
+        s->first->here = &s->first;
+    else
+        s->last = &s->first;
+    r->here = NULL;
+    r->next = NULL;
+    return r;
+}
+
 /* Those that were in line when it began: whoever hears it may ask again. */
 void policyserver_fail(struct policyserver *s, const char *why)
 {
@@ -60,12 +74,8 @@ void policyserver_fail(struct policyserver *s, const char *why)
 
     for (struct policy_request *r = s->first; r; r = r->next)
         count++;
-    while (count-- > 0 && s->first) {
-        struct policy_request *r = s->first;
-
-        policyserver_unline(r);
-        policyserver_end(r, why, SPAN(""));
-    }
+    while (count-- > 0 && s->first)
+        policyserver_end(take_first(s), why, SPAN(""));
 }
 
 /* -------------------------------------------------------------- serving ---- */

@@ -96,15 +96,16 @@ enum session_charged session_effects_charged(struct session *s,
 
     for (size_t i = 0; i < v->effect_count && said != CHARGED_OVER; i++) {
         struct span answer = { 0 };
+        bool is_answered;
 
         if (!is_charge(&v->effects[i]))
             continue;
-        if (evidence_find(session_consult_evidence(s), EVIDENCE_CHARGE,
-                          v->effects[i].text, &answer) != EVIDENCE_ANSWERED)
-            said = CHARGED_NOT;
-        else if (span_is(answer, SPAN("over")))
+        is_answered =
+            evidence_find(session_consult_evidence(s), EVIDENCE_CHARGE,
+                          v->effects[i].text, &answer) == EVIDENCE_ANSWERED;
+        if (is_answered && span_is(answer, SPAN("over")))
             said = CHARGED_OVER;
-        else if (!span_is(answer, SPAN("taken")))
+        else if (!is_answered || !span_is(answer, SPAN("taken")))
             said = CHARGED_NOT;
     }
     evidence_forget(session_evidence(s), EVIDENCE_CHARGE);

@@ -279,7 +279,7 @@ static bool is_apart(const struct session *s, const struct verdict *v)
     return v->set_aside_count != first->set_aside_count ||
            (v->set_aside_count &&
             memcmp(v->set_aside, first->set_aside,
-                   v->set_aside_count * sizeof v->set_aside[0]) != 0);
+                   v->set_aside_count * sizeof(void *)) != 0);
 }
 
 static void obey(struct session *s, const struct wish *w,

@@ -166,11 +166,11 @@ size_t findings_sort(struct findings *f)
 {
     size_t count = HASH_COUNT(f->entries), n = 0;
 
-    f->sorted = memory_grow(f->sorted, (count + 1) * sizeof *f->sorted);
+    f->sorted = memory_grow(f->sorted, (count + 1) * sizeof(void *));
     for (struct entry *e = f->entries; e; e = e->hh.next) {
         e->group.order = n;
         f->sorted[n++] = &e->group;
     }
-    qsort(f->sorted, count, sizeof *f->sorted, compare);
+    qsort(f->sorted, count, sizeof(void *), compare);
     return count;
 }

@@ -120,7 +120,7 @@ void scorecard_busiest(struct scorecard *c, size_t most, scorecard_fn *each,
     all = NEW_ARRAY(struct row *, HASH_COUNT(c->rows) + 1);
     for (struct row *r = c->rows; r; r = r->hh.next)
         all[count++] = r;
-    qsort(all, count, sizeof *all, by_count);
+    qsort(all, count, sizeof(void *), by_count);
     for (size_t i = 0; i < count && i < most; i++)
         each(user, span_make(all[i]->key + CODE_DIGITS, all[i]->rule_len),
              all[i]->code, all[i]->count);
