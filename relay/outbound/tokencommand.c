@@ -3,7 +3,7 @@
  *
  *   RUNNING -> exit and both pipes at their end -> ENDED [end]
  *   RUNNING -> time over, or too much output -> killed -> exit -> ENDED
- *   RUNNING -> exit, but another process holds a pipe -> LINGER_MS later -> ENDED
+ *   RUNNING -> exit, but another process holds a pipe -> lingers -> ENDED
  *   RUNNING -> tokencommand_stop -> killed -> exit -> ENDED, done does not come
  *   ENDED -> all handles closed -> freed [on_closed]
  */
@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINGER_MS = 500, HANDLES = 4, VARIABLE_MOST = 4096 };
+enum { LINGER_MS = 100, LINGERS = 5, HANDLES = 4, VARIABLE_MOST = 4096 };
 
 struct tokencommand {
     uv_process_t process;
@@ -31,6 +31,7 @@ struct tokencommand {
     int rc; /* of starting it */
     bool is_running, is_killed, is_ended;
     bool output_over, errors_over;
+    unsigned lingers; /* left */
     int64_t exit_status;
     int exit_signal;
     tokencommand_fn *done;
@@ -112,12 +113,23 @@ static void kill_it(struct tokencommand *c)
     (void)kill(-c->process.pid, SIGKILL);
 }
 
+static void on_timer(uv_timer_t *t);
+
+/* In parts: a loop that was held up for long runs its timers before it reads. */
+static void linger(struct tokencommand *c)
+{
+    c->lingers--;
+    (void)uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
+}
+
 static void on_timer(uv_timer_t *t)
 {
     struct tokencommand *c = t->data;
 
     if (c->is_running)
         kill_it(c);
+    else if (c->lingers > 0)
+        linger(c);
     else
         end(c);
 }
@@ -128,8 +140,6 @@ static void look_for_end(struct tokencommand *c)
         return;
     if (c->is_killed || (c->output_over && c->errors_over))
         end(c);
-    else
-        (void)uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
 }
 
 static void on_process_end(uv_process_t *p, int64_t status, int term_signal)
@@ -139,7 +149,10 @@ static void on_process_end(uv_process_t *p, int64_t status, int term_signal)
     c->is_running = false;
     c->exit_status = status;
     c->exit_signal = term_signal;
+    c->lingers = LINGERS;
     look_for_end(c);
+    if (!c->is_ended)
+        linger(c);
 }
 
 void tokencommand_stop(struct tokencommand *c)
