@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "policy/vocabulary/memory.h"
+#include "queue/core.h"
 #include "queue/queue.h"
 
 #include <ftw.h>
@@ -53,7 +54,8 @@ struct world {
     size_t alarm_count;
 
     size_t puts, puts_ok, settles, removed, answers;
-    size_t readies; /* parked slots that were told of work */
+    size_t puts_asked, settles_asked; /* of what is to be answered */
+    size_t readies;                   /* parked slots that were told of work */
     int last_rc;
     uint64_t last_id; /* of the latest put */
     struct queue_count count;
@@ -277,6 +279,8 @@ static inline void world_close_queue(struct world *w)
         world_close_slot(w, w->slots[0]);
     queue_port_close(w->p);
     queue_close(w->q);
+    w->puts_asked = w->puts; /* no answer comes any more */
+    w->settles_asked = w->settles;
     w->p = NULL;
     w->q = NULL;
 }
@@ -333,6 +337,7 @@ static inline uint64_t world_put_many(struct world *w, const char *sender,
     m.recipient_count = n;
     m.take_content = span_dup(span_of(content));
     queue_put(w->p, &m, world_on_put, 7);
+    w->puts_asked++;
     free(r);
     free(address);
     return id;
@@ -360,6 +365,7 @@ static inline void world_settle(struct world *w, struct queue_work *work,
         r[i].host = SPAN("mx.example.org[192.0.2.1]:25");
     }
     queue_settle(w->p, work, r, NULL, 0, world_on_settled, 8);
+    w->settles_asked++;
     free(r);
 }
 
@@ -386,6 +392,60 @@ static inline struct queue_count world_count(struct world *w, unsigned states)
     world_until(w, &w->answers, w->answers + 1);
     assert_int_equal(w->last_rc, 0);
     return w->count;
+}
+
+/* The threads are given a moment, and heard. */
+static inline void world_moment(struct world *w)
+{
+    struct timespec t = { .tv_nsec = 1000000 };
+
+    nanosleep(&t, NULL);
+    queue_port_drain(w->p);
+}
+
+/* Has the reader nothing in hand and nothing before it? */
+static inline bool world_is_read(struct world *w)
+{
+    struct queue *q = w->q;
+    const struct destination *d;
+    bool is_it;
+
+    queue_lock(q);
+    is_it = q->are_lanes_read && q->is_counted && !q->is_reading &&
+            TAILQ_EMPTY(&q->loading) &&
+            timers_next(&q->timers) > queue_now_ms(q);
+    TAILQ_FOREACH(d, &q->all_destinations, all)
+    {
+        is_it = is_it && d->hastening == 0;
+    }
+    queue_unlock(q);
+    return is_it && !atomic_load(&q->reader.is_poked);
+}
+
+static inline bool world_is_quiet(struct world *w)
+{
+    bool is_written;
+
+    pthread_mutex_lock(&w->q->writer.lock);
+    is_written = w->q->writer.waiting == 0;
+    pthread_mutex_unlock(&w->q->writer.lock);
+    return is_written && w->puts >= w->puts_asked &&
+           w->settles >= w->settles_asked && world_is_read(w);
+}
+
+/* The threads have said all they have to say, and go on to say nothing: what should not
+ * be was to be by now. */
+static inline void world_settle_down(struct world *w)
+{
+    enum { QUIET = 30 };
+
+    for (int i = 0, quiet = 0; quiet < QUIET; i++) {
+        assert_true(i < WORLD_PATIENCE_S * 1000);
+        if (quiet % 10 == 0)
+            (void)world_count(w, 0); /* a round of the reader's at least */
+        world_moment(w);
+        quiet = world_is_quiet(w) ? quiet + 1 : 0;
+    }
 }
 
 #endif

@@ -74,27 +74,12 @@ static enum queue_destination_state state_of(struct world *w, const char *name)
     return row ? row->state : DESTINATION_UP;
 }
 
-/* The threads have said all they have to say: what should not be was to be by now. */
-static void settle_down(struct world *w)
-{
-    for (int i = 0; i < 3; i++) {
-        struct timespec t = { .tv_nsec = 30000000 };
-
-        (void)world_count(w, 0);
-        nanosleep(&t, NULL);
-        queue_port_drain(w->p);
-    }
-}
-
 static void wait_state(struct world *w, const char *name,
                        enum queue_destination_state state)
 {
     for (int i = 0; state_of(w, name) != state; i++) {
-        struct timespec t = { .tv_nsec = 1000000 };
-
         assert_true(i < WORLD_PATIENCE_S * 1000);
-        nanosleep(&t, NULL);
-        queue_port_drain(w->p);
+        world_moment(w);
     }
 }
 
@@ -140,7 +125,7 @@ static void q8_what_waits_to_be_released_is_on_disk_and_leaves_in_order(
     put_backlog(w, BACKLOG);
     world_reopen(w);
     w->opened = w->ready = take_in_order;
-    settle_down(w);
+    world_settle_down(w);
     queue_stats(w->q, &stats);
     assert_int_equal(stats.active, 0);
     assert_int_equal(stats.slots, 0);
@@ -169,7 +154,7 @@ static void what_is_on_demand_waits_is_released_and_waits_again(void **state)
     world_put(w, "one.test", "a.away", "1");
     world_put(w, "one.test", "b.away", "2");
     world_until(w, &w->puts_ok, 2);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     assert_int_equal(find(w, &r, "away")->state, DESTINATION_OFFLINE);
     assert_int_equal(find(w, &r, "away")->due_ms, INT64_MAX);
@@ -181,7 +166,7 @@ static void what_is_on_demand_waits_is_released_and_waits_again(void **state)
     /* its connection may still stand: that is no reason to use it */
     world_put(w, "one.test", "a.away", "3");
     world_until(w, &w->puts_ok, 3);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->got[3], 0);
     assert_true(queue_release(w->q, SPAN("away")));
     world_until(w, &w->settles, 3);
@@ -228,9 +213,9 @@ static void a_release_in_vain_ends_when_nobody_answers(void **state)
     assert_true(queue_release(w->q, SPAN("away")));
     wait_state(w, "away", DESTINATION_OFFLINE);
     assert_in_range(failures, 5, 10);
-    settle_down(w);
+    world_settle_down(w);
     set_clock(3 * DAY_MS);
-    settle_down(w);
+    world_settle_down(w);
     assert_string_equal((find(w, &r, "away"), r.error[0]), "4.4.1 no answer");
     assert_int_equal(r.at[0].active, 0);
     assert_int_equal(r.at[0].slots, 0);
@@ -249,14 +234,14 @@ static void a_probe_is_one_slot_and_its_success_releases_all(void **state)
     w->opened = no_answer;
     failures = 0;
     put_backlog(w, 300);
-    settle_down(w);
+    world_settle_down(w);
     queue_stats(w->q, &stats);
     assert_in_range(stats.active, 0, 16);
     assert_int_equal(stats.slots, 0);
     for (size_t i = 1; i <= 3; i++) {
         set_clock(600000);
         world_until(w, &failures, i);
-        settle_down(w);
+        world_settle_down(w);
         assert_int_equal(failures, i);
     }
     w->opened = w->ready = world_take_all;
@@ -317,7 +302,7 @@ static void a_released_destination_waits_after_a_restart(void **state)
     queue_slot_connected(w->slots[0]);
     world_reopen(w);
     wait_state(w, "away", DESTINATION_OFFLINE);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     world_free(w);
 }
@@ -330,7 +315,7 @@ static void a_retry_by_hand_releases_what_waits(void **state)
     (void)state;
     w->opened = w->ready = world_take_all;
     put_backlog(w, 30);
-    settle_down(w);
+    world_settle_down(w);
     queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 1);
     world_until(w, &w->settles, 30);
     world_free(w);
@@ -347,10 +332,10 @@ static void a_suspension_holds_across_a_restart_until_it_is_over(void **state)
     w->opened = w->ready = world_take_all;
     world_put(w, "one.test", "example.org", "1");
     world_until(w, &w->puts_ok, 1);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     world_reopen(w);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     assert_non_null(find(w, &r, "example.org"));
     assert_int_equal(r.at[0].state, DESTINATION_SUSPENDED);
@@ -361,7 +346,7 @@ static void a_suspension_holds_across_a_restart_until_it_is_over(void **state)
     assert_false(queue_release(w->q, SPAN("example.org")));
     assert_false(queue_probe(w->q, SPAN("example.org")));
     set_clock(7199000);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->settles, 0);
     set_clock(1001);
     world_until(w, &w->settles, 1);
@@ -412,7 +397,7 @@ static void expiry_goes_on_while_mail_waits(void **state)
     (void)state;
     world_put_many(w, "one.test", &lane, 1, "1", world_clock() + DAY_MS);
     world_until(w, &w->puts_ok, 1);
-    settle_down(w);
+    world_settle_down(w);
     set_clock(DAY_MS + 1);
     world_until(w, &w->alarm_count, 1);
     world_settle(w, w->alarms[0], OUTCOME_EXPIRED, 0);
@@ -478,7 +463,7 @@ static void bytes_count_for_each_recipient_that_waits(void **state)
     world_put_many(w, "one.test", lanes, 1, "01234", INT64_MAX);
     world_until(w, &w->puts_ok, 2);
     for (int i = 0; i < 2; i++) {
-        settle_down(w);
+        world_settle_down(w);
         count_all(w, 3, 25);
         assert_false(queue_is_over_quota(w->q, lane, 75, 100));
         assert_true(queue_is_over_quota(w->q, lane, 76, 100));
@@ -487,7 +472,7 @@ static void bytes_count_for_each_recipient_that_waits(void **state)
         change(w, CHANGE_DELETE, "*@a.away");
         count_all(w, 1, 10);
         world_reopen(w);
-        settle_down(w);
+        world_settle_down(w);
         count_all(w, 1, 10);
         change(w, CHANGE_UNDELETE, "*@a.away");
         count_all(w, 3, 25);
@@ -521,7 +506,7 @@ static void what_is_settled_during_the_first_count_is_counted_right(
     world_close_queue(w);
     world_open_queue(w); /* what came last leaves before it is counted */
     world_until(w, &w->settles, 200);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(find(w, &r, "away")->waiting, BACKLOG);
     assert_false(queue_is_over_quota(w->q, SPAN("example.org"), 10, 10));
     assert_true(queue_is_over_quota(w->q, SPAN("example.org"), 11, 10));

@@ -44,9 +44,9 @@ static void nothing_happens_between_the_reservation_and_the_first_question(
     (void)state;
     put_range(w, "a.away", 1, 20);
     slot = fetch(w, NULL, NULL);
-    settle_down(w);
+    world_settle_down(w);
     put(w, "a.away", 21);
-    settle_down(w);
+    world_settle_down(w);
     queue_stats(w->q, &stats);
     assert_int_equal(stats.active, 0);
     assert_int_equal(stats.cached_bytes, 0);
@@ -67,7 +67,7 @@ static void a_reservation_given_back_unused_changes_nothing(void **state)
     (void)state;
     put_range(w, "a.away", 1, 20);
     queue_slot_close(fetch(w, "a.away", NULL));
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(active(w), 0);
     assert_int_equal(look(w, "away").row.state, DESTINATION_OFFLINE);
     assert_int_equal(look(w, "away").row.last_good_ms, 0);
@@ -81,7 +81,7 @@ static void who_has_no_mail_is_told_so(void **state)
     struct queue_slot *slot = NULL;
 
     (void)state;
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(turn(w, "away", NULL, NULL, &slot), QUEUE_TURN_EMPTY);
     put(w, "a.away", 1);
     put(w, "b.group", 2);
@@ -165,7 +165,7 @@ static void mail_that_arrives_meanwhile_goes_out_if_it_is_of_his_lanes(
     put(w, "a.away", 4); /* too late for him */
     assert_null(queue_slot_next(slot, 50));
     queue_slot_close(slot);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(look(w, "away").row.waiting, 2);
     assert_int_equal(active(w), 0);
     slot = fetch(w, "a.away", NULL);
@@ -263,7 +263,7 @@ static void a_release_makes_due_what_was_deferred(void **state)
     assert_null(next(w, slot));
     world_until(w, &ended_count, 1);
     queue_slot_close(slot);
-    settle_down(w);
+    world_settle_down(w);
     w->opened = w->ready = others_take_all;
     assert_true(queue_release(w->q, SPAN("away")));
     world_until(w, &w->removed, 1);
@@ -284,16 +284,16 @@ static void no_release_or_probe_opens_a_second_path(void **state)
     put_range(w, "b.away", 1, 5);
     slot = fetch(w, "a.away", NULL);
     atomic_fetch_add(&world_now_ms, 600001);
-    settle_down(w);
+    world_settle_down(w);
     take(w, slot, 1);
     assert_true(queue_probe(w->q, SPAN("away")));
     atomic_fetch_add(&world_now_ms, 600001);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     assert_in_range(active(w), 0, 5);
     take_to_the_end(w, slot, 2, 5);
     queue_slot_close(slot);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     assert_int_equal(look(w, "away").row.due_ms, world_clock() + 600000);
     w->opened = w->ready = others_take_all;
@@ -313,7 +313,7 @@ static void a_release_meanwhile_counts_when_he_is_gone(void **state)
     slot = fetch(w, "a.away", NULL);
     take(w, slot, 1);
     assert_true(queue_release(w->q, SPAN("away")));
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     take_to_the_end(w, slot, 2, 5);
     w->opened = w->ready = others_take_all;
@@ -342,11 +342,11 @@ static void a_release_under_way_ends_when_he_comes(void **state)
     take(w, slot, 2);
     world_settle(w, work, OUTCOME_DELIVERED, 0);
     assert_null(queue_slot_next(other, 50));
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0); /* it was told to go */
     take(w, slot, 3);
     queue_slot_close(slot);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     assert_int_equal(look(w, "away").row.state, DESTINATION_OFFLINE);
     assert_int_equal(look(w, "away").row.waiting, 7);
@@ -393,12 +393,12 @@ static void what_need_not_be_fetched_goes_on_as_before_when_he_is_gone(
     queue_slot_connected(w->slots[0]);
     assert_null(queue_slot_next(w->slots[0], 50));
     assert_null(queue_slot_next(w->slots[1], 50));
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 3);
     take(w, slot, 1);
     put(w, "b.away", 21);
     take(w, slot, 2);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(active(w), 18); /* of b.away there is nothing */
     w->opened = w->ready = others_take_all;
     assert_int_equal(w->slot_count, 3);
@@ -418,11 +418,15 @@ static void slots_that_nobody_was_told_of_are_taken_back(void **state)
     (void)state;
     put_range(w, "a.away", 1, 3);
     assert_true(queue_release(w->q, SPAN("away")));
-    for (int i = 0; look(w, "away").row.slots < 3; i++)
-        assert_true(i < 1000000);
+    for (int i = 0; look(w, "away").row.slots < 3; i++) {
+        struct timespec t = { .tv_nsec = 1000000 };
+
+        assert_true(i < WORLD_PATIENCE_S * 1000);
+        nanosleep(&t, NULL); /* and nobody is told */
+    }
     slot = fetch(w, NULL, NULL);
     assert_int_equal(look(w, "away").row.slots, 1);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     queue_slot_close(slot);
     world_free(w);
@@ -445,7 +449,7 @@ static void what_rests_is_fetched_and_rests_on(void **state)
     queue_slot_connected(slot);
     take(w, slot, 1);
     atomic_fetch_add(&world_now_ms, 60001);
-    settle_down(w);
+    world_settle_down(w);
     assert_int_equal(w->slot_count, 0);
     take(w, slot, 2);
     queue_slot_close(slot);

@@ -163,7 +163,7 @@ static void step(struct world *w)
     } else if (what < 90) {
         disturb(w);
     } else if (what < 93) {
-        moment(w);
+        world_moment(w);
     }
     queue_port_drain(w->p);
     if (m.slot && ended == m.slot) {
@@ -201,7 +201,7 @@ static void run(uint32_t seed)
          world_count(w, 0).recipients > 0 || look(w, "away").row.waiting > 0;
          i++) {
         assert_true(i < WORLD_PATIENCE_S * 1000);
-        moment(w);
+        world_moment(w);
     }
     for (int i = 1; i <= m.count; i++)
         assert_int_equal(w->got[i], 1);

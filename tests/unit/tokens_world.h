@@ -29,13 +29,13 @@
 #include <cmocka.h>
 #include <microhttpd.h>
 
-enum { PATIENCE_S = 20, ANSWERS = 64, REQUESTS = 32, TASKS = 256, S = 1000 };
+enum { PATIENCE_S = 60, ANSWERS = 64, REQUESTS = 32, TASKS = 256, S = 1000 };
 
 /* ------------------------------------------------- a made-up worker and log -- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static struct {
+static struct task {
     worker_task_fn *fn;
     void *arg;
 } tasks[TASKS];
@@ -358,6 +358,20 @@ static inline void ask(const struct account *a)
     tokens_get(here->desk, &worker, a, on_token, ++number);
 }
 
+/* With the lock, which is not held while they run: more may come meanwhile. */
+static inline void run_tasks(void)
+{
+    size_t n = task_count;
+    struct task all[TASKS];
+
+    memcpy(all, tasks, n * sizeof *tasks);
+    task_count = 0;
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < n; i++)
+        all[i].fn(&worker, all[i].arg);
+    pthread_mutex_lock(&lock);
+}
+
 /* Until so many answers are there. */
 static inline void run(size_t count)
 {
@@ -367,18 +381,10 @@ static inline void run(size_t count)
     end.tv_sec += PATIENCE_S;
     pthread_mutex_lock(&lock);
     while (here->count < count) {
-        size_t n = task_count;
-
-        if (n == 0) {
-            if (pthread_cond_timedwait(&changed, &lock, &end) != 0)
-                fail_msg("%zu answers of %zu:\n%s", here->count, count, logged);
-            continue;
-        }
-        task_count = 0;
-        pthread_mutex_unlock(&lock);
-        for (size_t i = 0; i < n; i++)
-            tasks[i].fn(&worker, tasks[i].arg);
-        pthread_mutex_lock(&lock);
+        if (task_count > 0)
+            run_tasks();
+        else if (pthread_cond_timedwait(&changed, &lock, &end) != 0)
+            fail_msg("%zu answers of %zu:\n%s", here->count, count, logged);
     }
     pthread_mutex_unlock(&lock);
 }

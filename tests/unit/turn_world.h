@@ -93,24 +93,6 @@ static inline void put_range(struct world *w, const char *lane, int first,
     world_until(w, &w->puts_ok, before + (size_t)(last - first + 1));
 }
 
-static inline void moment(struct world *w)
-{
-    struct timespec t = { .tv_nsec = 1000000 };
-
-    nanosleep(&t, NULL);
-    queue_port_drain(w->p);
-}
-
-/* The threads have said all they have to say: what should not be was to be by now. */
-static inline void settle_down(struct world *w)
-{
-    for (int i = 0; i < 3; i++) {
-        (void)world_count(w, 0);
-        for (int j = 0; j < 25; j++)
-            moment(w);
-    }
-}
-
 /* The next work, waited for; NULL when the slot was told to end. */
 static inline struct queue_work *next(struct world *w, struct queue_slot *slot)
 {
@@ -118,7 +100,7 @@ static inline struct queue_work *next(struct world *w, struct queue_slot *slot)
 
     for (int i = 0; !(work = queue_slot_next(slot, 50)); i++) {
         assert_true(i < WORLD_PATIENCE_S * 1000);
-        moment(w);
+        world_moment(w);
         if (ended == slot)
             return NULL;
     }
@@ -196,7 +178,7 @@ static inline void wait_offline(struct world *w)
 {
     for (int i = 0; look(w, "away").row.state != DESTINATION_OFFLINE; i++) {
         assert_true(i < WORLD_PATIENCE_S * 1000);
-        moment(w);
+        world_moment(w);
     }
 }
 
