@@ -44,7 +44,8 @@ static const struct verb verbs[] = {
       "read the configuration and print every fault as FILE:LINE:COLUMN: text",
       "Reads the files that it names too: certificates with their keys (do they fit, do\n"
       "they end soon?), authorities, users, senders, the passwords and tokens of accounts\n"
-      "(are they there, may others read them?). Run it as the user that the relay runs as.\n"
+      "(are they there, may others read them?), tables, with how many entries each has.\n"
+      "Run it as the user that the relay runs as.\n"
       "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
       "\n"
       "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n" },
@@ -73,7 +74,8 @@ static const struct verb verbs[] = {
       "Exit codes: 0 explained, whatever the verdict is (--json has it); 65 an address is\n"
       "none, or there is no such listener; 66 FILE cannot be read; 75 the relay cannot\n"
       "answer now; 78 configuration.\n" },
-    { "queue", "list|show|count|retry|hold|release|delete|undelete [filters] [--json] [--yes]",
+    { "queue", "list|show|count|retry|hold|release|delete|undelete [ID] [FILTERS]\n"
+      "              [--json] [--yes]",
       queue_verb,
       "look at waiting mail and change it",
       "  list               one line for each message (--json: one object a line)\n"
@@ -87,8 +89,8 @@ static const struct verb verbs[] = {
       "\n"
       "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
       "69 no relay is running; 75 it cannot do it now; 78 configuration.\n" },
-    { "dest", "list [NAME] | show NAME | suspend NAME [--for DURATION] [--reason TEXT] | "
-      "resume NAME | retry NAME | probe NAME [--json] [--yes]",
+    { "dest", "list [NAME] | show NAME | resume NAME | retry NAME | probe NAME |\n"
+      "             suspend NAME [--for DURATION] [--reason TEXT] [--json] [--yes]",
       dest_verb,
       "look at the next hops that mail waits for and change what is tried",
       "  list               one line for each: what waits, since when it was not seen\n"
@@ -100,7 +102,10 @@ static const struct verb verbs[] = {
       "                     waits for pick-up goes\n"
       "  probe NAME         one connection; when it succeeds all goes\n"
       "NAME may be a pattern (* ? [...]); what would concern more than one destination is\n"
-      "only announced without --yes.\n" },
+      "only announced without --yes.\n"
+      "\n"
+      "Exit codes: 0 done, also when nothing matched; 66 there is no such destination\n"
+      "(show); 69 no relay is running; 75 it cannot do it now; 78 configuration.\n" },
     { "fetch", "[NAME] [--json]", fetch_verb,
       "have mail fetched from a provider now, and wait for it",
       "Without a NAME: which providers there are, when each was asked the last time, and\n"
@@ -134,6 +139,7 @@ static const struct verb verbs[] = {
       "a fault in the file.\n" },
     { "help", "[VERB]", help_verb, "print this, or more of one verb", NULL },
     { "--help", "[VERB]", help_verb, NULL, NULL },
+    { "-h", "[VERB]", help_verb, NULL, NULL },
     { "--version", "", version_verb, "print the version", NULL },
 };
 /* clang-format on */
@@ -150,8 +156,15 @@ static const struct verb *find_verb(const char *name)
 
 static void print_usage(FILE *to, const struct verb *v)
 {
-    (void)fprintf(to, "waypost %s [-c FILE]%s%s\n", v->name,
+    (void)fprintf(to, "waypost %s%s%s%s\n", v->name,
+                  v->run == help_verb || v->run == version_verb ? ""
+                                                                : " [-c FILE]",
                   *v->arguments ? " " : "", v->arguments);
+}
+
+static bool wants_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static void print_overview(FILE *to)
@@ -252,10 +265,12 @@ int verbs_main(int argc, char **argv)
     }
     call.argc = argc - 1;
     call.argv = argv + 1;
-    if (call.argc && strcmp(call.argv[0], "--help") == 0) {
-        struct verb_call help = { call.verb, NULL, 1, argv };
+    /* also behind a word of the verb's own: waypost queue list --help */
+    for (int i = 0; i < call.argc && i < 2; i++)
+        if (wants_help(call.argv[i])) {
+            struct verb_call help = { call.verb, NULL, 1, argv };
 
-        return help_verb(&help);
-    }
+            return help_verb(&help);
+        }
     return call.verb->run(&call);
 }

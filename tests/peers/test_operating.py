@@ -77,7 +77,8 @@ def test_verbs_say_how_they_are_used():
     assert waypost("--version").stdout.startswith("waypost ")
     assert "queue" in waypost("help").stdout
     assert "--older" in waypost("help", "queue").stdout
-    assert waypost("queue", "--help").returncode == 0
+    for words in (["queue", "--help"], ["queue", "list", "--help"], ["queue", "-h"], ["-h"]):
+        assert waypost(*words).returncode == 0, words
     for wrong in ([], ["dance"], ["queue"], ["queue", "dance"], ["help", "dance"],
                   ["check", "x"], ["queue", "list", "-x"], ["queue", "list", "--color"],
                   ["queue", "list", "--older"], ["queue", "list", "--older", "soon"],
@@ -114,6 +115,7 @@ def test_check_prints_every_fault_with_its_place(tmp_path):
     ("run", ("SIGTERM", "SIGHUP", "75", "78")),
     ("check", ("certificates", "warning:", "78")),
     ("queue", ("undelete", "--older", "66", "69")),
+    ("dest", ("suspend", "--for", "66", "69")),
     ("user", ("standard input", "--cram", "65", "67"))])
 def test_help_of_a_verb_tells_its_exit_codes(verb, words):
     out = waypost("help", verb)
