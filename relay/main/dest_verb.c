@@ -155,8 +155,8 @@ static int ask_order(struct wish *w, bool is_preview, json_t **out)
 static void print_order(const struct wish *w, const json_t *answer,
                         bool is_done)
 {
-    int64_t n = number_of(answer, "destinations");
     int64_t skipped = number_of(answer, "skipped");
+    int64_t n = number_of(answer, "destinations") - (is_done ? skipped : 0);
     struct buffer b = { 0 };
     const json_t *name;
     size_t i;
@@ -170,8 +170,8 @@ static void print_order(const struct wish *w, const json_t *answer,
         buffer_put_escaped(&b, span_of(json_string_value(name)));
         buffer_put_byte(&b, '\n');
     }
-    buffer_printf(&b, "%lld destination%s%s: %s.\n",
-                  (long long)(is_done ? n - skipped : n), n == 1 ? "" : "s",
+    buffer_printf(&b, "%lld destination%s%s: %s.\n", (long long)n,
+                  n == 1 ? "" : "s",
                   is_done ? "" : " match. Nothing was changed; with --yes",
                   w->verb->done);
     if (skipped)

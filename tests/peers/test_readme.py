@@ -274,6 +274,7 @@ def test_the_recipe_with_logins_does_what_it_says(tmp_path, authority, certifica
                          (r"smtp\\\.provider\\\.example\\\[.*?\\\]:587",
                           r"127.0.0.1\\[127.0.0.1\\]:\\d+"),
                          ("0CR6P6NNHNE00", r"\\w{13}"),
+                         (r"/etc/waypost/waypost.*?:\d+", r"\\S+:\\d+"),
                          ("SCRAM\\\\-SHA\\\\-256$", r"\\S+"),
                          (r"TLS_AES.*$", r".*")):
             shape = re.sub(old, new, shape)
