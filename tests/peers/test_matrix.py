@@ -531,7 +531,7 @@ def check_our_log_of_a_client(log, cell, name, listener):
     found = re.search(rf": (\w+): message-id=<{name}@", log)
     assert found, log[-2000:]
     login = f", login={USER}" if cell.has_login else ""
-    assert re.search(rf"{found[1]}: client=[^,]*, listener={listener}{login}$", log,
+    assert re.search(rf"{found[1]}: client=[^,]*, listener={listener}{login}(, rule=|$)", log,
                      re.M), log[-2000:]
     secured = re.search(r"(\w+) TLS connection established from [^:]*: TLSv1\.[23] ",
                         log)
