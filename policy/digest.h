@@ -1,7 +1,7 @@
 /*
  * digest - what rules may ask of a message, taken while it streams by.
  *
- * Only what the settings' rules ask for is kept (digest_wants): values of named header
+ * Only what the settings' rules ask for is kept (digest_is_wanted): values of named header
  * fields, names and types of attachments. Fed with the content in pieces cut anywhere; never
  * holds the message; linear in time and bounded in memory whatever the nesting (a part below
  * LIMIT_MIME_DEPTH is looked at as text). RFC 5322, 2045, 2046, 2183, 2231.

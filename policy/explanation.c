@@ -6,7 +6,6 @@
  */
 #include "policy/explanation.h"
 
-#include "policy/asking.h"
 #include "policy/digest.h"
 #include "policy/ourselves.h"
 #include "policy/vocabulary/memory.h"
@@ -15,9 +14,8 @@
 
 /* --- answers ---------------------------------------------------------------- */
 
-static struct explained_answer *answer_add(struct explanation *x,
-                                           const struct evidence_question *q,
-                                           enum explained_how how)
+static void answer_add(struct explanation *x, const struct evidence_question *q,
+                       enum explained_how how)
 {
     struct explained_answer *all;
 
@@ -34,7 +32,6 @@ static struct explained_answer *answer_add(struct explanation *x,
                                       .key = arena_copy(&x->kept, q->key),
                                       .rule = q->rule,
                                       .rate = q->rate };
-    return all;
 }
 
 void explanation_assume(struct explanation *x,
@@ -66,7 +63,7 @@ void explanation_assume(struct explanation *x,
     }
     evidence_put(x->evidence, q->kind, q->key, EVIDENCE_ANSWERED,
                  buffer_span(&text));
-    (void)answer_add(x, q, TOLD_ASSUMED);
+    answer_add(x, q, TOLD_ASSUMED);
     buffer_fini(&text);
 }
 
@@ -91,9 +88,8 @@ void explanation_asked(struct explanation *x,
             evidence_put(x->evidence, all[i].kind, all[i].key, EVIDENCE_FAILED,
                          SPAN(""));
         if (!is_told(x, &all[i]))
-            (void)answer_add(x, &all[i],
-                             state == EVIDENCE_ANSWERED ? TOLD_ASKED
-                                                        : TOLD_FAILED);
+            answer_add(x, &all[i],
+                       state == EVIDENCE_ANSWERED ? TOLD_ASKED : TOLD_FAILED);
     }
 }
 

@@ -69,7 +69,4 @@ enum act limitation_act(struct judgement *j, const struct rule *r);
 enum act greylisting_act(struct judgement *j, const struct rule *r);
 enum act delegating_act(struct judgement *j, const struct rule *r);
 
-/* Does it count when the message is accepted, not with each recipient? */
-bool limitation_is_at_end(const struct rule *r);
-
 #endif

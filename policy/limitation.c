@@ -17,7 +17,8 @@ static const struct reply over_deferred = REPLY(
 static const struct reply over_rejected =
     REPLY(554, 5, 7, 1, "<%{recipient}>: Too much mail");
 
-bool limitation_is_at_end(const struct rule *r)
+/* Does it count when the message is accepted, not with each recipient? */
+static bool is_at_end(const struct rule *r)
 {
     return r->limit.count != LIMIT_OF_RECIPIENTS;
 }
@@ -114,7 +115,7 @@ static enum condition_said is_left(struct judgement *j, struct span key,
 static enum act weigh(struct judgement *j, const struct rule *r,
                       struct buffer *key)
 {
-    bool takes = j->q.facts->stage == STAGE_CONTENT || !limitation_is_at_end(r);
+    bool takes = j->q.facts->stage == STAGE_CONTENT || !is_at_end(r);
     size_t before = j->effect_count, length = key->len;
     enum act act = ACT_GOES_ON;
 
@@ -157,7 +158,7 @@ enum act limitation_act(struct judgement *j, const struct rule *r)
     if (put_key(&key, j, r))
         act = weigh(j, r, &key);
     buffer_fini(&key);
-    if (act == ACT_GOES_ON && limitation_is_at_end(r) &&
+    if (act == ACT_GOES_ON && is_at_end(r) &&
         j->q.facts->stage == STAGE_RECIPIENT)
         rule_list_add(&j->at_end, j->q.arena, r);
     return act;

@@ -5,7 +5,8 @@
 
 #include "relay/net/scorecard.h"
 
-void record_place(struct buffer *b, const struct rule *r)
+/* "FILE:LINE"; nothing for no rule. */
+static void put_place(struct buffer *b, const struct rule *r)
 {
     if (r)
         buffer_printf(b, "%s:%u", r->place.file, r->place.line);
@@ -35,7 +36,7 @@ void record_ruling(struct buffer *b, const struct draft *d,
 
     if (!r->rule) /* our own postmaster: nobody was asked */
         return;
-    record_place(&place, r->rule);
+    put_place(&place, r->rule);
     ruling.place = buffer_span(&place);
     if (!span_is(to, r->address.text))
         ruling.asked_to = r->address.text;
@@ -51,7 +52,7 @@ static void record_discard(struct queue *q, const struct draft *d,
     const struct envelope *e = &d->envelope;
     struct buffer place = { 0 };
 
-    record_place(&place, r->rule);
+    put_place(&place, r->rule);
     queue_refuse(q, &(struct queue_refusal){
                         .at_ms = e->received_ms,
                         .client = e->client,
@@ -108,7 +109,7 @@ void record_refusal(const struct worker *w, const struct session *s,
         .is_verdict = e->rule || is_denial(e),
     };
 
-    record_place(&place, e->rule);
+    put_place(&place, e->rule);
     r.place = buffer_span(&place);
     if (s) {
         struct session_circumstances c = session_circumstances(s, &tls);

@@ -24,7 +24,5 @@ void record_accepted(const struct worker *w, const struct draft *d);
 void record_refusal(const struct worker *w, const struct session *s,
                     const struct session_event *e, struct span client,
                     struct span reply);
-/* "FILE:LINE"; nothing for no rule. */
-void record_place(struct buffer *b, const struct rule *r);
 
 #endif

@@ -249,7 +249,6 @@ static void put_hint(struct paper *p)
     if (paper_is(verdict, "kind", "reject") ||
         paper_is(verdict, "kind", "defer"))
         return;
-
     json_array_foreach(rules, i, rule)
     {
         later += paper_is(rule, "fate", "set-aside");

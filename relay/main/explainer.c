@@ -34,9 +34,8 @@ struct job {
     /* the worker's */
     struct worker *worker;
     struct explain_question question;
-    struct explanation *explanation;
-    struct inquest inquest;
-    bool has_inquest;
+    struct explanation *explanation; /* NULL: not begun, or over */
+    struct inquest inquest;          /* beside it */
     struct evidence_question
         *asked; /* of this round; keys are the explanation's */
     size_t asked_count;
@@ -59,9 +58,8 @@ struct explainer {
 
 static void clear(struct job *j)
 {
-    if (j->has_inquest)
+    if (j->explanation)
         inquest_fini(&j->inquest);
-    j->has_inquest = false;
     explanation_free(j->explanation);
     j->explanation = NULL;
     explain_question_fini(&j->question);
@@ -227,7 +225,6 @@ static void task_begin(struct worker *w, void *arg)
                                    .answered = job_answered,
                                    .user = j };
     inquest_init(&j->inquest);
-    j->has_inquest = true;
     go_on(j);
 }
 
