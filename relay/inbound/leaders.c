@@ -58,7 +58,7 @@ static bool are_same(const struct rule *const *a, size_t a_count,
                      const struct rule *const *b, size_t b_count)
 {
     return a_count == b_count &&
-           (a_count == 0 || memcmp(a, b, a_count * sizeof *a) == 0);
+           (a_count == 0 || memcmp(a, b, a_count * sizeof(void *)) == 0);
 }
 
 static const struct effect *next_tag(const struct verdict *v, size_t *at)

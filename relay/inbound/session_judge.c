@@ -212,7 +212,7 @@ static void charge(struct session *s, struct weighing *w, int64_t now_ms)
 static void weigh_anew(struct session *s, struct weighing *w, int64_t now_ms)
 {
     evidence_forget(session_evidence(s), EVIDENCE_BUDGET);
-    memset(w->verdicts, 0, s->draft.count * sizeof *w->verdicts);
+    memset(w->verdicts, 0, s->draft.count * sizeof(void *));
     w->leaders.count = 0;
     weigh(s, w, now_ms);
 }
@@ -325,6 +325,6 @@ void session_judge_end(struct session *s, int64_t now_ms)
     if (s->digest)
         digest_end(s->digest);
     w = arena_take(&s->arena, sizeof *w);
-    w->verdicts = arena_take(&s->arena, d->count * sizeof *w->verdicts);
+    w->verdicts = arena_take(&s->arena, d->count * sizeof(void *));
     weigh(s, w, now_ms);
 }

@@ -184,9 +184,9 @@ static uint32_t add_variant(struct gathering *g, struct span sender,
             memory_grow(g->variants, g->variant_room * sizeof *g->variants);
         g->hashes = memory_grow(g->hashes, g->variant_room * sizeof(uint64_t));
     }
-    v.edits = arena_take(g->arena, g->edit_count * sizeof *v.edits);
+    v.edits = arena_take(g->arena, g->edit_count * sizeof(void *));
     if (g->edit_count)
-        memcpy(v.edits, g->edits, g->edit_count * sizeof *v.edits);
+        memcpy(v.edits, g->edits, g->edit_count * sizeof(void *));
     g->hashes[g->variant_count] = hash;
     g->variants[g->variant_count] = v;
     return (uint32_t)g->variant_count++;
