@@ -334,3 +334,19 @@ bool local_part_is_routed(struct span local)
             return true;
     return false;
 }
+
+bool address_is_same(const struct address *a, const struct address *b)
+{
+    return span_is(a->local, b->local) && span_is_nocase(a->domain, b->domain);
+}
+
+uint32_t address_hash(const struct address *a)
+{
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < a->local.len; i++)
+        h = (h ^ (unsigned char)a->local.at[i]) * 16777619u;
+    for (size_t i = 0; i < a->domain.len; i++)
+        h = (h ^ (unsigned char)ascii_lower(a->domain.at[i])) * 16777619u;
+    return h;
+}

@@ -59,4 +59,10 @@ int domain_fold(struct span domain, struct buffer *out_folded)
  * A quoted local part is looked into. RFC 5321 does not, open relays did. */
 bool local_part_is_routed(struct span local);
 
+/* Domains without case, local parts as they are: is it the same mailbox, as far as anybody
+ * but its host can tell? */
+bool address_is_same(const struct address *a, const struct address *b);
+/* Equal for those. FNV-1a; not to be relied on against who chooses addresses. */
+uint32_t address_hash(const struct address *a);
+
 #endif

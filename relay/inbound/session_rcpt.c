@@ -59,29 +59,14 @@ static void put_off(struct session *s, const struct reply *reply,
     s->world->tell(s->world->user, &e);
 }
 
-/* Domains without case, local parts as they are. FNV-1a. */
-static uint32_t recipient_hash(const struct address *a)
-{
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < a->local.len; i++)
-        h = (h ^ (unsigned char)a->local.at[i]) * 16777619u;
-    for (size_t i = 0; i < a->domain.len; i++)
-        h = (h ^ (unsigned char)ascii_lower(a->domain.at[i])) * 16777619u;
-    return h;
-}
-
 static bool is_in_draft(const struct session *s, const struct wish *w)
 {
     const struct address *a = &w->address;
 
-    for (size_t i = 0; i < s->draft.count; i++) {
-        const struct address *b = &s->draft.recipients[i].address;
-
-        if (s->recipient_hashes[i] == w->hash && span_is(a->local, b->local) &&
-            span_is_nocase(a->domain, b->domain))
+    for (size_t i = 0; i < s->draft.count; i++)
+        if (s->recipient_hashes[i] == w->hash &&
+            address_is_same(a, &s->draft.recipients[i].address))
             return true;
-    }
     return false;
 }
 
@@ -323,7 +308,7 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
     struct verdict v = { .kind = VERDICT_RELAY };
 
     facts.recipient = a;
-    w->hash = recipient_hash(a);
+    w->hash = address_hash(a);
     if (is_in_draft(s, w)) {
         session_say(s, SPAN("250 2.1.5 Ok"));
         return;

@@ -41,22 +41,6 @@ struct gathering {
     size_t edit_count, edit_room;
 };
 
-static uint32_t hash_address(const struct address *a)
-{
-    uint32_t h = 2166136261u;
-
-    for (size_t i = 0; i < a->local.len; i++)
-        h = (h ^ (unsigned char)a->local.at[i]) * 16777619u;
-    for (size_t i = 0; i < a->domain.len; i++)
-        h = (h ^ (unsigned char)ascii_lower(a->domain.at[i])) * 16777619u;
-    return h;
-}
-
-static bool is_same(const struct address *a, const struct address *b)
-{
-    return span_is(a->local, b->local) && span_is_nocase(a->domain, b->domain);
-}
-
 static size_t next_slot(const struct gathering *g, size_t at)
 {
     return (at + 1) & (g->slot_count - 1);
@@ -75,7 +59,7 @@ static bool is_there(const struct gathering *g, const struct address *a,
 
         if (e->hash == hash &&
             (variant == ANY_VARIANT || e->variant == variant) &&
-            is_same(&e->who.destiny.address, a))
+            address_is_same(&e->who.destiny.address, a))
             return true;
     }
     return false;
@@ -105,7 +89,7 @@ static bool put(struct gathering *g, const struct addressee *who,
                 uint32_t variant, bool is_copy)
 {
     const struct address *a = &who->destiny.address;
-    uint32_t hash = hash_address(a);
+    uint32_t hash = address_hash(a);
 
     if (is_there(g, a, hash, is_copy ? ANY_VARIANT : variant))
         return true;
@@ -241,7 +225,7 @@ static bool put_recipient(struct gathering *g, const struct draft_recipient *r)
     uint32_t variant = find_variant(g, r);
     bool fits = true;
 
-    if (count > 1 || !is_same(&all[0].address, &r->address))
+    if (count > 1 || !address_is_same(&all[0].address, &r->address))
         who.orcpt = original(g, r);
     for (size_t i = 0; fits && i < count; i++) {
         who.destiny = all[i];
