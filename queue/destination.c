@@ -366,7 +366,9 @@ void destination_sweep(struct queue *q, int64_t now_ms)
             lane_free(q, l);
     }
     free(all);
-    for (d = TAILQ_FIRST(&q->all_destinations); d; d = next) {
+    /* Lanes that lead there may not have been read yet. */
+    for (d = TAILQ_FIRST(&q->all_destinations); d && q->are_lanes_read;
+         d = next) {
         next = TAILQ_NEXT(d, all);
         if (destination_is_idle(d, now_ms))
             destination_free(q, d);

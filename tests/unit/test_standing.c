@@ -35,6 +35,26 @@ static struct world *away_new(uint32_t active_most, int64_t probe_ms)
     return w;
 }
 
+static bool is_last(struct queue_slot *slot)
+{
+    return span_is(queue_slot_destination(slot), SPAN("last.test"));
+}
+
+static void down(struct world *w, struct queue_slot *slot)
+{
+    if (!is_last(slot))
+        return;
+    queue_slot_failed(slot, SPAN("4.4.1 no answer"), backoff, w);
+    world_close_slot(w, slot);
+}
+
+static void up(struct world *w, struct queue_slot *slot)
+{
+    (void)w;
+    if (is_last(slot))
+        queue_slot_connected(slot);
+}
+
 struct rows {
     struct queue_destination_row at[8];
     char name[8][32], error[8][128];
@@ -544,6 +564,41 @@ static void mail_that_waits_is_shown_as_deferred(void **state)
     world_free(w);
 }
 
+/* The last lane is read when others were swept away already. */
+static void what_is_known_of_a_host_outlives_a_restart_with_many_lanes(
+    void **state)
+{
+    enum { LANES = 1100 }; /* more than are read at once */
+    struct world *w = world_new(0, true);
+    struct rows r;
+    int64_t seen_ms;
+
+    (void)state;
+    for (int i = 1; i <= LANES; i++) {
+        char lane[32];
+
+        (void)snprintf(lane, sizeof(lane), "l%d.group", i);
+        world_put(w, "one.test", lane, "1");
+    }
+    world_until(w, &w->puts_ok, LANES);
+    while (w->slot_count)
+        world_close_slot(w, w->slots[0]);
+    w->opened = down;
+    world_put(w, "one.test", "last.test", "1");
+    world_until(w, &w->puts_ok, LANES + 1);
+    wait_state(w, "last.test", DESTINATION_RESTING);
+    w->opened = up;
+    atomic_fetch_add(&world_now_ms, 60001);
+    seen_ms = world_clock();
+    wait_state(w, "last.test", DESTINATION_UP);
+    w->opened = NULL;
+    atomic_fetch_add(&world_now_ms, 5000);
+    world_reopen(w);
+    world_settle_down(w);
+    assert_int_equal(find(w, &r, "last.test")->last_good_ms, seen_ms);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -565,6 +620,7 @@ int main(void)
         T(bytes_count_for_each_recipient_that_waits),
         T(what_is_settled_during_the_first_count_is_counted_right),
         T(mail_that_waits_is_shown_as_deferred),
+        T(what_is_known_of_a_host_outlives_a_restart_with_many_lanes),
 #undef T
     };
 
