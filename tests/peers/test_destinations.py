@@ -158,6 +158,7 @@ def test_a_suspension_survives_a_restart(tmp_path):
         assert len(s.messages) == 1
         r.verb("dest", "resume", s.hop)
         assert len(s.wait(2)) == 2
+        r.wait_empty()  # and with it all before is written down
         r.kill()
         r.start()
         assert state(r, s.hop) == "up"
