@@ -1,10 +1,43 @@
 /*
  * endpoints - what can be asked for over HTTP.
+ *
+ * One table: method, path, who may, what comes back. 404, 405 and the roles come from it, and
+ * so does the description that programs read.
  */
 #ifndef WAYPOST_ENDPOINTS_H
 #define WAYPOST_ENDPOINTS_H
 
 #include "relay/admin/request.h"
+
+typedef void endpoint_fn(struct request *r);
+
+/* Who may ask. */
+enum endpoint_role {
+    ROLE_ANYONE,
+    ROLE_READ,
+    ROLE_OPERATOR,
+    ROLE_LOCAL, /* an operator over the unix socket */
+};
+
+/* What an answer is, when it is no error. */
+enum endpoint_media {
+    MEDIA_JSON,
+    MEDIA_LINES, /* one JSON object a line */
+};
+
+struct endpoint {
+    const char *method, *path; /* a last part of "*" stands for any name, of "**"
+                                  for one with slashes too */
+    endpoint_fn *run;
+    enum endpoint_role role;
+    enum endpoint_media media;
+    size_t body_most;         /* 0: as all others */
+    enum queue_change change; /* of waiting_change, as is the next */
+    unsigned states;          /* that a change means when none are named */
+};
+
+/* Ended by one without method. */
+extern const struct endpoint endpoints[];
 
 /*
  * Finds the endpoint of a request and notes it in the request, or refuses with

@@ -147,6 +147,23 @@ void request_refuse(struct request *r, int status, const char *format, ...)
     request_answer(r, status);
 }
 
+void request_answer_json(struct request *r, json_t *take_o)
+{
+    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    ASSERT(text);
+    buffer_put_string(&r->answer, text);
+    buffer_put_byte(&r->answer, '\n');
+    free(text);
+    json_decref(take_o);
+    request_answer(r, 200);
+}
+
+void request_refuse_queue(struct request *r, int rc)
+{
+    request_refuse(r, 503, "the queue cannot answer: %s", error_text(rc));
+}
+
 struct query {
     struct request *request;
     struct buffer why;

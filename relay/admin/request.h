@@ -74,6 +74,10 @@ bool request_read_query(struct request *r);
 
 /* The whole answer is in r->answer. */
 void request_answer(struct request *r, int status);
+/* One object. */
+void request_answer_json(struct request *r, json_t *take_o);
+/* 503: rc is what the queue said. */
+void request_refuse_queue(struct request *r, int rc);
 /* {"error": "..."} */
 void request_refuse(struct request *r, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

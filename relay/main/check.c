@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-int check_verb(const struct verb_call *call)
+static int check(const struct verb_call *call)
 {
     struct buffer faults = { 0 }, warnings = { 0 };
     struct sources *sources;
@@ -45,3 +45,18 @@ int check_verb(const struct verb_call *call)
     settings_release(s);
     return is_good ? EX_OK : EX_CONFIG;
 }
+
+/* clang-format off */
+const struct verb check_verb = {
+    .name = "check", .arguments = "", .run = check,
+    .help = "read the configuration and print every fault as FILE:LINE:COLUMN: text",
+    .more =
+        "Reads the files that it names too: certificates with their keys (do they fit, do\n"
+        "they end soon?), authorities, users, senders, the passwords and tokens of accounts\n"
+        "(are they there, may others read them?), tables, with how many entries each has.\n"
+        "Run it as the user that the relay runs as.\n"
+        "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
+        "\n"
+        "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n",
+};
+/* clang-format on */

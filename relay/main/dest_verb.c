@@ -16,7 +16,8 @@
 
 struct wish {
     const struct verb_call *call;
-    const struct sub_verb *verb;
+    const char *sub;
+    const struct act *act;
     struct ask *ask;
     const char *name, *duration, *reason;
     bool json, yes;
@@ -29,28 +30,41 @@ static sub_verb_fn do_list, do_show, do_order;
 
 enum { NEEDS_NAME = 1, TAKES_TIME = 2 };
 
+enum { LIST, SHOW, SUSPEND, RESUME, RETRY, PROBE };
+
 /* clang-format off */
-static const struct sub_verb {
-    const char *name;   sub_verb_fn *run;   unsigned flags;     const char *done;
-} sub_verbs[] = {
-    { "list",           do_list,            0,                  NULL },
-    { "show",           do_show,            NEEDS_NAME,         NULL },
-    { "suspend",        do_order,           NEEDS_NAME | TAKES_TIME, "suspended" },
-    { "resume",         do_order,           NEEDS_NAME,         "resumed" },
-    { "retry",          do_order,           NEEDS_NAME,         "will be tried again now" },
-    { "probe",          do_order,           NEEDS_NAME,         "will be probed now" },
+static const struct verb_option suspend_options[] = {
+    { "--for",    "DURATION", "so long: 10min, 2h, 3d; else until it is resumed", VALUE_WORD },
+    { "--reason", "TEXT",     "why, for those who look at it", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+static const struct verb_sub subs[] = {
+    [LIST]    = { "list", "[NAME]", "one line for each: what waits, since when it was not seen",
+                  VALUE_DESTINATION, NULL },
+    [SHOW]    = { "show", "NAME", "all about one", VALUE_DESTINATION, NULL },
+    [SUSPEND] = { "suspend", "NAME", "nothing is sent there, also after a restart",
+                  VALUE_DESTINATION, suspend_options },
+    [RESUME]  = { "resume", "NAME", "ends a suspension, and mail that waits for pick-up goes",
+                  VALUE_DESTINATION, NULL },
+    [RETRY]   = { "retry", "NAME", "the rest of one that could not be reached is over; mail that\n"
+                  "waits for pick-up goes", VALUE_DESTINATION, NULL },
+    [PROBE]   = { "probe", "NAME", "one connection; when it succeeds all goes",
+                  VALUE_DESTINATION, NULL },
+    { NULL, NULL, NULL, VALUE_WORD, NULL },
+};
+
+static const struct act {
+    sub_verb_fn *run;   unsigned flags;     const char *done;
+} acts[] = {
+    [LIST]    = { do_list,  0,                       NULL },
+    [SHOW]    = { do_show,  NEEDS_NAME,              NULL },
+    [SUSPEND] = { do_order, NEEDS_NAME | TAKES_TIME, "suspended" },
+    [RESUME]  = { do_order, NEEDS_NAME,              "resumed" },
+    [RETRY]   = { do_order, NEEDS_NAME,              "will be tried again now" },
+    [PROBE]   = { do_order, NEEDS_NAME,              "will be probed now" },
 };
 /* clang-format on */
-
-enum { SUB_VERBS = sizeof(sub_verbs) / sizeof(sub_verbs[0]) };
-
-static const struct sub_verb *find_sub_verb(const char *name)
-{
-    for (size_t i = 0; i < SUB_VERBS; i++)
-        if (strcmp(sub_verbs[i].name, name) == 0)
-            return &sub_verbs[i];
-    return NULL;
-}
 
 static void print_json(const json_t *object)
 {
@@ -145,7 +159,7 @@ static int ask_order(struct wish *w, bool is_preview, json_t **out)
         (void)json_object_set_new(body, "reason", json_string(w->reason));
     (void)json_object_set_new(body, is_preview ? "preview" : "yes",
                               json_true());
-    buffer_printf(&path, "/destinations/%s", w->verb->name);
+    buffer_printf(&path, "/destinations/%s", w->sub);
     rc = ask_one(w->ask, buffer_string(&path), body, out);
     json_decref(body);
     buffer_fini(&path);
@@ -173,7 +187,7 @@ static void print_order(const struct wish *w, const json_t *answer,
     buffer_printf(&b, "%lld destination%s%s: %s.\n", (long long)n,
                   n == 1 ? "" : "s",
                   is_done ? "" : " match. Nothing was changed; with --yes",
-                  w->verb->done);
+                  w->act->done);
     if (skipped)
         buffer_printf(&b, "%lld left alone: suspended, or gone.\n",
                       (long long)skipped);
@@ -211,19 +225,14 @@ static bool is_utf8(const char *s)
     return text != NULL;
 }
 
-/* Takes the value of an option with one: "--for 2h" or "--for=2h". */
-static bool is_option(const struct verb_call *call, int *i, const char *name,
-                      const char **out)
+/* A value that is missing is an empty one, which is no duration. */
+static bool takes(const struct verb_call *call, int *i, const char *name,
+                  const char **out)
 {
-    const char *word = call->argv[*i];
-    size_t len = strlen(name);
-
-    if (strncmp(word, name, len) != 0 || (word[len] && word[len] != '='))
+    if (!verbs_option(call, i, name, out))
         return false;
-    if (word[len] == '=')
-        *out = word + len + 1;
-    else
-        *out = *i + 1 < call->argc ? call->argv[++*i] : "";
+    if (!*out)
+        *out = "";
     return true;
 }
 
@@ -239,20 +248,20 @@ static int read_options(struct wish *w)
             w->json = true;
         else if (strcmp(word, "--yes") == 0)
             w->yes = true;
-        else if ((w->verb->flags & TAKES_TIME) &&
-                 (is_option(call, &i, "--for", &w->duration) ||
-                  is_option(call, &i, "--reason", &w->reason)))
+        else if ((w->act->flags & TAKES_TIME) &&
+                 (takes(call, &i, "--for", &w->duration) ||
+                  takes(call, &i, "--reason", &w->reason)))
             continue;
         else if (word[0] == '-')
             return verbs_usage(call, "there is no option \"%s\"", word);
         else if (w->name)
-            return verbs_usage(call, "%s takes one name", w->verb->name);
+            return verbs_usage(call, "%s takes one name", w->sub);
         else
             w->name = word;
     }
-    if (!w->name && (w->verb->flags & NEEDS_NAME))
+    if (!w->name && (w->act->flags & NEEDS_NAME))
         return verbs_usage(call, "%s needs the name of a destination",
-                           w->verb->name);
+                           w->sub);
     if (w->duration && (!filter_duration(span_of(w->duration), &ms) || ms == 0))
         return verbs_usage(call, "--for should be a duration such as 10min, "
                                  "2h or 3d");
@@ -261,28 +270,48 @@ static int read_options(struct wish *w)
     return EX_OK;
 }
 
-int dest_verb(const struct verb_call *call)
+static int run_dest(const struct verb_call *call)
 {
     struct wish w = { .call = call };
     struct settings *settings;
-    int rc;
+    int sub, rc;
 
-    w.verb = call->argc ? find_sub_verb(call->argv[0]) : NULL;
-    if (!w.verb)
-        return verbs_usage(call,
-                           call->argc ? "dest cannot \"%s\""
-                                      : "dest needs to be told what to do%s",
-                           call->argc ? call->argv[0] : "");
+    sub = verbs_sub(call);
+    if (sub < 0)
+        return EX_USAGE;
+    w.sub = subs[sub].name;
+    w.act = &acts[sub];
     if ((rc = read_options(&w)) != EX_OK)
         return rc;
     settings = configuration_load(call);
     if (!settings)
         return EX_CONFIG;
     w.ask = ask_new(settings->admin.socket);
-    rc = w.verb->run(&w);
+    rc = w.act->run(&w);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = EX_IOERR;
     ask_free(w.ask);
     settings_release(settings);
     return rc;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--json", NULL, "one object a line", VALUE_WORD },
+    { "--yes",  NULL, "do it, also to more than one destination", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb dest_verb = {
+    .name = "dest", .run = run_dest, .subs = subs, .options = options,
+    .arguments = "list [NAME] | show NAME | resume NAME | retry NAME | probe NAME |\n"
+        "             suspend NAME [--for DURATION] [--reason TEXT] [--json] [--yes]",
+    .help = "look at the next hops that mail waits for and change what is tried",
+    .more =
+        "NAME may be a pattern (* ? [...]); what would concern more than one destination is\n"
+        "only announced without --yes.\n"
+        "\n"
+        "Exit codes: 0 done, also when nothing matched; 66 there is no such destination\n"
+        "(show); 69 no relay is running; 75 it cannot do it now; 78 configuration.\n",
+};
+/* clang-format on */

@@ -322,7 +322,7 @@ static int explain(const struct wish *w, struct settings *s)
     return rc;
 }
 
-int explain_verb(const struct verb_call *call)
+static int run_explain(const struct verb_call *call)
 {
     struct wish w = { .call = call, .question = json_object() };
     struct settings *s;
@@ -337,3 +337,40 @@ int explain_verb(const struct verb_call *call)
     json_decref(w.question);
     return rc;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--client",      "IP",   "who connects", VALUE_WORD },
+    { "--from",        "A",    "sender ('<>' is the null sender)", VALUE_WORD },
+    { "--to",          "B",    "recipient", VALUE_WORD },
+    { "--login",       "U",    "logged in as U", VALUE_WORD },
+    { "--helo",        "H",    "what it says in EHLO; else its address in brackets", VALUE_WORD },
+    { "--size",        "N",    "what it declares: 20000, 10MB", VALUE_WORD },
+    { "--tls",         NULL,   "after STARTTLS", VALUE_WORD },
+    { "--message",     "FILE", "this content, so that rules that look into it are tested too", VALUE_FILE },
+    { "--listener",    "NAME", "else the first (with --login, the first that has logins)", VALUE_WORD },
+    { "--client-name", "NAME", "is believed instead of asking for reverse DNS", VALUE_WORD },
+    { "--certificate", "C",    "it shows this one: sha256:HEX, or a name that it proves", VALUE_WORD },
+    { "--ask",         NULL,   "ask policy servers and next hops too: they may remember it", VALUE_WORD },
+    { "--config-only", NULL,   "what the file says, without the running relay", VALUE_WORD },
+    { "--all",         NULL,   "also the rules that are not reached, each on a line", VALUE_WORD },
+    { "--json",        NULL,   "one object", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb explain_verb = {
+    .name = "explain", .run = run_explain, .options = options,
+    .arguments = "--client IP --from A --to B [--login U] [--helo H] [--size N] [--tls]\n"
+        "                [--message FILE] [--listener NAME] [--client-name NAME]\n"
+        "                [--certificate C] [--ask] [--config-only] [--all] [--json]",
+    .help = "what would be said to a client, sender and recipient, and which rule says so",
+    .more =
+        "The running relay is asked: its settings, DNS lists, budgets and memory. Nothing is\n"
+        "counted, noted or sent. With -c FILE of another configuration, and where no relay\n"
+        "runs, the file is read, and what would have to be asked is assumed and said.\n"
+        "\n"
+        "Exit codes: 0 explained, whatever the verdict is (--json has it); 65 an address is\n"
+        "none, or there is no such listener; 66 FILE cannot be read; 75 the relay cannot\n"
+        "answer now; 78 configuration.\n",
+};
+/* clang-format on */

@@ -131,7 +131,7 @@ static int do_fetch(struct wish *w, struct ask *a)
     return rc;
 }
 
-int fetch_verb(const struct verb_call *call)
+static int run_fetch(const struct verb_call *call)
 {
     struct wish w = { 0 };
     struct settings *settings;
@@ -161,3 +161,21 @@ int fetch_verb(const struct verb_call *call)
     settings_release(settings);
     return rc;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--json", NULL, "one object a line", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb fetch_verb = {
+    .name = "fetch", .arguments = "[NAME] [--json]", .run = run_fetch, .options = options,
+    .help = "have mail fetched from a provider now, and wait for it",
+    .more =
+        "Without a NAME: which providers there are, when each was asked the last time, and\n"
+        "what came of it.\n"
+        "\n"
+        "Exit codes: 0 done, also when there was no mail; 64 there is no such provider;\n"
+        "69 no relay is running; 75 it did not succeed, try again later; 78 configuration.\n",
+};
+/* clang-format on */

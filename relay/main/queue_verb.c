@@ -21,7 +21,8 @@
 
 struct order {
     const struct verb_call *call;
-    const struct sub_verb *verb;
+    const char *name; /* of the sub verb */
+    const struct act *act;
     struct ask *ask;
     json_t *filters; /* key -> value, as given */
     bool json, yes;
@@ -33,30 +34,34 @@ typedef int sub_verb_fn(struct order *o);
 
 static sub_verb_fn do_list, do_show, do_count, do_change;
 
+enum { LIST, SHOW, COUNT, RETRY, HOLD, RELEASE, DELETE, UNDELETE };
+
 /* clang-format off */
-static const struct sub_verb {
-    const char *name;   sub_verb_fn *run;   const char *done;
-} sub_verbs[] = {
-    { "list",           do_list,            NULL },
-    { "show",           do_show,            NULL },
-    { "count",          do_count,           NULL },
-    { "retry",          do_change,          "will be tried again now" },
-    { "hold",           do_change,          "held" },
-    { "release",        do_change,          "released" },
-    { "delete",         do_change,          "deleted; waypost queue undelete brings it back for a day" },
-    { "undelete",       do_change,          "back in the queue" },
+static const struct verb_sub subs[] = {
+    [LIST]     = { "list", "", "one line for each message (--json: one object a line)", VALUE_ID, NULL },
+    [SHOW]     = { "show", "ID", "all about one message", VALUE_ID, NULL },
+    [COUNT]    = { "count", "", "how many messages, recipients and bytes", VALUE_ID, NULL },
+    [RETRY]    = { "retry", "", "due now, and their destinations need not rest", VALUE_ID, NULL },
+    [HOLD]     = { "hold", "", "keep without trying", VALUE_ID, NULL },
+    [RELEASE]  = { "release", "", "try again what is held", VALUE_ID, NULL },
+    [DELETE]   = { "delete", "", "can be undone for a day", VALUE_ID, NULL },
+    [UNDELETE] = { "undelete", "", "brings back what was deleted", VALUE_ID, NULL },
+    { NULL, NULL, NULL, VALUE_WORD, NULL },
+};
+
+static const struct act {
+    sub_verb_fn *run;   const char *done;
+} acts[] = {
+    [LIST]     = { do_list,   NULL },
+    [SHOW]     = { do_show,   NULL },
+    [COUNT]    = { do_count,  NULL },
+    [RETRY]    = { do_change, "will be tried again now" },
+    [HOLD]     = { do_change, "held" },
+    [RELEASE]  = { do_change, "released" },
+    [DELETE]   = { do_change, "deleted; waypost queue undelete brings it back for a day" },
+    [UNDELETE] = { do_change, "back in the queue" },
 };
 /* clang-format on */
-
-enum { SUB_VERBS = sizeof(sub_verbs) / sizeof(sub_verbs[0]) };
-
-static const struct sub_verb *find_sub_verb(const char *name)
-{
-    for (size_t i = 0; i < SUB_VERBS; i++)
-        if (strcmp(sub_verbs[i].name, name) == 0)
-            return &sub_verbs[i];
-    return NULL;
-}
 
 static void print(struct buffer *b)
 {
@@ -177,10 +182,10 @@ static void print_change(const struct order *o, const json_t *count,
     }
     listing_put_count(&b, count);
     if (is_done)
-        buffer_printf(&b, ": %s.\n", o->verb->done);
+        buffer_printf(&b, ": %s.\n", o->act->done);
     else
         buffer_printf(&b, " match. Nothing was changed; with --yes: %s.\n",
-                      o->verb->done);
+                      o->act->done);
     print(&b);
     buffer_fini(&b);
 }
@@ -193,7 +198,7 @@ static int do_change(struct order *o)
     int rc;
 
     (void)json_object_set_new(body, is_done ? "yes" : "preview", json_true());
-    buffer_printf(&path, "/queue/%s", o->verb->name);
+    buffer_printf(&path, "/queue/%s", o->name);
     rc = ask_one(o->ask, buffer_string(&path), body, &count);
     json_decref(body);
     buffer_fini(&path);
@@ -257,23 +262,20 @@ static size_t terminal_width(void)
     return w.ws_col;
 }
 
-int queue_verb(const struct verb_call *call)
+static int operate(const struct verb_call *call)
 {
     struct order o = { .call = call, .filters = json_object() };
     struct settings *settings = NULL;
     struct filter checked;
-    int rc;
+    int sub, rc;
 
     filter_init(&checked);
-    o.verb = call->argc ? find_sub_verb(call->argv[0]) : NULL;
-    if (!o.verb) {
-        rc = verbs_usage(call,
-                         call->argc ? "queue cannot \"%s\""
-                                    : "queue needs to be told what to "
-                                      "do%s",
-                         call->argc ? call->argv[0] : "");
+    sub = verbs_sub(call);
+    rc = EX_USAGE;
+    if (sub < 0)
         goto done;
-    }
+    o.name = subs[sub].name;
+    o.act = &acts[sub];
     rc = read_options(&o, &checked);
     if (rc != EX_OK)
         goto done;
@@ -283,7 +285,7 @@ int queue_verb(const struct verb_call *call)
         goto done;
     o.width = terminal_width();
     o.ask = ask_new(settings->admin.socket);
-    rc = o.verb->run(&o);
+    rc = o.act->run(&o);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = EX_IOERR;
 done:
@@ -294,3 +296,21 @@ done:
     json_decref(o.filters);
     return rc;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--json", NULL, "one object a line", VALUE_WORD },
+    { "--yes",  NULL, "do it, also to more than one message", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb queue_verb = {
+    .name = "queue", .run = operate, .subs = subs, .options = options, .takes_filters = true,
+    .help = "look at waiting mail and change it",
+    .more =
+        "What would change more than one message is only announced without --yes.\n"
+        "\n"
+        "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
+        "69 no relay is running; 75 it cannot do it now; 78 configuration.\n",
+};
+/* clang-format on */

@@ -122,7 +122,7 @@ static int read_wish(const struct verb_call *call, struct wish *w)
     return EX_OK;
 }
 
-int replay_verb(const struct verb_call *call)
+static int replay(const struct verb_call *call)
 {
     struct wish w = { .examples = EXAMPLES_USUAL };
     struct verb_call other = *call;
@@ -139,3 +139,28 @@ int replay_verb(const struct verb_call *call)
     settings_release(candidate);
     return code;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--config", "NEW",      "the other configuration", VALUE_FILE },
+    { "--since",  "DURATION", "so far back; 7d when not given, at most what the history keeps", VALUE_WORD },
+    { "--limit",  "N",        "so many examples of each change; 3 when not given", VALUE_WORD },
+    { "--json",   NULL,       "one object", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb replay_verb = {
+    .name = "replay", .run = replay, .options = options,
+    .arguments = "--config NEW [--since DURATION] [--limit N] [--json]",
+    .help = "what would another configuration have decided of past mail?",
+    .more =
+        "Judges the recipients of the past once more, by the rules and routes of NEW, and\n"
+        "groups what would be otherwise by rule. Nothing is changed, and the relay may run.\n"
+        "What only the DNS, greylists, limits, policy servers or the message itself could tell\n"
+        "is not asked again: rules that -c FILE has too, word for word, are taken to have said\n"
+        "then what became of the mail; others are counted as what cannot be told.\n"
+        "\n"
+        "Exit codes: 0 done, whatever was found; 66 there is no queue yet; 75 the history cannot\n"
+        "be read now; 78 one of both configurations is wrong.\n",
+};
+/* clang-format on */

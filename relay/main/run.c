@@ -13,7 +13,7 @@
 #include <sys/prctl.h>
 #include <sysexits.h>
 
-int run_verb(const struct verb_call *call)
+static int run_relay(const struct verb_call *call)
 {
     struct sources *sources;
     struct settings *s;
@@ -30,3 +30,18 @@ int run_verb(const struct verb_call *call)
     log_open(s->log.form, s->log.tag, s->log.syslog);
     return station_run(call, s, sources);
 }
+
+/* clang-format off */
+const struct verb run_verb = {
+    .name = "run", .arguments = "", .run = run_relay,
+    .help = "the relay, in the foreground",
+    .more =
+        "SIGTERM ends it and awaits deliveries that are past their final dot; SIGHUP\n"
+        "reads the configuration again without dropping a session. Certificates and\n"
+        "users files that change are read again without it.\n"
+        "It leaves no core file behind, and only root can look into it with a debugger.\n"
+        "\n"
+        "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"
+        "failed; 78 the configuration, or a file that it names, is wrong.\n",
+};
+/* clang-format on */

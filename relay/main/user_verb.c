@@ -27,25 +27,25 @@ typedef int user_verb_fn(struct user_order *o);
 
 static user_verb_fn do_add, do_list, do_delete;
 
+enum { ADD, LIST, DELETE };
+
 /* clang-format off */
-static const struct user_sub_verb {
-    const char *name;   user_verb_fn *run;  bool takes_login;
-} sub_verbs[] = {
-    { "add",            do_add,             true },
-    { "list",           do_list,            false },
-    { "delete",         do_delete,          true },
+static const struct verb_sub subs[] = {
+    [ADD]    = { "add", "LOGIN", "reads the password as one line of standard input (a terminal\n"
+                 "is asked twice); the password of one that is there is changed", VALUE_WORD, NULL },
+    [LIST]   = { "list", "", "each login and the mechanisms that it can use", VALUE_WORD, NULL },
+    [DELETE] = { "delete", "LOGIN", "from the users file and the CRAM-MD5 file", VALUE_WORD, NULL },
+    { NULL, NULL, NULL, VALUE_WORD, NULL },
+};
+
+static const struct act {
+    user_verb_fn *run;  bool takes_login;
+} acts[] = {
+    [ADD]    = { do_add,    true },
+    [LIST]   = { do_list,   false },
+    [DELETE] = { do_delete, true },
 };
 /* clang-format on */
-
-enum { SUB_VERBS = sizeof sub_verbs / sizeof *sub_verbs };
-
-static const struct user_sub_verb *find_sub_verb(const char *name)
-{
-    for (size_t i = 0; i < SUB_VERBS; i++)
-        if (strcmp(sub_verbs[i].name, name) == 0)
-            return &sub_verbs[i];
-    return NULL;
-}
 
 static int complain(struct buffer *why, int exit_code)
 {
@@ -300,7 +300,7 @@ static int do_list(struct user_order *o)
 }
 
 /* 0 or EX_USAGE. */
-static int read_arguments(struct user_order *o, const struct user_sub_verb *v)
+static int read_arguments(struct user_order *o, const struct act *v)
 {
     for (int i = 1; i < o->call->argc; i++) {
         const char *word = o->call->argv[i];
@@ -310,13 +310,13 @@ static int read_arguments(struct user_order *o, const struct user_sub_verb *v)
         else if (*word == '-')
             return verbs_usage(o->call, "there is no option \"%s\"", word);
         else if (!v->takes_login || o->login)
-            return verbs_usage(o->call, "%s does not take \"%s\"", v->name,
+            return verbs_usage(o->call, "%s does not take \"%s\"", o->call->argv[0],
                                word);
         else
             o->login = word;
     }
     if (v->takes_login && !o->login)
-        return verbs_usage(o->call, "%s needs a login", v->name);
+        return verbs_usage(o->call, "%s needs a login", o->call->argv[0]);
     if (o->login && !userfile_login_is_good(span_of(o->login)))
         return verbs_usage(o->call,
                            "a login is 1 to %d bytes of UTF-8 without colon, "
@@ -330,7 +330,7 @@ static char *copy(struct span s)
     return s.len ? span_dup(s) : NULL;
 }
 
-static int run(struct user_order *o, const struct user_sub_verb *v)
+static int run(struct user_order *o, const struct act *v)
 {
     bool is_there = o->cram ? o->cram_file != NULL
                             : o->file || (!v->takes_login && o->cram_file);
@@ -343,19 +343,17 @@ static int run(struct user_order *o, const struct user_sub_verb *v)
     return EX_CONFIG;
 }
 
-int user_verb(const struct verb_call *call)
+static int run_user(const struct verb_call *call)
 {
-    const struct user_sub_verb *v =
-        call->argc ? find_sub_verb(call->argv[0]) : NULL;
     struct user_order o = { .call = call };
+    const struct act *v;
     struct settings *s;
-    int rc;
+    int sub, rc;
 
-    if (!v)
-        return verbs_usage(call,
-                           call->argc ? "user cannot \"%s\""
-                                      : "user needs to be told what to do%s",
-                           call->argc ? call->argv[0] : "");
+    sub = verbs_sub(call);
+    if (sub < 0)
+        return EX_USAGE;
+    v = &acts[sub];
     rc = read_arguments(&o, v);
     if (rc != EX_OK)
         return rc;
@@ -372,3 +370,22 @@ int user_verb(const struct verb_call *call)
         rc = EX_IOERR;
     return rc;
 }
+
+/* clang-format off */
+static const struct verb_option options[] = {
+    { "--cram", NULL, "only the CRAM-MD5 file, which holds passwords as they are", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+const struct verb user_verb = {
+    .name = "user", .run = run_user, .subs = subs, .options = options,
+    .arguments = "add LOGIN | list | delete LOGIN [--cram]",
+    .help = "change who may log in: the files that users { } names",
+    .more =
+        "The relay need not run; when it does, it sees the change within a second.\n"
+        "\n"
+        "Exit codes: 0 done; 65 this cannot be a password; 67 there is no such user;\n"
+        "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"
+        "a fault in the file.\n",
+};
+/* clang-format on */

@@ -1,12 +1,16 @@
 /*
  * verbs - what a user types after `waypost`.
  *
- * One table gives each verb its function, its usage line and its help. Exit
- * codes are sysexits': 64 usage, 69 the relay is not there, 75 try again, 78
- * configuration.
+ * Each verb is a table of its own, in its own file: its function, its words and options with
+ * what they mean. Usage lines, help, completions and the complaints about wrong calls all come
+ * from these tables. Exit codes are sysexits': 64 usage, 69 the relay is not there, 75 try
+ * again, 78 configuration.
  */
 #ifndef WAYPOST_VERBS_H
 #define WAYPOST_VERBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
 
 struct verb;
 
@@ -22,13 +26,53 @@ struct verb_call {
 /* Does it and answers the exit code. */
 typedef int verb_fn(const struct verb_call *call);
 
+/* What can be written in a place: for completions. */
+enum verb_value {
+    VALUE_WORD, /* anything */
+    VALUE_FILE,
+    VALUE_ID,          /* of a waiting message */
+    VALUE_DESTINATION, /* a name of `waypost dest list` */
+    VALUE_ROUTE,
+    VALUE_STATE,
+    VALUE_VERB,
+    VALUE_ROLE,
+};
+
+/* A word that follows the verb: waypost queue LIST. */
+struct verb_sub {
+    const char *name;
+    const char *arguments; /* of its own: "NAME [--for DURATION]"; "": none */
+    const char *help;
+    enum verb_value value; /* of its argument, where it takes one */
+    const struct verb_option *options; /* of its own, beside those of the verb; or NULL */
+};
+
+struct verb_option {
+    const char *name;  /* "--from"; NULL ends a list */
+    const char *value; /* "PATTERN"; NULL: a switch */
+    const char *help;  /* further lines after "\n" */
+    enum verb_value kind;
+};
+
 struct verb {
     const char *name;
-    const char *arguments;
+    const char *arguments; /* of the usage line; NULL: made from subs and options */
     verb_fn *run;
-    const char *help; /* one line */
-    const char *more; /* further lines of its own help, or NULL */
+    const char *help;                  /* one line; NULL: not in the overview */
+    const struct verb_sub *subs;       /* ended by one without name; NULL: none */
+    const struct verb_option *options; /* NULL: none */
+    bool takes_filters;
+    bool is_program; /* the program may be called by this name, as sendmail is; its arguments
+                        are left as they are: no -c is taken out of them */
+    bool needs_no_config;
+    const char *more; /* prose of its help, with exit codes at its end; or NULL */
 };
+
+/* The filters, as every verb has them. */
+extern const struct verb_option verb_filters[];
+
+/* All of them, in the order of the overview; ended by NULL. */
+extern const struct verb *const verbs[];
 
 /* The program: finds the verb and runs it. */
 int verbs_main(int argc, char **argv);
@@ -38,13 +82,24 @@ int verbs_main(int argc, char **argv);
 int verbs_usage(const struct verb_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-verb_fn check_verb;
-verb_fn dest_verb;
-verb_fn explain_verb;
-verb_fn fetch_verb;
-verb_fn queue_verb;
-verb_fn replay_verb;
-verb_fn run_verb;
-verb_fn user_verb;
+/* Which of the verb's subs does the first argument name? Its place in the table; -1: none,
+ * which has been complained of. */
+int verbs_sub(const struct verb_call *call);
+
+/*
+ * Is argument *i this option? "--for 2h" or "--for=2h"; *i then stands on its last word.
+ * *out: its value; NULL: the call ends before it.
+ */
+bool verbs_option(const struct verb_call *call, int *i, const char *name,
+                  const char **out);
+
+extern const struct verb check_verb;
+extern const struct verb dest_verb;
+extern const struct verb explain_verb;
+extern const struct verb fetch_verb;
+extern const struct verb queue_verb;
+extern const struct verb replay_verb;
+extern const struct verb run_verb;
+extern const struct verb user_verb;
 
 #endif

@@ -1,0 +1,209 @@
+/*
+ * waiting - mail that waits, over HTTP.
+ *
+ * Lists go out a page at a time, as the client reads them; what would change many messages
+ * is only counted unless it says "yes".
+ */
+#include "relay/admin/waiting.h"
+
+#include "policy/vocabulary/id.h"
+#include "relay/admin/endpoints.h"
+#include "relay/admin/listing.h"
+
+enum {
+    PAGE_FIRST = 20, /* rows; doubles while pages stay small */
+    PAGE_MOST = 200,
+    PAGE_BYTES = 256 * 1024,
+};
+
+/* --------------------------------------------------------------- list ---- */
+
+static void ask_page(struct request *r);
+
+static void on_page(void *user, uint64_t token, int rc,
+                    const struct queue_row *rows, size_t count_of_rows,
+                    uint64_t next_id)
+{
+    struct request *r = request_find(user, token);
+
+    if (!r)
+        return;
+    if (rc < 0) {
+        r->more = NULL;
+        if (!r->is_stream) {
+            request_refuse_queue(r, rc);
+            return;
+        }
+        /* The status has gone out already: the last line tells. */
+        buffer_printf(&r->answer,
+                      "{\"error\":\"the queue cannot answer: %s\"}\n",
+                      error_text(rc));
+        request_go_on(r);
+        return;
+    }
+    for (size_t i = 0; i < count_of_rows; i++)
+        listing_put_json(&r->answer, &rows[i], false);
+    /* Messages with very many recipients come in smaller pages. */
+    if (r->answer.len > PAGE_BYTES)
+        r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
+    else if (r->page_rows < PAGE_MOST)
+        r->page_rows =
+            r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
+    r->after_id = next_id;
+    r->more = next_id ? ask_page : NULL;
+    request_go_on(r);
+}
+
+static void ask_page(struct request *r)
+{
+    queue_list(request_port(r), &r->filter.queue, r->after_id, r->page_rows,
+               on_page, r->token);
+    request_wait(r);
+}
+
+void waiting_list(struct request *r)
+{
+    if (!request_read_query(r))
+        return;
+    r->page_rows = PAGE_FIRST;
+    ask_page(r);
+}
+
+/* --------------------------------------------------------------- show ---- */
+
+static void on_shown(void *user, uint64_t token, int rc,
+                     const struct queue_row *rows, size_t count_of_rows,
+                     uint64_t next_id)
+{
+    struct request *r = request_find(user, token);
+
+    (void)next_id;
+    if (!r)
+        return;
+    if (rc < 0) {
+        request_refuse_queue(r, rc);
+    } else if (count_of_rows == 0) {
+        request_refuse(r, 404, "there is no message %s",
+                       id_print(r->filter.queue.id).at);
+    } else {
+        listing_put_json(&r->answer, &rows[0], true);
+        request_answer(r, 200);
+    }
+}
+
+void waiting_show(struct request *r)
+{
+    struct buffer why = { 0 };
+
+    if (!filter_add(&r->filter, SPAN("id"), r->name, request_now_ms(r), &why)) {
+        request_refuse(r, 404, "%s", buffer_string(&why));
+    } else {
+        r->filter.queue.states = STATE_ACTIVE | STATE_READY | STATE_DEFERRED |
+                                 STATE_HELD | STATE_DELETED;
+        queue_list(request_port(r), &r->filter.queue, 0, 1, on_shown, r->token);
+        request_wait(r);
+    }
+    buffer_fini(&why);
+}
+
+/* ---------------------------------------------------- count and change --- */
+
+static void answer_count(struct request *r, const struct queue_count *n,
+                         const char *mark)
+{
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I}", "messages", (json_int_t)n->messages, "recipients",
+        (json_int_t)n->recipients, "bytes", (json_int_t)n->bytes);
+
+    if (mark)
+        ASSERT(json_object_set_new(o, mark, json_true()) == 0);
+    request_answer_json(r, o);
+}
+
+static void on_count(void *user, uint64_t token, int rc,
+                     const struct queue_count *n)
+{
+    struct request *r = request_find(user, token);
+
+    if (r && rc < 0)
+        request_refuse_queue(r, rc);
+    else if (r)
+        answer_count(r, n,
+                     r->endpoint->run == waiting_change ? "preview" : NULL);
+}
+
+void waiting_count(struct request *r)
+{
+    if (!request_read_query(r))
+        return;
+    queue_count(request_port(r), &r->filter.queue, on_count, r->token);
+    request_wait(r);
+}
+
+static void on_changed(void *user, uint64_t token, int rc,
+                       const struct queue_count *n)
+{
+    struct request *r = request_find(user, token);
+
+    if (r && rc < 0)
+        request_refuse_queue(r, rc);
+    else if (r)
+        answer_count(r, n, "changed");
+}
+
+/* Missing means false; anything but true and false is a fault. */
+static bool is_switch(const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+
+    return !v || json_is_boolean(v);
+}
+
+/* The body's filters and its two switches; false: refused. */
+static bool read_change(struct request *r, bool *out_preview)
+{
+    static const char *const switches[] = { "yes", "preview", NULL };
+    struct buffer why = { 0 };
+    json_error_t error;
+    json_t *o = json_loadb(r->body.len ? r->body.at : "{}",
+                           r->body.len ? r->body.len : 2,
+                           JSON_REJECT_DUPLICATES, &error);
+    bool is_good = false;
+
+    if (!json_is_object(o)) {
+        request_refuse(r, 400, "the body should be a JSON object%s%s",
+                       o ? "" : ": ", o ? "" : error.text);
+    } else if (!is_switch(o, "yes") || !is_switch(o, "preview")) {
+        request_refuse(r, 400, "yes and preview should be true or false");
+    } else if (!filter_add_json(&r->filter, o, switches, request_now_ms(r),
+                                &why)) {
+        request_refuse(r, 400, "%s", buffer_string(&why));
+    } else {
+        *out_preview = json_is_true(json_object_get(o, "preview"));
+        is_good = *out_preview || json_is_true(json_object_get(o, "yes")) ||
+                  r->filter.queue.id;
+        if (!is_good)
+            request_refuse(r, 400,
+                           "this may concern many messages: add \"yes\": true, "
+                           "or \"preview\": true to count them");
+    }
+    json_decref(o);
+    buffer_fini(&why);
+    return is_good;
+}
+
+void waiting_change(struct request *r)
+{
+    bool is_preview;
+
+    if (!read_change(r, &is_preview))
+        return;
+    if (!r->filter.queue.states)
+        r->filter.queue.states = r->endpoint->states;
+    if (is_preview)
+        queue_count(request_port(r), &r->filter.queue, on_count, r->token);
+    else
+        queue_change(request_port(r), &r->filter.queue, r->endpoint->change,
+                     span_of(r->who), on_changed, r->token);
+    request_wait(r);
+}
