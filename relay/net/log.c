@@ -49,6 +49,7 @@ static const struct setup fallback = {
     .process = ": ",
 };
 static _Atomic(struct setup *) setup_now;
+static _Atomic(log_tap_fn *) tap_now;
 
 /* This thread's lines, not written yet, and the time stamp of the last one. */
 static _Thread_local struct {
@@ -177,12 +178,25 @@ static void put_to_syslog(const struct setup *s, const struct log_line *line)
     buffer_fini(&text);
 }
 
+void log_tap(log_tap_fn *tap)
+{
+    atomic_store(&tap_now, tap);
+}
+
+void log_put_object(struct buffer *b, const struct log_line *line)
+{
+    put_json(b, span_of(setup()->tag), line, true);
+}
+
 void log_put(const struct log_line *line)
 {
     const struct setup *s = setup();
+    log_tap_fn *tap = atomic_load_explicit(&tap_now, memory_order_relaxed);
     struct buffer *b = &mine.lines;
 
     ASSERT(line->event < LOG_EVENTS);
+    if (tap)
+        tap(line);
     if (s->to_syslog) {
         put_to_syslog(s, line);
         return;

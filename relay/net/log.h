@@ -79,6 +79,12 @@ void log_put(const struct log_line *line);
 /* "name: text" shortcuts for LOG_NOTE, LOG_WARNING, LOG_FATAL. */
 void log_text(enum log_event event, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Who looks on: called with each line, on the thread that puts it, before it is written;
+ * NULL: nobody, which costs one load. */
+typedef void log_tap_fn(const struct log_line *line);
+void log_tap(log_tap_fn *tap);
+/* The JSON object of a line, with time and tag, whatever form the log has. */
+void log_put_object(struct buffer *b, const struct log_line *line);
 /* Writes out what was gathered; each loop calls it once a turn, and before the end. */
 void log_flush(void);
 

@@ -212,6 +212,11 @@ const char *logline_daemon(enum log_event event)
     return events[event].daemon;
 }
 
+const char *logline_name(enum log_event event)
+{
+    return events[event].name;
+}
+
 bool logline_is_urgent(enum log_event event)
 {
     return events[event].flags & URGENT;
@@ -369,6 +374,37 @@ static bool is_left_out(const struct log_line *line, const struct piece *p)
     const struct field_row *f = &fields[p->field];
 
     return (p->flags & MAY_MISS) && is_empty(f, (const char *)line + f->at);
+}
+
+static bool contains(struct span s, struct span text)
+{
+    for (size_t at = 0; at + text.len <= s.len; at++)
+        if (span_starts_nocase(span_skip(s, at), text))
+            return true;
+    return false;
+}
+
+bool logline_has(const struct log_line *line, struct span text)
+{
+    const struct event_row *row = &events[line->event];
+    struct buffer value = { 0 };
+    bool is_found = false;
+
+    for (const struct piece *p = row->pieces;
+         p < row->pieces + PIECES && p->before && !is_found; p++) {
+        const struct field_row *f = &fields[p->field];
+        const void *at = (const char *)line + f->at;
+
+        if (f->kind == K_SPAN) {
+            is_found = contains(*(const struct span *)at, text);
+        } else if (!is_left_out(line, p)) {
+            buffer_clear(&value);
+            put_value(&value, line, f);
+            is_found = contains(buffer_span(&value), text);
+        }
+    }
+    buffer_fini(&value);
+    return is_found;
 }
 
 void logline_put_text(struct buffer *b, const struct log_line *line)

@@ -12,6 +12,10 @@
 /* "smtpd", "smtp", "qmgr" or "bounce": which of Postfix's daemons would say it.
  */
 const char *logline_daemon(enum log_event event);
+/* "delivery", as the JSON object's "event" says. */
+const char *logline_name(enum log_event event);
+/* Does one of the fields that the event shows contain this text? No case. */
+bool logline_has(const struct log_line *line, struct span text);
 /* Must it be seen at once? What is about us, not about one message. */
 bool logline_is_urgent(enum log_event event);
 /* Something that a person should look into? */
