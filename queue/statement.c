@@ -201,7 +201,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
     [READ_EVENTS]      = { R,
-        "SELECT " EVENT ",ruling FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
+        "SELECT " EVENT ",ruling,dialogue,who FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
 
     /* ----------------------------------------------------------- the past ---- */
     /* messages ?1 < id <= ?2, by SCAN_BOUND */
@@ -227,8 +227,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [HISTORY_COMMIT]   = { H, "COMMIT" },
     [HISTORY_ROLLBACK] = { H, "ROLLBACK" },
     [HISTORY_PUT]      = { H,
-        "INSERT OR IGNORE INTO history(" EVENT ",rule,place,held_by,asked_to,asked_from)"
-        " VALUES(" EVENT_VALUES ",?28,?29,?30,?31,?32)" },
+        "INSERT OR IGNORE INTO history(" EVENT ",rule,place,held_by,asked_to,asked_from,"
+        "dialogue,who) VALUES(" EVENT_VALUES ",?28,?29,?30,?31,?32,?33,?34)" },
     [HISTORY_REFUSAL]  = { H,
         "INSERT INTO refusal(at_ms,client,helo,login,sender,recipient,reply,rule,place,"
         "stage,client_name,listener,tls,size,is_verdict)"

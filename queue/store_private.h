@@ -34,6 +34,7 @@ enum event_kind {
     EVENT_DISCARDED = 4,
     EVENT_DELETED = 5, /* its day as deleted is over */
     EVENT_CHANGED = 6, /* a person's order: who in login, what in reply */
+    EVENT_RETURNED = 7, /* to its sender, by a person's order */
 };
 
 struct lane_entry;
@@ -64,7 +65,7 @@ struct store_reader {
 };
 
 /* history_schema.c: as the steps of store_schema.c */
-enum { HISTORY_VERSION = 2 };
+enum { HISTORY_VERSION = 3 };
 extern const char *const history_steps[HISTORY_VERSION];
 
 /* history.c: "queue.db" at the end becomes "history.db". */

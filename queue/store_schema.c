@@ -137,9 +137,18 @@ static const char step_5[] =
     "ALTER TABLE recipient ADD COLUMN ruling TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE event ADD COLUMN tls TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE event ADD COLUMN ruling TEXT NOT NULL DEFAULT '';";
+
+/* What was said in the attempts at a message that did not succeed, a line each; and whose
+ * order an event follows. */
+static const char step_6[] =
+    "ALTER TABLE event ADD COLUMN dialogue TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE event ADD COLUMN who TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE dialogue(message INTEGER, at_ms INTEGER, host TEXT, text TEXT,"
+    " PRIMARY KEY(message,at_ms)) WITHOUT ROWID;";
 /* clang-format on */
 
-static const char *const steps[] = { step_1, step_2, step_3, step_4, step_5 };
+static const char *const steps[] = { step_1, step_2, step_3,
+                                     step_4, step_5, step_6 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 
