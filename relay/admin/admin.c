@@ -11,12 +11,13 @@
  * answers find nobody.
  *
  * Caps: BODY_MOST for a body (request.c), MEMORY for the header, CONNECTIONS at once,
- * SILENCE_S; a list may be read slowly by a person (LIST_SILENCE_S).
+ * SILENCE_S; of answers: response.c.
  */
 #include "relay/admin/admin_private.h"
 
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/endpoints.h"
+#include "relay/admin/response.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,6 @@ enum {
     MEMORY = 32 * 1024,
     CONNECTIONS = 100,
     SILENCE_S = 30,
-    LIST_SILENCE_S = 3600,
-    STREAM_BLOCK = 16 * 1024,
 };
 
 /* ---------------------------------------------------------- the loop ----- */
@@ -79,59 +78,6 @@ static void on_wake(void *user)
 }
 
 static const struct queue_port_events port_events = { .wake = on_wake };
-
-/* ----------------------------------------------------------- sending ----- */
-
-/* Hands the server what is there of a stream; at its end asks for more. */
-static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most)
-{
-    struct request *r = user;
-    struct span left = span_skip(buffer_span(&r->answer), r->sent);
-
-    (void)position;
-    if (left.len && left.at) {
-        left = span_first(left, most);
-        memcpy(to, left.at, left.len);
-        r->sent += left.len;
-        return (ssize_t)left.len;
-    }
-    if (!r->more || r->admin->is_closing)
-        return r->more ? MHD_CONTENT_READER_END_WITH_ERROR
-                       : MHD_CONTENT_READER_END_OF_STREAM;
-    buffer_clear(&r->answer);
-    r->sent = 0;
-    r->more(r);
-    return 0;
-}
-
-static enum MHD_Result send_answer(struct request *r)
-{
-    struct MHD_Response *response;
-    enum MHD_Result rc;
-
-    if (r->is_stream) {
-        response = MHD_create_response_from_callback(
-            MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, r, NULL);
-        (void)MHD_set_connection_option(r->connection,
-                                        MHD_CONNECTION_OPTION_TIMEOUT,
-                                        (unsigned)LIST_SILENCE_S);
-    } else {
-        response = MHD_create_response_from_buffer(r->answer.len, r->answer.at,
-                                                   MHD_RESPMEM_MUST_COPY);
-    }
-    ASSERT(response);
-    (void)MHD_add_response_header(response, "Content-Type",
-                                  r->is_stream ? "application/x-ndjson"
-                                               : "application/json");
-    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (r->is_stream)
-        (void)MHD_add_response_header(response, "Connection", "close");
-    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(response, "Allow", r->allow);
-    rc = MHD_queue_response(r->connection, (unsigned)r->status, response);
-    MHD_destroy_response(response);
-    return rc;
-}
 
 /* ---------------------------------------------------------- receiving ---- */
 
@@ -186,7 +132,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
     if (!r) {
         *request = r = request_new(user, c);
         request_begin(r, method, path);
-        return r->state == REQUEST_ANSWERS ? send_answer(r) : MHD_YES;
+        return r->state == REQUEST_ANSWERS ? response_send(r) : MHD_YES;
     }
     if (*upload_len) {
         r->body_bytes += *upload_len;
@@ -201,7 +147,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
         else
             endpoints_run(r);
     }
-    return r->state == REQUEST_ANSWERS ? send_answer(r) : MHD_YES;
+    return r->state == REQUEST_ANSWERS ? response_send(r) : MHD_YES;
 }
 
 static void on_completed(void *user, struct MHD_Connection *c, void **request,
@@ -316,7 +262,9 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     if (a->port)
         queue_port_close(a->port);
     for (struct request *r = a->requests; r; r = r->next)
-        if (r->state == REQUEST_WAITS)
+        if (r->state == REQUEST_WAITS && r->is_push)
+            request_push_end(r);
+        else if (r->state == REQUEST_WAITS)
             request_refuse(r, 503, "the relay is going down");
     if (open)
         (void)uv_poll_stop(&a->poll);

@@ -22,7 +22,11 @@ enum endpoint_role {
 /* What an answer is, when it is no error. */
 enum endpoint_media {
     MEDIA_JSON,
-    MEDIA_LINES, /* one JSON object a line */
+    MEDIA_LINES,   /* one JSON object a line */
+    MEDIA_METRICS, /* text that Prometheus reads */
+    MEDIA_EVENTS,  /* server-sent events */
+    MEDIA_MESSAGE, /* a message as it is, to be saved */
+    MEDIA_FILE,    /* what the file says: see request_answer_file */
 };
 
 struct endpoint {

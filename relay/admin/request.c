@@ -32,6 +32,8 @@ void request_free(struct request *r)
 {
     struct request **at = &r->admin->requests;
 
+    if (r->gone)
+        r->gone(r, r->gone_user);
     while (*at != r)
         at = &(*at)->next;
     *at = r->next;
@@ -122,6 +124,42 @@ void request_go_on(struct request *r)
     r->status = 200;
     r->is_stream = true;
     request_wake(r);
+}
+
+void request_push_begin(struct request *r, size_t most)
+{
+    r->is_push = true;
+    r->push_most = most;
+    request_go_on(r);
+}
+
+bool request_push(struct request *r, struct span bytes)
+{
+    ASSERT(r->is_push);
+    if (r->answer.len - r->sent + bytes.len > r->push_most)
+        return false;
+    buffer_drop(&r->answer, r->sent);
+    r->sent = 0;
+    buffer_put(&r->answer, bytes);
+    if (bytes.len) {
+        request_wake(r);
+        request_soon(r);
+    }
+    return true;
+}
+
+void request_push_end(struct request *r)
+{
+    ASSERT(r->is_push);
+    r->is_push = false;
+    request_wake(r);
+    request_soon(r);
+}
+
+void request_answer_file(struct request *r, const struct request_file *f)
+{
+    r->file = f;
+    request_answer(r, 200);
 }
 
 void request_refuse(struct request *r, int status, const char *format, ...)

@@ -13,6 +13,22 @@
  * the next page is asked for only when the one before has left for the client.
  *
  * Waits are known by token: a late answer for a request that is gone finds none.
+ *
+ * How an endpoint answers (its row's media says what an answer is; errors are always JSON,
+ * by request_refuse):
+ *
+ *   at once          fill r->answer (or request_answer_json), request_answer
+ *   later            request_wait; in the callback request_find, then as above, and
+ *                    request_soon unless the queue's port called
+ *   page by page     fill r->answer, set r->more, request_go_on; r->more is called when the
+ *                    page has left, and fills the next one or waits for it
+ *   as it happens    request_push_begin; request_push from anywhere on the main loop, any
+ *                    time later; request_push_end, or never. Keep r->token, not r: find it
+ *                    by request_find(admin, token) each time, or forget it in r->gone
+ *   a file           request_answer_file: with ETag, 304 and a policy of its own
+ *
+ * r->gone, where set, is called once, when the request is over however it ended, and must
+ * not answer any more.
  */
 #ifndef WAYPOST_REQUEST_H
 #define WAYPOST_REQUEST_H
@@ -32,6 +48,16 @@ struct request;
 
 /* Asks for the next page of a streamed answer, then waits. */
 typedef void request_more_fn(struct request *r);
+/* The request is over. */
+typedef void request_gone_fn(struct request *r, void *user);
+
+/* Something that is always the same; it lives as long as the program. */
+struct request_file {
+    struct span bytes;
+    const char *media;    /* "text/html; charset=utf-8" */
+    const char *policy;   /* of Content-Security-Policy; NULL: as of all answers, nothing */
+    const char *encoding; /* of the bytes: "gzip"; NULL: none */
+};
 
 struct request {
     struct admin *admin;
@@ -44,7 +70,10 @@ struct request {
     struct buffer body;
     uint64_t body_bytes; /* that came, also of what was thrown away */
     bool is_stream;
-    char who[32]; /* "uid=0", for the audit event */
+    bool is_push;   /* a stream that others put into, when they like */
+    bool is_cut;    /* a stream that broke off: the client is to see that */
+    size_t push_most;
+    char who[96]; /* "uid=0(root)" or "token=NAME", for the audit event */
     struct filter filter;
 
     int status;        /* HTTP's */
@@ -55,6 +84,9 @@ struct request {
     uint64_t after_id;     /* the page that follows starts after it */
     uint32_t page_rows;
     const char *pattern; /* of names; borrowed from the query */
+    const struct request_file *file;
+    request_gone_fn *gone; /* NULL: nobody wants to know */
+    void *gone_user;
 };
 
 /* What an endpoint may do: request.c. */
@@ -87,6 +119,15 @@ void request_wait(struct request *r);
 void request_soon(const struct request *r);
 /* The page in r->answer may be sent; r->more tells of further ones. */
 void request_go_on(struct request *r);
+/* The answer is what will be pushed, and goes out from now on; of what the client has not
+ * read yet at most so many bytes are kept. */
+void request_push_begin(struct request *r, size_t most);
+/* All of it, or, when there is no room, nothing and false: what to leave out, the caller
+ * decides. An empty push is a question whether there is room. */
+bool request_push(struct request *r, struct span bytes);
+/* That was all; what was pushed still goes out. */
+void request_push_end(struct request *r);
+void request_answer_file(struct request *r, const struct request_file *f);
 /* From a callback: who waits under this token, or NULL. user: the port's. */
 struct request *request_find(void *user, uint64_t token);
 
