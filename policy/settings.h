@@ -284,6 +284,26 @@ struct fetch_settings {
     struct listener_settings listener; /* title is the fetch's; no address */
 };
 
+/* What a webhook may be told of. */
+enum webhook_event {
+    WEBHOOK_DELIVERED, WEBHOOK_FAILED, WEBHOOK_EXPIRED, WEBHOOK_DISCARDED,
+    WEBHOOK_DELETED, WEBHOOK_RETURNED, WEBHOOK_CHANGED, WEBHOOK_EVENTS
+};
+/* "delivered", ...; ends with NULL. */
+extern const char *const settings_webhook_events[WEBHOOK_EVENTS + 1];
+enum { WEBHOOK_BATCH_MOST = 1000 };
+
+/* Somebody who is told over HTTPS what became of mail. */
+struct webhook_settings {
+    struct span title;
+    struct place place;
+    struct span url;              /* may have a secret in it: only its host is shown */
+    struct span secret_file;      /* what is sent is signed with its first line */
+    struct span authorities;      /* file; "": the system's */
+    unsigned events;              /* bits of enum webhook_event */
+    uint32_t batch;               /* events in one request, at most */
+};
+
 enum log_form { LOG_POSTFIX, LOG_JSON };
 
 struct settings {
@@ -319,6 +339,8 @@ struct settings {
     struct rule_index *rule_index; /* see policy/rule_index.h; made by settings_read */
     struct fetch_settings *fetches;
     size_t fetch_count;
+    struct webhook_settings *webhooks;
+    size_t webhook_count;
     struct table **tables;        /* all that the file names, each once */
     size_t table_count;
     struct route *routes;         /* in file order */

@@ -47,8 +47,8 @@ static bool is_this_machine(struct span authority)
 }
 
 /* The secrets that are sent there must not be read on the way. */
-static bool check_url(struct reading *r, const struct syntax_text *t,
-                      struct span *value)
+bool accounts_check_url(struct reading *r, const struct syntax_text *t,
+                        struct span *value)
 {
     static const struct span https = SPAN_INIT("https://"),
                              http = SPAN_INIT("http://");
@@ -88,7 +88,7 @@ static const struct key account_keys[] = {
     { "mechanisms",    KEY_OWN,  IN(mechanisms), .read = lists_mechanisms },
     { "token-command", KEY_LIST, IN(token_command), IN(token_command_count),
       .check = check_not_empty },
-    { "token-url",     KEY_TEXT, IN(token_url), .check = check_url },
+    { "token-url",     KEY_TEXT, IN(token_url), .check = accounts_check_url },
     { "client-id",     KEY_TEXT, IN(client_id), .check = check_not_empty },
     { "client-secret-file",  KEY_TEXT, IN(client_secret_file),
       .check = sections_check_path },

@@ -20,6 +20,10 @@ void accounts_take_own(struct reading *r, const struct account *own,
 /* Warns of those that nothing has asked for. */
 void accounts_doubt_unused(struct reading *r);
 
+/* A key's check: https, or http to this machine. */
+bool accounts_check_url(struct reading *r, const struct syntax_text *t,
+                        struct span *value);
+
 /* Does it show a secret, or only a certificate? */
 bool accounts_show_secret(const struct account *a);
 

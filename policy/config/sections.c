@@ -13,6 +13,7 @@
 #include "policy/config/routes.h"
 #include "policy/config/rules.h"
 #include "policy/config/value.h"
+#include "policy/config/webhooks.h"
 #include "policy/vocabulary/address.h"
 
 /* --- checks of single values --------------------------------------------- */
@@ -259,6 +260,7 @@ static const struct section {
     { "account",  NULL,               NULL,                    accounts_read },
     { "route",    NULL,               NULL,                    routes_read },
     { "fetch",    NULL,               NULL,                    fetches_read },
+    { "webhook",  NULL,               NULL,                    webhooks_read },
 };
 /* clang-format on */
 

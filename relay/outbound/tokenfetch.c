@@ -144,8 +144,8 @@ static void post(struct entry *e)
                     e->in_form);
     if (e->secret.len && !e->in_form)
         bearer_put_header(&header, a->client_id, buffer_span(&e->secret));
-    q.form = buffer_span(&form);
-    q.header = buffer_span(&header);
+    q.body = buffer_span(&form);
+    q.headers[0] = buffer_span(&header);
     e->post = webpost_send(e->keyring->web, &q, on_posted, e);
     secret_wipe(&form);
     secret_wipe(&header);
@@ -207,7 +207,8 @@ static void on_posted(void *user, const struct webpost_answer *a)
 static void start_post(struct entry *e)
 {
     struct buffer why = { 0 };
-    int rc = webpost_check_url(e->profile->account.token_url, &why);
+    int rc = webpost_check_url(e->profile->account.token_url, "token-url",
+                               &why);
 
     if (rc == 0)
         rc = read_secrets(e, &why);

@@ -47,7 +47,8 @@ static void check_url(struct check *c, const struct account *a)
 {
     struct buffer why = { 0 };
 
-    if (a->token_url.len && webpost_check_url(a->token_url, &why) < 0) {
+    if (a->token_url.len &&
+        webpost_check_url(a->token_url, "token-url", &why) < 0) {
         put_place(c->faults, a);
         buffer_printf(c->faults, "%s\n", buffer_string(&why));
     }

@@ -1,5 +1,5 @@
 /*
- * webpost - a form sent over HTTPS, and what came back.
+ * webpost - something sent over HTTPS, and what came back.
  *
  *   webpost_send -> UNDER WAY -> curl says DONE [bring_answers] -> done, freed
  *                             -> webpost_drop                   -> freed
@@ -30,7 +30,8 @@ struct webpost {
     struct webpost_desk *desk;
     CURL *curl;
     struct curl_slist *headers;
-    struct buffer form, body;
+    struct buffer sent, body;
+    bool status_is_all;
     char error[CURL_ERROR_SIZE];
     webpost_fn *done;
     void *user;
@@ -57,16 +58,16 @@ static bool is_loopback(const char *host)
 }
 
 static int judge_parts(const char *scheme, const char *host, const char *user,
-                       struct buffer *why)
+                       const char *key, struct buffer *why)
 {
     if (user) {
-        buffer_put_string(why, "token-url has a user in it");
+        buffer_printf(why, "%s has a user in it", key);
         return ERROR_CONFIG;
     }
     if (strcmp(scheme, "https") == 0 ||
         (strcmp(scheme, "http") == 0 && is_loopback(host)))
         return 0;
-    buffer_put_string(why, "token-url is not https: a secret is sent there");
+    buffer_printf(why, "%s is not https: a secret is sent there", key);
     return ERROR_CONFIG;
 }
 
@@ -91,20 +92,20 @@ static CURLU *parse(struct span url)
     return u;
 }
 
-int webpost_check_url(struct span url, struct buffer *why)
+int webpost_check_url(struct span url, const char *key, struct buffer *why)
 {
     CURLU *u = parse(url);
     char *scheme, *host, *user;
     int rc;
 
     if (!u) {
-        buffer_put_string(why, "token-url is not the address of a server");
+        buffer_printf(why, "%s is not the address of a server", key);
         return ERROR_CONFIG;
     }
     scheme = part_of(u, CURLUPART_SCHEME);
     host = part_of(u, CURLUPART_HOST);
     user = part_of(u, CURLUPART_USER);
-    rc = judge_parts(scheme ? scheme : "", host ? host : "", user, why);
+    rc = judge_parts(scheme ? scheme : "", host ? host : "", user, key, why);
     curl_free(scheme);
     curl_free(host);
     curl_free(user);
@@ -139,7 +140,7 @@ static void post_free(struct webpost *p)
     (void)curl_multi_remove_handle(p->desk->multi, p->curl);
     curl_easy_cleanup(p->curl);
     free_headers(p->headers);
-    secret_wipe(&p->form);
+    secret_wipe(&p->sent);
     secret_wipe(&p->body);
     free(p);
 }
@@ -154,6 +155,8 @@ static size_t on_body(char *at, size_t size, size_t count, void *user)
 {
     struct webpost *p = user;
 
+    if (p->status_is_all)
+        return 0; /* ends it: see bring */
     buffer_put(&p->body, span_make(at, size * count));
     return p->body.overflow ? 0 : size * count;
 }
@@ -175,21 +178,22 @@ static void set_text(CURL *c, CURLoption option, struct span value)
     free(text);
 }
 
-static void set_safety(CURL *c, struct span authorities)
+static void set_safety(CURL *c, const struct webpost_question *q)
 {
     /* the check of the address has let http through for loopback only */
     (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    (void)curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_FORBID_REUSE,
+                           q->keeps_connection ? 0L : 1L);
     (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
     (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
     (void)curl_easy_setopt(c, CURLOPT_SSLVERSION,
                            (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
-    if (authorities.len) { /* these and no others */
-        set_text(c, CURLOPT_CAINFO, authorities);
+    if (q->authorities.len) { /* these and no others */
+        set_text(c, CURLOPT_CAINFO, q->authorities);
         (void)curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
     }
 }
@@ -203,17 +207,19 @@ static void set_patience(CURL *c, const struct webpost_question *q)
     (void)curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 }
 
-static void set_headers(struct webpost *p, struct span header)
+static void set_headers(struct webpost *p, const struct span *headers)
 {
-    char *text = span_dup(header);
-
     p->headers = curl_slist_append(p->headers, "Accept: application/json");
     p->headers = curl_slist_append(p->headers, "Expect:");
-    if (header.len)
-        p->headers = curl_slist_append(p->headers, text);
-    ASSERT(p->headers);
-    explicit_bzero(text, header.len);
-    free(text);
+    for (int i = 0; i < WEBPOST_HEADERS; i++) {
+        char *text = span_dup(headers[i]);
+
+        if (headers[i].len)
+            p->headers = curl_slist_append(p->headers, text);
+        ASSERT(p->headers);
+        explicit_bzero(text, headers[i].len);
+        free(text);
+    }
     (void)curl_easy_setopt(p->curl, CURLOPT_HTTPHEADER, p->headers);
     (void)curl_easy_setopt(p->curl, CURLOPT_USERAGENT, "Waypost");
 }
@@ -235,18 +241,19 @@ struct webpost *webpost_send(struct webpost_desk *d,
     if (p->next)
         p->next->link = &p->next;
     d->posts = p;
-    secret_keep(&p->form, q->form);
+    secret_keep(&p->sent, q->body);
+    p->status_is_all = q->status_is_all;
     p->body.cap = WEBPOST_ANSWER_MOST;
     (void)buffer_room(&p->body, WEBPOST_ANSWER_MOST);
     set_text(c, CURLOPT_URL, q->url);
-    set_safety(c, q->authorities);
+    set_safety(c, q);
     set_patience(c, q);
-    set_headers(p, q->header);
+    set_headers(p, q->headers);
     (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
                            (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)p->form.len);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)p->sent.len);
     (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS,
-                           p->form.len ? p->form.at : "");
+                           p->sent.len ? p->sent.at : "");
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, p);
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, p->error);
@@ -281,6 +288,8 @@ static void bring(struct webpost *p, CURLcode code)
     struct buffer why = { .cap = CURL_ERROR_SIZE };
     long status = 0;
 
+    if (code == CURLE_WRITE_ERROR && p->status_is_all)
+        code = CURLE_OK;
     if (code != CURLE_OK) {
         a.rc = p->body.overflow ? ERROR_TOO_BIG : error_of(code);
         if (p->body.overflow)

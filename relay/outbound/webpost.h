@@ -1,9 +1,9 @@
 /*
- * webpost - a form sent over HTTPS, and what came back.
+ * webpost - something sent over HTTPS, and what came back.
  *
  * libcurl's multi interface on a loop of libuv. Nothing of the environment is obeyed (no
  * proxy, no netrc), no redirect is followed, the server's certificate is verified, a
- * connection serves once, and the answer is at most 64 KB.
+ * connection serves once unless it is asked to be kept, and the answer is at most 64 KB.
  *
  * All functions on the loop's thread; done comes once, later, unless the post was dropped
  * or the desk closed.
@@ -16,17 +16,20 @@
 
 #include <uv.h>
 
-enum { WEBPOST_ANSWER_MOST = 64 * 1024 };
+enum { WEBPOST_ANSWER_MOST = 64 * 1024, WEBPOST_HEADERS = 4 };
 
 struct webpost_desk;
 struct webpost;
 
 struct webpost_question {
     struct span url;
-    struct span header;      /* "Name: value", or empty */
-    struct span form;        /* the body */
+    struct span headers[WEBPOST_HEADERS]; /* "Name: value", or empty; without a
+                                             Content-Type it is a form */
+    struct span body;
     struct span authorities; /* file; empty: the system's */
     int64_t connect_ms, total_ms;
+    bool status_is_all;    /* what the answer says besides is not read */
+    bool keeps_connection; /* for the next post to the same server */
 };
 
 /* rc < 0: nothing came; why tells it, cleaned. Else status and body. */
@@ -42,12 +45,14 @@ struct webpost_desk *webpost_desk_open(uv_loop_t *loop);
 /* Drops what is under way; frees itself when the loop has closed its handles. */
 void webpost_desk_close(struct webpost_desk *d);
 
-/* May a secret be sent there? https, or http to a loopback host; no user in it. */
-MUST int webpost_check_url(struct span url, struct buffer *why);
+/* May a secret be sent there? https, or http to a loopback host; no user in it. key: what
+ * it stands behind in the configuration. */
+MUST int webpost_check_url(struct span url, const char *key,
+                           struct buffer *why);
 /* The host of a good one, for people. */
 void webpost_put_host(struct buffer *b, struct span url);
 
-/* Everything is copied; the copies of header and form are wiped. */
+/* Everything is copied; the copies of headers and body are wiped. */
 struct webpost *webpost_send(struct webpost_desk *d,
                              const struct webpost_question *q, webpost_fn *done,
                              void *user);

@@ -415,7 +415,7 @@ static void a_secret_goes_by_https_or_stays_on_this_machine(void **state)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct buffer why = { 0 };
-        int rc = webpost_check_url(span_of(rows[i].url), &why);
+        int rc = webpost_check_url(span_of(rows[i].url), "token-url", &why);
 
         if (!rows[i].why)
             assert_int_equal(rc, 0);
