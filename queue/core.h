@@ -19,6 +19,8 @@
 #include "queue/reader.h"
 #include "queue/writer.h"
 
+#include "policy/vocabulary/histogram.h"
+
 #include <stdatomic.h>
 
 enum {
@@ -70,11 +72,13 @@ struct queue {
     struct bundle *ghosts;
     uint64_t change_epoch; /* rows were changed by other than a settle */
     uint64_t changes;      /* people's orders so far: their numbers */
+    struct queue_survey surveys[QUEUE_SURVEYS]; /* see tally.c */
 
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;
     _Atomic uint64_t events, wal_bytes;
-    _Atomic uint64_t ready, deferred, held; /* recipients; see tally.c */
+    struct histogram commit_us, commit_jobs; /* the writer's */
+    _Atomic uint64_t ready, deferred, held; /* recipients: surveys' */
 
     struct disk disk;
     struct notes notes;

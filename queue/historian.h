@@ -28,7 +28,7 @@ struct historian {
     _Atomic uint64_t dropped;
     _Atomic uint64_t copied_until; /* of q->events */
     int64_t pruned_ms;             /* monotonic */
-    bool has_warned;
+    _Atomic bool has_warned; /* that it pauses, and does so still */
 };
 
 MUST int historian_start(struct historian *h, struct queue *q);

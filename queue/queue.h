@@ -35,6 +35,7 @@
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/envelope.h"
 #include "policy/vocabulary/error.h"
+#include "policy/vocabulary/histogram.h"
 #include "policy/vocabulary/reply.h"
 
 struct queue;
@@ -376,6 +377,14 @@ void queue_change(struct queue_port *p, const struct queue_filter *f,
                   enum queue_change change, struct span who,
                   queue_count_fn *done, uint64_t token);
 
+enum queue_destination_state {
+    DESTINATION_UP,
+    DESTINATION_RESTING,          /* it could not be reached: until due_ms, then a probe */
+    DESTINATION_OFFLINE,          /* on demand, and not released; due_ms: the next probe */
+    DESTINATION_SUSPENDED,        /* by a person, until due_ms */
+};
+enum { QUEUE_DESTINATION_STATES = DESTINATION_SUSPENDED + 1 };
+
 struct queue_stats {
     uint64_t messages_ready, messages_deferred, messages_held; /* recipients */
     uint64_t active, cached_bytes, slots, slots_parked;
@@ -384,6 +393,25 @@ struct queue_stats {
     uint64_t destinations_down;
 };
 void queue_stats(struct queue *q, struct queue_stats *out);
+
+/* What waits in one state; a message counts in each state that one of its recipients has.
+ * What is being sent counts as what it was before. */
+struct queue_survey {
+    uint64_t messages, recipients, bytes;
+    int64_t oldest_ms;            /* received; 0: there is none */
+    struct histogram_sum ages, sizes; /* s, bytes; at the time of the count */
+};
+enum { SURVEY_READY, SURVEY_DEFERRED, SURVEY_HELD, QUEUE_SURVEYS };
+
+/* For the metrics. Surveys are made about every ten seconds, seldomer the more there is. */
+struct queue_figures {
+    struct queue_survey surveys[QUEUE_SURVEYS];
+    struct histogram_sum commit_us, commit_jobs; /* scales: histogram_moments, _batches */
+    uint64_t reserve_bytes;       /* the disk's */
+    bool is_history_paused;       /* the disk is low, or it cannot be written */
+    uint64_t destinations[QUEUE_DESTINATION_STATES]; /* by state */
+};
+void queue_figures(struct queue *q, struct queue_figures *out);
 
 /* A refusal, or what a rule discarded (reply is a 250), for the history: a bounded ring that
  * may drop (and counts it). */
@@ -422,13 +450,6 @@ MUST int queue_past(const char *path, int64_t since_ms, queue_past_fn *each,
 
 /* ------------------------------------------------------- destinations ---- */
 
-enum queue_destination_state {
-    DESTINATION_UP,
-    DESTINATION_RESTING,          /* it could not be reached: until due_ms, then a probe */
-    DESTINATION_OFFLINE,          /* on demand, and not released; due_ms: the next probe */
-    DESTINATION_SUSPENDED,        /* by a person, until due_ms */
-};
-enum { QUEUE_DESTINATION_STATES = DESTINATION_SUSPENDED + 1 };
 
 struct queue_destination_row {
     struct span name;
@@ -454,6 +475,19 @@ typedef void queue_destination_fn(void *user,
                                   const struct queue_destination_row *row);
 size_t queue_destinations(struct queue *q, size_t first, size_t limit,
                           queue_destination_fn *each, void *user);
+
+/*
+ * The busiest destinations, by what waits and is open: looked for a slice at a time, so that
+ * a million of them hold nobody up. One look is enough where there are some thousands. Of a
+ * row, name, state, connections, window, slots, waiting and waiting_bytes are set.
+ */
+struct queue_busy;
+struct queue_busy *queue_busy_new(size_t most);
+void queue_busy_free(struct queue_busy *b);
+void queue_busy_look(struct queue *q, struct queue_busy *b);
+/* Those of the latest complete round, in no order. */
+void queue_busy_each(const struct queue_busy *b, queue_destination_fn *each,
+                     void *user);
 
 /*
  * An on-demand destination's mail waits, on disk and not in memory, until it is released;

@@ -28,7 +28,7 @@ struct inquiry {
 struct tally_state {
     unsigned which;
     uint64_t after_id;
-    struct queue_count count;
+    struct queue_survey survey;
     int64_t began_ms, next_ms; /* monotonic */
 };
 

@@ -227,6 +227,11 @@ MUST int store_count(struct store_reader *r, const struct queue_filter *f,
                      int64_t now_ms, const struct store_view *view,
                      uint64_t after_id, uint32_t limit,
                      struct queue_count *count, uint64_t *out_next);
+/* The same for the metrics. *survey is added to. */
+MUST int store_survey(struct store_reader *r, const struct queue_filter *f,
+                      int64_t now_ms, const struct store_view *view,
+                      uint64_t after_id, uint32_t limit,
+                      struct queue_survey *survey, uint64_t *out_next);
 MUST int store_read_notes(struct store_reader *r, struct span kind,
                           int64_t now_ms, queue_note_fn *each, void *user);
 /* The value of one, appended; nothing when there is none. Several may be read in one

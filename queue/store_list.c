@@ -130,3 +130,56 @@ int store_count(struct store_reader *r, const struct queue_filter *f,
 
     return store_scan(&r->db, &scan, out_next);
 }
+
+struct surveying {
+    struct queue_survey *survey;
+    int64_t now_ms;
+};
+
+static void tally(struct histogram_sum *h, const struct histogram_scale *s,
+                  uint64_t value)
+{
+    unsigned i = 0;
+
+    while (i < s->count && value > s->bounds[i])
+        i++;
+    h->counts[i]++;
+    h->sum += value;
+}
+
+static void survey_each(void *user, const struct scan_row *r)
+{
+    struct surveying *s = user;
+    struct queue_survey *to = s->survey;
+    int64_t age_s = (s->now_ms - r->received_ms) / 1000;
+
+    to->recipients++;
+    if (!r->is_first)
+        return;
+    to->messages++;
+    to->bytes += r->size_bytes;
+    if (!to->oldest_ms || r->received_ms < to->oldest_ms)
+        to->oldest_ms = r->received_ms;
+    tally(&to->ages, &histogram_waits, age_s > 0 ? (uint64_t)age_s : 0);
+    tally(&to->sizes, &histogram_sizes, r->size_bytes);
+}
+
+int store_survey(struct store_reader *r, const struct queue_filter *f,
+                 int64_t now_ms, const struct store_view *view,
+                 uint64_t after_id, uint32_t limit,
+                 struct queue_survey *survey, uint64_t *out_next)
+{
+    struct surveying to = { survey, now_ms };
+    struct scan scan = {
+        .filter = f,
+        .states = ALL_BUT_DELETED,
+        .now_ms = now_ms,
+        .view = view,
+        .after_id = after_id,
+        .limit = limit,
+        .each = survey_each,
+        .user = &to,
+    };
+
+    return store_scan(&r->db, &scan, out_next);
+}

@@ -19,11 +19,23 @@ enum {
 static const struct {
     unsigned states;
     size_t into;
-} counted[] = {
-    { STATE_ACTIVE | STATE_READY, offsetof(struct queue, ready) },
-    { STATE_DEFERRED, offsetof(struct queue, deferred) },
-    { STATE_HELD, offsetof(struct queue, held) },
+} counted[QUEUE_SURVEYS] = {
+    [SURVEY_READY] = { STATE_ACTIVE | STATE_READY,
+                       offsetof(struct queue, ready) },
+    [SURVEY_DEFERRED] = { STATE_DEFERRED, offsetof(struct queue, deferred) },
+    [SURVEY_HELD] = { STATE_HELD, offsetof(struct queue, held) },
 };
+
+static void publish(struct queue *q, unsigned which,
+                    const struct queue_survey *s)
+{
+    char *into = (char *)q + counted[which].into;
+
+    atomic_store((_Atomic uint64_t *)(void *)into, s->recipients);
+    queue_lock(q);
+    q->surveys[which] = *s;
+    queue_unlock(q);
+}
 
 bool tally_step(struct reader *r)
 {
@@ -40,16 +52,14 @@ bool tally_step(struct reader *r)
         t->began_ms = now;
     }
     view.is_active = NULL;
-    rc = store_count(r->db, &f, queue_now_ms(r->queue), &view, t->after_id,
-                     TALLY_PAGE, &t->count, &next);
+    rc = store_survey(r->db, &f, queue_now_ms(r->queue), &view, t->after_id,
+                      TALLY_PAGE, &t->survey, &next);
     t->after_id = rc < 0 ? 0 : next;
     if (t->after_id)
         return true;
-    atomic_store(
-        (_Atomic uint64_t *)(void *)((char *)r->queue + counted[t->which].into),
-        t->count.recipients);
-    t->count = (struct queue_count){ 0 };
-    t->which = (t->which + 1) % (sizeof(counted) / sizeof(*counted));
+    publish(r->queue, t->which, &t->survey);
+    t->survey = (struct queue_survey){ 0 };
+    t->which = (t->which + 1) % QUEUE_SURVEYS;
     if (t->which == 0) {
         now = queue_monotonic_ms();
         t->next_ms = now + TALLY_MS + (now - t->began_ms) * TALLY_SHARE;

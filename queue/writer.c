@@ -19,6 +19,7 @@ static void job_list_init(struct job_list *l)
 {
     l->first = NULL;
     l->last = &l->first;
+    l->count = 0;
 }
 
 static void job_list_append(struct job_list *l, struct job *j)
@@ -26,6 +27,7 @@ static void job_list_append(struct job_list *l, struct job *j)
     j->next = NULL;
     *l->last = j;
     l->last = &j->next;
+    l->count++;
 }
 
 static struct job *job_list_take(struct job_list *l)
@@ -33,6 +35,7 @@ static struct job *job_list_take(struct job_list *l)
     struct job *j = l->first;
 
     l->first = j->next;
+    l->count--;
     if (!l->first)
         l->last = &l->first;
     return j;
@@ -215,6 +218,8 @@ static void batch_commit(struct writer *w, const struct job_list *batch)
         queue_die(q, "the disk is full and what was delivered cannot be noted",
                   store_why(w->store));
     us = (uint64_t)(now_us() - start);
+    histogram_add(&q->commit_us, &histogram_moments, us);
+    histogram_add(&q->commit_jobs, &histogram_batches, batch->count);
     atomic_fetch_add(&q->commits, 1);
     atomic_store(&q->commit_us_last, us);
     if (us > atomic_load(&q->commit_us_max))

@@ -49,6 +49,7 @@ struct job {
 
 struct job_list {
     struct job *first, **last;
+    uint32_t count;
 };
 
 struct writer {

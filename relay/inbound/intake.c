@@ -6,6 +6,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/inquest.h"
 #include "relay/inbound/policyserver.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 
 #include <stdlib.h>
@@ -78,6 +79,8 @@ struct visit *intake_begin(struct intake *i, struct settings *settings,
     v->client = *client;
     v->settings = settings_hold(settings);
     v->listener = listener;
+    v->gauge = gauge_listener(i->worker->gauge, listener->title);
+    gauge_opened(i->worker->gauge, v->gauge);
     v->world = intake_world;
     v->world.user = v;
     v->token = registry_put(&i->registry, v);

@@ -7,6 +7,7 @@
 #include "relay/inbound/intake_private.h"
 #include "relay/inbound/srskeys.h"
 
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 
 /* ---------------------------------------------------------------- TLS ---- */
@@ -54,6 +55,8 @@ static void tell(const struct visit *v, const struct tls_facts *facts)
 {
     struct buffer client = { 0 };
 
+    gauge_tls(v->intake->worker->gauge, GAUGE_IN, facts->protocol,
+              facts->trust);
     host_address_print(&client, session_client(v->session));
     log_put(&(struct log_line){ .event = LOG_TLS_IN,
                                 .host = session_client_name(v->session),

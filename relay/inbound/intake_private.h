@@ -48,6 +48,7 @@ struct visit {
     struct receipt receipt;
     int64_t cut_ms;                 /* when a lingering connection is closed */
     unsigned appends;               /* parts under way */
+    unsigned gauge;                 /* its listener's number there */
     bool is_storing;                /* a put is under way */
     bool is_asking;                 /* a step of the login is under way */
     bool is_securing;               /* the handshake is under way */

@@ -14,6 +14,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/proxy.h"
 #include "relay/net/census.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 
 #include <errno.h>
@@ -46,6 +47,12 @@ static void complain(const struct newcomer *n, const char *why)
     buffer_fini(&address);
 }
 
+static unsigned listener_gauge(const struct newcomer *n)
+{
+    return gauge_listener(n->intake->worker->gauge,
+                          n->settings->listeners[n->listener].title);
+}
+
 /* Whom the header names is one client among all; a balancer's own check is not
  * counted. */
 static void admit(struct newcomer *n)
@@ -55,6 +62,8 @@ static void admit(struct newcomer *n)
     uint32_t most = n->settings->limits.sessions_per_client;
 
     if (p->has_source && !census_enter(i->census, &p->source, most)) {
+        gauge_count(i->worker->gauge, GAUGE_CROWDED);
+        gauge_refused(i->worker->gauge, listener_gauge(n), GAUGE_AT_CONNECT);
         intake_turn_away(n->fd, &p->source, INTAKE_TOO_MANY);
         intake_gone(i);
         return;

@@ -13,6 +13,7 @@
 #include "relay/inbound/record.h"
 #include "relay/inbound/inquest.h"
 #include "relay/net/census.h"
+#include "relay/net/gauge.h"
 
 #include <arpa/inet.h>
 
@@ -47,6 +48,7 @@ static void visit_closed(void *user)
     *v->here = v->next;
     if (v->next)
         v->next->here = v->here;
+    gauge_closed(i->worker->gauge, v->gauge);
     intake_pump_forget_body(v);
     intake_login_drop(v);
     turn_free(v->turn);
@@ -97,6 +99,15 @@ static void move_content(struct visit *v, struct draft *d)
     *c = (struct buffer){ .cap = c->cap };
 }
 
+static void count_accepted(const struct visit *v, const struct draft *d)
+{
+    struct gauge *g = v->intake->worker->gauge;
+
+    gauge_accepted(g, v->gauge);
+    gauge_add(g, GAUGE_SIZE, d->envelope.size_bytes);
+    gauge_add(g, GAUGE_RECIPIENTS, d->count);
+}
+
 static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
 {
     struct worker *w = user;
@@ -110,6 +121,7 @@ static void on_stored(void *user, uint64_t token, int rc, uint64_t id)
     if (rc == 0) {
         deposit_log(session_draft(v->session));
         record_accepted(w, session_draft(v->session));
+        count_accepted(v, session_draft(v->session));
     }
     session_stored(v->session, rc, wall_ms());
     intake_pump_go_on(v);

@@ -8,6 +8,7 @@
 
 #include "relay/inbound/pickup.h"
 #include "relay/inbound/record.h"
+#include "relay/net/gauge.h"
 #include "relay/net/listener.h"
 #include "relay/net/log.h"
 
@@ -82,6 +83,30 @@ static struct span helo_of(const struct visit *v)
     return v->session ? session_helo(v->session) : SPAN("");
 }
 
+static const enum gauge_stage stages[] = {
+    [SESSION_MAIL_REFUSED] = GAUGE_AT_MAIL,
+    [SESSION_RCPT_REFUSED] = GAUGE_AT_RCPT,
+    [SESSION_DATA_REFUSED] = GAUGE_AT_DATA,
+    [SESSION_COMMAND_REFUSED] = GAUGE_AT_COMMAND,
+};
+
+static void count(const struct visit *v, const struct session_event *e)
+{
+    struct gauge *g = v->intake->worker->gauge;
+
+    if (events[e->kind] == LOG_REFUSED) {
+        gauge_refused(g, v->gauge, stages[e->kind]);
+        if (e->rule && e->rule->action == ACTION_GREYLIST)
+            gauge_count(g, GAUGE_GREYLISTED);
+    } else if (e->kind == SESSION_CUT) {
+        gauge_count(g, GAUGE_LOST);
+    } else if (e->kind == SESSION_LOGIN) {
+        gauge_count(g, GAUGE_LOGINS);
+    } else if (e->kind == SESSION_LOGIN_FAILED) {
+        gauge_count(g, GAUGE_LOGINS_FAILED);
+    }
+}
+
 static void world_tell(void *user, const struct session_event *e)
 {
     struct visit *v = user;
@@ -128,6 +153,7 @@ static void world_tell(void *user, const struct session_event *e)
     if (events[e->kind] == LOG_REFUSED)
         record_refusal(v->intake->worker, v->session, e,
                        buffer_span(&client), buffer_span(&text));
+    count(v, e);
     buffer_fini(&client);
     buffer_fini(&text);
 }

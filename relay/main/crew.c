@@ -60,7 +60,8 @@ static int give_resolver(struct worker *w, struct settings *s,
         &(struct resolver_options){ .settings = &s->resolver,
                                     .hostname = s->hostname,
                                     .own_addresses = own,
-                                    .own_count = own_addresses(s, own) },
+                                    .own_count = own_addresses(s, own),
+                                    .gauge = w->gauge },
         out_why);
 }
 

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
+#include "relay/net/gauge.h"
 #include "relay/net/listener.h"
 #include "relay/net/notify.h"
 
@@ -18,6 +19,7 @@ struct entrance {
     struct worker *const *workers;
     unsigned worker_count, next_worker;
     struct census *census;
+    struct gauge *gauge;
     struct settings *settings;
     struct listener *listeners[LISTENERS_MOST];
     size_t listener_count;
@@ -34,7 +36,8 @@ struct arrival {
 };
 
 struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
-                              unsigned worker_count, struct census *census)
+                              unsigned worker_count, struct census *census,
+                              struct gauge *gauge)
 {
     struct entrance *e = NEW(struct entrance);
 
@@ -42,6 +45,7 @@ struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
     e->workers = workers;
     e->worker_count = worker_count;
     e->census = census;
+    e->gauge = gauge;
     e->passed_count =
         notify_sockets(getenv("LISTEN_FDS"), getenv("LISTEN_FDNAMES"),
                        getenv("LISTEN_PID"), getpid(), NOTIFY_FIRST_FD,
@@ -73,6 +77,16 @@ static struct worker *least_busy(struct entrance *e)
     return best;
 }
 
+static void turn_away(struct entrance *e, const struct listener_settings *ls,
+                      int fd, const struct host_address *peer,
+                      enum gauge_counter why, const char *words)
+{
+    gauge_count(e->gauge, why);
+    gauge_refused(e->gauge, gauge_listener(e->gauge, ls->title),
+                  GAUGE_AT_CONNECT);
+    intake_turn_away(fd, peer, words);
+}
+
 static void on_accepted(void *user, const struct listener *l, int fd,
                         const struct host_address *peer)
 {
@@ -84,12 +98,13 @@ static void on_accepted(void *user, const struct listener *l, int fd,
 
     if (intake_is_for_proxies(ls)) {
         if (!networks_have(&ls->proxy, peer)) {
-            intake_turn_away(fd, peer, "421 4.7.0 You are no proxy of ours");
+            turn_away(e, ls, fd, peer, GAUGE_STRANGE_PROXY,
+                      "421 4.7.0 You are no proxy of ours");
             return;
         } /* the intake counts whom the proxy names */
     } else if (!census_enter(e->census, peer,
                              e->settings->limits.sessions_per_client)) {
-        intake_turn_away(fd, peer, INTAKE_TOO_MANY);
+        turn_away(e, ls, fd, peer, GAUGE_CROWDED, INTAKE_TOO_MANY);
         return;
     }
     a = NEW(struct arrival);

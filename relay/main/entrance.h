@@ -15,9 +15,11 @@
 
 struct entrance;
 
-/* Workers and census are borrowed. Takes over the sockets passed to the process. */
+/* Workers, census and the main loop's gauge are borrowed. Takes over the sockets passed to
+ * the process. */
 struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
-                              unsigned worker_count, struct census *census);
+                              unsigned worker_count, struct census *census,
+                              struct gauge *gauge);
 /* Listens as these settings say, and no longer elsewhere; they are held. On failure the
  * listeners that could be opened are open, out_why names the first that could not. */
 MUST int entrance_open(struct entrance *e, struct settings *settings,

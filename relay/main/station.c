@@ -7,6 +7,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/main/configuration.h"
+#include "relay/net/gauge.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -238,7 +239,7 @@ static int open_all(struct station *st, struct buffer *out_why)
                         st->census, out_why)) < 0)
         return rc;
     st->entrance = entrance_new(&st->loop, st->crew.workers, st->crew.count,
-                                st->census);
+                                st->census, st->gauge);
     if ((rc = entrance_open(st->entrance, st->settings, out_why)) < 0)
         return rc;
     st->timetable = timetable_open(&st->loop, st->crew.workers,
@@ -270,6 +271,7 @@ static void free_all(struct station *st)
     windows_free(st->windows);
     entrance_free(st->entrance);
     census_free(st->census);
+    gauge_free(st->gauge);
     notify_fini(&st->notify);
     reloader_free(st->reloader);
     settings_release(st->settings);
@@ -297,6 +299,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
     st->config = call->config;
     st->settings->epoch = 1;
     st->census = census_new();
+    st->gauge = gauge_new();
     raise_limits();
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");

@@ -33,6 +33,7 @@ struct station {
     struct queue *queue;
     struct admin *admin;
     struct census *census;
+    struct gauge *gauge;          /* of the main loop */
     struct entrance *entrance;
     struct notify notify;
     struct crew crew;

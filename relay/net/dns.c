@@ -15,6 +15,7 @@
 #include "relay/net/dns.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/net/referral.h"
 
@@ -34,6 +35,7 @@ struct dns {
     struct arena arena;
     struct span anchor;
     bool is_broken;
+    struct gauge *gauge;
     void (*closed)(void *user);
     void *user;
 };
@@ -238,6 +240,7 @@ MUST int dns_open(struct dns **out_d, uv_loop_t *loop,
     struct dns *d = NEW(struct dns);
     int rc, ub;
 
+    d->gauge = o->gauge;
     d->context = ub_ctx_create();
     if (!d->context) {
         buffer_put_string(out_why, "resolver: libunbound does not start");
@@ -334,6 +337,9 @@ static void dns_on_answer(void *user, int failure, struct ub_result *result)
         reply.kind = RESOLVER_NO_DOMAIN;
     else
         reply.why = span_of(ub_strerror(failure));
+    gauge_add(q->gauge, GAUGE_DNS, (uv_hrtime() - q->asked_ns) / 1000);
+    if (reply.kind == RESOLVER_FAILED)
+        gauge_count(q->gauge, GAUGE_DNS_FAILED);
     q->done(q, &reply);
     ub_resolve_free(result);
 }
@@ -363,6 +369,8 @@ MUST int dns_ask(struct dns *d, struct dns_question *q, struct span name,
         return ERROR_GONE;
     }
     q->is_open = true;
+    q->gauge = d->gauge;
+    q->asked_ns = uv_hrtime();
     return 0;
 }
 

@@ -32,6 +32,8 @@ typedef void dns_fn(struct dns_question *q, const struct dns_reply *reply);
 /* Embedded in its owner; not to be touched while it is asked but by dns_cancel. */
 struct dns_question {
     dns_fn *done;                 /* set by the owner */
+    struct gauge *gauge;          /* counts it, since ... */
+    uint64_t asked_ns;            /* ... then */
     int id;                       /* libunbound's, while is_open */
     bool is_open;
 };
@@ -40,6 +42,7 @@ struct dns_options {
     const struct resolver_settings *settings;
     const char *resolv_path;      /* RESOLVER_SYSTEM; never NULL */
     bool validate;                /* obey the trust anchor, if there is one */
+    struct gauge *gauge;          /* of the loop; NULL: nobody counts */
 };
 
 /* ERROR_CONFIG and words in out_why when libunbound does not take the settings. */

@@ -12,6 +12,7 @@
 
 #include <uv.h>
 
+struct gauge;
 struct resolver;
 struct resolver_query;
 
@@ -52,6 +53,7 @@ struct resolver_options {
                                      0.0.0.0 or :: stands for all of this host's */
     size_t own_count;
     const char *hosts_path, *resolv_path; /* RESOLVER_SYSTEM; NULL: those in /etc */
+    struct gauge *gauge;          /* of the loop; NULL: nobody counts */
 };
 
 /* Options are copied. out_why: what is wrong with the settings. */

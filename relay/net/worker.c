@@ -4,6 +4,7 @@
 #include "relay/net/worker.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/net/tls.h"
 
@@ -131,6 +132,7 @@ int worker_init(struct worker *w, unsigned index, struct queue *queue,
     int rc;
 
     *w = (struct worker){ .index = index, .queue = queue };
+    w->gauge = gauge_new();
     if ((rc = uv_loop_init(&w->loop)) < 0)
         return rc;
     pulse_start(&w->loop);
@@ -203,6 +205,7 @@ void worker_fini(struct worker *w)
     (void)close(w->wake_fd);
     uv_mutex_destroy(&w->lock);
     buffer_fini(&w->plain);
+    gauge_free(w->gauge);
     tls_material_release(w->tls);
     settings_release(w->settings);
 }

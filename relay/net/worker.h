@@ -20,6 +20,7 @@ enum { WORKER_READ_SIZE = 256 * 1024, WORKER_TICK_MS = 500 };
 
 struct intake;
 struct delivery;
+struct gauge;
 struct resolver;
 struct scorecard;
 struct sasl_desk;
@@ -45,6 +46,7 @@ struct worker {
     struct srskeys *srs;          /* secrets of srs, shared by all */
     struct tokens *tokens;        /* passwords and tokens for next hops, shared */
     struct scorecard *scores;     /* of rules, shared; NULL: nobody counts */
+    struct gauge *gauge;          /* what is counted on this loop */
     struct resolver *resolver;
     struct intake *intake;
     struct delivery *delivery;

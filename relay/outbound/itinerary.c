@@ -4,6 +4,7 @@
 #include "relay/outbound/itinerary.h"
 
 #include "policy/vocabulary/error.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/outbound/tokens.h"
 
@@ -98,6 +99,7 @@ static void log_trouble(const struct itinerary *it, const struct race_target *t,
 {
     struct buffer address = { 0 };
 
+    gauge_count(it->delivery->worker->gauge, GAUGE_CONNECTS_FAILED);
     put_address(it, t, &address);
     log_put(&(struct log_line){ .event = LOG_CONNECT_FAILED,
                                 .host = itinerary_host_name(it),
@@ -154,6 +156,8 @@ static void address_failed(struct itinerary *it, const struct race_target *t,
     buffer_printf(&it->trouble, "4.4.1 connect to %s: %s",
                   buffer_string(&it->relay), why);
     log_trouble(it, t, span_of(why));
+    if (rc == -ETIMEDOUT)
+        gauge_count(it->delivery->worker->gauge, GAUGE_CONNECTS_LATE);
 }
 
 void itinerary_refused(struct itinerary *it, const struct client_outcome *why)

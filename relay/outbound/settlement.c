@@ -12,6 +12,7 @@
 #include "policy/retry.h"
 #include "policy/route.h"
 #include "policy/vocabulary/id.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/outbound/settlement_report.h"
 
@@ -298,10 +299,13 @@ static void log_outcomes(const struct settlement *s)
 static void on_settled(void *user, uint64_t token, int rc, uint64_t message,
                        bool is_removed)
 {
-    (void)user;
+    const struct worker *w = user;
+
     (void)token;
-    if (rc == 0 && is_removed)
-        log_put(&(struct log_line){ .event = LOG_REMOVED, .id = message });
+    if (rc != 0 || !is_removed)
+        return;
+    gauge_count(w->gauge, GAUGE_REMOVED);
+    log_put(&(struct log_line){ .event = LOG_REMOVED, .id = message });
 }
 
 static void measure(struct settlement *s)
@@ -320,12 +324,51 @@ static void measure(struct settlement *s)
     }
 }
 
+static void count_delivery(struct gauge *g, const int64_t delay_ms[4])
+{
+    uint64_t all_us = 0;
+
+    for (int k = 0; k < 4; k++) {
+        uint64_t us = (uint64_t)delay_ms[k] * 1000;
+
+        gauge_add(g, (enum gauge_span)(GAUGE_BEFORE_QUEUE + k), us);
+        all_us += us;
+    }
+    gauge_add(g, GAUGE_DELIVERY, all_us);
+}
+
+static void count_outcomes(const struct settlement *s)
+{
+    static const enum gauge_counter counters[] = {
+        [OUTCOME_DELIVERED] = GAUGE_SENT,
+        [OUTCOME_DEFERRED] = GAUGE_DEFERRED,
+        [OUTCOME_FAILED] = GAUGE_BOUNCED,
+        [OUTCOME_EXPIRED] = GAUGE_EXPIRED,
+        [OUTCOME_DISCARDED] = GAUGE_DISCARDED,
+        [OUTCOME_HELD] = GAUGE_HELD,
+    };
+    struct gauge *g = s->worker->gauge;
+
+    for (size_t i = 0; i < s->work->count; i++) {
+        const struct queue_result *r = &s->results[i];
+
+        if (!statuses[r->outcome])
+            continue;
+        gauge_count(g, counters[r->outcome]);
+        if (r->outcome == OUTCOME_DELIVERED)
+            count_delivery(g, r->delay_ms);
+        if (r->in_doubt)
+            gauge_count(g, GAUGE_IN_DOUBT);
+    }
+}
+
 void settlement_end(struct settlement *s)
 {
     struct settlement_reports reports;
 
     measure(s);
     log_outcomes(s);
+    count_outcomes(s);
     settlement_report_make(s, &reports);
     queue_settle(s->worker->port, s->work, s->results, reports.messages,
                  reports.count, on_settled, 0);

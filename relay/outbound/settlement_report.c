@@ -8,6 +8,7 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/utf8.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/outbound/verp.h"
 
@@ -198,7 +199,14 @@ static void log_report(const struct settlement *s, enum report_kind kind,
         [REPORT_DELAYED] = SPAN_INIT("delay"),
         [REPORT_SUCCESS] = SPAN_INIT("delivery status"),
     };
+    static const enum gauge_counter counters[REPORT_KINDS] = {
+        [REPORT_FAILED] = GAUGE_REPORTS_FAILED,
+        [REPORT_DOUBLE] = GAUGE_REPORTS_FAILED,
+        [REPORT_DELAYED] = GAUGE_REPORTS_DELAYED,
+        [REPORT_SUCCESS] = GAUGE_REPORTS_SUCCESS,
+    };
 
+    gauge_count(s->worker->gauge, counters[kind]);
     if (kind == REPORT_DOUBLE)
         log_text(LOG_NOTE, "%s: postmaster non-delivery notification: %s",
                  id_print(s->work->message).at, id_print(id).at);

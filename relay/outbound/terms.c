@@ -4,6 +4,7 @@
 #include "relay/outbound/terms.h"
 
 #include "policy/vocabulary/error.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/outbound/tokens.h"
 
@@ -98,6 +99,7 @@ void terms_secured(const struct terms *t)
     const struct race_target *peer = &t->itinerary->peer;
     struct buffer address = { 0 };
 
+    gauge_tls(t->conn->worker->gauge, GAUGE_OUT, f->protocol, f->trust);
     host_address_print(&address, &peer->address);
     log_put(&(struct log_line){ .event = LOG_TLS_OUT,
                                 .host = itinerary_host_name(t->itinerary),
