@@ -304,6 +304,9 @@ struct webhook_settings {
     uint32_t batch;               /* events in one request, at most */
 };
 
+/* The names in GET /metrics: ours alone, or those of Postfix's exporter besides. */
+enum metric_names { METRIC_NAMES_WAYPOST, METRIC_NAMES_POSTFIX_EXPORTER };
+
 enum log_form { LOG_POSTFIX, LOG_JSON };
 
 struct settings {
@@ -318,7 +321,8 @@ struct settings {
     int64_t drain_ms;             /* 60 s */
     struct { struct span path; uint64_t reserve_bytes; int64_t history_ms; }
         queue;                    /* reserve 0: the smaller of 256 MB and a tenth */
-    struct { struct span socket; struct span http; } admin;
+    struct { struct span socket; struct span http; enum metric_names metric_names; }
+        admin;
     struct { enum log_form form; struct span tag; bool syslog; } log;
     struct {                      /* see policy/srs.h; where no rule asks for it, unused */
         struct span secret_file;  /* one secret a line, SRS_SECRET_LEAST characters or more; the

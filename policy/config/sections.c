@@ -105,6 +105,12 @@ static bool check_server(struct reading *r, const struct syntax_text *t,
 
 #define IN(field) offsetof(struct settings, field)
 
+static const char *const metric_words[] = {
+    [METRIC_NAMES_WAYPOST] = "waypost",
+    [METRIC_NAMES_POSTFIX_EXPORTER] = "postfix-exporter",
+    NULL,
+};
+
 /* clang-format off */
 static const struct key top_keys[] = {
     { "hostname",   KEY_TEXT,     IN(hostname),   .check = check_hostname },
@@ -127,6 +133,7 @@ static const struct key queue_keys[] = {
 
 static const struct key admin_keys[] = {
     { "socket", KEY_TEXT, IN(admin.socket), .check = sections_check_path },
+    { "metric-names", KEY_WORD, IN(admin.metric_names), .words = metric_words },
 };
 
 /* the numbers are those of limits.h; a test holds them against each other */

@@ -14,6 +14,10 @@
  * SILENCE_S; of answers: response.c.
  */
 #include "relay/admin/admin_private.h"
+#include "relay/admin/flow.h"
+#include "relay/admin/metrics.h"
+#include "relay/net/gauge.h"
+#include "relay/net/worker.h"
 
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/endpoints.h"
@@ -169,6 +173,7 @@ static void on_handle_closed(uv_handle_t *h)
 
     if (--a->open_handles)
         return;
+    queue_busy_free(a->busy);
     if (a->closed)
         a->closed(a->closed_user);
     free(a);
@@ -216,6 +221,31 @@ static int start_server(struct admin *a)
     return start_handles(a, info->epoll_fd);
 }
 
+/* Once a second: what flowed so far, and who is busy. */
+static void ask_flow(void *user, struct flow_totals *out)
+{
+    struct admin *a = user;
+    struct gauge_sum *s = NEW(struct gauge_sum); /* large for a stack */
+    const uint64_t *n = s->counters;
+    struct queue_stats stats;
+
+    queue_busy_look(a->queue, a->busy);
+    queue_stats(a->queue, &stats);
+    if (a->gauges.sum)
+        a->gauges.sum(a->gauges.user, s);
+    *out = (struct flow_totals){ {
+        [FLOW_ACCEPTED] = n[GAUGE_ACCEPTED],
+        [FLOW_REFUSED] = gauge_sum_refused(s),
+        [FLOW_DELIVERED] = n[GAUGE_SENT],
+        [FLOW_DEFERRED] = n[GAUGE_DEFERRED],
+        [FLOW_RETURNED] = n[GAUGE_BOUNCED] + n[GAUGE_EXPIRED],
+        [FLOW_READY] = stats.messages_ready,
+        [FLOW_WAITING] = stats.messages_deferred,
+        [FLOW_HELD] = stats.messages_held,
+    } };
+    free(s);
+}
+
 int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
                const struct admin_options *o, struct buffer *out_why)
 {
@@ -228,9 +258,13 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->user = o->user;
     a->fetches = o->fetches;
     a->explains = o->explains;
+    a->gauges = o->gauges;
     a->started_ns = uv_hrtime();
+    a->started_ms = wall_ms();
+    a->busy = queue_busy_new(METRICS_DESTINATIONS);
     rc = doorway_open(&a->doorway, o->socket, out_why);
     if (rc < 0) {
+        queue_busy_free(a->busy);
         free(a);
         return rc;
     }
@@ -242,6 +276,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
         return rc;
     }
     a->port = queue_port_open(q, &port_events, a);
+    a->flow = flow_open(loop, ask_flow, a);
     admin_turn(a);
     *out_admin = a;
     return 0;
@@ -256,6 +291,8 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     unsigned open = a->open_handles;
 
     a->is_closing = true;
+    flow_close(a->flow);
+    a->flow = NULL;
     a->closed = closed;
     a->closed_user = user;
     /* The port first: after it no wake comes for a handle that is closed. */
@@ -276,6 +313,7 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     if (!open) {
         if (closed)
             closed(user);
+        queue_busy_free(a->busy);
         free(a);
     }
 }

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct admin;
+struct gauge_sum;
 struct scorecard;
 
 /* What only the main loop knows, for GET /api/v1/status. */
@@ -26,6 +27,7 @@ struct admin_status {
     uint32_t lag_us_most;   /* longest turn of a loop since the start ... */
     uint32_t lag_us_recent; /* ... and since this was asked last */
     struct scorecard *scores; /* NULL: none */
+    bool has_old_names; /* metrics also by the names of Postfix's exporter */
 };
 
 /* A provider that mail is fetched from, and what the latest fetch came to; borrowed for a
@@ -70,12 +72,36 @@ struct admin_explains {
     void *user;
 };
 
+/* A certificate of ours; borrowed for a call. */
+struct admin_certificate {
+    struct span file;
+    struct span names; /* "a.example, b.example" */
+    int64_t ends_ms;
+};
+typedef void admin_certificate_fn(void *user,
+                                  const struct admin_certificate *c);
+
+struct admin_listener {
+    struct span name, address;
+};
+typedef void admin_listener_fn(void *user, const struct admin_listener *l);
+
+/* Who knows what is counted, and what the relay stands on. Any may be NULL. */
+struct admin_gauges {
+    void (*sum)(void *user, struct gauge_sum *io_sum); /* adds to it */
+    void (*certificates)(void *user, admin_certificate_fn *each,
+                         void *each_user);
+    void (*listeners)(void *user, admin_listener_fn *each, void *each_user);
+    void *user;
+};
+
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
     void *user;
     struct admin_fetches fetches; /* list NULL: nobody fetches */
     struct admin_explains explains; /* begin NULL: nobody explains */
+    struct admin_gauges gauges;
 };
 
 /* On failure one sentence for a person is put into out_why. */

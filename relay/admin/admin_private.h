@@ -22,11 +22,15 @@ struct admin {
     struct request *requests;
     uint64_t last_token;
     uint64_t started_ns;
+    int64_t started_ms;      /* wall clock */
     bool is_closing;
     void (*status)(void *user, struct admin_status *out);
     void *user;
     struct admin_fetches fetches;
     struct admin_explains explains;
+    struct admin_gauges gauges;
+    struct flow *flow;       /* NULL: going down */
+    struct queue_busy *busy; /* looked at once a second */
     void (*closed)(void *user);
     void *closed_user;
 };

@@ -9,9 +9,12 @@
 #include "relay/admin/endpoints.h"
 
 #include "relay/admin/explains.h"
+#include "relay/admin/flow.h"
 #include "relay/admin/listing.h"
+#include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
 #include "relay/admin/providers.h"
+#include "relay/admin/systems.h"
 #include "relay/admin/waiting.h"
 #include "relay/net/scorecard.h"
 
@@ -29,7 +32,10 @@ enum { NOT_HELD = STATE_ACTIVE | STATE_READY | STATE_DEFERRED };
 /* clang-format off */
 const struct endpoint endpoints[] = {
     { "GET",  "/healthz",               get_health,      ROLE_ANYONE,   MEDIA_JSON },
+    { "GET",  "/metrics",               metrics_get,     ROLE_READ,     MEDIA_METRICS },
     { "GET",  "/api/v1/status",         get_status,      ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/flow",           flow_get,        ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/system",         systems_get,     ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/queue",          waiting_list,    ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/queue/count",    waiting_count,   ROLE_READ,     MEDIA_JSON },
     { "POST", "/api/v1/queue/retry",    waiting_change,  ROLE_OPERATOR, MEDIA_JSON,

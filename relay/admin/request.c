@@ -77,6 +77,37 @@ uint64_t request_uptime_s(const struct request *r)
     return (uv_hrtime() - r->admin->started_ns) / 1000000000U;
 }
 
+int64_t request_started_ms(const struct request *r)
+{
+    return r->admin->started_ms;
+}
+
+const struct admin_gauges *request_gauges(const struct request *r)
+{
+    return &r->admin->gauges;
+}
+
+void request_sum(const struct request *r, struct gauge_sum *io_sum)
+{
+    if (r->admin->gauges.sum)
+        r->admin->gauges.sum(r->admin->gauges.user, io_sum);
+}
+
+const struct flow *request_flow(const struct request *r)
+{
+    return r->admin->flow;
+}
+
+const struct queue_busy *request_busy(const struct request *r)
+{
+    return r->admin->busy;
+}
+
+void request_look(const struct request *r)
+{
+    queue_busy_look(r->admin->queue, r->admin->busy);
+}
+
 void request_ask_status(const struct request *r, struct admin_status *out)
 {
     if (r->admin->status)

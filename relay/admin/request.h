@@ -44,6 +44,7 @@ enum request_state {
 };
 
 struct endpoint;
+struct flow;
 struct request;
 
 /* Asks for the next page of a streamed answer, then waits. */
@@ -94,9 +95,19 @@ struct queue *request_queue(const struct request *r);
 struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);
 uint64_t request_uptime_s(const struct request *r);
+int64_t request_started_ms(const struct request *r);
 void request_ask_status(const struct request *r, struct admin_status *out);
 /* NULL: nobody fetches. */
 const struct admin_fetches *request_fetches(const struct request *r);
+/* Who knows what is counted. */
+const struct admin_gauges *request_gauges(const struct request *r);
+/* What all loops have counted, added to io_sum. */
+void request_sum(const struct request *r, struct gauge_sum *io_sum);
+const struct flow *request_flow(const struct request *r);
+/* The busiest destinations, as they were when they were last looked at. */
+const struct queue_busy *request_busy(const struct request *r);
+/* Looks at them. */
+void request_look(const struct request *r);
 /* NULL: nobody explains. */
 const struct admin_explains *request_explains(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */

@@ -7,6 +7,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/main/configuration.h"
+#include "relay/main/dials.h"
 #include "relay/net/gauge.h"
 
 #include <signal.h>
@@ -213,20 +214,25 @@ static void tell_status(void *user, struct admin_status *out)
     out->epoch = st->settings->epoch;
     out->is_stopping = st->is_ending;
     out->scores = st->crew.scores;
+    out->has_old_names = st->settings->admin.metric_names ==
+                         METRIC_NAMES_POSTFIX_EXPORTER;
 }
 
 static int open_admin(struct station *st, struct buffer *out_why)
 {
     struct admin_fetches fetches = timetable_admin;
     struct admin_explains explains = explainer_admin;
+    struct admin_gauges gauges = dials_admin;
 
     fetches.user = st->timetable;
     explains.user = st->explainer;
+    gauges.user = st;
     if (st->settings->admin.socket.len == 0)
         return 0;
     return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
-        .user = st, .fetches = fetches, .explains = explains }, out_why);
+        .user = st, .fetches = fetches, .explains = explains,
+        .gauges = gauges }, out_why);
 }
 
 static int open_all(struct station *st, struct buffer *out_why)

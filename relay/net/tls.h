@@ -34,6 +34,11 @@ bool tls_material_is_stale(const struct tls_material *m);
 /* The end of the earliest of our certificates, for warnings and metrics; ms since the
  * epoch, INT64_MAX: none. */
 int64_t tls_material_expires_ms(const struct tls_material *m);
+/* All of our certificates, those of routes too; borrowed for the call. names: "a, b". */
+typedef void tls_certificate_fn(void *user, struct span file,
+                                struct span names, int64_t ends_ms);
+void tls_material_each(const struct tls_material *m, tls_certificate_fn *each,
+                       void *user);
 /* What a person should see to, "FILE: text" one a line: certificates that end within 14
  * days, keys that others can read. */
 void tls_material_warn(const struct tls_material *m, int64_t now_ms,

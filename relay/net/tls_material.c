@@ -418,6 +418,28 @@ int64_t tls_material_expires_ms(const struct tls_material *m)
     return first;
 }
 
+static void tell_pair(const struct tls_pair *p, tls_certificate_fn *each,
+                      void *user)
+{
+    int64_t end = end_of(p);
+    struct buffer names = { 0 };
+
+    if (end == INT64_MAX)
+        return;
+    tls_names_list(p->certificate, &names);
+    each(user, span_of(p->path), buffer_span(&names), end);
+    buffer_fini(&names);
+}
+
+void tls_material_each(const struct tls_material *m, tls_certificate_fn *each,
+                       void *user)
+{
+    for (size_t i = 0; i < m->pair_count; i++)
+        tell_pair(&m->pairs[i], each, user);
+    for (size_t i = 0; i < m->client_count; i++)
+        tell_pair(&m->clients[i].pair, each, user);
+}
+
 static void warn_of_end(const struct tls_pair *p, int64_t now_ms,
                         struct buffer *out)
 {

@@ -8,6 +8,7 @@
  */
 #include "policy/vocabulary/id.h"
 #include "relay/admin/admin.h"
+#include "tests/unit/no_figures.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

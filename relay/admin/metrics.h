@@ -1,0 +1,34 @@
+/*
+ * metrics - GET /metrics: all figures of the relay for Prometheus.
+ *
+ *   metrics.c        what there is to be told: counters, queue, destinations
+ *   oldnames.c       the same by the names that Postfix's exporter has, besides
+ *   process.c        what the process itself costs
+ *
+ * Labels are names of ours (rules, listeners, certificates), and the destinations' of the
+ * busiest METRICS_DESTINATIONS: what strangers say makes nothing grow.
+ */
+#ifndef WAYPOST_METRICS_H
+#define WAYPOST_METRICS_H
+
+#include "relay/admin/request.h"
+#include "relay/net/gauge.h"
+
+enum { METRICS_DESTINATIONS = 100, METRICS_RULES = 1000 };
+
+/* What is told, gathered once for one answer. */
+struct metrics_facts {
+    struct gauge_sum sum;
+    struct admin_status status;
+    struct queue_stats stats;
+    struct queue_figures figures;
+    int64_t now_ms, started_ms;
+};
+
+void metrics_get(struct request *r);
+/* oldnames.c */
+void oldnames_put(struct buffer *b, const struct metrics_facts *f);
+/* process.c: nothing where /proc cannot be read. */
+void process_put(struct buffer *b, int64_t started_ms);
+
+#endif
