@@ -97,8 +97,8 @@ static void look_at(struct queue_busy *b, const struct destination *d)
     uint64_t rank = d->waiting + slots;
     struct busy_row *to;
 
-    if (!d->name || (rank == 0 && (d->state == DESTINATION_UP ||
-                                   d->is_abandoned)))
+    if (!d->name ||
+        (rank == 0 && (d->state == DESTINATION_UP || d->is_abandoned)))
         return;
     to = place_for(b, rank);
     if (!to)

@@ -4,23 +4,23 @@
 #include "policy/vocabulary/histogram.h"
 
 #define MS ((uint64_t)1000)
-#define S ((uint64_t)1000000)
+#define S  ((uint64_t)1000000)
 
 /* Among them all bounds that dashboards of Postfix's exporter expect. */
 static const uint64_t ages[] = {
-    MS,      5 * MS,  10 * MS,  50 * MS,   100 * MS,   500 * MS,
-    S,       5 * S,   10 * S,   60 * S,    300 * S,    900 * S,
+    MS,       5 * MS,    10 * MS,   50 * MS,    100 * MS,   500 * MS,
+    S,        5 * S,     10 * S,    60 * S,     300 * S,    900 * S,
     3600 * S, 14400 * S, 86400 * S, 172800 * S, 432000 * S,
 };
 static const uint64_t moments[] = {
-    100,      250,      500,      MS,       2500,     5 * MS,
-    10 * MS,  25 * MS,  50 * MS,  100 * MS, 250 * MS, 500 * MS,
-    S,        2500 * MS, 5 * S,   10 * S,   30 * S,
+    100,     250,       500,     MS,       2500,     5 * MS,
+    10 * MS, 25 * MS,   50 * MS, 100 * MS, 250 * MS, 500 * MS,
+    S,       2500 * MS, 5 * S,   10 * S,   30 * S,
 };
 static const uint64_t sizes[] = { 1000,     10000,     100000,    1000000,
                                   10000000, 100000000, 1000000000 };
-static const uint64_t waits[] = { 10,      100,      1000,     10000,
-                                  100000,  1000000,  10000000, 100000000 };
+static const uint64_t waits[] = { 10,     100,     1000,     10000,
+                                  100000, 1000000, 10000000, 100000000 };
 static const uint64_t recipients[] = { 1, 2, 4, 8, 16, 32, 64, 128 };
 static const uint64_t batches[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500 };
 

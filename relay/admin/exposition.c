@@ -48,13 +48,13 @@ static void put_number(struct buffer *b, double value)
     if (value == floor(value) && fabs(value) < 9007199254740992.0)
         buffer_printf(b, "%.0f", value);
     else
-        buffer_printf(b, "%.9g", value);
+        buffer_printf(b, "%.15g", value);
 }
 
 /* le: of a bucket; NULL: none. */
 static void put_sample(struct buffer *b, const char *name, const char *suffix,
-                       const struct exposition_label *labels,
-                       struct span le, double value)
+                       const struct exposition_label *labels, struct span le,
+                       double value)
 {
     char before = '{';
 

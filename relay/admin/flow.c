@@ -22,8 +22,8 @@ struct flow {
     void *user;
     struct sample samples[SAMPLES]; /* a ring: the last ten seconds */
     unsigned count, newest;
-    unsigned seconds; /* since the last point */
-    struct sample begun; /* the point that is being made */
+    unsigned seconds;                        /* since the last point */
+    struct sample begun;                     /* the point that is being made */
     double points[FLOW_POINTS][FLOW_SERIES]; /* a ring; NAN: there was none */
     unsigned next;
 };
@@ -131,8 +131,8 @@ static json_t *series_of(const struct flow *f, unsigned which)
 
     for (unsigned i = 0; i < FLOW_POINTS; i++)
         ASSERT(json_array_append_new(
-                   list, number(f->points[(f->next + i) % FLOW_POINTS]
-                                         [which])) == 0);
+                   list,
+                   number(f->points[(f->next + i) % FLOW_POINTS][which])) == 0);
     return list;
 }
 

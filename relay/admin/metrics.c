@@ -78,12 +78,11 @@ static void put_counters(struct buffer *b, const struct gauge_sum *s)
             exposition_family(b, counters[i].family, EXPOSITION_COUNTER,
                               counters[i].help);
         family = counters[i].family;
-        exposition_sample(
-            b, family,
-            counters[i].label
-                ? LABELS(LABEL(counters[i].label, counters[i].value))
-                : NULL,
-            n);
+        exposition_sample(b, family,
+                          counters[i].label ? LABELS(LABEL(counters[i].label,
+                                                           counters[i].value))
+                                            : NULL,
+                          n);
     }
 }
 
@@ -130,11 +129,12 @@ static void put_tls(struct buffer *b, const struct gauge_sum *s)
             for (int t = 0; t < GAUGE_TRUSTS; t++) {
                 if (p < GAUGE_PROTOCOLS / 2 && !s->tls[d][p][t])
                     continue;
-                exposition_sample(b, "waypost_tls_total",
-                                  LABELS(LABEL("direction", gauge_directions[d]),
-                                         LABEL("protocol", gauge_protocols[p]),
-                                         LABEL("trust", gauge_trusts[t])),
-                                  (double)s->tls[d][p][t]);
+                exposition_sample(
+                    b, "waypost_tls_total",
+                    LABELS(LABEL("direction", gauge_directions[d]),
+                           LABEL("protocol", gauge_protocols[p]),
+                           LABEL("trust", gauge_trusts[t])),
+                    (double)s->tls[d][p][t]);
             }
 }
 
@@ -142,10 +142,10 @@ static void put_listener_refusals(struct buffer *b,
                                   const struct gauge_listener_sum *l)
 {
     for (int k = 0; k < GAUGE_STAGES; k++)
-        exposition_sample(b, "waypost_refusals_total",
-                          LABELS(LABEL("listener", l->name),
-                                 LABEL("stage", gauge_stages[k])),
-                          (double)l->refused[k]);
+        exposition_sample(
+            b, "waypost_refusals_total",
+            LABELS(LABEL("listener", l->name), LABEL("stage", gauge_stages[k])),
+            (double)l->refused[k]);
 }
 
 static void put_listeners(struct buffer *b, const struct gauge_sum *s)

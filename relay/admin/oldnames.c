@@ -169,18 +169,18 @@ static void put_delays(struct buffer *b, const struct gauge_sum *s)
     exposition_family(b, name, EXPOSITION_HISTOGRAM,
                       "Where the time of delivered recipients went.");
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
-        exposition_histogram(b, name,
-                             (const struct exposition_label[]){
-                                 { "stage", span_of(stages[i].stage) },
-                                 NO_LABEL },
-                             gauge_scales[stages[i].span],
-                             &s->spans[stages[i].span]);
+        exposition_histogram(
+            b, name,
+            (const struct exposition_label[]){
+                { "stage", span_of(stages[i].stage) }, NO_LABEL },
+            gauge_scales[stages[i].span], &s->spans[stages[i].span]);
 }
 
 void oldnames_put(struct buffer *b, const struct metrics_facts *f)
 {
     /* misspelt by the exporter */
-    static const char recipients[] = "postfix_qmgr_messages_inserted_receipients";
+    static const char recipients[] =
+        "postfix_qmgr_messages_inserted_receipients";
     static const char sizes[] = "postfix_qmgr_messages_inserted_size_bytes";
     const struct gauge_sum *s = &f->sum;
 

@@ -15,7 +15,8 @@ static double seconds(const struct timeval *t)
 }
 
 /* Pages of /proc/self/statm: all, and those in memory. */
-static bool read_pages(unsigned long long *out_all, unsigned long long *out_here)
+static bool read_pages(unsigned long long *out_all,
+                       unsigned long long *out_here)
 {
     FILE *file = fopen("/proc/self/statm", "re");
     bool is_read = file && fscanf(file, "%llu %llu", out_all, out_here) == 2;

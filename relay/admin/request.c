@@ -218,7 +218,8 @@ void request_refuse(struct request *r, int status, const char *format, ...)
 
 void request_answer_json(struct request *r, json_t *take_o)
 {
-    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII |
+                                        JSON_REAL_PRECISION(12));
 
     ASSERT(text);
     buffer_put_string(&r->answer, text);

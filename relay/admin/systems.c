@@ -88,16 +88,15 @@ void systems_get(struct request *r)
         g->listeners(g->user, add_listener, &listeners);
     free(sum);
     request_answer_json(
-        r,
-        json_pack("{s:o, s:{s:I, s:I}, s:I, s:I, s:I, s:o, s:I, s:b, s:I, s:[]}",
-                  "certificates", certificates.array, "disk", "free_bytes",
-                  (json_int_t)stats.disk_free_bytes, "reserve_bytes",
-                  (json_int_t)figures.reserve_bytes, "wal_bytes",
-                  (json_int_t)stats.wal_bytes, "commit_us_last",
-                  (json_int_t)stats.commit_us_last, "commit_us_max",
-                  (json_int_t)stats.commit_us_max, "listeners",
-                  listeners.array, "history_behind",
-                  (json_int_t)stats.history_behind, "history_paused",
-                  figures.is_history_paused, "refusals_dropped",
-                  (json_int_t)stats.refusals_dropped, "webhooks"));
+        r, json_pack(
+               "{s:o, s:{s:I, s:I}, s:I, s:I, s:I, s:o, s:I, s:b, s:I, s:[]}",
+               "certificates", certificates.array, "disk", "free_bytes",
+               (json_int_t)stats.disk_free_bytes, "reserve_bytes",
+               (json_int_t)figures.reserve_bytes, "wal_bytes",
+               (json_int_t)stats.wal_bytes, "commit_us_last",
+               (json_int_t)stats.commit_us_last, "commit_us_max",
+               (json_int_t)stats.commit_us_max, "listeners", listeners.array,
+               "history_behind", (json_int_t)stats.history_behind,
+               "history_paused", figures.is_history_paused, "refusals_dropped",
+               (json_int_t)stats.refusals_dropped, "webhooks"));
 }

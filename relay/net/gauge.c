@@ -177,8 +177,7 @@ void gauge_read(const struct gauge *g, struct gauge_sum *io_sum)
         histogram_read(&g->spans[i], &io_sum->spans[i]);
     n = atomic_load_explicit(&g->listener_count, memory_order_acquire);
     for (unsigned i = 0; i < n; i++)
-        read_listener(&g->listeners[i],
-                      place_of(io_sum, g->listeners[i].name));
+        read_listener(&g->listeners[i], place_of(io_sum, g->listeners[i].name));
 }
 
 uint64_t gauge_sum_refused(const struct gauge_sum *s)
