@@ -47,6 +47,7 @@ struct tls {
     char *session_key; /* of the cache; NULL: none */
     size_t session_key_len;
     char *name; /* that is looked for; NULL: none */
+    X509 *refused; /* by a strict verification; NULL: none was */
     struct buffer trouble;
     struct buffer peer_name; /* of facts; or, not verified, what it is for */
     struct tls_facts facts;
@@ -228,6 +229,7 @@ void tls_free(struct tls *t)
     buffer_fini(&t->peer_name);
     free(t->session_key);
     free(t->name);
+    X509_free(t->refused);
     tls_material_release(t->material);
     free(t);
 }
@@ -244,8 +246,17 @@ void tls_keep_session(struct tls *t, SSL_SESSION *session)
 void tls_see_unverified(struct tls *t, X509 *x)
 {
     buffer_clear(&t->peer_name);
-    if (x)
-        tls_names_list(x, &t->peer_name);
+    if (!x)
+        return;
+    tls_names_list(x, &t->peer_name);
+    X509_free(t->refused);
+    t->refused = X509_up_ref(x) == 1 ? x : NULL;
+}
+
+X509 *tls_peer(const struct tls *t, long *out_verified)
+{
+    *out_verified = SSL_get_verify_result(t->ssl);
+    return t->refused ? t->refused : SSL_get0_peer_certificate(t->ssl);
 }
 
 static void say_why_not_trusted(struct tls *t, struct buffer *b)

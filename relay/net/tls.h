@@ -99,4 +99,15 @@ struct tls_facts {
 };
 const struct tls_facts *tls_facts(const struct tls *t);
 
+/* What stands in a peer's certificate, for people; all escaped. */
+struct tls_certificate {
+    struct buffer subject, issuer; /* "CN=mail.example.org" */
+    struct buffer names;           /* a few, with commas */
+    int64_t from_ms, until_ms;     /* it is valid */
+    struct buffer trouble;         /* why its chain is not trusted; empty: it is */
+};
+/* Of the peer, also when the handshake failed because of it; false: none was seen. */
+bool tls_certificate_read(const struct tls *t, struct tls_certificate *out);
+void tls_certificate_fini(struct tls_certificate *c);
+
 #endif

@@ -81,6 +81,8 @@ BIO_METHOD *tls_bio_method(void);
 void tls_keep_session(struct tls *t, SSL_SESSION *session);
 /* The certificate that a strict verification is about to refuse. */
 void tls_see_unverified(struct tls *t, X509 *x);
+/* The peer's, also a refused one (NULL: none was seen), and what verification said. */
+X509 *tls_peer(const struct tls *t, long *out_verified);
 
 /* ----------------------------------------------------- tls_context.c ---- */
 

@@ -96,6 +96,7 @@ size_t client_feed(struct client *c, struct span in, int64_t now_ms)
         if (said == ANSWER_MORE)
             return len;
         if (said == ANSWER_REPLY && !c->has_asked) {
+            dialogue_show(c, &r);
             dialogue_hear(c, &r);
             continue;
         }
@@ -288,6 +289,11 @@ void client_lost(struct client *c, struct span reason, int64_t now_ms)
 {
     c->now_ms = now_ms;
     dialogue_break(c, LOST, reason);
+}
+
+bool client_is_logging_in(const struct client *c)
+{
+    return c->state == AT_AUTH;
 }
 
 int64_t client_deadline_ms(const struct client *c)

@@ -87,6 +87,8 @@ struct client_timeouts {      /* ms; behaviour of RFC 5321 4.5.3.2 by default */
 };
 extern const struct client_timeouts client_timeouts_default;
 
+struct witness;
+
 enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_IF_OFFERED, CLIENT_TLS_MUST };
 
 /* Spans are copied; the secret is wiped when it was used. */
@@ -108,6 +110,7 @@ struct client_options {
     struct span host;         /* the next hop's name, for OAUTHBEARER and gsasl */
     uint16_t port;
     bool xforward;            /* XFORWARD before each MAIL, where offered */
+    const struct witness *witness; /* see witness.h; NULL: nobody looks on */
 };
 
 struct client;
@@ -184,6 +187,8 @@ void client_quit(struct client *c, int64_t now_ms);
 /* The connection is gone, or could not be made: reason "Connection refused" ... Every open
  * transaction is CLIENT_DONE, then CLIENT_CLOSES. */
 void client_lost(struct client *c, struct span reason, int64_t now_ms);
+/* Is what was said last part of a login, not to be shown? */
+bool client_is_logging_in(const struct client *c);
 int64_t client_deadline_ms(const struct client *c);
 void client_timeout(struct client *c, int64_t now_ms);
 

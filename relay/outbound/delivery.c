@@ -10,6 +10,7 @@
 #include "relay/outbound/callout.h"
 #include "relay/outbound/courier.h"
 #include "relay/outbound/fetch.h"
+#include "relay/outbound/probe.h"
 #include "relay/outbound/settlement.h"
 #include "relay/outbound/turned.h"
 
@@ -202,6 +203,10 @@ void delivery_tick(struct delivery *d)
         next = fetch_next(f);
         fetch_tick(f, now);
     }
+    for (struct probe *p = d->probes, *next; p; p = next) {
+        next = probe_next(p);
+        probe_tick(p, now);
+    }
 }
 
 void delivery_shut_down(struct delivery *d, int64_t drain_ms,
@@ -217,6 +222,8 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
         next = fetch_next(f);
         fetch_cut(f);
     }
+    for (struct probe *p = d->probes; p; p = probe_next(p))
+        probe_cut(p);
     d->empty = empty;
     if (d->count == 0 && d->alarms == 0)
         empty(d->worker);

@@ -14,12 +14,14 @@
 struct courier;
 struct callouts;
 struct fetch;
+struct probe;
 
 struct delivery {
     struct worker *worker;
     struct courier *couriers;
     struct fetch *fetches;
-    size_t count;                 /* of both, of callers and of reckonings under way */
+    struct probe *probes;
+    size_t count;                 /* of these, of callers and of reckonings under way */
     struct callouts *callouts;
     struct hostmemory *hosts;
     struct registry registry;     /* who waits for content */

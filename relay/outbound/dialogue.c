@@ -19,6 +19,7 @@
 #include "relay/outbound/outcome.h"
 #include "relay/outbound/mailing.h"
 #include "relay/outbound/turning.h"
+#include "relay/outbound/witness.h"
 
 #define TO(state)     (1u << AT_##state)
 #define TIMER(member) offsetof(struct client_timeouts, member)
@@ -101,15 +102,31 @@ void dialogue_set_timer(struct client *c)
 
 void dialogue_move(struct client *c, enum client_state to)
 {
+    const struct witness *w = c->options.witness;
+
     ASSERT(states[c->state].next & 1u << to);
     c->state = to;
     dialogue_set_timer(c);
+    if (w)
+        w->awaits(w->user, states[to].stage);
     if (to != AT_FREE && to != AT_CLOSED)
         return;
     dialogue_forget_secret(c);
     answer_fini(&c->answer);
     if (c->output.len == 0)
         buffer_fini(&c->output);
+}
+
+void dialogue_show(struct client *c, const struct reply *r)
+{
+    const struct witness *w = c->options.witness;
+    struct reply shown = *r;
+
+    if (!w)
+        return;
+    if (c->login && login_is_told_by(c->login, r->text))
+        shown.text = SPAN("(text withheld)");
+    w->heard(w->user, states[c->state].stage, &shown);
 }
 
 enum client_wants dialogue_wants(const struct client *c)

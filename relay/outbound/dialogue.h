@@ -137,6 +137,9 @@ static inline bool dialogue_can(const struct client *c, enum capability what)
     return (c->can.has & what) != 0;
 }
 
+/* For who looks on: a reply, before it has any effect. */
+void dialogue_show(struct client *c, const struct reply *r);
+
 /* What an event means in this state. */
 struct client_outcome dialogue_outcome(struct client *c, struct arena *a,
                                        const struct event *e);

@@ -158,6 +158,8 @@ static void address_failed(struct itinerary *it, const struct race_target *t,
     log_trouble(it, t, span_of(why));
     if (rc == -ETIMEDOUT)
         gauge_count(it->delivery->worker->gauge, GAUGE_CONNECTS_LATE);
+    if (it->events && it->events->missed)
+        it->events->missed(it->user, t, rc);
 }
 
 void itinerary_refused(struct itinerary *it, const struct client_outcome *why)
@@ -214,8 +216,10 @@ static void race(struct itinerary *it, const struct race_target *targets,
                  size_t count)
 {
     it->began_ms = wall_ms();
-    it->race = race_start(&it->delivery->worker->loop, targets, count, CONNECT_MS,
-                          itinerary_hop(it)->kind == HOP_MX, on_raced, it);
+    it->race = race_start(
+        &it->delivery->worker->loop, targets, count,
+        it->events->patience_ms ? it->events->patience_ms : CONNECT_MS,
+        itinerary_hop(it)->kind == HOP_MX, on_raced, it);
 }
 
 static void milden_no_more(struct itinerary *it)
@@ -283,6 +287,25 @@ static void rest_last(struct itinerary *it)
     memcpy(it->hosts, sorted, n * sizeof *sorted);
 }
 
+/* Each address is a host of its own: one is tried when the one before has failed. */
+static void take_apart(struct itinerary *it)
+{
+    struct itinerary_host whole[LIMIT_MX_HOSTS];
+    size_t n = it->host_count;
+
+    memcpy(whole, it->hosts, n * sizeof *whole);
+    it->host_count = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0;
+             k < whole[i].count && it->host_count < LIMIT_MX_HOSTS; k++) {
+            struct itinerary_host *h = &it->hosts[it->host_count++];
+
+            *h = whole[i];
+            h->targets[0] = whole[i].targets[k];
+            h->count = 1;
+        }
+}
+
 static void take_hosts(struct itinerary *it, const struct mx_answer *a,
                        uint16_t port)
 {
@@ -304,6 +327,8 @@ static void take_hosts(struct itinerary *it, const struct mx_answer *a,
         it->host_count++;
     }
     rest_last(it);
+    if (it->events->patience_ms)
+        take_apart(it);
 }
 
 enum mx_kind {
@@ -350,6 +375,8 @@ static void on_looked_up(void *user, const struct mx_answer *a)
     const struct hop *hop = itinerary_hop(it);
 
     it->query = NULL;
+    if (it->events->looked_up)
+        it->events->looked_up(it->user, a);
     if (a->kind == RESOLVER_OK && a->count) {
         take_hosts(it, a, hop->port ? hop->port : 25);
     } else if (hop->kind != HOP_MX) { /* our own trouble: never a bounce */

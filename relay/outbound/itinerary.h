@@ -31,6 +31,12 @@ struct itinerary_events {
                    const char *words);
     /* No host is left; trouble says what became of the latest. */
     void (*exhausted)(void *user);
+    /* For who wants to see the way, NULL for all others. A member's name was looked up; its
+     * hosts are known, if there are any; rc of an address that could not be connected to. */
+    void (*looked_up)(void *user, const struct mx_answer *a);
+    void (*missed)(void *user, const struct race_target *t, int rc);
+    int64_t patience_ms; /* so long an address is waited for, one at a time; 0: as long as
+                            usual, and they are raced */
 };
 
 struct itinerary_host {

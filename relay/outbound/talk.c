@@ -8,6 +8,8 @@
  */
 #include "relay/outbound/talk.h"
 
+#include "relay/outbound/witness.h"
+
 #define TO(s) (1u << (s))
 
 /* Where each state may lead. */
@@ -56,6 +58,15 @@ bool talk_is_parked(const struct talk *t)
     return t->state == TALK_PARKED && !t->conn.is_closing;
 }
 
+/* To who looks on: what is about to leave. */
+static void show(struct talk *t)
+{
+    struct span out = buffer_span(client_output(t->client));
+
+    if (t->terms.witness)
+        witness_show(t->terms.witness, out, client_is_logging_in(t->client));
+}
+
 /* ---------------------------------------------------------------- the end ---- */
 
 /* Our last words are waited for, unless there is something better to do. */
@@ -66,6 +77,7 @@ static void finish(struct talk *t)
     bool is_urgent = e->is_urgent && e->is_urgent(t->user);
 
     enter(t, TALK_ENDING);
+    show(t);
     (void)conn_send(&t->conn, client_output(t->client));
     t->linger_ms = wall_ms() + e->linger_ms;
     if (has_words && !is_urgent && client_is_greeted(t->client))
@@ -137,6 +149,7 @@ static void flush(struct talk *t)
 
     if (client_output(t->client)->len == 0)
         return;
+    show(t);
     if (conn_send(&t->conn, client_output(t->client)) < 0)
         conn_close(&t->conn);
     else if (before == 0 && conn_unsent(&t->conn) == 0)

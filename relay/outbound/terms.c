@@ -47,7 +47,7 @@ struct client *terms_client(const struct terms *t, int64_t now_ms)
     return client_new(
         &(struct client_options){
             .hostname = t->settings->hostname,
-            .timeouts = &client_timeouts_default,
+            .timeouts = t->timeouts ? t->timeouts : &client_timeouts_default,
             .is_lmtp = hop->kind == HOP_LMTP,
             .tls = demand(t),
             .begins_secured = hop->kind == HOP_SMTPS,
@@ -60,6 +60,7 @@ struct client *terms_client(const struct terms *t, int64_t now_ms)
             .host = itinerary_host_name(it),
             .port = hop->path.len ? 0 : it->peer.port,
             .xforward = t->route->xforward,
+            .witness = t->witness,
         },
         now_ms);
 }

@@ -25,6 +25,8 @@ struct terms {
     struct conn *conn;
     struct client *client;        /* NULL before terms_client */
     uint64_t *reckoning;          /* a login's answer is being computed; else 0 */
+    const struct witness *witness; /* NULL: nobody looks on */
+    const struct client_timeouts *timeouts; /* NULL: the usual ones */
 };
 
 /* A client for the host that has just been connected. */

@@ -1,0 +1,545 @@
+/*
+ * probe_session - a probe's way to hosts that speak SMTP or LMTP.
+ *
+ * The itinerary and the talk tell what happens, the witness what is said; all of it becomes
+ * lines here. A host that lets us in is asked about the recipient, if there is one, and
+ * left; then the next member's turn has come.
+ */
+#include "relay/outbound/probe_private.h"
+
+#include "relay/net/conn.h"
+
+enum {
+    LINGER_MS = 1000,
+    PATIENCE_MS = 12000, /* for one address */
+    LINES_MOST = 200,
+    SHOWN_MOST = 20, /* addresses of one host */
+};
+
+/* Shorter than usual: a person waits. */
+static const struct client_timeouts timeouts = {
+    .greeting = 25000,
+    .helo = 15000,
+    .mail = 15000,
+    .rcpt = 20000,
+    .data = 15000,
+    .block = 15000,
+    .dot = 15000,
+    .quit = 1000,
+    .handshake = 15000,
+};
+
+static const struct hop *hop_of(const struct probe *p)
+{
+    return itinerary_hop(&p->itinerary);
+}
+
+static const char *relay_of(struct probe *p)
+{
+    return buffer_string(&p->itinerary.relay);
+}
+
+/* ------------------------------------------------------------- said and heard ---- */
+
+static void put_line(struct probe *p, const char *mark, struct span text)
+{
+    struct buffer b = { 0 };
+
+    if (!p->lines)
+        p->lines = json_array();
+    if (json_array_size(p->lines) < LINES_MOST) {
+        buffer_put_string(&b, mark);
+        buffer_put(&b, span_first(text, LIMIT_REPLY_STORED));
+        ASSERT(json_array_append_new(p->lines, probe_text(buffer_span(&b))) ==
+               0);
+    }
+    buffer_fini(&b);
+}
+
+static void put_reply(struct probe *p, const struct reply *r)
+{
+    struct span rest = r->text, line;
+    struct buffer b = { 0 };
+
+    do {
+        line = span_split(rest, '\n', &rest);
+        buffer_clear(&b);
+        buffer_printf(&b, "%03d%c", r->code, rest.at ? '-' : ' ');
+        if (r->status.class) {
+            status_print(&b, r->status);
+            buffer_put_byte(&b, ' ');
+        }
+        buffer_put(&b, span_trim(line));
+        put_line(p, "< ", buffer_span(&b));
+    } while (rest.at);
+    buffer_fini(&b);
+}
+
+static void on_said(void *user, struct span line)
+{
+    struct probe *p = user;
+
+    if (span_starts_nocase(line, SPAN("AUTH "))) {
+        struct span name = span_skip(line, 5);
+
+        buffer_clear(&p->mechanism);
+        buffer_put_escaped(&p->mechanism,
+                           span_first(name, span_find(name, ' ')));
+    }
+    put_line(p, "> ", line);
+}
+
+static void tell_greeting(struct probe *p, const struct reply *r)
+{
+    struct buffer b = { 0 };
+
+    buffer_put_escaped(&b, span_first(r->text, span_find(r->text, '\n')));
+    probe_tell(p, "greeting", PROBE_OK, NULL, "%s greets: %d %s", relay_of(p),
+               r->code, buffer_string(&b));
+    buffer_fini(&b);
+}
+
+static void tell_capabilities(struct probe *p, const struct reply *r)
+{
+    json_t *detail = json_object(), *list = json_array();
+    struct buffer b = { 0 };
+    struct span rest, line;
+
+    (void)span_split(r->text, '\n', &rest);
+    while (rest.at) {
+        line = span_trim(span_split(rest, '\n', &rest));
+        buffer_put_string(&b, b.len ? ", " : "");
+        buffer_put_escaped(&b, line);
+        ASSERT(json_array_append_new(list, probe_text(line)) == 0);
+    }
+    probe_put(detail, "capabilities", list);
+    probe_tell(p, "ehlo", PROBE_OK, detail, "it offers %s",
+               b.len ? buffer_string(&b) : "no extensions");
+    buffer_fini(&b);
+}
+
+static void tell_login(struct probe *p)
+{
+    const struct account *a = hop_of(p)->account;
+    struct buffer user = { 0 };
+
+    if (a)
+        buffer_put_escaped(&user, a->user);
+    probe_tell(p, "login", PROBE_OK, NULL, "logged in as %s with %s",
+               buffer_string(&user), buffer_string(&p->mechanism));
+    buffer_fini(&user);
+}
+
+static void on_heard(void *user, enum client_stage stage, const struct reply *r)
+{
+    struct probe *p = user;
+
+    put_reply(p, r);
+    if (r->code >= 400) {
+        p->code = r->code;
+        if (p->refused_at == STAGE_IDLE)
+            p->refused_at = stage;
+    } else if (stage == STAGE_GREETING && r->code == 220) {
+        tell_greeting(p, r);
+    } else if (stage == STAGE_HELO && r->code == 250) {
+        tell_capabilities(p, r);
+    } else if (stage == STAGE_AUTH && r->code == 235) {
+        tell_login(p);
+    }
+}
+
+/* ------------------------------------------------------------------------ TLS ---- */
+
+static void put_day(struct buffer *b, int64_t ms)
+{
+    time_t s = (time_t)(ms / 1000);
+    struct tm tm;
+
+    (void)gmtime_r(&s, &tm);
+    buffer_printf(b, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+                  tm.tm_mday);
+}
+
+static json_t *certificate_detail(struct tls_certificate *c)
+{
+    json_t *detail = json_object();
+
+    probe_put(detail, "subject", probe_text(buffer_span(&c->subject)));
+    probe_put(detail, "issuer", probe_text(buffer_span(&c->issuer)));
+    probe_put(detail, "names", probe_text(buffer_span(&c->names)));
+    probe_put(detail, "not_before", json_integer(c->from_ms / 1000));
+    probe_put(detail, "not_after", json_integer(c->until_ms / 1000));
+    probe_put(detail, "days",
+              json_integer((c->until_ms - wall_ms()) / 86400000));
+    if (c->trouble.len)
+        probe_put(detail, "trouble", probe_text(buffer_span(&c->trouble)));
+    return detail;
+}
+
+static void put_trust(struct buffer *b, struct tls_certificate *c,
+                      const struct tls_facts *f)
+{
+    if (c->trouble.len)
+        buffer_printf(b, "it is not trusted: %s", buffer_string(&c->trouble));
+    else if (f && f->trust == TLS_TRUSTED)
+        buffer_put_string(b, "its authority is trusted, but it is not for "
+                             "this host's name");
+    else if (f)
+        buffer_put_string(b, "it is trusted");
+    else
+        buffer_put_string(b, "it is refused");
+}
+
+/* facts NULL: the handshake failed. */
+static void tell_certificate(struct probe *p, const struct tls *tls,
+                             const struct tls_facts *f)
+{
+    struct tls_certificate c;
+    struct buffer b = { 0 };
+    enum probe_state state;
+
+    if (!tls_certificate_read(tls, &c))
+        return;
+    buffer_printf(&b, "certificate for %s by %s, valid from ",
+                  c.names.len ? buffer_string(&c.names)
+                              : buffer_string(&c.subject),
+                  buffer_string(&c.issuer));
+    put_day(&b, c.from_ms);
+    buffer_put_string(&b, " to ");
+    put_day(&b, c.until_ms);
+    buffer_put_string(&b, ": ");
+    put_trust(&b, &c, f);
+    state = !f ? PROBE_BAD : f->trust == TLS_VERIFIED ? PROBE_OK : PROBE_INFO;
+    probe_tell(p, "certificate", state, certificate_detail(&c), "%s",
+               buffer_string(&b));
+    tls_certificate_fini(&c);
+    buffer_fini(&b);
+}
+
+static void tell_tls(struct probe *p)
+{
+    const struct tls *tls = conn_tls(&p->talk.conn);
+    const struct tls_facts *f = tls_facts(tls);
+    json_t *detail = json_object();
+
+    probe_put(detail, "protocol", json_string(f->protocol));
+    probe_put(detail, "cipher", json_string(f->cipher));
+    probe_put(detail, "bits", json_integer(f->bits));
+    probe_put(detail, "resumed", json_boolean(f->is_resumed));
+    if (f->fingerprint.len)
+        probe_put(detail, "fingerprint", probe_text(f->fingerprint));
+    probe_tell(p, "tls", PROBE_OK, detail, "%s with %s", f->protocol,
+               f->cipher);
+    tell_certificate(p, tls, f);
+}
+
+static void on_awaits(void *user, enum client_stage stage)
+{
+    struct probe *p = user;
+    const struct tls *tls = conn_tls(&p->talk.conn);
+
+    if (p->awaiting == STAGE_TLS && tls) {
+        if (stage == STAGE_IDLE)
+            tell_certificate(p, tls, NULL);
+        else
+            tell_tls(p);
+    }
+    if (stage == STAGE_IDLE) {
+        p->ended_at = p->awaiting;
+        p->ended_code = p->code;
+    }
+    p->awaiting = stage;
+    p->code = 0;
+    probe_start_clock(p);
+}
+
+/* ----------------------------------------------------------- the conversation ---- */
+
+static void ask(struct probe *p)
+{
+    struct client_transaction t = {
+        .envelope = &p->envelope,
+        .recipients = &p->recipient,
+        .count = 1,
+        .only_asks = true,
+    };
+
+    p->has_asked = true;
+    p->refused_at = STAGE_IDLE;
+    p->recipient = (struct client_recipient){ .address = p->target.recipient };
+    client_start(p->talk.client, &t, wall_ms());
+}
+
+static void on_ready(void *user)
+{
+    struct probe *p = user;
+
+    if (p->told && !p->has_worked) {
+        p->has_worked = true;
+        buffer_put(&p->worked, buffer_span(&p->itinerary.relay));
+    }
+    if (p->told && p->target.recipient.len && !p->has_asked)
+        ask(p);
+    else
+        talk_quit(&p->talk);
+}
+
+static void on_done(void *user)
+{
+    struct probe *p = user;
+    const struct client_outcome *o = client_outcomes(p->talk.client);
+    enum failure f = advice_of_mailbox(p->refused_at, o);
+
+    if (p->told && !f)
+        probe_tell(p, "mail", PROBE_OK, NULL,
+                   "it takes mail from <%.*s> for <%.*s>: %.*s",
+                   SPAN_FMT(p->sender), SPAN_FMT(p->target.recipient),
+                   SPAN_FMT(o->reply));
+    else if (p->told)
+        probe_fail(p, "mail", f, NULL,
+                   "it takes no mail from <%.*s> for <%.*s>: %.*s",
+                   SPAN_FMT(p->sender), SPAN_FMT(p->target.recipient),
+                   SPAN_FMT(o->reply));
+    client_next(p->talk.client, wall_ms());
+}
+
+static const char *const stage_names[] = {
+    [STAGE_CONNECT] = "connect", [STAGE_GREETING] = "greeting",
+    [STAGE_HELO] = "ehlo",       [STAGE_STARTTLS] = "tls",
+    [STAGE_TLS] = "tls",         [STAGE_AUTH] = "login",
+    [STAGE_MAIL] = "mail",       [STAGE_RCPT] = "mail",
+    [STAGE_IDLE] = "greeting",
+};
+
+enum { STAGE_NAMES = sizeof(stage_names) / sizeof(stage_names[0]) };
+
+static const char *name_of(enum client_stage stage)
+{
+    return (size_t)stage < STAGE_NAMES && stage_names[stage]
+               ? stage_names[stage]
+               : "mail";
+}
+
+/* It did not let us in: the same again on milder terms, or the next. */
+static void tell_refusal(struct probe *p, enum failure f, const char *words,
+                         bool again)
+{
+    const char *stage = name_of(p->ended_at);
+
+    if (again)
+        probe_tell(p, stage, PROBE_WARNING, NULL,
+                   "%s: %s; it is met again without TLS", relay_of(p), words);
+    else
+        probe_fail(p, stage, f, NULL, "%s: %s", relay_of(p), words);
+}
+
+static void on_over(void *user)
+{
+    struct probe *p = user;
+    const struct client_outcome *o = client_trouble(p->talk.client);
+    bool was_greeted = client_is_greeted(p->talk.client), again;
+    struct buffer words = { 0 };
+    enum failure f;
+
+    if (!p->told) {
+        again = talk_conclude(&p->talk, false);
+        return;
+    }
+    f = advice_of_session(p->ended_at, p->ended_code, o);
+    buffer_put(&words, o->reply);
+    again = talk_conclude(&p->talk, true);
+    if (!was_greeted)
+        tell_refusal(p, f, buffer_string(&words), again);
+    buffer_fini(&words);
+    if (was_greeted)
+        probe_go_on(p);
+    else if (again)
+        itinerary_again(&p->itinerary);
+    else
+        itinerary_next(&p->itinerary);
+}
+
+static const struct talk_events talk_events = {
+    .ready = on_ready,
+    .done = on_done,
+    .over = on_over,
+    .linger_ms = LINGER_MS,
+};
+
+/* ------------------------------------------------------------------- the way ---- */
+
+static json_t *addresses_of(const struct mx_host *h, uint16_t port,
+                            const struct hostmemory *m, struct buffer *b,
+                            size_t *out_resting)
+{
+    json_t *list = json_array();
+    struct buffer one = { 0 };
+
+    *out_resting = 0;
+    for (size_t i = 0; i < h->count && i < SHOWN_MOST; i++) {
+        struct race_target t = { .address = h->addresses[i], .port = port };
+
+        buffer_clear(&one);
+        host_address_print(&one, &h->addresses[i]);
+        *out_resting += hostmemory_is_resting(m, &t, wall_ms());
+        buffer_put_string(b, i ? ", " : "");
+        buffer_put(b, buffer_span(&one));
+        ASSERT(json_array_append_new(list, probe_text(buffer_span(&one))) == 0);
+    }
+    buffer_fini(&one);
+    return list;
+}
+
+static void tell_host(struct probe *p, const struct mx_host *h)
+{
+    const struct hop *hop = hop_of(p);
+    struct buffer b = { 0 }, name = { 0 };
+    json_t *detail = json_object();
+    size_t resting;
+
+    buffer_put_escaped(&name, h->name);
+    probe_put(detail, "host", probe_text(h->name));
+    probe_put(detail, "addresses",
+              addresses_of(h, hop->port ? hop->port : 25, p->delivery->hosts,
+                           &b, &resting));
+    if (resting)
+        probe_put(detail, "resting", json_integer((json_int_t)resting));
+    probe_tell(p, "address", h->count ? PROBE_OK : PROBE_WARNING, detail,
+               "%s: %s%s", buffer_string(&name),
+               h->count ? buffer_string(&b) : "no address",
+               resting ? " (failed lately: it is tried last)" : "");
+    buffer_fini(&b);
+    buffer_fini(&name);
+}
+
+static void tell_exchangers(struct probe *p, const struct mx_answer *a)
+{
+    json_t *detail = json_object(), *hosts = json_array();
+    struct buffer b = { 0 };
+
+    for (size_t i = 0; i < a->count; i++) {
+        json_t *o = json_object();
+
+        probe_put(o, "name", probe_text(a->hosts[i].name));
+        probe_put(o, "preference", json_integer(a->hosts[i].preference));
+        ASSERT(json_array_append_new(hosts, o) == 0);
+        buffer_put_string(&b, i ? ", " : "");
+        buffer_put_escaped(&b, a->hosts[i].name);
+        buffer_printf(&b, " (%u)", a->hosts[i].preference);
+    }
+    probe_put(detail, "dnssec", json_boolean(a->is_secure));
+    probe_put(detail, "hosts", hosts);
+    probe_tell(p, "mx", PROBE_OK, detail, "mail for %.*s goes to %s%s",
+               SPAN_FMT(p->target.domain), buffer_string(&b),
+               a->is_secure ? "; signed, and the signature holds"
+                            : "; not signed with DNSSEC");
+    buffer_fini(&b);
+}
+
+static void on_looked_up(void *user, const struct mx_answer *a)
+{
+    struct probe *p = user;
+    const struct hop *hop = hop_of(p);
+    bool is_mx = hop->kind == HOP_MX;
+    bool is_answer = a->kind == RESOLVER_OK && a->count;
+    struct buffer why = { 0 };
+
+    if (is_answer && is_mx)
+        tell_exchangers(p, a);
+    for (size_t i = 0; is_answer && i < a->count; i++)
+        tell_host(p, &a->hosts[i]);
+    buffer_put_escaped(&why, a->why);
+    if (!is_answer && (!is_mx || a->kind == RESOLVER_FAILED))
+        probe_fail(p, is_mx ? "mx" : "dns", FAILURE_LOOKUP, NULL,
+                   "%.*s cannot be looked up: %s",
+                   SPAN_FMT(is_mx ? p->target.domain : hop->host),
+                   why.len ? buffer_string(&why) : "no address");
+    buffer_fini(&why);
+}
+
+static void on_missed(void *user, const struct race_target *t, int rc)
+{
+    struct probe *p = user;
+    bool is_socket = hop_of(p)->path.len > 0;
+    json_t *detail = json_object();
+
+    (void)t;
+    probe_put(detail, "relay", probe_text(buffer_span(&p->itinerary.relay)));
+    if (is_socket && rc != -ENOENT)
+        rc = -EPERM;
+    probe_fail(p, "connect", advice_of_connect(rc), detail, "%s",
+               buffer_string(&p->itinerary.trouble) + sizeof "4.4.1");
+}
+
+static void on_connected(void *user, int fd)
+{
+    struct probe *p = user;
+    json_t *detail = json_object();
+    struct terms terms = {
+        .delivery = p->delivery,
+        .settings = p->settings,
+        .tls = p->tls,
+        .route = &p->leg,
+        .certificate = (size_t)(p->target.route - p->settings->routes),
+        .itinerary = &p->itinerary,
+        .witness = &p->witness,
+        .timeouts = &timeouts,
+    };
+
+    probe_put(detail, "relay", probe_text(buffer_span(&p->itinerary.relay)));
+    probe_tell(p, "connect", PROBE_OK, detail, "connected to %s", relay_of(p));
+    p->awaiting = hop_of(p)->kind == HOP_SMTPS ? STAGE_TLS : STAGE_GREETING;
+    p->ended_at = STAGE_IDLE;
+    p->has_asked = false;
+    p->code = p->ended_code = 0;
+    talk_open(&p->talk, &terms, &talk_events, p, fd);
+}
+
+static void on_judged(void *user, enum diagnosis d, struct status status,
+                      const char *words)
+{
+    struct probe *p = user;
+
+    (void)d;
+    probe_fail(p, "mx", advice_of_name(status), NULL, "%.*s: %s",
+               SPAN_FMT(p->target.domain), words);
+    probe_go_on(p);
+}
+
+/* What was not told yet: no login, or nowhere to go. */
+static void on_exhausted(void *user)
+{
+    struct probe *p = user;
+    struct status status = { 0 };
+    struct span words = buffer_span(&p->itinerary.trouble);
+    bool is_login;
+
+    words = span_trim(span_skip(words, status_parse(words, &status)));
+    is_login = status.subject == 7;
+    if (!p->has_failed)
+        probe_fail(p, is_login ? "login" : "connect",
+                   is_login ? FAILURE_SECRET : FAILURE_NO_HOST, NULL, "%.*s",
+                   SPAN_FMT(words));
+    probe_go_on(p);
+}
+
+static const struct itinerary_events itinerary_events = {
+    .connected = on_connected,
+    .judged = on_judged,
+    .exhausted = on_exhausted,
+    .looked_up = on_looked_up,
+    .missed = on_missed,
+    .patience_ms = PATIENCE_MS,
+};
+
+void probe_session_begin(struct probe *p)
+{
+    p->witness = (struct witness){
+        .user = p, .said = on_said, .heard = on_heard, .awaits = on_awaits
+    };
+    itinerary_init(&p->itinerary, p->delivery, &p->leg, p->target.domain,
+                   &itinerary_events, p);
+    p->has_itinerary = true;
+    probe_start_clock(p);
+    itinerary_begin(&p->itinerary);
+}
