@@ -95,6 +95,20 @@ struct admin_gauges {
     void *user;
 };
 
+/* Whole lines; is_over: these were the last. */
+typedef void admin_probed_fn(void *user, uint64_t token, struct span lines,
+                             bool is_over);
+
+/* Who walks to destinations, on the same loop. */
+struct admin_probes {
+    /* sender: at NULL: none is given. False: not now; else told comes, later. */
+    bool (*begin)(void *user, struct span name, struct span sender,
+                  admin_probed_fn *told, void *told_user, uint64_t token);
+    /* It is not told any more. */
+    void (*cancel)(void *user, uint64_t token);
+    void *user;
+};
+
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
@@ -102,6 +116,7 @@ struct admin_options {
     struct admin_fetches fetches; /* list NULL: nobody fetches */
     struct admin_explains explains; /* begin NULL: nobody explains */
     struct admin_gauges gauges;
+    struct admin_probes probes;     /* begin NULL: nobody probes */
 };
 
 /* On failure one sentence for a person is put into out_why. */

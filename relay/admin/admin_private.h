@@ -31,6 +31,7 @@ struct admin {
     struct admin_gauges gauges;
     struct flow *flow;       /* NULL: going down */
     struct queue_busy *busy; /* looked at once a second */
+    struct admin_probes probes;
     void (*closed)(void *user);
     void *closed_user;
 };

@@ -13,6 +13,7 @@
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
+#include "relay/admin/probes.h"
 #include "relay/admin/providers.h"
 #include "relay/admin/systems.h"
 #include "relay/admin/waiting.h"
@@ -51,6 +52,7 @@ const struct endpoint endpoints[] = {
     { "GET",  "/api/v1/queue/*",        waiting_show,    ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/destinations",   nexthops_list,   ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/destinations/*", nexthops_order,  ROLE_OPERATOR, MEDIA_JSON },
+    { "POST", "/api/v1/probe",          probes_ask,      ROLE_OPERATOR, MEDIA_LINES },
     { "GET",  "/api/v1/fetches",        providers_list,  ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/fetches/**",     providers_fetch, ROLE_OPERATOR, MEDIA_JSON },
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,

@@ -124,6 +124,11 @@ const struct admin_explains *request_explains(const struct request *r)
     return r->admin->explains.begin ? &r->admin->explains : NULL;
 }
 
+const struct admin_probes *request_probes(const struct request *r)
+{
+    return r->admin->probes.begin ? &r->admin->probes : NULL;
+}
+
 void request_soon(const struct request *r)
 {
     (void)uv_async_send(&r->admin->async);

@@ -110,6 +110,8 @@ const struct queue_busy *request_busy(const struct request *r);
 void request_look(const struct request *r);
 /* NULL: nobody explains. */
 const struct admin_explains *request_explains(const struct request *r);
+/* NULL: nobody probes. */
+const struct admin_probes *request_probes(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter; false: answered with 400. */

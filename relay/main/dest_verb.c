@@ -9,26 +9,29 @@
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
 #include "relay/main/dest_listing.h"
+#include "relay/main/dest_probe.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 struct wish {
     const struct verb_call *call;
     const char *sub;
     const struct act *act;
     struct ask *ask;
-    const char *name, *duration, *reason;
-    bool json, yes;
+    const char *name, *duration, *reason, *from;
+    bool json, yes, quiet, verbose;
     uint64_t rows;
 };
 
 typedef int sub_verb_fn(struct wish *w);
 
-static sub_verb_fn do_list, do_show, do_order;
+static sub_verb_fn do_list, do_show, do_order, do_probe;
 
-enum { NEEDS_NAME = 1, TAKES_TIME = 2 };
+enum { NEEDS_NAME = 1, TAKES_TIME = 2, WALKS = 4 };
 
 enum { LIST, SHOW, SUSPEND, RESUME, RETRY, PROBE };
 
@@ -36,6 +39,13 @@ enum { LIST, SHOW, SUSPEND, RESUME, RETRY, PROBE };
 static const struct verb_option suspend_options[] = {
     { "--for",    "DURATION", "so long: 10min, 2h, 3d; else until it is resumed", VALUE_WORD },
     { "--reason", "TEXT",     "why, for those who look at it", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
+static const struct verb_option probe_options[] = {
+    { "--from",    "SENDER", "as mail from this address goes, and MAIL FROM of it", VALUE_WORD },
+    { "--verbose", NULL,     "with all that is said and heard", VALUE_WORD },
+    { "--quiet",   NULL,     "only orders it, as with a pattern, and does not wait", VALUE_WORD },
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
@@ -49,8 +59,8 @@ static const struct verb_sub subs[] = {
                   VALUE_DESTINATION, NULL },
     [RETRY]   = { "retry", "NAME", "the rest of one that could not be reached is over; mail that\n"
                   "waits for pick-up goes", VALUE_DESTINATION, NULL },
-    [PROBE]   = { "probe", "NAME", "one connection; when it succeeds all goes",
-                  VALUE_DESTINATION, NULL },
+    [PROBE]   = { "probe", "NAME|DOMAIN|ADDRESS", "why is it stuck? One connection, told stage by\n"
+                  "stage; when it succeeds all goes", VALUE_DESTINATION, probe_options },
     { NULL, NULL, NULL, VALUE_WORD, NULL },
 };
 
@@ -62,7 +72,7 @@ static const struct act {
     [SUSPEND] = { do_order, NEEDS_NAME | TAKES_TIME, "suspended" },
     [RESUME]  = { do_order, NEEDS_NAME,              "resumed" },
     [RETRY]   = { do_order, NEEDS_NAME,              "will be tried again now" },
-    [PROBE]   = { do_order, NEEDS_NAME,              "will be probed now" },
+    [PROBE]   = { do_probe, NEEDS_NAME | WALKS,      "will be probed now" },
 };
 /* clang-format on */
 
@@ -215,6 +225,20 @@ static int do_order(struct wish *w)
     return EX_OK;
 }
 
+/* Several at once, or where nobody wants to see it: only ordered. */
+static int do_probe(struct wish *w)
+{
+    struct dest_probe what = { .name = w->name,
+                               .from = w->from,
+                               .is_json = w->json,
+                               .is_verbose = w->verbose };
+
+    if (w->quiet || w->yes || strpbrk(w->name, "*?"))
+        return do_order(w);
+    what.is_coloured = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    return dest_probe_run(w->ask, &what);
+}
+
 /* -------------------------------------------------------------- options ---- */
 
 static bool is_utf8(const char *s)
@@ -252,6 +276,12 @@ static int read_options(struct wish *w)
                  (takes(call, &i, "--for", &w->duration) ||
                   takes(call, &i, "--reason", &w->reason)))
             continue;
+        else if ((w->act->flags & WALKS) && strcmp(word, "--quiet") == 0)
+            w->quiet = true;
+        else if ((w->act->flags & WALKS) && strcmp(word, "--verbose") == 0)
+            w->verbose = true;
+        else if ((w->act->flags & WALKS) && takes(call, &i, "--from", &w->from))
+            continue;
         else if (word[0] == '-')
             return verbs_usage(call, "there is no option \"%s\"", word);
         else if (w->name)
@@ -265,7 +295,8 @@ static int read_options(struct wish *w)
     if (w->duration && (!filter_duration(span_of(w->duration), &ms) || ms == 0))
         return verbs_usage(call, "--for should be a duration such as 10min, "
                                  "2h or 3d");
-    if ((w->name && !is_utf8(w->name)) || (w->reason && !is_utf8(w->reason)))
+    if ((w->name && !is_utf8(w->name)) || (w->reason && !is_utf8(w->reason)) ||
+        (w->from && !is_utf8(w->from)))
         return verbs_usage(call, "names and reasons should be UTF-8");
     return EX_OK;
 }
@@ -304,14 +335,20 @@ static const struct verb_option options[] = {
 
 const struct verb dest_verb = {
     .name = "dest", .run = run_dest, .subs = subs, .options = options,
-    .arguments = "list [NAME] | show NAME | resume NAME | retry NAME | probe NAME |\n"
+    .arguments = "list [NAME] | show NAME | resume NAME | retry NAME | \n"
+        "             probe NAME|DOMAIN|ADDRESS [--from SENDER] [--verbose] [--quiet] |\n"
         "             suspend NAME [--for DURATION] [--reason TEXT] [--json] [--yes]",
     .help = "look at the next hops that mail waits for and change what is tried",
     .more =
         "NAME may be a pattern (* ? [...]); what would concern more than one destination is\n"
         "only announced without --yes.\n"
         "\n"
+        "probe walks to a destination as mail does and prints each stage: the route, what the\n"
+        "queue knows, names, addresses, greeting, TLS, certificate, login, and for an address\n"
+        "MAIL FROM and RCPT TO; then what can be done. No mail is sent.\n"
+        "\n"
         "Exit codes: 0 done, also when nothing matched; 66 there is no such destination\n"
-        "(show); 69 no relay is running; 75 it cannot do it now; 78 configuration.\n",
+        "(show); 69 no relay is running; 75 it cannot do it now, or what was\n"
+        "probed does not work; 78 configuration.\n",
 };
 /* clang-format on */

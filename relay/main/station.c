@@ -58,6 +58,8 @@ static void end_loop(struct station *st)
         timetable_close(st->timetable);
     if (st->explainer)
         explainer_close(st->explainer);
+    if (st->prober)
+        prober_close(st->prober);
     uv_close((uv_handle_t *)&st->wake, NULL);
     uv_close((uv_handle_t *)&st->term, NULL);
     uv_close((uv_handle_t *)&st->interrupt, NULL);
@@ -83,6 +85,8 @@ static void shut_down(struct station *st)
         timetable_stop(st->timetable);
     if (st->explainer)
         explainer_stop(st->explainer);
+    if (st->prober)
+        prober_stop(st->prober);
     queue_stop_claims(st->queue);
     crew_shut_down(&st->crew, st->settings->drain_ms, &st->wake);
     if (st->crew.count == 0)
@@ -223,7 +227,9 @@ static int open_admin(struct station *st, struct buffer *out_why)
     struct admin_fetches fetches = timetable_admin;
     struct admin_explains explains = explainer_admin;
     struct admin_gauges gauges = dials_admin;
+    struct admin_probes probes = prober_admin;
 
+    probes.user = st->prober;
     fetches.user = st->timetable;
     explains.user = st->explainer;
     gauges.user = st;
@@ -232,7 +238,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
     return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
         .user = st, .fetches = fetches, .explains = explains,
-        .gauges = gauges }, out_why);
+        .gauges = gauges, .probes = probes }, out_why);
 }
 
 static int open_all(struct station *st, struct buffer *out_why)
@@ -252,6 +258,7 @@ static int open_all(struct station *st, struct buffer *out_why)
                                    st->crew.count, st->settings);
     st->explainer =
         explainer_open(&st->loop, st->crew.workers, st->crew.count, st->config);
+    st->prober = prober_open(&st->loop, st->crew.workers, st->crew.count);
     return open_admin(st, out_why);
 }
 
@@ -272,6 +279,7 @@ static void free_all(struct station *st)
     crew_fini(&st->crew);
     timetable_free(st->timetable);
     explainer_free(st->explainer);
+    prober_free(st->prober);
     if (st->queue)
         queue_close(st->queue);
     windows_free(st->windows);

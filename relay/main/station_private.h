@@ -11,6 +11,7 @@
 #include "relay/main/crew.h"
 #include "relay/main/entrance.h"
 #include "relay/main/explainer.h"
+#include "relay/main/prober.h"
 #include "relay/main/reloader.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/timetable.h"
@@ -39,6 +40,7 @@ struct station {
     struct crew crew;
     struct timetable *timetable;
     struct explainer *explainer;
+    struct prober *prober;
     const char *config;           /* the file; NULL: the built-in one */
     bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
     bool is_ending, is_over;

@@ -326,7 +326,7 @@ struct probe *probe_open(struct worker *w, struct span name, struct span sender,
     } else {
         end(p);
     }
-    return p;
+    return p->told ? p : NULL;
 }
 
 void probe_cancel(struct probe *p)

@@ -29,7 +29,7 @@ typedef void probe_told_fn(void *user, struct span line, bool is_over);
 
 /* name: a domain, an address or a destination's name; sender: who would send (empty: <>), or
  * at == NULL: nobody in particular. Told begins before it returns, and ends with one is_over,
- * perhaps before it returns, too: the probe must not be used after that. */
+ * perhaps before it returns, too: then it answers NULL. After is_over it is not to be used. */
 struct probe *probe_open(struct worker *w, struct span name, struct span sender,
                          probe_told_fn *told, void *user);
 /* Nothing is told any more. */

@@ -446,7 +446,7 @@ static void on_looked_up(void *user, const struct mx_answer *a)
 
     if (is_answer && is_mx)
         tell_exchangers(p, a);
-    for (size_t i = 0; is_answer && i < a->count; i++)
+    for (size_t i = 0; is_answer && !hop->is_literal && i < a->count; i++)
         tell_host(p, &a->hosts[i]);
     buffer_put_escaped(&why, a->why);
     if (!is_answer && (!is_mx || a->kind == RESOLVER_FAILED))

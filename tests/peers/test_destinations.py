@@ -125,7 +125,7 @@ def test_a_probe_by_hand(tmp_path):
         s.refuse()
         put(r, *(f"r{i}@away.test" for i in range(30)))
         name = row(r, "smtp://")["name"]
-        r.verb("dest", "probe", name)
+        r.verb("dest", "probe", name, "--quiet")
         r.wait_log("connect to .*refused")
         wait_for(lambda: row(r, name)["downs"] == 1)
         assert state(r, name) == "offline"
