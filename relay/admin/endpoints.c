@@ -13,6 +13,7 @@
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
+#include "relay/admin/page.h"
 #include "relay/admin/probes.h"
 #include "relay/admin/providers.h"
 #include "relay/admin/systems.h"
@@ -57,6 +58,8 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/v1/fetches/**",     providers_fetch, ROLE_OPERATOR, MEDIA_JSON },
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,
       .body_most = EXPLAIN_BODY_MOST },
+    { "GET",  "/",                      page_serve,      ROLE_ANYONE,   MEDIA_FILE },
+    { "GET",  "/*",                     page_serve,      ROLE_ANYONE,   MEDIA_FILE },
     { NULL, NULL, NULL, ROLE_ANYONE, MEDIA_JSON },
 };
 /* clang-format on */

@@ -1,0 +1,121 @@
+/*
+ * tiles - a tile for each next hop, the ones in trouble first.
+ *
+ * A tile is brought up to date in place, so that a button does not move away under a hand.
+ */
+import { every, lines } from "/api.js";
+import { command, h, keyed, say, setMoment, shape } from "/dom.js";
+import { deed, holdAll, probe, resume, retry, suspend } from "/orders.js";
+import { count, milliseconds, plural, size } from "/text.js";
+
+const SHOWN_MOST = 60;
+
+export const states = {
+    up: { shape: "good", word: "up", rank: 3 },
+    "backing-off": { shape: "busy", word: "backing off", rank: 0 },
+    suspended: { shape: "stopped", word: "suspended", rank: 1 },
+    offline: { shape: "away", word: "offline", rank: 2 },
+};
+
+const rank = (d) => states[d.state]?.rank ?? 4;
+
+function fact(name, kind = "span") {
+    return h("div", null, h("dt", null, name), h("dd", null, h(kind)));
+}
+
+function make(d) {
+    const tile = h("article", { class: "tile", "aria-label": d.name },
+        h("header", null, h("h3", null, d.name), h("p", { class: "state" })),
+        h("dl", { class: "facts" }, fact("sessions"), fact("waiting"), fact("next attempt", "time"),
+            fact("last delivery", "time"), fact("delivery takes"), fact("TLS")),
+        h("p", { class: "last" }),
+        h("p", { class: "row", role: "group", "aria-label": "Orders to " + d.name },
+            deed("Retry", () => retry(d.name), { name: "Retry " + d.name }),
+            deed("Hold", () => holdAll(d.name), { name: "Hold the mail for " + d.name }),
+            deed("Suspend", () => suspend(d.name), { name: "Suspend " + d.name }),
+            deed("Resume", () => resume(d.name), { name: "Resume " + d.name }),
+            deed("Probe", () => probe(d.name), { name: "Probe " + d.name }),
+            h("a", { href: "#/why/" + encodeURIComponent(d.name), class: "button",
+                     "aria-label": "Why is it stuck? " + d.name }, "Why?")));
+
+    return tile;
+}
+
+function lastWords(d) {
+    const words = d.last_reply || d.reason;
+
+    if (d.state === "suspended")
+        return "Suspended" + (d.reason ? ": " + d.reason : "");
+    return words ? "“" + words + "”" : "It has said nothing yet.";
+}
+
+function update(tile, d) {
+    const [sessions, waiting, due, good, takes, tls] = tile.querySelectorAll("dd > *");
+    const state = states[d.state] ?? { shape: "plain", word: d.state };
+    const isStopped = d.state === "suspended";
+
+    if (tile.dataset.state !== d.state) {
+        tile.dataset.state = d.state;
+        tile.querySelector(".state").replaceChildren(shape(state.shape), state.word);
+        const [, , hold, go] = tile.querySelectorAll("button");
+        hold.hidden = isStopped;
+        go.hidden = !isStopped;
+        /* who pressed one of the two finds the other */
+        if (document.activeElement === document.body && tile.dataset.had)
+            (isStopped ? go : hold).focus();
+    }
+    tile.dataset.had = tile.contains(document.activeElement) ? "1" : "";
+    say(sessions, `${count(d.open)} of ${count(d.window || d.connections)}`);
+    say(waiting, d.waiting ? `${plural(d.waiting, "recipient")}, ${size(d.waiting_bytes)}` : "none");
+    setMoment(due, d.state === "up" ? 0 : d.due, d.state === "up" ? "at once"
+        : isStopped ? "when resumed" : "when it is fetched");
+    setMoment(good, d.last_good);
+    say(takes, milliseconds(d.delivery_ms));
+    say(tls, d.tls || "not known");
+    say(tile.querySelector(".last"), lastWords(d));
+}
+
+export function open(main) {
+    const search = h("input", { type: "search", id: "find", autocomplete: "off",
+                                spellcheck: "false", oninput: draw });
+    const only = h("select", { id: "only", onchange: draw }, h("option", { value: "" }, "all"),
+        Object.entries(states).map(([value, st]) => h("option", { value }, st.word)));
+    const sum = h("p", { class: "dim", role: "status" });
+    const fault = h("p", { class: "fault", role: "alert" });
+    const place = h("div", { class: "tiles" });
+    let all = [];
+
+    function draw() {
+        const want = search.value.trim().toLowerCase();
+        const found = all.filter((d) => (!only.value || d.state === only.value) &&
+            d.name.toLowerCase().includes(want))
+            .sort((a, b) => rank(a) - rank(b) || b.waiting - a.waiting ||
+                (a.name < b.name ? -1 : 1));
+
+        keyed(place, found.slice(0, SHOWN_MOST), (d) => d.name, make, update);
+        say(sum, found.length > SHOWN_MOST
+            ? `${SHOWN_MOST} of ${plural(found.length, "destination")}, those in trouble first`
+            : plural(found.length, "destination"));
+    }
+
+    main.append(h("p", { class: "row" },
+        h("label", { for: "find" }, "Name"), search, h("label", { for: "only" }, "State"), only,
+        sum), fault, place, command("waypost", "dest", "list"));
+    const ask = every(3000, async (signal) => {
+        try {
+            all = await lines("/api/v1/destinations", null, signal);
+            say(fault, "");
+            draw();
+        } catch (e) {
+            if (!signal.aborted)
+                say(fault, e.message);
+            throw e;
+        }
+    });
+    const again = () => ask.now();
+    document.addEventListener("changed", again);
+    return () => {
+        ask.end();
+        document.removeEventListener("changed", again);
+    };
+}
