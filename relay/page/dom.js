@@ -18,7 +18,8 @@ function add(element, child) {
         element.append(visible(child));
 }
 
-function dress(element, attributes) {
+/* Attributes; a value of false, null or nothing is left out. */
+export function dress(element, attributes) {
     for (const [name, value] of Object.entries(attributes ?? {})) {
         if (value === null || value === undefined || value === false)
             continue;

@@ -61,8 +61,9 @@ function line(e) {
 }
 
 export function open(main) {
-    const list = h("ol", { class: "feed", tabindex: "0", role: "log", "aria-live": "off",
-                           "aria-label": "Events, the newest first" });
+    const list = h("ol");
+    const box = h("div", { class: "feed", tabindex: "0", role: "log", "aria-live": "off",
+                           "aria-label": "Events, the newest first" }, list);
     const sum = h("p", { class: "dim", role: "status" });
     const search = h("input", { type: "search", id: "match", autocomplete: "off",
                                 spellcheck: "false", maxlength: 200 });
@@ -150,7 +151,7 @@ export function open(main) {
                 h("button", { type: "submit" }, "Filter"), pause),
             h("fieldset", { class: "row" }, h("legend", { class: "unseen" }, "Kinds of events"),
                 h("span", { class: "dim" }, "Only"), boxes),
-            sum, list, foot),
+            sum, box, foot),
         side));
     const ends = health(side);
     const timer = setInterval(draw, DRAW_MS);

@@ -5,8 +5,8 @@
  *   refused      held   waiting  returned       same turned by a quarter
  *
  * The width of a stream is its rate (by its logarithm, so that one message a minute is
- * still seen), the height of the water in a pool is what stands in it. Under each name:
- * the figure, and the last hour. Each stream has a pattern of its own.
+ * still seen), the gauge of a pool is what stands in it. Under each name: the figure, and
+ * the last hour. What goes the wrong way is hatched, not only red.
  */
 import { Refusal, events, every, get } from "/api.js";
 import { command, h, s, say } from "/dom.js";
@@ -32,10 +32,12 @@ const streams = [
     { from: "ready", to: "waiting", of: "deferred" },
     { from: "ready", to: "held", of: null },
     { from: "waiting", to: "returned", of: "returned" },
+    { from: "delivered", to: [3.5, 0], of: "delivered" },
 ];
 
 const WIDE = 760;
-const CARD = { w: 150, h: 96 };
+const CARD = { w: 160, h: 96 };
+const BANK = 56, DECADES = 6;
 
 /* ------------------------------------------------------- sparklines ------ */
 
@@ -59,13 +61,14 @@ function sparkline(values, w, h0) {
 
 function layout(width) {
     const isWide = width >= WIDE;
-    const stepX = isWide ? (width - CARD.w - 60) / 3 : 0;
+    const stepX = isWide ? (width - CARD.w - 2 * BANK) / 3 : 0;
+    const narrow = Math.min(CARD.w, (width - 30) / 2);
 
     return {
-        isWide, width, height: isWide ? 330 : 4 * 142,
-        card: isWide ? CARD : { w: Math.min(150, (width - 34) / 2), h: 96 },
-        at: (x, y) => isWide ? [60 + x * stepX, 24 + y * 172]
-            : [y * (width - Math.min(150, (width - 34) / 2)), 24 + x * 140],
+        isWide, width, height: isWide ? 300 : 4 * 140 + 10,
+        card: { w: isWide ? CARD.w : narrow, h: CARD.h },
+        at: (x, y) => isWide ? [BANK + x * stepX, 18 + y * 168]
+            : [1 + y * (width - narrow - 2), 22 + x * 140],
     };
 }
 
@@ -89,42 +92,42 @@ function stream(l, st, now) {
     const d = `M${x1},${y1}${bend} ${x2},${y2}`;
     const w = widthOf(per);
 
-    return s("g", { class: `stream ${st.of ?? "dam"}` },
-        s("path", { class: "bed", d, "stroke-width": w + 4 }),
-        s("path", { class: per > 0 ? "water moves" : "water", d, "stroke-width": w }));
+    return s("g", { class: `stream ${st.of ?? "dam"}${per > 0 ? "" : " dry"}` },
+        s("path", { class: "bed", d, "stroke-width": w + 2 }),
+        s("path", { class: "water", d, "stroke-width": w }),
+        per > 0 && s("path", { class: "current", d }));
 }
 
-/* Water stands in a pool as high as the logarithm of what is in it. */
-function water(l, n) {
-    const level = n > 0 ? Math.min(0.94, 0.12 + Math.log10(n + 1) / 7) : 0;
-    const top = l.card.h * (1 - level);
+/* Water stands in a pool's gauge as high as the logarithm of what is in it; a line for each
+ * tenfold. */
+function gauge(l, n) {
+    const tall = l.card.h - 16, level = n > 0 ? Math.min(1, Math.log10(n + 1) / DECADES) : 0;
+    const marks = Array.from({ length: DECADES - 1 }, (_, i) =>
+        `M0,${(tall * (i + 1) / DECADES).toFixed(1)}h4`).join("");
 
-    return s("g", { class: "level" },
-        s("rect", { x: 0, y: top, width: l.card.w, height: l.card.h - top, rx: 3 }),
-        s("path", { class: "surface", d: `M0,${top}h${l.card.w}` }));
+    return s("g", { class: "gauge", transform: `translate(${l.card.w - 18},8)` },
+        s("rect", { class: "tube", width: 10, height: tall, rx: 2 }),
+        s("rect", { class: "level", y: (tall * (1 - level)).toFixed(1), width: 10,
+                    height: (tall * level).toFixed(1), rx: 2 }),
+        s("path", { class: "marks", d: marks }));
 }
 
 function station(l, st, flow) {
     const [x, y] = l.at(st.x, st.y);
     const values = flow.series[st.name] ?? [], n = flow.now[st.name] ?? 0;
-    const w = l.card.w;
+    const w = l.card.w - (st.pool ? 16 : 0), most = values.length ? Math.max(...values) : 0;
 
     return s("g", { class: `station ${st.name}${st.pool ? " pool" : ""}`,
                     transform: `translate(${x.toFixed(1)},${y})` },
-        s("rect", { class: "card", width: w, height: l.card.h, rx: st.pool ? 3 : 14 }),
-        st.pool && water(l, n),
+        s("rect", { class: "card", width: l.card.w, height: l.card.h, rx: st.pool ? 3 : 14 }),
+        st.pool && gauge(l, n),
         s("title", null, `${st.name}: ${st.what}`),
         s("text", { class: "name", x: 12, y: 20 }, st.name),
         s("text", { class: "figure", x: 12, y: 46 }, st.pool ? count(n) : rate(n),
             st.unit && s("tspan", { class: "unit", dx: 3 }, st.unit)),
-        s("text", { class: "peak", x: w - 12, y: 20, "text-anchor": "end" },
-            values.length ? "max " + short(Math.max(...values)) : ""),
+        (l.isWide || !st.pool) && s("text", { class: "peak", x: w - 12, y: 20,
+            "text-anchor": "end" }, "max " + (st.pool ? short(most) : rate(most))),
         s("g", { transform: "translate(12,54)" }, sparkline(values, w - 24, 32)));
-}
-
-function pattern(id, path) {
-    return s("pattern", { id, width: 8, height: 8, patternUnits: "userSpaceOnUse",
-                          class: "pattern" }, s("path", { d: path }));
 }
 
 function picture(flow, width) {
@@ -133,8 +136,6 @@ function picture(flow, width) {
     return s("svg", { class: "river", role: "img", "aria-label": describe(flow),
                       width: l.width, height: l.height,
                       viewBox: `0 0 ${l.width} ${l.height}` },
-        s("defs", null, pattern("waves", "M0 4q2-2 4 0t4 0"),
-            pattern("dots", "M4 4h.01"), pattern("hatch", "M-1 9 9-1M-1 1 1-1M7 9 9 7")),
         streams.map((st) => stream(l, st, flow.now)),
         stations.map((st) => station(l, st, flow)));
 }

@@ -22,7 +22,7 @@ function refusals(status) {
     if (!all.length)
         return h("p", { class: "dim" }, "Nothing was refused since the start.");
     return h("table", { class: "plain" }, h("caption", { class: "unseen" }, "Refusals by rule"),
-        h("thead", { class: "unseen" }, h("tr", null, ["rule", "code", "count", ""].map((t) =>
+        h("thead", { class: "unseen" }, h("tr", null, ["rule", "code", "count", "share"].map((t) =>
             h("th", { scope: "col" }, t)))),
         h("tbody", null, all.slice(0, RULES_MOST).map((v) => h("tr", null,
             h("th", { scope: "row" }, v.rule || "(no rule granted)"), h("td", null, v.code),

@@ -6,7 +6,7 @@
  * of the same filters that the commands know, so each can be copied into a terminal.
  */
 import { every, get } from "/api.js";
-import { command, h, keyed, moment, roving, say } from "/dom.js";
+import { command, dress, h, keyed, moment, roving, say } from "/dom.js";
 import { messages } from "/messages.js";
 import { count, plural, short, span } from "/text.js";
 
@@ -60,8 +60,8 @@ function updateRow(e, row, bounds, most, pick) {
     const cells = [...e.querySelectorAll('[role="gridcell"]')];
 
     say(e.querySelector(".total"), count(row.total));
-    e.querySelector(".link").setAttribute("aria-label",
-        `${row.domain}, all ${plural(row.total, "recipient")}`);
+    dress(e.querySelector(".link"), { "aria-label":
+        `${row.domain}, all ${plural(row.total, "recipient")}` });
     cells.forEach((place, i) => {
         const n = row.cells[i] ?? 0;
         let b = place.firstElementChild;
@@ -79,8 +79,8 @@ function updateRow(e, row, bounds, most, pick) {
             place.append(b);
         }
         b.className = "cell heat" + heatOf(n, most);
-        b.setAttribute("aria-label", `${row.domain}, ${wordsOf(bounds, i)}: ${count(n)}`);
-        b.setAttribute("title", `${count(n)}, ${wordsOf(bounds, i)}`);
+        dress(b, { "aria-label": `${short(n)}: ${row.domain}, ${wordsOf(bounds, i)}`,
+                   title: `${count(n)}, ${wordsOf(bounds, i)}` });
         say(b, short(n));
     });
 }

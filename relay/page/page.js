@@ -7,9 +7,10 @@
  */
 import { every, get, lines, onTokenNeeded } from "/api.js";
 import { ask, help } from "/dialogue.js";
-import { h, moment, say, setMoment, shape, tick } from "/dom.js";
+import { h, say, shape, tick } from "/dom.js";
 import { setReader } from "/orders.js";
 import { alarms } from "/alarms.js";
+import { absolute, span } from "/text.js";
 import * as flow from "/flow.js";
 import * as heat from "/heat.js";
 import * as tiles from "/tiles.js";
@@ -62,9 +63,9 @@ function open(event) {
 
 const host = document.getElementById("host");
 const alarm = document.getElementById("alarm");
-const hostname = h("strong"), version = h("span"), up = moment(0);
+const hostname = h("strong"), version = h("span"), up = h("time");
 
-host.append(hostname, version, h("span", null, "up since ", up));
+host.append(hostname, version, up);
 
 function showAlarms(list) {
     const text = list.map((a) => a.text).join("\n");
@@ -107,9 +108,8 @@ async function look(signal) {
     }
     say(hostname, status.hostname ?? location.hostname);
     say(version, "Waypost " + status.version);
-    const since = Math.round(Date.now() / 1000 - status.uptime);
-    if (Math.abs(since - Number(up.dataset.at ?? 0)) > 5)
-        setMoment(up, since);
+    say(up, "up for " + span(status.uptime));
+    up.title = "since " + absolute(Math.round(Date.now() / 1000 - status.uptime));
     showReader(status.role);
     const [system, destinations] = await Promise.all([
         orNull(get("/api/v1/system", null, signal)),
@@ -121,7 +121,7 @@ async function look(signal) {
 /* -------------------------------------------------- theme, keys, token --- */
 
 const themes = ["", "light", "dark"];
-const themeNames = { "": "as the system", light: "light", dark: "dark" };
+const themeNames = { "": "system", light: "light", dark: "dark" };
 const themeButton = document.getElementById("theme");
 
 function showTheme() {

@@ -66,7 +66,7 @@ function update(tile, d) {
     }
     tile.dataset.had = tile.contains(document.activeElement) ? "1" : "";
     say(sessions, `${count(d.open)} of ${count(d.window || d.connections)}`);
-    say(waiting, d.waiting ? `${plural(d.waiting, "recipient")}, ${size(d.waiting_bytes)}` : "none");
+    say(waiting, d.waiting ? `${count(d.waiting)}, ${size(d.waiting_bytes)}` : "none");
     setMoment(due, d.state === "up" ? 0 : d.due, d.state === "up" ? "at once"
         : isStopped ? "when resumed" : "when it is fetched");
     setMoment(good, d.last_good);
