@@ -41,20 +41,19 @@ const BANK = 56, DECADES = 6;
 
 /* ------------------------------------------------------- sparklines ------ */
 
-function points(values, w, h0, most) {
-    const step = w / Math.max(1, values.length - 1);
-
-    return values.map((v, i) =>
-        `${(i * step).toFixed(1)},${(h0 - (v ?? 0) / most * h0).toFixed(1)}`);
-}
-
-/* A line over its area, the hour's highest named. */
+/* A line over its area; before the start there is neither. */
 function sparkline(values, w, h0) {
-    const most = Math.max(...values, 0.0001), at = points(values, w, h0 - 2, most);
+    const most = Math.max(...values, 0.0001), step = w / Math.max(1, values.length - 1);
+    const at = values.map((v, i) => v === null ? null
+        : `${(i * step).toFixed(1)},${(h0 - 2 - v / most * (h0 - 2)).toFixed(1)}`);
+    const first = at.findIndex(Boolean), known = at.filter(Boolean);
 
+    if (!known.length)
+        return null;
     return s("g", { class: "spark" },
-        s("path", { class: "area", d: `M0,${h0}L${at.join("L")}L${w},${h0}z` }),
-        s("path", { class: "line", d: "M" + at.join("L") }));
+        s("path", { class: "area",
+                    d: `M${(first * step).toFixed(1)},${h0}L${known.join("L")}L${w},${h0}z` }),
+        s("path", { class: "line", d: `M${known.join("L")}` }));
 }
 
 /* ------------------------------------------------------------ picture ---- */
@@ -186,7 +185,7 @@ export function open(main) {
             rows.replaceChildren(table(flow));
         });
     }
-    main.append(h("p", { class: "lead" }, "Messages per second, and what stands in the queue. " +
+    main.append(h("p", { class: "lead" }, "Mail per second, and what stands in the queue. " +
         "Under each, the last hour."), fault, place,
         h("details", null, h("summary", null, "The same as a table"), rows),
         command("waypost", "top"));
