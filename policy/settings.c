@@ -64,6 +64,21 @@ static void set_place_defaults(struct reading *r,
         in_state_folder(&s->arena, source->state_folder, "waypost.sock");
 }
 
+/* In the folder of the queue. */
+static struct span beside_queue(struct settings *s, const char *name)
+{
+    size_t slash = span_find_last(s->queue.path, '/');
+    struct buffer b = { 0 };
+    struct span path;
+
+    if (slash < s->queue.path.len)
+        buffer_put(&b, span_first(s->queue.path, slash + 1));
+    buffer_put_string(&b, name);
+    path = arena_copy(&s->arena, buffer_span(&b));
+    buffer_fini(&b);
+    return path;
+}
+
 static void doubt_name(struct reading *r, const struct syntax_entry *tree,
                        const struct settings_source *source)
 {
@@ -91,6 +106,8 @@ static void read_all(struct reading *r, const struct settings_source *source)
     tables_finish(r);
     if (s->origin.len == 0)
         s->origin = s->hostname;
+    if (s->admin.tokens.len == 0)
+        s->admin.tokens = beside_queue(s, "tokens");
     if (s->srs.domain.len == 0)
         s->srs.domain = s->origin;
     doubt_name(r, tree, source);

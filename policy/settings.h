@@ -321,8 +321,16 @@ struct settings {
     int64_t drain_ms;             /* 60 s */
     struct { struct span path; uint64_t reserve_bytes; int64_t history_ms; }
         queue;                    /* reserve 0: the smaller of 256 MB and a tenth */
-    struct { struct span socket; struct span http; enum metric_names metric_names; }
-        admin;
+    struct {                      /* HTTP for people and programs that run the relay */
+        struct span socket;
+        struct span http;         /* TCP: as written; "": not over TCP */
+        struct host_address http_host;
+        uint16_t http_port;
+        struct span tokens;       /* the file; default: tokens, beside the queue */
+        struct span *hosts;       /* further names that it is asked by */
+        size_t host_count;
+        enum metric_names metric_names;
+    } admin;
     struct { enum log_form form; struct span tag; bool syslog; } log;
     struct {                      /* see policy/srs.h; where no rule asks for it, unused */
         struct span secret_file;  /* one secret a line, SRS_SECRET_LEAST characters or more; the

@@ -101,6 +101,30 @@ static bool check_server(struct reading *r, const struct syntax_text *t,
     return false;
 }
 
+/* Where programs and browsers come in; what they show there is seen by all between. */
+static void read_http(struct reading *r, const struct key *key,
+                      const struct syntax_entry *e, void *object)
+{
+    struct settings *s = object;
+    const struct syntax_text *t = keys_only_text(r, e);
+
+    (void)key;
+    if (!t)
+        return;
+    if (!value_endpoint(t->text, &s->admin.http_host, &s->admin.http_port)) {
+        faults_add(&r->faults, t->place,
+                   "%s is not an address with a port, such as 127.0.0.1:8025",
+                   faults_quote(&r->faults, t->text));
+        return;
+    }
+    s->admin.http = arena_copy(r->arena, t->text);
+    if (!host_address_is_loopback(&s->admin.http_host))
+        faults_warn(&r->faults, t->place,
+                    "tokens go to %s in clear text: listen on 127.0.0.1 and "
+                    "put a proxy with TLS in front",
+                    faults_quote(&r->faults, t->text));
+}
+
 /* --- the keys ------------------------------------------------------------- */
 
 #define IN(field) offsetof(struct settings, field)
@@ -132,7 +156,11 @@ static const struct key queue_keys[] = {
 };
 
 static const struct key admin_keys[] = {
-    { "socket", KEY_TEXT, IN(admin.socket), .check = sections_check_path },
+    { "socket",      KEY_TEXT, IN(admin.socket), .check = sections_check_path },
+    { "http",        KEY_OWN,  .read = read_http },
+    { "tokens",      KEY_TEXT, IN(admin.tokens), .check = sections_check_path },
+    { "allow-hosts", KEY_LIST, IN(admin.hosts), IN(admin.host_count),
+      .check = sections_check_domain },
     { "metric-names", KEY_WORD, IN(admin.metric_names), .words = metric_words },
 };
 

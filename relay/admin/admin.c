@@ -1,67 +1,36 @@
 /*
  * admin - HTTP for the people who run the relay, on the main loop.
  *
- * libmicrohttpd without threads: its epoll descriptor is in a uv_poll, its next
- * timeout in a uv_timer, and every wait suspends the connection. Answers of the
- * queue come by the port's wake -> uv_async -> queue_port_drain -> a callback
- * in endpoints.c, which finds its request by token.
+ * Up to two ways in (portal.c): the unix socket, and a TCP address that a reload may
+ * change. Who may do what is reception.c's. Every wait suspends its connection. Answers of
+ * the queue come by the port's wake -> uv_async -> queue_port_drain -> a callback of an
+ * endpoint, which finds its request by token.
  *
  * A suspended connection is not watched, so a client that goes away is noticed
  * when its answer is there. On closing, all waits are cut and their late
  * answers find nobody.
- *
- * Caps: BODY_MOST for a body (request.c), MEMORY for the header, CONNECTIONS at once,
- * SILENCE_S; of answers: response.c.
  */
 #include "relay/admin/admin_private.h"
+
+#include "policy/vocabulary/memory.h"
 #include "relay/admin/flow.h"
 #include "relay/admin/metrics.h"
 #include "relay/net/gauge.h"
+#include "relay/net/listener.h"
 #include "relay/net/worker.h"
 
-#include "policy/vocabulary/memory.h"
-#include "relay/admin/endpoints.h"
-#include "relay/admin/response.h"
-
+#include <openssl/rand.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum {
-    BODY_READ_MOST = 1024 * 1024, /* thrown away before the 413, then cut */
-    MEMORY = 32 * 1024,
-    CONNECTIONS = 100,
-    SILENCE_S = 30,
-};
+/* Over TCP one client may be a proxy, which others stand behind. */
+static const struct portal_limits local_limits = { .connections = 300 };
+static const struct portal_limits http_limits = { .connections = 200,
+                                                  .per_client = 100 };
 
 /* ---------------------------------------------------------- the loop ----- */
-
-static void on_timer(uv_timer_t *t);
-
-/* Lets libmicrohttpd do what it can, and finds out when it wants to again. */
-static void admin_turn(struct admin *a)
-{
-    MHD_UNSIGNED_LONG_LONG ms;
-
-    if (a->is_closing)
-        return;
-    (void)MHD_run(a->daemon);
-    if (MHD_get_timeout(a->daemon, &ms) == MHD_YES)
-        (void)uv_timer_start(&a->timer, on_timer, ms, 0);
-    else
-        (void)uv_timer_stop(&a->timer);
-}
-
-static void on_timer(uv_timer_t *t)
-{
-    admin_turn(t->data);
-}
-
-static void on_ready(uv_poll_t *p, int status, int events)
-{
-    (void)status;
-    (void)events;
-    admin_turn(p->data);
-}
 
 static void on_async(uv_async_t *async)
 {
@@ -70,7 +39,8 @@ static void on_async(uv_async_t *async)
     if (a->is_closing)
         return;
     queue_port_drain(a->port);
-    admin_turn(a);
+    portal_turn(a->local);
+    portal_turn(a->http);
 }
 
 /* Any thread. */
@@ -83,142 +53,83 @@ static void on_wake(void *user)
 
 static const struct queue_port_events port_events = { .wake = on_wake };
 
-/* ---------------------------------------------------------- receiving ---- */
-
-/* So much is read, of what is too much as well. */
-static size_t body_read_most(const struct request *r)
+uv_loop_t *admin_loop(const struct admin *a)
 {
-    return r->body.cap > BODY_READ_MOST ? r->body.cap : BODY_READ_MOST;
+    return a->loop;
 }
 
-static void refuse_body(struct request *r)
+/* ---------------------------------------------------------- waits, ends -- */
+
+/* Nobody waits behind this portal any more. */
+static void end_waits(struct admin *a, const struct portal *p)
 {
-    request_refuse(r, 413, "the body is over %zu bytes", r->body.cap);
-}
-
-/* So large that it is not even read to its end, which would let the client see
- * the answer for sure. */
-static bool has_huge_body(struct request *r)
-{
-    const char *length = MHD_lookup_connection_value(
-        r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    uint64_t n;
-
-    return length &&
-           (!span_number(span_of(length), &n) || n > body_read_most(r));
-}
-
-/* The header is there. Answers at once where nothing more needs to be read. */
-static void request_begin(struct request *r, const char *method,
-                          const char *path)
-{
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    uid_t uid = 0;
-
-    if (!info || !doorway_lets_in(info->connect_fd, &uid))
-        request_refuse(r, 403, "only root and the relay's own user may ask");
-    else if (endpoints_find(r, method, path) && has_huge_body(r))
-        refuse_body(r);
-    (void)snprintf(r->who, sizeof(r->who), "uid=%lu", (unsigned long)uid);
-}
-
-/* Called with the header, then with each part of the body, then at its end, and
- * again after each wait. */
-static enum MHD_Result on_access(void *user, struct MHD_Connection *c,
-                                 const char *path, const char *method,
-                                 const char *version, const char *upload,
-                                 size_t *upload_len, void **request)
-{
-    struct request *r = *request;
-
-    (void)version;
-    if (!r) {
-        *request = r = request_new(user, c);
-        request_begin(r, method, path);
-        return r->state == REQUEST_ANSWERS ? response_send(r) : MHD_YES;
-    }
-    if (*upload_len) {
-        r->body_bytes += *upload_len;
-        buffer_put(&r->body, span_make(upload, *upload_len));
-        *upload_len = 0;
-        return r->body_bytes > body_read_most(r) ? MHD_NO : MHD_YES;
-    }
-    if (r->state == REQUEST_READS) {
-        r->state = REQUEST_THINKS;
-        if (r->body.overflow)
-            refuse_body(r);
+    for (struct request *r = a->requests; r; r = r->next) {
+        if (r->visit->portal != p || r->state != REQUEST_WAITS)
+            continue;
+        if (r->is_stream)
+            request_cut(r);
         else
-            endpoints_run(r);
+            request_refuse(r, 503, "the relay is going down");
     }
-    return r->state == REQUEST_ANSWERS ? response_send(r) : MHD_YES;
 }
 
-static void on_completed(void *user, struct MHD_Connection *c, void **request,
-                         enum MHD_RequestTerminationCode how)
+void admin_look_at_tokens(struct admin *a)
 {
-    (void)user;
-    (void)c;
-    (void)how;
-    if (*request)
-        request_free(*request);
-    *request = NULL;
+    if (!tokenwatch_look(&a->tokenwatch, uv_now(a->loop)))
+        return;
+    for (struct request *r = a->requests; r; r = r->next)
+        if (*r->key_name && !tokenwatch_has(&a->tokenwatch, &r->key))
+            request_cut(r);
 }
 
-/* ------------------------------------------------------ open and close --- */
-
-static void on_handle_closed(uv_handle_t *h)
+static void on_one_closed(void *user)
 {
-    struct admin *a = h->data;
+    struct admin *a = user;
 
-    if (--a->open_handles)
+    if (--a->open)
         return;
     queue_busy_free(a->busy);
     if (a->closed)
         a->closed(a->closed_user);
+    gate_fini(&a->gate);
+    tokenwatch_fini(&a->tokenwatch);
+    free((char *)(uintptr_t)a->http_address.at);
     free(a);
 }
 
-static int start_handles(struct admin *a, int epoll_fd)
+static void on_async_closed(uv_handle_t *h)
 {
-    int rc = uv_poll_init(a->loop, &a->poll, epoll_fd);
-
-    if (rc < 0)
-        return rc;
-    a->poll.data = a;
-    a->open_handles++;
-    rc = uv_timer_init(a->loop, &a->timer);
-    ASSERT(rc == 0);
-    a->timer.data = a;
-    a->open_handles++;
-    rc = uv_async_init(a->loop, &a->async, on_async);
-    if (rc < 0)
-        return rc;
-    a->async.data = a;
-    a->open_handles++;
-    return uv_poll_start(&a->poll, UV_READABLE, on_ready);
+    on_one_closed(h->data);
 }
 
-static int start_server(struct admin *a)
+static void close_portal(struct admin *a, struct portal **p)
 {
-    const union MHD_DaemonInfo *info;
+    if (!*p)
+        return;
+    end_waits(a, *p);
+    portal_close(*p, on_one_closed, a);
+    *p = NULL;
+}
 
-    /* clang-format off */
-    a->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, a,
-        MHD_OPTION_LISTEN_SOCKET, a->doorway.fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
-        MHD_OPTION_END);
-    /* clang-format on */
-    if (!a->daemon)
-        return -ENOMEM;
-    a->doorway.fd = -1; /* the server closes it */
-    info = MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    ASSERT(info);
-    return start_handles(a, info->epoll_fd);
+/* ------------------------------------------------------------- opening --- */
+
+static int add_portal(struct admin *a, struct portal **out, int take_fd,
+                      bool is_local)
+{
+    int rc = portal_open(out, a, take_fd, is_local,
+                         is_local ? &local_limits : &http_limits);
+
+    if (rc == 0)
+        a->open++;
+    return rc;
+}
+
+static void find_own_name(struct admin *a)
+{
+    const struct passwd *p = getpwuid(geteuid());
+
+    (void)snprintf(a->own_name, sizeof(a->own_name), "%s",
+                   p ? p->pw_name : "-");
 }
 
 /* Once a second: what flowed so far, and who is busy. */
@@ -250,6 +161,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
                const struct admin_options *o, struct buffer *out_why)
 {
     struct admin *a = NEW(struct admin);
+    uint64_t key;
     int rc;
 
     a->loop = loop;
@@ -263,13 +175,20 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->started_ns = uv_hrtime();
     a->started_ms = wall_ms();
     a->busy = queue_busy_new(METRICS_DESTINATIONS);
+    ASSERT(RAND_bytes((unsigned char *)&key, sizeof(key)) == 1);
+    tries_init(&a->tries, key);
+    find_own_name(a);
     rc = doorway_open(&a->doorway, o->socket, out_why);
     if (rc < 0) {
         queue_busy_free(a->busy);
         free(a);
         return rc;
     }
-    rc = start_server(a);
+    ASSERT(uv_async_init(loop, &a->async, on_async) == 0);
+    a->async.data = a;
+    a->open = 1;
+    rc = add_portal(a, &a->local, a->doorway.fd, true);
+    a->doorway.fd = -1; /* the server closes it */
     if (rc < 0) {
         buffer_printf(out_why, "cannot start the admin server: %s",
                       error_text(rc));
@@ -278,19 +197,63 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     }
     a->port = queue_port_open(q, &port_events, a);
     a->flow = flow_open(loop, ask_flow, a);
-    admin_turn(a);
+    portal_turn(a->local);
     *out_admin = a;
+    return 0;
+}
+
+static void set_address(struct admin *a, struct span address)
+{
+    free((char *)(uintptr_t)a->http_address.at);
+    a->http_address = address.len ? span_make(span_dup(address), address.len)
+                                  : (struct span){ 0 };
+}
+
+/* The new one first: where it cannot be had, the old one stays. */
+static int move_http(struct admin *a, const struct admin_access *access,
+                     struct buffer *out_why)
+{
+    struct portal *fresh = NULL;
+    int rc;
+
+    rc = access->passed_fd > 0 ? access->passed_fd
+                               : listener_bind(&access->host, access->port);
+    if (rc >= 0)
+        rc = add_portal(a, &fresh, rc, false);
+    if (rc < 0) {
+        buffer_put_string(out_why, "cannot listen on the admin address ");
+        buffer_put_escaped(out_why, access->http);
+        buffer_printf(out_why, ": %s", error_text(rc));
+        return rc;
+    }
+    close_portal(a, &a->http);
+    a->http = fresh;
+    portal_turn(fresh);
+    set_address(a, access->http);
+    return 0;
+}
+
+int admin_allow(struct admin *a, const struct admin_access *access,
+                struct buffer *out_why)
+{
+    gate_name(&a->gate, access->hostname, access->hosts, access->host_count);
+    if (!a->tokenwatch.path ||
+        !span_is(span_of(a->tokenwatch.path), access->tokens)) {
+        tokenwatch_fini(&a->tokenwatch);
+        tokenwatch_init(&a->tokenwatch, access->tokens);
+        admin_look_at_tokens(a);
+    }
+    if (span_is(access->http, a->http_address))
+        return 0;
+    if (access->http.len)
+        return move_http(a, access, out_why);
+    close_portal(a, &a->http);
+    set_address(a, access->http);
     return 0;
 }
 
 void admin_close(struct admin *a, void (*closed)(void *user), void *user)
 {
-    uv_handle_t *handles[] = { (uv_handle_t *)&a->poll,
-                               (uv_handle_t *)&a->timer,
-                               (uv_handle_t *)&a->async };
-    const unsigned most = sizeof(handles) / sizeof(handles[0]);
-    unsigned open = a->open_handles;
-
     a->is_closing = true;
     flow_close(a->flow);
     a->flow = NULL;
@@ -299,22 +262,8 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     /* The port first: after it no wake comes for a handle that is closed. */
     if (a->port)
         queue_port_close(a->port);
-    for (struct request *r = a->requests; r; r = r->next)
-        if (r->state == REQUEST_WAITS && r->is_push)
-            request_push_end(r);
-        else if (r->state == REQUEST_WAITS)
-            request_refuse(r, 503, "the relay is going down");
-    if (open)
-        (void)uv_poll_stop(&a->poll);
-    if (a->daemon)
-        MHD_stop_daemon(a->daemon);
+    close_portal(a, &a->http);
+    close_portal(a, &a->local);
     doorway_fini(&a->doorway);
-    for (unsigned i = 0; i < open && i < most; i++)
-        uv_close(handles[i], on_handle_closed);
-    if (!open) {
-        if (closed)
-            closed(user);
-        queue_busy_free(a->busy);
-        free(a);
-    }
+    uv_close((uv_handle_t *)&a->async, on_async_closed);
 }

@@ -1,15 +1,17 @@
 /*
  * admin - HTTP for the people who run the relay, on the main loop.
  *
- * A unix socket (mode 0600; only root and the relay's own user are let in) with
- * the endpoints that stand in endpoints.c. It has a port of its own on the
- * queue; nothing here blocks the loop. Errors are {"error": "..."} with 400,
- * 403, 404, 405, 413 or 503.
+ * A unix socket (mode 0600; only root and the relay's own user are let in) and, where it is
+ * wanted, a TCP address (for tokens, and what anyone may see), with the endpoints that stand
+ * in endpoints.c. It has a port of its own on the queue; nothing here blocks the loop but
+ * for a look at the file of tokens. Errors are {"error": "..."} with 400, 401, 403, 404,
+ * 405, 413, 415, 421, 429, 431 or 503.
  */
 #ifndef WAYPOST_ADMIN_H
 #define WAYPOST_ADMIN_H
 
 #include "policy/vocabulary/buffer.h"
+#include "policy/vocabulary/network.h"
 #include "queue/queue.h"
 
 #include <uv.h>
@@ -24,6 +26,7 @@ struct admin_status {
     uint64_t sessions; /* inbound, open now */
     uint64_t epoch;    /* of the settings: 1 and one more at each reload */
     bool is_stopping;
+    bool is_deaf;      /* a listener could not be opened */
     uint32_t lag_us_most;   /* longest turn of a loop since the start ... */
     uint32_t lag_us_recent; /* ... and since this was asked last */
     struct scorecard *scores; /* NULL: none */
@@ -122,6 +125,24 @@ struct admin_options {
 /* On failure one sentence for a person is put into out_why. */
 MUST int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
                     const struct admin_options *o, struct buffer *out_why);
+
+/* Who may come in over TCP, and by what names we are asked; all is copied. */
+struct admin_access {
+    struct span http; /* as configured: "127.0.0.1:8025"; empty: nobody */
+    struct host_address host;
+    uint16_t port;
+    int passed_fd;      /* a listening socket for it, taken over if used; 0: none */
+    struct span tokens; /* path of the file */
+    struct span hostname;
+    const struct span *hosts; /* further names */
+    size_t host_count;
+};
+
+/* At the start, and when settings have changed; an address that stays keeps its
+ * connections. On failure it is as it was, but for tokens and names, and out_why has one
+ * sentence. */
+MUST int admin_allow(struct admin *a, const struct admin_access *access,
+                     struct buffer *out_why);
 
 /* Cuts off who is still connected, closes its port on the queue and removes the
  * socket's file. closed (or NULL) is called once the loop has let go of the

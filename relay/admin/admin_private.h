@@ -1,22 +1,27 @@
 /*
- * admin_private - the server, between admin.c and request.c.
+ * admin_private - the server, between its own files.
  */
 #ifndef WAYPOST_ADMIN_PRIVATE_H
 #define WAYPOST_ADMIN_PRIVATE_H
 
 #include "relay/admin/doorway.h"
+#include "relay/admin/gate.h"
+#include "relay/admin/tokenwatch.h"
+#include "relay/admin/portal.h"
 #include "relay/admin/request.h"
-
-#include <microhttpd.h>
+#include "relay/admin/tries.h"
 
 struct admin {
     uv_loop_t *loop;
-    uv_poll_t poll;
-    uv_timer_t timer;
     uv_async_t async;
-    unsigned open_handles;
+    unsigned open; /* handles and portals not closed yet */
     struct doorway doorway;
-    struct MHD_Daemon *daemon;
+    struct portal *local, *http; /* NULL: none */
+    struct span http_address;    /* as configured; "": none */
+    struct gate gate;
+    struct tokenwatch tokenwatch;
+    struct tries tries;
+    char own_name[64]; /* of the account we run as */
     struct queue *queue;
     struct queue_port *port;
     struct request *requests;
@@ -36,8 +41,14 @@ struct admin {
     void *closed_user;
 };
 
+uv_loop_t *admin_loop(const struct admin *a);
+/* At most so often; streams whose token is gone are cut off. */
+void admin_look_at_tokens(struct admin *a);
+
 /* One has come; freed when its connection has done with it. */
 struct request *request_new(struct admin *a, struct MHD_Connection *c);
 void request_free(struct request *r);
+/* A stream ends here, and the client sees that it is not whole. */
+void request_cut(struct request *r);
 
 #endif

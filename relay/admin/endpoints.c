@@ -26,7 +26,7 @@
 
 enum { EXPLAIN_BODY_MOST = 24 * 1024 * 1024 /* a message may come along */ };
 
-static endpoint_fn get_health, get_status;
+static endpoint_fn get_health, get_readiness, get_status;
 
 enum { EVERY_STATE_BUT_DELETED = 0, VERDICTS_SHOWN = 100 };
 enum { NOT_HELD = STATE_ACTIVE | STATE_READY | STATE_DEFERRED };
@@ -35,6 +35,7 @@ enum { NOT_HELD = STATE_ACTIVE | STATE_READY | STATE_DEFERRED };
 const struct endpoint endpoints[] = {
     { "GET",  "/healthz",               get_health,      ROLE_ANYONE,   MEDIA_JSON },
     { "GET",  "/metrics",               metrics_get,     ROLE_READ,     MEDIA_METRICS },
+    { "GET",  "/readyz",                get_readiness,   ROLE_ANYONE,   MEDIA_JSON },
     { "GET",  "/api/v1/status",         get_status,      ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/flow",           flow_get,        ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/system",         systems_get,     ROLE_READ,     MEDIA_JSON },
@@ -123,6 +124,20 @@ void endpoints_run(struct request *r)
 static void get_health(struct request *r)
 {
     request_answer_json(r, json_pack("{s:s}", "status", "ok"));
+}
+
+/* The queue is open as long as we are here. */
+static void get_readiness(struct request *r)
+{
+    struct admin_status status = { 0 };
+
+    request_ask_status(r, &status);
+    if (status.is_stopping)
+        request_refuse(r, 503, "the relay is going down");
+    else if (status.is_deaf)
+        request_refuse(r, 503, "a listener could not be opened");
+    else
+        request_answer_json(r, json_pack("{s:s}", "status", "ready"));
 }
 
 /* clang-format off */

@@ -8,16 +8,9 @@
 #define WAYPOST_ENDPOINTS_H
 
 #include "relay/admin/request.h"
+#include "relay/admin/role.h"
 
 typedef void endpoint_fn(struct request *r);
-
-/* Who may ask. */
-enum endpoint_role {
-    ROLE_ANYONE,
-    ROLE_READ,
-    ROLE_OPERATOR,
-    ROLE_LOCAL, /* an operator over the unix socket */
-};
 
 /* What an answer is, when it is no error. */
 enum endpoint_media {
@@ -33,7 +26,7 @@ struct endpoint {
     const char *method, *path; /* a last part of "*" stands for any name, of "**"
                                   for one with slashes too */
     endpoint_fn *run;
-    enum endpoint_role role;
+    enum role role;
     enum endpoint_media media;
     size_t body_most;         /* 0: as all others */
     enum queue_change change; /* of waiting_change, as is the next */

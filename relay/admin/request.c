@@ -20,6 +20,7 @@ struct request *request_new(struct admin *a, struct MHD_Connection *c)
 
     r->admin = a;
     r->connection = c;
+    r->visit = portal_visit(c);
     r->token = ++a->last_token;
     r->body.cap = BODY_MOST;
     filter_init(&r->filter);
@@ -188,6 +189,17 @@ void request_push_end(struct request *r)
 {
     ASSERT(r->is_push);
     r->is_push = false;
+    request_wake(r);
+    request_soon(r);
+}
+
+void request_cut(struct request *r)
+{
+    if (!r->is_stream)
+        return;
+    r->is_cut = true;
+    if (r->state != REQUEST_WAITS)
+        return;
     request_wake(r);
     request_soon(r);
 }

@@ -35,6 +35,7 @@
 
 #include "relay/admin/admin.h"
 #include "relay/admin/filter.h"
+#include "relay/admin/tokenfile.h"
 
 enum request_state {
     REQUEST_READS,
@@ -63,6 +64,7 @@ struct request_file {
 struct request {
     struct admin *admin;
     struct MHD_Connection *connection;
+    struct visit *visit;
     struct request *next;
     uint64_t token;
     enum request_state state;
@@ -75,6 +77,9 @@ struct request {
     bool is_cut;    /* a stream that broke off: the client is to see that */
     size_t push_most;
     char who[96]; /* "uid=0(root)" or "token=NAME", for the audit event */
+    enum role role;
+    struct tokenfile_entry key; /* by which it was let in; name: key_name */
+    char key_name[TOKENFILE_NAME_MOST + 1]; /* "": by none */
     struct filter filter;
 
     int status;        /* HTTP's */

@@ -54,13 +54,15 @@ static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most)
     struct span left = span_skip(buffer_span(&r->answer), r->sent);
 
     (void)position;
+    if (r->is_cut)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (left.len && left.at) {
         left = span_first(left, most);
         memcpy(to, left.at, left.len);
         r->sent += left.len;
         return (ssize_t)left.len;
     }
-    if (r->is_cut || ((r->more || r->is_push) && r->admin->is_closing))
+    if ((r->more || r->is_push) && r->admin->is_closing)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!r->more && !r->is_push)
         return MHD_CONTENT_READER_END_OF_STREAM;
@@ -145,6 +147,10 @@ static void put_refusal(const struct request *r, struct MHD_Response *to)
 {
     if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         put(to, "Allow", r->allow);
+    if (r->status == MHD_HTTP_UNAUTHORIZED)
+        put(to, "WWW-Authenticate", "Bearer realm=\"waypost\"");
+    if (r->status == MHD_HTTP_TOO_MANY_REQUESTS)
+        put(to, "Retry-After", "2");
 }
 
 enum MHD_Result response_send(struct request *r)

@@ -201,6 +201,24 @@ int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why
     return failed;
 }
 
+int entrance_take_passed(struct entrance *e, struct span name)
+{
+    for (size_t i = 0; i < e->passed_count; i++) {
+        int fd = e->passed[i].fd;
+
+        if (fd < 0 || !span_is(e->passed[i].name, name))
+            continue;
+        e->passed[i].fd = -1;
+        return fd;
+    }
+    return -1;
+}
+
+bool entrance_is_whole(const struct entrance *e)
+{
+    return e->settings && e->listener_count == e->settings->listener_count;
+}
+
 void entrance_close(struct entrance *e)
 {
     close_rest(e);

@@ -24,6 +24,10 @@ struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
  * listeners that could be opened are open, out_why names the first that could not. */
 MUST int entrance_open(struct entrance *e, struct settings *settings,
                        struct buffer *out_why);
+/* A socket of this name that was passed to the process, for another's use; -1: none. */
+int entrance_take_passed(struct entrance *e, struct span name);
+/* Are all listeners of the settings open? */
+bool entrance_is_whole(const struct entrance *e);
 /* Nobody comes in any more. */
 void entrance_close(struct entrance *e);
 void entrance_free(struct entrance *e);

@@ -217,6 +217,7 @@ static void tell_status(void *user, struct admin_status *out)
     }
     out->epoch = st->settings->epoch;
     out->is_stopping = st->is_ending;
+    out->is_deaf = !entrance_is_whole(st->entrance);
     out->scores = st->crew.scores;
     out->has_old_names = st->settings->admin.metric_names ==
                          METRIC_NAMES_POSTFIX_EXPORTER;
@@ -228,6 +229,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
     struct admin_explains explains = explainer_admin;
     struct admin_gauges gauges = dials_admin;
     struct admin_probes probes = prober_admin;
+    int rc;
 
     probes.user = st->prober;
     fetches.user = st->timetable;
@@ -235,10 +237,11 @@ static int open_admin(struct station *st, struct buffer *out_why)
     gauges.user = st;
     if (st->settings->admin.socket.len == 0)
         return 0;
-    return admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
+    rc = admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
         .user = st, .fetches = fetches, .explains = explains,
         .gauges = gauges, .probes = probes }, out_why);
+    return rc < 0 ? rc : station_allow(st, st->settings, out_why);
 }
 
 static int open_all(struct station *st, struct buffer *out_why)
@@ -270,6 +273,9 @@ static void announce(struct station *st)
     log_text(LOG_STARTED,
              "Waypost " WAYPOST_VERSION " is ready: %u workers, queue %.*s",
              st->crew.count, SPAN_FMT(st->settings->queue.path));
+    if (st->settings->admin.http.len)
+        log_text(LOG_STARTED, "HTTP on %.*s",
+                 SPAN_FMT(st->settings->admin.http));
     notify_ready(&st->notify);
 }
 

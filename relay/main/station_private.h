@@ -53,6 +53,9 @@ bool station_reread(void *user, enum reload_kind kind,
 void station_look(uv_timer_t *timer);
 /* A timer's, at the beginning of each minute: a window may open or close. */
 void station_minute(uv_timer_t *timer);
+/* Who may come in by HTTP, as the settings say. */
+MUST int station_allow(struct station *st, const struct settings *s,
+                       struct buffer *out_why);
 /* Each line is an event. */
 void station_log_lines(enum log_event event, struct buffer *lines);
 

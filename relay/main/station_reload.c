@@ -28,6 +28,26 @@ void station_log_lines(enum log_event event, struct buffer *lines)
     }
 }
 
+int station_allow(struct station *st, const struct settings *s,
+                  struct buffer *out_why)
+{
+    struct admin_access access = { .http = s->admin.http,
+                                   .host = s->admin.http_host,
+                                   .port = s->admin.http_port,
+                                   .tokens = s->admin.tokens,
+                                   .hostname = s->hostname,
+                                   .hosts = s->admin.hosts,
+                                   .host_count = s->admin.host_count };
+    int fd = -1;
+
+    if (!st->admin)
+        return 0;
+    if (s->admin.http.len)
+        fd = entrance_take_passed(st->entrance, SPAN("admin"));
+    access.passed_fd = fd > 0 ? fd : 0;
+    return admin_allow(st->admin, &access, out_why);
+}
+
 /* Everybody works by these from now on. */
 static void swap(struct station *st, enum reload_kind kind,
                  struct settings *take_s)
@@ -36,6 +56,9 @@ static void swap(struct station *st, enum reload_kind kind,
 
     take_s->epoch = st->settings->epoch + 1;
     if (entrance_open(st->entrance, take_s, &why) < 0)
+        log_text(LOG_WARNING, "%s", buffer_string(&why));
+    buffer_clear(&why);
+    if (station_allow(st, take_s, &why) < 0)
         log_text(LOG_WARNING, "%s", buffer_string(&why));
     /* The workers first: nothing leaves by an old route once the queue knows the
      * new ones. */

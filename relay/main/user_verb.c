@@ -6,7 +6,8 @@
  * an argument, which others could read; a terminal is asked twice, without echo.
  */
 #include "policy/vocabulary/limits.h"
-#include "relay/inbound/userfile_change.h"
+#include "relay/inbound/userfile.h"
+#include "relay/net/linefile.h"
 #include "relay/main/configuration.h"
 
 #include <errno.h>
@@ -194,7 +195,7 @@ static int do_add(struct user_order *o)
         text = buffer_span(&rest);
     }
     if (rc == 0)
-        rc = userfile_change(path, span_of(o->login), &text, &why);
+        rc = linefile_change(path, span_of(o->login), &text, &why);
     else
         buffer_put_string(&why, "the verifiers cannot be computed");
     password_forget(password);
@@ -204,7 +205,7 @@ static int do_add(struct user_order *o)
         return complain(&why, exit_code_of(rc));
     buffer_fini(&why);
     (void)printf("%s: %s\n", o->login,
-                 rc == USERFILE_ADDED ? "added" : "has a new password");
+                 rc == LINEFILE_ADDED ? "added" : "has a new password");
     return EX_OK;
 }
 
@@ -216,10 +217,10 @@ static int remove_from(const char *path, const struct user_order *o,
 
     if (!path)
         return EX_OK;
-    rc = userfile_change(path, span_of(o->login), NULL, &why);
+    rc = linefile_change(path, span_of(o->login), NULL, &why);
     if (rc < 0)
         return complain(&why, exit_code_of(rc));
-    *is_removed = *is_removed || rc == USERFILE_REMOVED;
+    *is_removed = *is_removed || rc == LINEFILE_REMOVED;
     buffer_fini(&why);
     return EX_OK;
 }

@@ -52,7 +52,7 @@ static const struct verb version_verb = {
 
 const struct verb *const verbs[] = {
     &run_verb, &check_verb, &explain_verb, &queue_verb, &dest_verb, &fetch_verb,
-    &replay_verb, &user_verb,
+    &replay_verb, &user_verb, &token_verb,
     &help_verb, &help_option, &help_letter, &version_verb, NULL,
 };
 /* clang-format on */

@@ -100,6 +100,7 @@ extern const struct verb fetch_verb;
 extern const struct verb queue_verb;
 extern const struct verb replay_verb;
 extern const struct verb run_verb;
+extern const struct verb token_verb;
 extern const struct verb user_verb;
 
 #endif

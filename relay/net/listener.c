@@ -102,7 +102,7 @@ static void on_ready(uv_poll_t *handle, int status, int events)
     }
 }
 
-static int bound_socket(const struct host_address *host, uint16_t port)
+int listener_bind(const struct host_address *host, uint16_t port)
 {
     struct sockaddr_storage s = { 0 };
     socklen_t len;
@@ -143,7 +143,7 @@ int listener_open(struct listener **out_l, uv_loop_t *loop,
                   const struct host_address *host, uint16_t port,
                   int passed_fd, listener_accept_fn *accept, void *user)
 {
-    int fd = passed_fd >= 0 ? passed_fd : bound_socket(host, port);
+    int fd = passed_fd >= 0 ? passed_fd : listener_bind(host, port);
     struct listener *l;
 
     if (fd < 0)

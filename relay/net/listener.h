@@ -22,6 +22,8 @@ typedef void listener_accept_fn(void *user, const struct listener *l, int fd,
 MUST int listener_open(struct listener **out_l, uv_loop_t *loop,
                        const struct host_address *host, uint16_t port,
                        int passed_fd, listener_accept_fn *accept, void *user);
+/* A socket that listens there; or a negative error. */
+MUST int listener_bind(const struct host_address *host, uint16_t port);
 bool listener_is_at(const struct listener *l, const struct host_address *host,
                     uint16_t port);
 /* The index of its section in today's settings; for the owner. */

@@ -27,6 +27,8 @@ static void without_a_file_loopback_clients_relay_by_mx(void **state)
     assert_true(span_is(s->origin, SPAN("mx.ok.test")));
     assert_true(span_is(s->queue.path, SPAN("/state/queue.db")));
     assert_true(span_is(s->admin.socket, SPAN("/state/waypost.sock")));
+    assert_true(span_is(s->admin.tokens, SPAN("/state/tokens")));
+    assert_int_equal(s->admin.http.len, 0);
     assert_int_equal(s->listener_count, 1);
     assert_true(span_is(s->listeners[0].address, SPAN("127.0.0.1:2525")));
     assert_int_equal(s->listeners[0].port, 2525);
@@ -310,8 +312,10 @@ static void faults_of_keys_say_what_was_meant(void **state)
         { "resolver { mode = forward server = {\"ns.test\", \"1.2.3.4@0\"} }\n",
           { "\"ns.test\" is not an address of a name server",
             "\"1.2.3.4@0\" is not an address" } },
-        { "admin { http = \"127.0.0.1:8025\" }\n",
-          { "admin has no key \"http\"" } },
+        { "admin { http = \"8025\" }\n",
+          { "\"8025\" is not an address with a port" } },
+        { "admin { allow-hosts = {\"a b\"} }\n",
+          { "\"a b\" is not a domain" } },
     };
 
     (void)state;

@@ -4,7 +4,8 @@
  */
 #include "sasl_bench.h"
 
-#include "relay/inbound/userfile_change.h"
+#include "relay/inbound/userfile.h"
+#include "relay/net/linefile.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -274,13 +275,13 @@ static void a_line_is_changed_and_the_others_stay(void **state)
         int said;
         const char *text;
     } rows[] = {
-        { "b", NULL, USERFILE_ABSENT, NULL },
-        { "a", "1", USERFILE_ADDED, "a:1\n" },
-        { "b", "2:x", USERFILE_ADDED, "a:1\nb:2:x\n" },
-        { "a", "3", USERFILE_REPLACED, "a:3\nb:2:x\n" },
-        { "a", NULL, USERFILE_REMOVED, "b:2:x\n" },
-        { "2", NULL, USERFILE_ABSENT, "b:2:x\n" },
-        { "b", NULL, USERFILE_REMOVED, "" },
+        { "b", NULL, LINEFILE_ABSENT, NULL },
+        { "a", "1", LINEFILE_ADDED, "a:1\n" },
+        { "b", "2:x", LINEFILE_ADDED, "a:1\nb:2:x\n" },
+        { "a", "3", LINEFILE_REPLACED, "a:3\nb:2:x\n" },
+        { "a", NULL, LINEFILE_REMOVED, "b:2:x\n" },
+        { "2", NULL, LINEFILE_ABSENT, "b:2:x\n" },
+        { "b", NULL, LINEFILE_REMOVED, "" },
     };
     struct buffer why = { 0 };
     struct stat st;
@@ -289,7 +290,7 @@ static void a_line_is_changed_and_the_others_stay(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct span rest = span_of(rows[i].rest);
 
-        assert_int_equal(userfile_change(bench_path("changed"),
+        assert_int_equal(linefile_change(bench_path("changed"),
                                          span_of(rows[i].login),
                                          rows[i].rest ? &rest : NULL, &why),
                          rows[i].said);
@@ -298,7 +299,7 @@ static void a_line_is_changed_and_the_others_stay(void **state)
     }
     assert_int_equal(stat(bench_path("changed"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    assert_true(userfile_change("/nowhere/users", SPAN("a"), NULL, &why) < 0);
+    assert_true(linefile_change("/nowhere/users", SPAN("a"), NULL, &why) < 0);
     assert_memory_equal(why.at, "/nowhere/users: ", 16);
     buffer_fini(&why);
 }
@@ -314,8 +315,8 @@ static void comments_mode_and_links_stay(void **state)
     assert_int_equal(chmod(bench_path("target"), 0640), 0);
     assert_int_equal(symlink("target", bench_path("link")), 0);
     assert_int_equal(
-        userfile_change(bench_path("link"), SPAN("a"), &rest, &why),
-        USERFILE_REPLACED);
+        linefile_change(bench_path("link"), SPAN("a"), &rest, &why),
+        LINEFILE_REPLACED);
     assert_string_equal(read_file("target"), "# b:1\n\na:new\n#\nlast:1\n");
     assert_int_equal(lstat(bench_path("link"), &st), 0);
     assert_true(S_ISLNK(st.st_mode));

@@ -1,16 +1,18 @@
 /*
- * userfile_change - one line of a users file, replaced, added or taken out.
+ * linefile - one line of a file of KEY:REST lines, replaced, added or taken out.
  *
  * Two that change at once wait for each other at the folder's lock.
  */
-#include "relay/inbound/userfile_change.h"
+#include "relay/net/linefile.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_MOST = 64 * 1024 * 1024 };
@@ -20,6 +22,7 @@ struct edit {
     char path[PATH_MAX], fresh[PATH_MAX + 16], folder[PATH_MAX];
     int folder_fd, fd; /* -1: none */
     bool is_new;
+    const char *heir; /* whose owner gets a new file; NULL: as it is */
     struct stat old;
     struct buffer before, after;
 };
@@ -76,49 +79,74 @@ static int read_before(struct edit *e)
     return rc;
 }
 
-static void put_line(struct buffer *b, struct span login, struct span rest)
+static void put_line(struct buffer *b, struct span key, struct span rest)
 {
-    buffer_put(b, login);
+    buffer_put(b, key);
     buffer_put_byte(b, ':');
     buffer_put(b, rest);
     buffer_put_byte(b, '\n');
 }
 
-static enum userfile_changed rewrite(struct edit *e, struct span login,
+static enum linefile_changed rewrite(struct edit *e, struct span key,
                                      const struct span *rest)
 {
     struct span left = buffer_span(&e->before), line, after;
-    enum userfile_changed said = rest ? USERFILE_ADDED : USERFILE_ABSENT;
+    enum linefile_changed said = rest ? LINEFILE_ADDED : LINEFILE_ABSENT;
 
     /* Room for all of it at once, so that no copy of a secret is left behind. */
     (void)buffer_room(&e->after,
-                      left.len + login.len + (rest ? rest->len : 0) + 3);
+                      left.len + key.len + (rest ? rest->len : 0) + 3);
     while (left.len) {
         line = span_split(left, '\n', &left);
-        if (!span_is(span_split(line, ':', &after), login) || !after.at) {
+        if (!span_is(span_split(line, ':', &after), key) || !after.at) {
             buffer_put(&e->after, line);
             buffer_put_byte(&e->after, '\n');
             continue;
         }
-        said = rest ? USERFILE_REPLACED : USERFILE_REMOVED;
+        said = rest ? LINEFILE_REPLACED : LINEFILE_REMOVED;
         if (rest)
-            put_line(&e->after, login, *rest);
+            put_line(&e->after, key, *rest);
     }
-    if (said == USERFILE_ADDED)
-        put_line(&e->after, login, *rest);
+    if (said == LINEFILE_ADDED)
+        put_line(&e->after, key, *rest);
     return said;
+}
+
+/* As the old one was, or, where that is wanted and may be done, the heir's. */
+static int take_owner(struct edit *e)
+{
+    struct stat folder;
+
+    if (!e->is_new)
+        return fchown(e->fd, e->old.st_uid, e->old.st_gid) < 0 ||
+                       fchmod(e->fd, e->old.st_mode & 07777) < 0
+                   ? -errno
+                   : 0;
+    if (!e->heir || geteuid() != 0)
+        return 0;
+    return stat(e->heir, &folder) < 0 ||
+                   fchown(e->fd, folder.st_uid, folder.st_gid) < 0
+               ? -errno
+               : 0;
+}
+
+static void wipe(struct buffer *b)
+{
+    if (b->at)
+        OPENSSL_cleanse(b->at, b->size);
+    buffer_fini(b);
 }
 
 static int write_after(struct edit *e)
 {
     struct span s = buffer_span(&e->after);
+    int rc;
 
     e->fd = mkostemp(e->fresh, O_CLOEXEC);
     if (e->fd < 0)
         return -errno;
-    if (!e->is_new && (fchown(e->fd, e->old.st_uid, e->old.st_gid) < 0 ||
-                       fchmod(e->fd, e->old.st_mode & 07777) < 0))
-        return -errno;
+    if ((rc = take_owner(e)) < 0)
+        return rc;
     while (s.len) {
         ssize_t n = write(e->fd, s.at, s.len);
 
@@ -133,11 +161,11 @@ static int write_after(struct edit *e)
     return fsync(e->folder_fd) < 0 ? -errno : 0;
 }
 
-int userfile_change(const char *path, struct span login,
-                    const struct span *rest, struct buffer *out_why)
+static int change(const char *path, const char *heir, struct span key,
+                  const struct span *rest, struct buffer *out_why)
 {
-    struct edit e = { .folder_fd = -1, .fd = -1 };
-    enum userfile_changed said = USERFILE_ABSENT;
+    struct edit e = { .folder_fd = -1, .fd = -1, .heir = heir };
+    enum linefile_changed said = LINEFILE_ABSENT;
     int rc = name_files(&e, path);
 
     if (rc < 0) {
@@ -150,8 +178,8 @@ int userfile_change(const char *path, struct span login,
     if (rc == 0)
         rc = read_before(&e);
     if (rc == 0)
-        said = rewrite(&e, login, rest);
-    if (rc == 0 && said != USERFILE_ABSENT)
+        said = rewrite(&e, key, rest);
+    if (rc == 0 && said != LINEFILE_ABSENT)
         rc = write_after(&e);
 done:
     if (rc < 0)
@@ -163,7 +191,19 @@ done:
     }
     if (e.folder_fd >= 0)
         (void)close(e.folder_fd);
-    password_forget_buffer(&e.before);
-    password_forget_buffer(&e.after);
+    wipe(&e.before);
+    wipe(&e.after);
     return rc < 0 ? rc : (int)said;
+}
+
+int linefile_change(const char *path, struct span key, const struct span *rest,
+                    struct buffer *out_why)
+{
+    return change(path, NULL, key, rest, out_why);
+}
+
+int linefile_change_for(const char *heir, const char *path, struct span key,
+                        const struct span *rest, struct buffer *out_why)
+{
+    return change(path, heir, key, rest, out_why);
 }
