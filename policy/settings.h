@@ -319,7 +319,8 @@ struct settings {
     struct span postmaster;       /* "" when not set */
     uint32_t workers;             /* 0: one for each core */
     int64_t drain_ms;             /* 60 s */
-    struct { struct span path; uint64_t reserve_bytes; int64_t history_ms; }
+    struct { struct span path; uint64_t reserve_bytes; int64_t history_ms;
+             uint64_t history_bytes; } /* 0: no cap */
         queue;                    /* reserve 0: the smaller of 256 MB and a tenth */
     struct {                      /* HTTP for people and programs that run the relay */
         struct span socket;

@@ -17,6 +17,7 @@
 #include "queue/note.h"
 #include "queue/port.h"
 #include "queue/reader.h"
+#include "queue/recounting.h"
 #include "queue/writer.h"
 
 #include "policy/vocabulary/histogram.h"
@@ -40,6 +41,7 @@ struct queue {
     uint32_t active_most;
     uint64_t cache_most;
     int64_t history_ms;
+    uint64_t history_bytes; /* 0: no cap */
     int64_t (*clock)(void); /* NULL: the real one */
     queue_notice_fn *notice;
     void *notice_user;
@@ -86,6 +88,7 @@ struct queue {
     struct writer writer;
     struct reader reader;
     struct historian historian;
+    struct recounting recounting;
     struct bodies bodies;
 };
 

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
+#include "queue/history_index.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,7 +17,11 @@ enum {
     REFUSALS_PAGE = 256,
     REFUSAL_TEXT = 512, /* of each field */
     PRUNE_MS = 60000,
-    PRUNE_PAGE = 5000,
+    PRUNE_PAGE = 1000,
+    FORGET_MS = 250,  /* at most, of each period */
+    BUSY_MS = 20,     /* the wait when there is more to forget */
+    VACUUM_PAGES = 512,
+    MANY_ROWS = 100 * 1000, /* it takes a while, so people are told */
 };
 
 static void historian_failed(struct historian *h, int rc)
@@ -147,18 +152,99 @@ static void events_copy(struct historian *h)
     }
 }
 
+/* Is this page of what is too old or too much the last? */
+static int forget_page(struct historian *h, bool *out_more)
+{
+    struct queue *q = h->queue;
+    uint64_t cap = q->history_bytes;
+    struct history_size size;
+    uint32_t count = 0;
+    int rc = 0;
+
+    *out_more = false;
+    if (h->has_old)
+        rc = history_prune(h->history, queue_now_ms(q) - q->history_ms,
+                           PRUNE_PAGE, &count);
+    h->has_old = count >= PRUNE_PAGE;
+    if (rc < 0 || (rc = history_size(h->history, &size)) < 0)
+        return rc;
+    /* a fiftieth less, so that it does not begin again with the next row */
+    if (cap && (size.used_bytes > cap ||
+                (h->is_over_cap && size.used_bytes > cap - cap / 50)))
+        rc = history_prune_oldest(h->history, PRUNE_PAGE);
+    h->is_over_cap = cap && size.used_bytes > cap - cap / 50 &&
+                     (h->is_over_cap || size.used_bytes > cap);
+    *out_more = h->has_old || h->is_over_cap;
+    /* Free pages are used again; a file that was much larger gives them back. */
+    if (rc == 0 && ((cap && size.file_bytes > cap) ||
+                    size.used_bytes < size.file_bytes / 2)) {
+        rc = history_vacuum(h->history, VACUUM_PAGES);
+        *out_more = true;
+    }
+    return rc;
+}
+
 static void history_forget(struct historian *h)
 {
     int64_t now = queue_monotonic_ms();
+    int64_t until = now + FORGET_MS;
     int rc;
 
-    if (now < h->pruned_ms + PRUNE_MS)
-        return;
-    h->pruned_ms = now;
-    rc = history_prune(
-        h->history, queue_now_ms(h->queue) - h->queue->history_ms, PRUNE_PAGE);
-    if (rc < 0)
-        historian_failed(h, rc);
+    if (now >= h->pruned_ms + PRUNE_MS) {
+        h->pruned_ms = now;
+        h->has_old = true;
+    }
+    do {
+        rc = forget_page(h, &h->has_more);
+        if (rc < 0)
+            historian_failed(h, rc);
+    } while (rc >= 0 && h->has_more && queue_monotonic_ms() < until);
+}
+
+/* ------------------------------------------------------------ indexes ---- */
+
+static void index_begins(void *user, const char *name, int64_t rows)
+{
+    struct historian *h = user;
+
+    if (rows >= MANY_ROWS)
+        queue_say(h->queue, QUEUE_INFO,
+                  "the history's index %s is brought up to date, for about "
+                  "%lld rows; until then questions take longer",
+                  name, (long long)rows);
+}
+
+static bool index_goes_on(void *user)
+{
+    struct historian *h = user;
+    bool goes_on;
+
+    pthread_mutex_lock(&h->lock);
+    goes_on = !h->is_stopping;
+    pthread_mutex_unlock(&h->lock);
+    return goes_on;
+}
+
+/* Once after the start; outcomes are copied between two of them. */
+static void indexes_build(struct historian *h)
+{
+    const char *name = "";
+    int rc = 0;
+
+    while (rc >= 0 && name && index_goes_on(h) &&
+           disk_has_room(&h->queue->disk, 0)) {
+        rc = history_index_step(h->history, index_begins, index_goes_on, h,
+                                &name);
+        if (rc >= 0 && name) {
+            events_copy(h);
+            refusals_write(h);
+        }
+    }
+    if (rc < 0 && index_goes_on(h))
+        queue_say(h->queue, QUEUE_WARNING,
+                  "the history's indexes could not be built: %s; questions to "
+                  "it are slower until the next start",
+                  error_text(rc));
 }
 
 static bool historian_wait(struct historian *h)
@@ -167,7 +253,8 @@ static bool historian_wait(struct historian *h)
 
     pthread_mutex_lock(&h->lock);
     if (!h->is_stopping)
-        queue_condition_wait(&h->wake, &h->lock, PERIOD_MS);
+        queue_condition_wait(&h->wake, &h->lock,
+                             h->has_more ? BUSY_MS : PERIOD_MS);
     goes_on = !h->is_stopping;
     pthread_mutex_unlock(&h->lock);
     return goes_on;
@@ -178,6 +265,7 @@ static void *historian_main(void *user)
     struct historian *h = user;
     bool goes_on;
 
+    indexes_build(h);
     do {
         goes_on = historian_wait(h);
         if (!disk_has_room(&h->queue->disk, 0))

@@ -29,6 +29,9 @@ struct historian {
     _Atomic uint64_t copied_until; /* of q->events */
     int64_t pruned_ms;             /* monotonic */
     _Atomic bool has_warned; /* that it pauses, and does so still */
+    bool has_old;                  /* there may be rows that are too old */
+    bool is_over_cap;              /* ... or too many */
+    bool has_more;                 /* there is more to be forgotten */
 };
 
 MUST int historian_start(struct historian *h, struct queue *q);

@@ -7,7 +7,7 @@
  * the event's id, so nothing is lost and nothing is there twice. Only this
  * connection writes; whoever looks things up opens the file read-only.
  */
-#include "queue/store_private.h"
+#include "queue/history_private.h"
 
 #include "policy/vocabulary/memory.h"
 
@@ -17,11 +17,6 @@
 #include <sys/stat.h>
 
 enum { EVENT_COLUMNS = 27 };
-
-struct history {
-    struct database db;
-    int64_t last_event; /* the last one copied by this process */
-};
 
 /* "queue.db" at the end becomes "history.db". */
 void history_path(const char *queue_path, struct buffer *out)
@@ -81,6 +76,7 @@ int history_open(struct history **out_h, const char *queue_path)
     history_path(queue_path, &path);
     if ((rc = database_open(&h->db, buffer_string(&path), DATABASE_HISTORY)) <
             0 ||
+        (rc = database_exec(&h->db, HISTORY_CACHE)) < 0 ||
         (rc = bring_schema(h, buffer_string(&path))) < 0 ||
         (rc = database_prepare(&h->db)) < 0) {
         history_close(h);
@@ -203,10 +199,12 @@ int history_refusals(struct history *h, const struct queue_refusal *rows,
     return history_end(h, rc);
 }
 
-int history_prune(struct history *h, int64_t before_ms, uint32_t limit)
+int history_prune(struct history *h, int64_t before_ms, uint32_t limit,
+                  uint32_t *out_count)
 {
     static const enum statement both[] = { HISTORY_PRUNE,
                                            HISTORY_PRUNE_REFUSALS };
+    uint32_t count = 0;
     int rc = database_run(&h->db, HISTORY_BEGIN);
 
     if (rc < 0)
@@ -217,6 +215,55 @@ int history_prune(struct history *h, int64_t before_ms, uint32_t limit)
         bind_number(st, 1, before_ms);
         bind_number(st, 2, limit);
         rc = database_run(&h->db, both[i]);
+        if (rc == 0)
+            count += (uint32_t)sqlite3_changes(h->db.db);
     }
-    return history_end(h, rc);
+    if ((rc = history_end(h, rc)) == 0)
+        *out_count = count;
+    return rc;
+}
+
+int history_prune_oldest(struct history *h, uint32_t limit)
+{
+    static const enum statement both[] = { HISTORY_OLDEST,
+                                           HISTORY_OLDEST_REFUSAL };
+    int64_t before = NEVER_MS;
+    uint32_t count;
+    int rc;
+
+    for (int i = 0; i < 2; i++) {
+        sqlite3_stmt *st = database_statement(&h->db, both[i]);
+
+        bind_number(st, 1, limit);
+        if ((rc = database_step(&h->db, both[i])) < 0)
+            return rc;
+        if (rc == 1) {
+            if (column_number(st, 0) < before)
+                before = column_number(st, 0);
+            database_reset(&h->db, both[i]);
+        }
+    }
+    return history_prune(h, before, limit, &count);
+}
+
+int history_size(struct history *h, struct history_size *out)
+{
+    int64_t page, pages, unused;
+    int rc;
+
+    if ((rc = database_number(&h->db, "PRAGMA page_size", &page)) < 0 ||
+        (rc = database_number(&h->db, "PRAGMA page_count", &pages)) < 0 ||
+        (rc = database_number(&h->db, "PRAGMA freelist_count", &unused)) < 0)
+        return rc;
+    out->file_bytes = (uint64_t)(page * pages);
+    out->used_bytes = (uint64_t)(page * (pages - unused));
+    return 0;
+}
+
+int history_vacuum(struct history *h, int pages)
+{
+    char text[60];
+
+    (void)snprintf(text, sizeof text, "PRAGMA incremental_vacuum(%d)", pages);
+    return database_exec(&h->db, text);
 }

@@ -10,6 +10,7 @@
 #include "queue/view.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { LIST_MOST = 1000, COUNT_PAGE = 2000 };
 
@@ -102,6 +103,41 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
     l->done = done;
     l->token = token;
     reader_inquire(&p->queue->reader, &l->inquiry);
+}
+
+struct files_list {
+    queue_row_fn *each;
+    void *user;
+    bool is_over;
+};
+
+static void each_of_files(void *user, const struct queue_row *row)
+{
+    struct files_list *l = user;
+
+    if (!l->is_over)
+        l->is_over = !l->each(l->user, row);
+}
+
+int queue_list_files(const char *path, const struct queue_filter *f,
+                     queue_row_fn *each, void *user)
+{
+    struct files_list l = { .each = each, .user = user };
+    struct store_reader *r = NULL;
+    uint64_t next = 0;
+    struct timespec t;
+    int rc;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    if ((rc = store_reader_open(&r, path)) < 0)
+        return rc;
+    do {
+        rc = store_list(r, f, next, LIST_MOST,
+                        (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, NULL,
+                        each_of_files, &l, &next);
+    } while (rc == 0 && next && !l.is_over);
+    store_reader_close(r);
+    return rc;
 }
 
 static bool step_count(struct reader *r, struct inquiry *i)

@@ -217,19 +217,27 @@ static int read_history(struct past *p, struct database *d)
 
 /* ------------------------------------------------------------ opening ---- */
 
-static int open_history(struct database *d, const char *path)
+int past_open(struct database *d, const char *path, int64_t *out_version)
 {
-    int64_t application, version;
+    int64_t application;
     int rc;
 
     if ((rc = database_open(d, path, DATABASE_PAST)) < 0 ||
         (rc = database_number(d, "PRAGMA application_id", &application)) < 0 ||
-        (rc = database_number(d, "PRAGMA user_version", &version)) < 0)
+        (rc = database_number(d, "PRAGMA user_version", out_version)) < 0)
         return rc;
     if (application != HISTORY_APPLICATION_ID)
         return ERROR_FOREIGN;
-    if (version > HISTORY_VERSION)
-        return ERROR_NEWER;
+    return *out_version > HISTORY_VERSION ? ERROR_NEWER : 0;
+}
+
+static int open_history(struct database *d, const char *path)
+{
+    int64_t version;
+    int rc = past_open(d, path, &version);
+
+    if (rc < 0)
+        return rc;
     return version < HISTORY_VERSION ? ERROR_OLDER : database_prepare(d);
 }
 

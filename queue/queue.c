@@ -127,6 +127,7 @@ static struct queue *queue_new(const struct queue_options *o)
     q->active_most = o->active_most ? o->active_most : ACTIVE_MOST;
     q->cache_most = o->cache_bytes ? o->cache_bytes : CACHE_BYTES;
     q->history_ms = o->history_ms ? o->history_ms : HISTORY_MS;
+    q->history_bytes = o->history_bytes;
     q->clock = o->now_ms;
     q->notice = o->notice;
     q->notice_user = o->notice_user;
@@ -141,6 +142,7 @@ static struct queue *queue_new(const struct queue_options *o)
     disk_init(&q->disk, q->path, o->reserve_bytes);
     notes_init(&q->notes);
     budgets_init(&q->budgets);
+    recounting_init(&q->recounting, q);
     return q;
 }
 
@@ -198,6 +200,7 @@ static int start_threads(struct queue *q, struct store *take_store)
 
 static void stop_threads(struct queue *q)
 {
+    recounting_fini(&q->recounting);
     historian_stop(&q->historian);
     reader_stop(&q->reader);
     bodies_drain(&q->bodies);

@@ -76,6 +76,7 @@ struct queue_options {
     uint64_t cache_bytes;         /* content kept in memory; 0: 32 MB */
     uint32_t active_most;         /* recipients in memory; 0: 20000 */
     int64_t history_ms;           /* kept in history.db; 0: 30 days */
+    uint64_t history_bytes;       /* of history.db at most; 0: no cap */
     bool read_only;               /* no writer, no lock: for commands when no
                                      daemon runs */
     queue_route_fn *route;
@@ -360,6 +361,11 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
                 uint64_t after_id, uint32_t limit, queue_page_fn *done,
                 uint64_t token);
 
+/* All that the filter means, from the files alone, where no relay runs. False: enough. */
+typedef bool queue_row_fn(void *user, const struct queue_row *row);
+MUST int queue_list_files(const char *path, const struct queue_filter *f,
+                          queue_row_fn *each, void *user);
+
 struct queue_count { uint64_t messages, recipients, bytes; };
 typedef void queue_count_fn(void *user, uint64_t token, int rc,
                             const struct queue_count *count);
@@ -447,6 +453,58 @@ typedef bool queue_past_fn(void *user, const struct queue_past *p);
 /* path: of queue.db. out_why: on failure a sentence. */
 MUST int queue_past(const char *path, int64_t since_ms, queue_past_fn *each,
                     void *user, struct buffer *out_why);
+
+/* ------------------------------------------------------------ history ---- */
+
+/* What became of a recipient, or was done; bits. */
+enum queue_what {
+    WHAT_DELIVERED = 2, WHAT_FAILED = 4, WHAT_EXPIRED = 8, WHAT_DISCARDED = 16,
+    WHAT_DELETED = 32, WHAT_CHANGED = 64, WHAT_RETURNED = 128, WHAT_REFUSED = 256,
+};
+
+/* A place in the history, between two rows; at_ms 0: in front of the newest. */
+struct queue_place { int64_t at_ms, id; unsigned source; };
+
+/* Texts that nobody gave are empty. */
+struct queue_told {
+    struct queue_place place;     /* behind it */
+    enum queue_what what;
+    uint64_t message;             /* 0: a refusal, or an order that meant many */
+    int64_t received_ms;          /* 0: never was */
+    uint64_t size_bytes;
+    struct span sender, recipient, client, client_name, helo, login, listener, protocol,
+        message_id, reply, host, tls, stage, dialogue;
+    struct status status;
+    int64_t delay_ms[4];          /* before the queue, in it, connecting, sending */
+    uint32_t attempts;
+    bool in_doubt;
+    struct span trail;            /* earlier attempts: a line time|host|status|reply each */
+    struct queue_ruling ruling;
+    struct span who;              /* gave the order */
+};
+
+/*
+ * One page, newest first, of what the filter means: `states` are of enum queue_what, older
+ * and newer mean when it happened, attempts how many there were. Rows are borrowed for the
+ * call. next: pass it as `after` for the page that follows; NULL: that was the last. A page
+ * that took long to find may be empty and yet not be the last, so that one can tell how far it
+ * is, or stop asking. Rows that come meanwhile change nothing in the pages that follow.
+ */
+typedef void queue_history_fn(void *user, uint64_t token, int rc,
+                              const struct queue_told *rows, size_t count,
+                              const struct queue_place *next);
+void queue_history(struct queue_port *p, const struct queue_filter *f,
+                   const struct queue_place *after, uint32_t limit,
+                   queue_history_fn *done, uint64_t token);
+
+/* The same from the files alone, where no relay runs: with what is still on its way into
+ * the history. path: of queue.db. False of each: enough. Rows are borrowed for the call; NULL
+ * now and then, so that one can tell how far it is. out_why: on failure a sentence. */
+typedef bool queue_told_fn(void *user, const struct queue_told *row,
+                           const struct queue_place *at);
+MUST int queue_history_files(const char *path, const struct queue_filter *f,
+                             queue_told_fn *each, void *user,
+                             struct buffer *out_why);
 
 /* ------------------------------------------------------- destinations ---- */
 

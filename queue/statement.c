@@ -239,5 +239,10 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [HISTORY_PRUNE_REFUSALS] = { H,
         "DELETE FROM refusal WHERE id IN"
         " (SELECT id FROM refusal WHERE at_ms<?1 ORDER BY at_ms LIMIT ?2)" },
+    /* what comes behind the ?1 oldest */
+    [HISTORY_OLDEST]   = { H,
+        "SELECT at_ms FROM history ORDER BY at_ms LIMIT 1 OFFSET ?1" },
+    [HISTORY_OLDEST_REFUSAL] = { H,
+        "SELECT at_ms FROM refusal ORDER BY at_ms LIMIT 1 OFFSET ?1" },
 };
 /* clang-format on */

@@ -254,7 +254,17 @@ MUST int history_drain(struct history *h, struct store_reader *r, uint32_t limit
                        int64_t *out_last);
 MUST int history_refusals(struct history *h, const struct queue_refusal *rows,
                           size_t count);
-MUST int history_prune(struct history *h, int64_t before_ms, uint32_t limit);
+/* At most `limit` rows of each table are removed; *out_count: how many. */
+MUST int history_prune(struct history *h, int64_t before_ms, uint32_t limit,
+                       uint32_t *out_count);
+/* About so many of the oldest. */
+MUST int history_prune_oldest(struct history *h, uint32_t limit);
+struct history_size {
+    uint64_t file_bytes, used_bytes;
+};
+MUST int history_size(struct history *h, struct history_size *out);
+/* Gives up to `pages` free pages back. */
+MUST int history_vacuum(struct history *h, int pages);
 void history_close(struct history *h);
 
 /* XXH3 of content, fed in pieces (libxxhash). */

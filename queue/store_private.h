@@ -71,6 +71,9 @@ extern const char *const history_steps[HISTORY_VERSION];
 /* history.c: "queue.db" at the end becomes "history.db". */
 void history_path(const char *queue_path, struct buffer *out);
 
+/* past.c: read-only, while a relay writes it or none does; ours, and not of a later version. */
+MUST int past_open(struct database *d, const char *path, int64_t *out_version);
+
 /* store_schema.c */
 int store_schema_version(void);
 /* Steps from..to in one transaction, with the numbers that say so. */

@@ -153,6 +153,7 @@ static const struct key queue_keys[] = {
     { "reserve", KEY_SIZE,     IN(queue.reserve_bytes), .normal = "0" },
     { "history", KEY_DURATION, IN(queue.history_ms), .normal = "30d",
       .high = DURATION_MOST },
+    { "history-size", KEY_SIZE, IN(queue.history_bytes), .normal = "4GB" },
 };
 
 static const struct key admin_keys[] = {

@@ -8,6 +8,7 @@
  */
 #include "relay/admin/endpoints.h"
 
+#include "relay/admin/chronicle.h"
 #include "relay/admin/explains.h"
 #include "relay/admin/flow.h"
 #include "relay/admin/listing.h"
@@ -52,6 +53,7 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/v1/queue/undelete", waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_UNDELETE, .states = STATE_DELETED },
     { "GET",  "/api/v1/queue/*",        waiting_show,    ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/history",        chronicle_list,  ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/destinations",   nexthops_list,   ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/destinations/*", nexthops_order,  ROLE_OPERATOR, MEDIA_JSON },
     { "POST", "/api/v1/probe",          probes_ask,      ROLE_OPERATOR, MEDIA_LINES },

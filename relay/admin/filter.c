@@ -17,7 +17,9 @@ typedef bool read_fn(struct filter *f, void *field, struct span value,
                      int64_t now_ms);
 
 static read_fn read_id, read_sender, read_glob, read_states, read_moment,
-    read_attempts;
+    read_newer, read_attempts;
+
+#define MOMENT "a duration such as 10min, 2h or 3d, or a date such as 2026-11-17 or 2026-11-17T08:30"
 
 /* clang-format off */
 static const struct key {
@@ -32,8 +34,8 @@ static const struct key {
     { "client",   read_glob,     FIELD(client),   "a pattern" },
     { "login",    read_glob,     FIELD(login),    "a pattern" },
     { "state",    read_states,   FIELD(states),   "active, ready, deferred, held or deleted" },
-    { "older",    read_moment,   FIELD(older_ms), "a duration such as 10min, 2h or 3d" },
-    { "newer",    read_moment,   FIELD(newer_ms), "a duration such as 10min, 2h or 3d" },
+    { "older",    read_moment,   FIELD(older_ms), MOMENT },
+    { "newer",    read_newer,    FIELD(newer_ms), MOMENT },
     { "attempts", read_attempts, FIELD(attempts), "a number" },
     { "reason",   read_glob,     FIELD(reason),   "a pattern" },
 #undef FIELD
@@ -45,16 +47,19 @@ static const struct { const char *name; enum queue_state state; } states[] = {
     { "deleted", STATE_DELETED },
 };
 
-static const struct { const char *name; int64_t ms; } units[] = {
-    { "", 1000 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 },
-    { "d", 86400000 }, { "w", 604800000 },
+/* of FILTER_HISTORY */
+static const struct { const char *name; enum queue_what what; } whats[] = {
+    { "delivered", WHAT_DELIVERED }, { "failed", WHAT_FAILED },
+    { "expired", WHAT_EXPIRED }, { "discarded", WHAT_DISCARDED },
+    { "deleted", WHAT_DELETED }, { "changed", WHAT_CHANGED },
+    { "returned", WHAT_RETURNED }, { "refused", WHAT_REFUSED },
 };
 /* clang-format on */
 
 enum {
     KEY_COUNT = sizeof(keys) / sizeof(keys[0]),
     STATE_COUNT = sizeof(states) / sizeof(states[0]),
-    UNIT_COUNT = sizeof(units) / sizeof(units[0]),
+    WHAT_COUNT = sizeof(whats) / sizeof(whats[0]),
 };
 
 _Static_assert(KEY_COUNT <= 32, "filter.seen has a bit for each key");
@@ -112,20 +117,33 @@ static bool read_sender(struct filter *f, void *field, struct span value,
     return read_glob(f, field, value, now_ms);
 }
 
+static unsigned state_of(struct span name)
+{
+    for (size_t i = 0; i < STATE_COUNT; i++)
+        if (span_is(span_of(states[i].name), name))
+            return states[i].state;
+    return 0;
+}
+
+static unsigned what_of(struct span name)
+{
+    for (size_t i = 0; i < WHAT_COUNT; i++)
+        if (span_is(span_of(whats[i].name), name))
+            return whats[i].what;
+    return 0;
+}
+
 static bool read_states(struct filter *f, void *field, struct span value,
                         int64_t now_ms)
 {
     unsigned all = 0;
 
-    (void)f;
     (void)now_ms;
     do {
         struct span name = span_trim(span_split(value, ',', &value));
-        unsigned one = 0;
+        unsigned one;
 
-        for (size_t i = 0; i < STATE_COUNT; i++)
-            if (span_is(span_of(states[i].name), name))
-                one = states[i].state;
+        one = f->language == FILTER_HISTORY ? what_of(name) : state_of(name);
         if (!one)
             return false;
         all |= one;
@@ -140,10 +158,25 @@ static bool read_moment(struct filter *f, void *field, struct span value,
     int64_t ms;
 
     (void)f;
-    if (!filter_duration(value, &ms))
+    if (!instant_parse(value, now_ms, &ms, NULL))
         return false;
     /* 0 would mean any time. */
-    *(int64_t *)field = ms < now_ms ? now_ms - ms : 1;
+    *(int64_t *)field = ms > 0 ? ms : 1;
+    return true;
+}
+
+/* A day that is named belongs to it from its first moment on. */
+static bool read_newer(struct filter *f, void *field, struct span value,
+                       int64_t now_ms)
+{
+    bool is_date;
+    int64_t ms;
+
+    (void)f;
+    if (!instant_parse(value, now_ms, &ms, &is_date))
+        return false;
+    ms -= is_date;
+    *(int64_t *)field = ms > 0 ? ms : 1;
     return true;
 }
 
@@ -160,25 +193,12 @@ static bool read_attempts(struct filter *f, void *field, struct span value,
     return true;
 }
 
-bool filter_duration(struct span s, int64_t *out_ms)
+static const char *meant(const struct filter *f, const struct key *k)
 {
-    size_t digits = 0;
-    uint64_t n;
-    int64_t ms;
-
-    while (digits < s.len && s.at[digits] >= '0' && s.at[digits] <= '9')
-        digits++;
-    if (!span_number(span_first(s, digits), &n) || n > INT64_MAX)
-        return false;
-    for (size_t i = 0; i < UNIT_COUNT; i++) {
-        if (!span_is(span_skip(s, digits), span_of(units[i].name)))
-            continue;
-        if (__builtin_mul_overflow((int64_t)n, units[i].ms, &ms))
-            return false;
-        *out_ms = ms;
-        return true;
-    }
-    return false;
+    return f->language == FILTER_HISTORY && k->read == read_states
+               ? "delivered, failed, expired, discarded, deleted, returned, "
+                 "changed or refused"
+               : k->meant;
 }
 
 bool filter_add(struct filter *f, struct span key, struct span value,
@@ -199,7 +219,8 @@ bool filter_add(struct filter *f, struct span key, struct span value,
     }
     if (value.len > VALUE_MOST ||
         !k->read(f, (char *)&f->queue + k->field, value, now_ms)) {
-        buffer_printf(out_why, "%s should be %s, not \"", k->name, k->meant);
+        buffer_printf(out_why, "%s should be %s, not \"", k->name,
+                      meant(f, k));
         buffer_put_escaped(out_why, span_first(value, VALUE_MOST));
         buffer_put_byte(out_why, '"');
         return false;
@@ -252,6 +273,14 @@ bool filter_add_json(struct filter *f, json_t *object,
     }
     buffer_fini(&number);
     return is_good;
+}
+
+const char *filter_what_name(enum queue_what what)
+{
+    for (size_t i = 0; i < WHAT_COUNT; i++)
+        if (whats[i].what == what)
+            return whats[i].name;
+    return "unknown";
 }
 
 const char *filter_state_name(enum queue_state state)

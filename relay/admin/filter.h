@@ -6,7 +6,8 @@
  * (--older 2h), as query parameters (older=2h) and as members of a JSON object
  * ({"older": "2h"}). One table of keys serves all three.
  *
- * Durations count back from `now_ms`, which the caller gives.
+ * Durations count back from `now_ms`, which the caller gives; dates are the local clock's
+ * (instant.h). What `state` may be depends on what is looked at.
  */
 #ifndef WAYPOST_FILTER_H
 #define WAYPOST_FILTER_H
@@ -14,11 +15,18 @@
 #include "policy/vocabulary/arena.h"
 #include "policy/vocabulary/buffer.h"
 #include "queue/queue.h"
+#include "relay/admin/instant.h"
 
 #include <jansson.h>
 
+enum filter_language {
+    FILTER_QUEUE,   /* state: active, ready ... (enum queue_state) */
+    FILTER_HISTORY, /* state: delivered, failed ... (enum queue_what) */
+};
+
 /* All text lives in the arena. */
 struct filter {
+    enum filter_language language; /* set after filter_init, if not the queue's */
     struct queue_filter queue;
     unsigned seen; /* a bit for each key that was given; 0: everything
                       matches */
@@ -45,9 +53,14 @@ bool filter_add_json(struct filter *f, json_t *object,
                      struct buffer *out_why);
 
 /* "90", "90s", "10min", "2h", "3d", "1w" in milliseconds. */
-bool filter_duration(struct span s, int64_t *out_ms);
+static inline bool filter_duration(struct span s, int64_t *out_ms)
+{
+    return instant_duration(s, out_ms);
+}
 
 /* "deferred" and so on, of one state. */
 const char *filter_state_name(enum queue_state state);
+/* "delivered" and so on. */
+const char *filter_what_name(enum queue_what what);
 
 #endif

@@ -7,8 +7,10 @@
 #include "relay/admin/admin_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/admin/endpoints.h"
 #include "relay/admin/listing.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -251,10 +253,39 @@ void request_refuse_queue(struct request *r, int rc)
     request_refuse(r, 503, "the queue cannot answer: %s", error_text(rc));
 }
 
+bool request_is_left(const struct request *r)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd p = { .events = POLLRDHUP };
+
+    if (!info)
+        return false;
+    p.fd = info->connect_fd;
+    return poll(&p, 1, 0) > 0 &&
+           (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 struct query {
     struct request *request;
     struct buffer why;
 };
+
+/* What lists take besides filters. */
+static bool is_of_lists(struct query *q, struct span key, const char *value)
+{
+    if (span_is(key, SPAN("limit"))) {
+        if (!value || !span_number(span_of(value), &q->request->limit) ||
+            q->request->limit == 0)
+            buffer_put_string(&q->why, "limit should be a number over 0");
+        return true;
+    }
+    if (span_is(key, SPAN("after"))) {
+        q->request->after = value ? value : "";
+        return true;
+    }
+    return span_is(key, SPAN("progress"));
+}
 
 static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,
                                      const char *key, size_t key_len,
@@ -263,6 +294,9 @@ static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,
     struct query *q = user;
 
     (void)kind;
+    if (q->request->endpoint->media == MEDIA_LINES &&
+        is_of_lists(q, span_make(key, key_len), value))
+        return q->why.len == 0 ? MHD_YES : MHD_NO;
     return filter_add(&q->request->filter, span_make(key, key_len),
                       span_make(value, value_len), request_now_ms(q->request),
                       &q->why)

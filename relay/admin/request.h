@@ -89,6 +89,9 @@ struct request {
     request_more_fn *more; /* a stream has more; NULL: that was all */
     uint64_t after_id;     /* the page that follows starts after it */
     uint32_t page_rows;
+    struct queue_place place; /* ... or after this, in the history */
+    uint64_t limit;      /* of rows, by the query; 0: none */
+    const char *after;   /* by the query; NULL: from the first on; borrowed */
     const char *pattern; /* of names; borrowed from the query */
     const struct request_file *file;
     request_gone_fn *gone; /* NULL: nobody wants to know */
@@ -119,7 +122,8 @@ const struct admin_explains *request_explains(const struct request *r);
 const struct admin_probes *request_probes(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
-/* Each query parameter goes into the filter; false: answered with 400. */
+/* Each query parameter goes into the filter, but of lists limit, after and progress;
+ * false: answered with 400. */
 bool request_read_query(struct request *r);
 
 /* The whole answer is in r->answer. */
@@ -146,6 +150,8 @@ bool request_push(struct request *r, struct span bytes);
 /* That was all; what was pushed still goes out. */
 void request_push_end(struct request *r);
 void request_answer_file(struct request *r, const struct request_file *f);
+/* Has who waits for the answer gone away? The server finds that out only when it sends. */
+bool request_is_left(const struct request *r);
 /* From a callback: who waits under this token, or NULL. user: the port's. */
 struct request *request_find(void *user, uint64_t token);
 

@@ -16,7 +16,10 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { LINE_MOST = 64 * 1024 * 1024, HTTP_ERRORS = 400 };
 
@@ -54,6 +57,21 @@ void ask_free(struct ask *a)
     buffer_fini(&a->line);
     buffer_fini(&a->error);
     free(a);
+}
+
+bool ask_is_there(const struct ask *a)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is = false;
+
+    if (fd >= 0 && strlen(a->socket) < sizeof to.sun_path) {
+        memcpy(to.sun_path, a->socket, strlen(a->socket));
+        is = connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return is;
 }
 
 void ask_add(struct ask *a, const char *key, const char *value)

@@ -17,6 +17,9 @@ typedef bool ask_fn(void *user, const json_t *object);
 struct ask *ask_new(struct span socket);
 void ask_free(struct ask *a);
 
+/* Does a relay listen there? Nothing is printed. */
+bool ask_is_there(const struct ask *a);
+
 /* Adds ?key=value to the next question. */
 void ask_add(struct ask *a, const char *key, const char *value);
 

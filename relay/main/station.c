@@ -188,7 +188,8 @@ static int open_queue(struct station *st, struct buffer *out_why)
     else
         rc = queue_open(&st->queue, &(struct queue_options){
             .path = path, .reserve_bytes = s->queue.reserve_bytes,
-            .history_ms = s->queue.history_ms, .route = windows_route,
+            .history_ms = s->queue.history_ms,
+            .history_bytes = s->queue.history_bytes, .route = windows_route,
             .route_user = st->windows, .notice = notice }, out_why);
     free(path);
     return rc;

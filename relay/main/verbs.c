@@ -28,8 +28,8 @@ const struct verb_option verb_filters[] = {
     { "--client",   "PATTERN",  "address it came from", VALUE_WORD },
     { "--login",    "PATTERN",  "who sent it", VALUE_WORD },
     { "--state",    "STATE",    "active, ready, deferred, held, deleted; with commas", VALUE_STATE },
-    { "--older",    "DURATION", "received before: 10min, 2h, 3d", VALUE_WORD },
-    { "--newer",    "DURATION", "received after", VALUE_WORD },
+    { "--older",    "TIME",     "received before: 10min, 2h, 3d ago, 2026-11-17, 2026-11-17T08:30", VALUE_WORD },
+    { "--newer",    "TIME",     "received after", VALUE_WORD },
     { "--attempts", "N",        "tried at least so often", VALUE_WORD },
     { "--reason",   "PATTERN",  "what the last attempt met", VALUE_WORD },
     { NULL, NULL, NULL, VALUE_WORD },
@@ -51,8 +51,8 @@ static const struct verb version_verb = {
 };
 
 const struct verb *const verbs[] = {
-    &run_verb, &check_verb, &explain_verb, &queue_verb, &dest_verb, &fetch_verb,
-    &replay_verb, &user_verb, &token_verb,
+    &run_verb, &check_verb, &explain_verb, &queue_verb, &history_verb, &dest_verb,
+    &fetch_verb, &replay_verb, &user_verb, &token_verb,
     &help_verb, &help_option, &help_letter, &version_verb, NULL,
 };
 /* clang-format on */

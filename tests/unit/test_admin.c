@@ -84,6 +84,19 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
     ask(ASKED_LIST, f, token);
 }
 
+void queue_history(struct queue_port *p, const struct queue_filter *f,
+                   const struct queue_place *after, uint32_t limit,
+                   queue_history_fn *done, uint64_t token)
+{
+    (void)p;
+    (void)f;
+    (void)after;
+    (void)limit;
+    (void)done;
+    (void)token;
+    fail();
+}
+
 void queue_count(struct queue_port *p, const struct queue_filter *f,
                  queue_count_fn *done, uint64_t token)
 {

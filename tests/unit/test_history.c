@@ -151,6 +151,7 @@ static void what_is_old_is_pruned_in_slices(void **state)
 {
     struct bench *b = *state;
     struct queue_refusal old = { .at_ms = T0 };
+    uint32_t count;
     struct history *h;
 
     live(b, 1, 1, T0);
@@ -159,11 +160,11 @@ static void what_is_old_is_pruned_in_slices(void **state)
     assert_int_equal(history_open(&h, b->path), 0);
     assert_int_equal(history_refusals(h, &old, 1), 0);
     drain(b, h, 10);
-    assert_int_equal(history_prune(h, T0 + 2, 1), 0);
+    assert_int_equal(history_prune(h, T0 + 2, 1, &count), 0);
     assert_query(history_of(b), "SELECT message FROM history ORDER BY id",
                  "2\n3");
     assert_query(history_of(b), "SELECT count(*) FROM refusal", "0");
-    assert_int_equal(history_prune(h, T0 + 2, 10), 0);
+    assert_int_equal(history_prune(h, T0 + 2, 10, &count), 0);
     assert_query(history_of(b), "SELECT message FROM history", "3");
     history_close(h);
 }

@@ -1,0 +1,101 @@
+/*
+ * annals_match - does the filter mean this row?
+ *
+ * As in a list of the queue: globs without case, "<>" as `from` the null sender. A refusal
+ * before MAIL had no sender at all, and an order of a person has none; neither is the null
+ * sender. `reason` may be found in the reply or together with the enhanced status code.
+ */
+#include "queue/annals_private.h"
+
+enum queue_what annals_what(enum annals_source s, int64_t kind,
+                            struct span reply)
+{
+    if (s != SOURCE_REFUSAL)
+        return (enum queue_what)(1U << (unsigned)(kind & 15));
+    /* a rule that discards says yes to the client */
+    return reply.len && reply.at[0] == '2' ? WHAT_DISCARDED : WHAT_REFUSED;
+}
+
+static bool fits(struct annals_walk *w, const struct annals_pattern *p,
+                 struct span text)
+{
+    if (!p->is_given)
+        return true;
+    if (p->is_exact)
+        return span_is_nocase(buffer_span(&p->text), text);
+    buffer_clear(&w->scratch);
+    for (size_t i = 0; i < text.len; i++)
+        buffer_put_byte(&w->scratch, ascii_lower(text.at[i]));
+    return sqlite3_strglob(p->text.at, buffer_string(&w->scratch)) == 0;
+}
+
+static bool fits_sender(struct annals_walk *w, enum annals_source s,
+                        enum queue_what what, sqlite3_stmt *st)
+{
+    struct span sender = column_span(st, COLUMN_SENDER);
+
+    if (!w->from.is_given)
+        return true;
+    if (sender.len == 0 &&
+        (what == WHAT_CHANGED ||
+         (s == SOURCE_REFUSAL && column_span(st, COLUMN_RECIPIENT).len == 0 &&
+          !span_is(column_span(st, COLUMN_STAGE), SPAN("MAIL")))))
+        return false;
+    return fits(w, &w->from, sender);
+}
+
+static bool fits_domain(struct annals_walk *w, sqlite3_stmt *st)
+{
+    struct span to = column_span(st, COLUMN_RECIPIENT);
+    size_t at;
+
+    if (!w->domain.is_given)
+        return true;
+    at = span_find_last(to, '@');
+    return at < to.len && fits(w, &w->domain, span_skip(to, at + 1));
+}
+
+static bool fits_reason(struct annals_walk *w, enum annals_source s,
+                        sqlite3_stmt *st)
+{
+    struct span reply = column_span(st, COLUMN_REPLY);
+    int64_t n = column_number(st, COLUMN_STATUS);
+    struct buffer both = { 0 };
+    bool is_it;
+
+    if (!w->reason.is_given || fits(w, &w->reason, reply))
+        return true;
+    if (s == SOURCE_REFUSAL || n == 0)
+        return false;
+    status_print(&both, STATUS((unsigned char)(n / 1000000),
+                               (unsigned short)(n / 1000 % 1000),
+                               (unsigned short)(n % 1000)));
+    buffer_put_byte(&both, ' ');
+    buffer_put(&both, reply);
+    is_it = fits(w, &w->reason, buffer_span(&both));
+    buffer_fini(&both);
+    return is_it;
+}
+
+bool annals_match(struct annals_walk *w, enum annals_source s, sqlite3_stmt *st)
+{
+    const struct queue_filter *f = &w->filter;
+    int64_t at_ms = column_number(st, COLUMN_AT);
+    enum queue_what what = annals_what(s, column_number(st, COLUMN_KIND),
+                                       column_span(st, COLUMN_REPLY));
+
+    if (f->states && !(f->states & what))
+        return false;
+    if ((f->older_ms && at_ms >= f->older_ms) || at_ms <= f->newer_ms)
+        return false;
+    if (f->id && (uint64_t)column_number(st, COLUMN_MESSAGE) != f->id)
+        return false;
+    if (f->attempts && column_number(st, COLUMN_ATTEMPTS) < f->attempts)
+        return false;
+    return fits(w, &w->to, column_span(st, COLUMN_RECIPIENT)) &&
+           fits_sender(w, s, what, st) && fits_domain(w, st) &&
+           fits(w, &w->login, column_span(st, COLUMN_LOGIN)) &&
+           (fits(w, &w->client, column_span(st, COLUMN_CLIENT)) ||
+            fits(w, &w->client, column_span(st, COLUMN_CLIENT_NAME))) &&
+           fits_reason(w, s, st);
+}

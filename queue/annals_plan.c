@@ -1,0 +1,280 @@
+/*
+ * annals_plan - along which index is the history walked?
+ *
+ * Every index ends with the time, so that each way gives the newest first without sorting.
+ * Of the values that an index leads to, the one with the fewest rows in the time that is asked
+ * for is taken; counting stops early, since what is frequent is found soon by any way.
+ * Indexes that are still being built (history_index.c) are not there to be taken.
+ */
+#include "queue/annals_private.h"
+
+#include "queue/history_index.h"
+
+enum { COUNTED_MOST = 5000, NO_WAY = -1 };
+
+/* A way: what the index wants, and which pattern gives it. %s: the table. */
+enum way {
+    WAY_TIME,
+    WAY_MESSAGE,
+    WAY_TO,
+    WAY_FROM,
+    WAY_LOGIN,
+    WAY_CLIENT,
+    WAY_DOMAIN,
+    WAYS
+};
+
+static const struct way_row {
+    const char *index; /* behind the table's name */
+    const char *where; /* ?3: the value */
+} ways[WAYS] = {
+    /* clang-format off */
+    [WAY_TIME]    = { "_at",      "1" },
+    [WAY_MESSAGE] = { "_message", "message=?3" },
+    [WAY_TO]      = { "_to",      "recipient COLLATE NOCASE=?3" },
+    [WAY_FROM]    = { "_from",    "sender COLLATE NOCASE=?3" },
+    [WAY_LOGIN]   = { "_login",   "login<>'' AND login COLLATE NOCASE=?3" },
+    [WAY_CLIENT]  = { "_client",  "client=?3" },
+    [WAY_DOMAIN]  = { "_domain",  HISTORY_DOMAIN " COLLATE NOCASE=?3" },
+    /* clang-format on */
+};
+
+static const char *const tables[ANNALS_SOURCES] = {
+    [SOURCE_EVENT] = "event",
+    [SOURCE_REFUSAL] = "refusal",
+    [SOURCE_HISTORY] = "history",
+};
+
+/* A client's name is no address; only that has an index. */
+static bool is_address(struct span s)
+{
+    bool is_dotted = true;
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] == ':')
+            return true;
+        is_dotted = is_dotted && is_one_of(s.at[i], "0123456789.");
+    }
+    return is_dotted;
+}
+
+static const struct annals_pattern *pattern_of(const struct annals_walk *w,
+                                               enum way way)
+{
+    const struct annals_pattern *p;
+
+    switch (way) {
+    case WAY_TO:
+        p = &w->to;
+        break;
+    case WAY_FROM:
+        p = &w->from;
+        break;
+    case WAY_LOGIN:
+        p = &w->login;
+        break;
+    case WAY_CLIENT:
+        p = is_address(buffer_span(&w->client.text)) ? &w->client : NULL;
+        break;
+    case WAY_DOMAIN:
+        p = &w->domain;
+        break;
+    case WAY_TIME:
+    case WAY_MESSAGE:
+    case WAYS:
+    default:
+        p = NULL;
+    }
+    return p && p->is_given && p->is_exact ? p : NULL;
+}
+
+static void bind_value(sqlite3_stmt *st, const struct annals_walk *w,
+                       enum way way)
+{
+    const struct annals_pattern *p = pattern_of(w, way);
+
+    if (p)
+        bind_span(st, 3, buffer_span(&p->text));
+    else if (way == WAY_MESSAGE)
+        bind_number(st, 3, (int64_t)w->filter.id);
+}
+
+static int prepare(struct database *d, const char *text, sqlite3_stmt **out_st)
+{
+    int rc = sqlite3_prepare_v2(d->db, text, -1, out_st, NULL);
+
+    return rc == SQLITE_OK ? 0 : database_fail(d, rc);
+}
+
+/* How many rows would it be, up to COUNTED_MOST? INT64_MAX: there is no such index. */
+static int count_way(struct annals *a, const struct annals_walk *w,
+                     enum annals_source s, enum way way, int64_t *out_count)
+{
+    const struct queue_filter *f = &w->filter;
+    struct buffer text = { 0 };
+    sqlite3_stmt *st = NULL;
+    int64_t there;
+    int rc;
+
+    buffer_printf(&text,
+                  "SELECT count(*) FROM sqlite_schema WHERE type='index'"
+                  " AND name='%s%s'",
+                  tables[s], ways[way].index);
+    rc = database_number(&a->history, buffer_string(&text), &there);
+    buffer_clear(&text);
+    *out_count = INT64_MAX;
+    if (rc == 0 && there) {
+        buffer_printf(&text,
+                      "SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s%s"
+                      " WHERE %s AND at_ms>?1 AND at_ms<?2 LIMIT %d)",
+                      tables[s], tables[s], ways[way].index, ways[way].where,
+                      COUNTED_MOST);
+        rc = prepare(&a->history, buffer_string(&text), &st);
+    }
+    if (rc == 0 && st) {
+        bind_number(st, 1, f->newer_ms);
+        bind_number(st, 2, f->older_ms ? f->older_ms : NEVER_MS);
+        bind_value(st, w, way);
+        rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW) {
+            *out_count = column_number(st, 0);
+            rc = 0;
+        } else {
+            rc = database_fail(&a->history, rc);
+        }
+    }
+    (void)sqlite3_finalize(st);
+    buffer_fini(&text);
+    return rc;
+}
+
+static bool has_any(const struct annals *a, const struct annals_walk *w,
+                    enum annals_source s)
+{
+    unsigned states = w->filter.states;
+
+    if (s == SOURCE_EVENT)
+        return a->has_events;
+    if (s == SOURCE_HISTORY)
+        return true;
+    return !w->filter.id && !w->filter.attempts &&
+           (!states || states & (WHAT_REFUSED | WHAT_DISCARDED));
+}
+
+static int plan_source(struct annals *a, struct annals_walk *w,
+                       enum annals_source s)
+{
+    int64_t least = INT64_MAX, count;
+    int rc = 0;
+
+    w->ways[s] = has_any(a, w, s) ? WAY_TIME : NO_WAY;
+    if (w->ways[s] == NO_WAY || s == SOURCE_EVENT)
+        return 0;
+    if (w->filter.id) {
+        w->ways[s] = WAY_MESSAGE;
+        return 0;
+    }
+    for (int i = WAY_TO; i < WAYS && rc == 0; i++) {
+        if (!pattern_of(w, (enum way)i))
+            continue;
+        rc = count_way(a, w, s, (enum way)i, &count);
+        if (rc == 0 && count < least) {
+            least = count;
+            w->ways[s] = i;
+        }
+    }
+    return rc;
+}
+
+int annals_plan(struct annals *a, struct annals_walk *w)
+{
+    int rc = 0;
+
+    for (int i = 0; i < ANNALS_SOURCES && rc == 0; i++)
+        rc = plan_source(a, w, (enum annals_source)i);
+    w->is_planned = rc == 0;
+    return rc;
+}
+
+/* Columns that the filter does not look at are not read. */
+static void put_columns(struct buffer *b, const struct annals_walk *w,
+                        enum annals_source s)
+{
+    const struct queue_filter *f = &w->filter;
+    bool is_refusal = s == SOURCE_REFUSAL;
+    bool by_sender = w->from.is_given;
+    bool by_reply = w->reason.is_given || (is_refusal && f->states);
+    const struct {
+        bool is_wanted;
+        const char *name;
+    } columns[] = {
+        { true, "at_ms" },
+        { true, "id" },
+        { !is_refusal, "kind" },
+        { by_sender, "sender" },
+        { w->to.is_given || w->domain.is_given || by_sender, "recipient" },
+        { w->client.is_given, "client" },
+        { w->client.is_given, "client_name" },
+        { w->login.is_given, "login" },
+        { by_reply, "reply" },
+        { !is_refusal && w->reason.is_given, "status" },
+        { !is_refusal && f->attempts, "attempts" },
+        { is_refusal && by_sender, "stage" },
+        { !is_refusal && f->id, "message" },
+    };
+
+    _Static_assert(sizeof columns / sizeof columns[0] == ANNALS_COLUMNS,
+                   "one for each of enum annals_column");
+    for (int i = 0; i < ANNALS_COLUMNS; i++)
+        buffer_printf(b, "%s%s", i ? "," : "SELECT ",
+                      columns[i].is_wanted ? columns[i].name : "NULL");
+}
+
+/* Between equal times the ranks decide: up to which id is this source's still behind? */
+static int64_t id_bound(const struct queue_place *p, enum annals_source s)
+{
+    if (p->source == (unsigned)s)
+        return p->id;
+    return (unsigned)s > p->source ? INT64_MAX : INT64_MIN;
+}
+
+int annals_prepare(struct annals *a, const struct annals_walk *w,
+                   enum annals_source s, sqlite3_stmt **out_st)
+{
+    const struct queue_place *p = &w->place;
+    const struct queue_filter *f = &w->filter;
+    int64_t to_ms = f->older_ms ? f->older_ms - 1 : NEVER_MS;
+    struct buffer text = { 0 };
+    sqlite3_stmt *st = NULL;
+    int way = w->ways[s], rc;
+
+    *out_st = NULL;
+    if (way == NO_WAY)
+        return 0;
+    put_columns(&text, w, s);
+    if (s == SOURCE_EVENT)
+        buffer_put_string(&text, " FROM event WHERE id>?3");
+    else
+        buffer_printf(&text, " FROM %s INDEXED BY %s%s WHERE %s", tables[s],
+                      tables[s], ways[way].index, ways[way].where);
+    buffer_put_string(&text, " AND at_ms<=?1 AND (at_ms<?1 OR id<?2)"
+                             " AND at_ms>?4 ORDER BY at_ms DESC,id DESC");
+    rc = prepare(annals_database(a, s), buffer_string(&text), &st);
+    buffer_fini(&text);
+    if (rc < 0)
+        return rc;
+    if (p->at_ms && p->at_ms <= to_ms) {
+        bind_number(st, 1, p->at_ms);
+        bind_number(st, 2, id_bound(p, s));
+    } else {
+        bind_number(st, 1, to_ms);
+        bind_number(st, 2, INT64_MAX);
+    }
+    if (s == SOURCE_EVENT)
+        bind_number(st, 3, a->copied);
+    else
+        bind_value(st, w, (enum way)way);
+    bind_number(st, 4, f->newer_ms ? f->newer_ms : INT64_MIN);
+    *out_st = st;
+    return 0;
+}

@@ -1,0 +1,268 @@
+/*
+ * recounting - people's questions to the history, on a thread of their own.
+ */
+#include "queue/recounting.h"
+
+#include "policy/vocabulary/memory.h"
+#include "queue/annals.h"
+#include "queue/core.h"
+#include "queue/criteria.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    LIST_MOST = 1000,
+    SLICE_MS = 50,    /* of one question; a read transaction */
+    PAGE_MS = 400,    /* then a page goes out, be it empty */
+    LINGER_MS = 5000, /* the thread waits for the next question */
+    FILES_TELL_MS = 100,
+    NICE = 19,
+};
+
+struct recount {
+    struct letter letter; /* first */
+    struct recount *next;
+    struct arena arena;
+    struct annals_walk walk;
+    int64_t began_ms; /* monotonic; 0: not yet */
+    uint32_t limit;
+    struct queue_told *rows;
+    size_t count;
+    bool has_more;
+    int rc;
+    queue_history_fn *done;
+    uint64_t token;
+};
+
+/* ------------------------------------------------------------- a page ---- */
+
+static void copy_texts(struct arena *a, struct queue_told *row)
+{
+    struct span *texts[] = {
+        &row->sender,
+        &row->recipient,
+        &row->client,
+        &row->client_name,
+        &row->helo,
+        &row->login,
+        &row->listener,
+        &row->protocol,
+        &row->message_id,
+        &row->reply,
+        &row->host,
+        &row->tls,
+        &row->stage,
+        &row->dialogue,
+        &row->trail,
+        &row->who,
+        &row->ruling.rule,
+        &row->ruling.place,
+        &row->ruling.held_by,
+        &row->ruling.asked_to,
+        &row->ruling.asked_from,
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = arena_copy(a, *texts[i]);
+}
+
+static bool each_row(void *user, const struct queue_told *row)
+{
+    struct recount *r = user;
+
+    r->rows[r->count] = *row;
+    copy_texts(&r->arena, &r->rows[r->count++]);
+    return true;
+}
+
+/* True: the page is to go out. */
+static bool step(struct annals *a, struct recount *r)
+{
+    int64_t now = queue_monotonic_ms();
+
+    if (!r->began_ms)
+        r->began_ms = now;
+    r->rc = annals_slice(a, &r->walk, r->limit, SLICE_MS, each_row, r,
+                         &r->has_more);
+    return r->rc < 0 || r->count > 0 || !r->has_more ||
+           queue_monotonic_ms() > r->began_ms + PAGE_MS;
+}
+
+static void open_letter(struct letter *take_l, bool is_dropped)
+{
+    struct recount *r = (struct recount *)take_l;
+
+    if (!is_dropped)
+        r->done(take_l->port->user, r->token, r->rc, r->rows, r->count,
+                r->rc == 0 && r->has_more ? &r->walk.place : NULL);
+    annals_walk_fini(&r->walk);
+    arena_reset(&r->arena);
+    free(r->rows);
+    free(r);
+}
+
+/* --------------------------------------------------------- the thread ---- */
+
+static void put_last(struct recounting *all, struct recount *r)
+{
+    r->next = NULL;
+    *all->last = r;
+    all->last = &r->next;
+}
+
+/* The next question; NULL: nobody asks any more, and this thread ends. */
+static struct recount *take_first(struct recounting *all)
+{
+    struct recount *r;
+
+    pthread_mutex_lock(&all->lock);
+    if (!all->first && !all->is_stopping)
+        queue_condition_wait(&all->wake, &all->lock, LINGER_MS);
+    r = all->first;
+    if (r && !(all->first = r->next))
+        all->last = &all->first;
+    if (!r)
+        all->is_running = false;
+    pthread_mutex_unlock(&all->lock);
+    return r;
+}
+
+static bool is_stopping(struct recounting *all)
+{
+    bool is;
+
+    pthread_mutex_lock(&all->lock);
+    is = all->is_stopping;
+    pthread_mutex_unlock(&all->lock);
+    return is;
+}
+
+static void *recounting_main(void *user)
+{
+    struct recounting *all = user;
+    struct annals *a = NULL;
+    struct recount *r;
+    int rc = annals_open(&a, all->queue->path, false);
+
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+    while ((r = take_first(all))) {
+        if (r->rc == 0)
+            r->rc = rc < 0 ? rc : is_stopping(all) ? ERROR_CLOSING : 0;
+        if (r->rc < 0 || step(a, r)) {
+            port_post(&r->letter);
+            continue;
+        }
+        pthread_mutex_lock(&all->lock);
+        put_last(all, r);
+        pthread_mutex_unlock(&all->lock);
+    }
+    annals_close(a);
+    return NULL;
+}
+
+/* With the lock held. */
+static void ensure_thread(struct recounting *all)
+{
+    while (!all->is_running && all->has_thread) {
+        pthread_t old = all->thread;
+
+        /* it has said that it ends, and only closes its files */
+        all->has_thread = false;
+        pthread_mutex_unlock(&all->lock);
+        pthread_join(old, NULL);
+        pthread_mutex_lock(&all->lock);
+    }
+    if (all->is_running)
+        return;
+    all->is_running = all->has_thread =
+        queue_thread_start(&all->thread, "queue-recount", recounting_main, all);
+    ASSERT(all->is_running);
+}
+
+void queue_history(struct queue_port *p, const struct queue_filter *f,
+                   const struct queue_place *after, uint32_t limit,
+                   queue_history_fn *done, uint64_t token)
+{
+    struct recounting *all = &p->queue->recounting;
+    struct recount *r = NEW(struct recount);
+    struct queue_filter copy = criteria_copy(&r->arena, f);
+
+    r->letter.port = p;
+    r->letter.open = open_letter;
+    r->rc = annals_walk_init(&r->walk, &copy, after);
+    r->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
+    r->rows = NEW_ARRAY(struct queue_told, r->limit);
+    r->done = done;
+    r->token = token;
+    pthread_mutex_lock(&all->lock);
+    put_last(all, r);
+    pthread_cond_signal(&all->wake);
+    ensure_thread(all);
+    pthread_mutex_unlock(&all->lock);
+}
+
+void recounting_init(struct recounting *all, struct queue *q)
+{
+    all->queue = q;
+    all->last = &all->first;
+    pthread_mutex_init(&all->lock, NULL);
+    queue_condition_init(&all->wake);
+}
+
+void recounting_fini(struct recounting *all)
+{
+    pthread_mutex_lock(&all->lock);
+    all->is_stopping = true;
+    pthread_cond_signal(&all->wake);
+    pthread_mutex_unlock(&all->lock);
+    if (all->has_thread)
+        pthread_join(all->thread, NULL);
+    pthread_cond_destroy(&all->wake);
+    pthread_mutex_destroy(&all->lock);
+}
+
+/* ---------------------------------------------------- from the files ----- */
+
+struct telling {
+    queue_told_fn *each;
+    void *user;
+    bool is_over;
+};
+
+static bool tell(void *user, const struct queue_told *row)
+{
+    struct telling *t = user;
+
+    t->is_over = !t->each(t->user, row, &row->place);
+    return !t->is_over;
+}
+
+int queue_history_files(const char *path, const struct queue_filter *f,
+                        queue_told_fn *each, void *user, struct buffer *out_why)
+{
+    struct telling t = { .each = each, .user = user };
+    struct annals_walk w = { 0 };
+    struct annals *a = NULL;
+    bool has_more = true;
+    int rc = annals_walk_init(&w, f, NULL);
+
+    if (rc == 0)
+        rc = annals_open(&a, path, true);
+    while (rc == 0 && has_more && !t.is_over) {
+        rc = annals_slice(a, &w, LIST_MOST, FILES_TELL_MS, tell, &t, &has_more);
+        if (rc == 0 && has_more && !t.is_over)
+            t.is_over = !each(user, NULL, &w.place);
+    }
+    if (rc < 0 && a && access(annals_path(a), F_OK) < 0)
+        buffer_printf(out_why, "%s: there is no such file", annals_path(a));
+    else if (rc < 0)
+        buffer_printf(
+            out_why, "%s: %s%s", a ? annals_path(a) : path, error_text(rc),
+            rc == ERROR_OLDER ? "; the relay's next start brings it up to date"
+                              : "");
+    annals_walk_fini(&w);
+    annals_close(a);
+    return rc;
+}

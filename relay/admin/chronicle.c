@@ -1,0 +1,122 @@
+/*
+ * chronicle - what became of mail, over HTTP.
+ *
+ * A page leaves as soon as something was found. While nothing is, the history says now and
+ * then how far it is; then the client is told, if it wants to know, and one that has gone
+ * ends the search.
+ */
+#include "relay/admin/chronicle.h"
+
+#include "relay/admin/chronicle_row.h"
+
+#include <stdlib.h>
+
+enum {
+    PAGE_FIRST = 20, /* rows; doubles while pages stay small */
+    PAGE_MOST = 200,
+    PAGE_BYTES = 256 * 1024,
+};
+
+static void ask_page(struct request *r);
+
+static void put_line(struct buffer *b, json_t *take_o)
+{
+    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    ASSERT(text);
+    buffer_put_string(b, text);
+    buffer_put_byte(b, '\n');
+    free(text);
+    json_decref(take_o);
+}
+
+static void refuse(struct request *r, int rc)
+{
+    r->more = NULL;
+    if (!r->is_stream) {
+        request_refuse(r, 503, "the history cannot answer: %s", error_text(rc));
+        return;
+    }
+    /* The status has gone out already: the last line tells. */
+    put_line(&r->answer,
+             json_pack("{s:s+}", "error",
+                       "the history cannot answer: ", error_text(rc)));
+    request_go_on(r);
+}
+
+/* Nothing was found yet. */
+static void go_on_looking(struct request *r)
+{
+    if (request_is_left(r)) {
+        r->more = NULL;
+        request_go_on(r);
+    } else if (request_parameter(r, "progress")) {
+        put_line(&r->answer, json_pack("{s:{s:I}}", "progress", "at",
+                                       (json_int_t)(r->place.at_ms / 1000)));
+        r->more = ask_page;
+        request_go_on(r);
+    } else {
+        ask_page(r);
+    }
+}
+
+static void adapt_page(struct request *r)
+{
+    if (r->answer.len > PAGE_BYTES)
+        r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
+    else if (r->page_rows < PAGE_MOST)
+        r->page_rows =
+            r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
+}
+
+static void on_page(void *user, uint64_t token, int rc,
+                    const struct queue_told *rows, size_t count,
+                    const struct queue_place *next)
+{
+    struct request *r = request_find(user, token);
+
+    if (!r)
+        return;
+    if (rc < 0) {
+        refuse(r, rc);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        put_line(&r->answer, chronicle_row(&rows[i]));
+    if (r->limit && (r->limit -= count) == 0)
+        next = NULL;
+    if (next)
+        r->place = *next;
+    if (next && count == 0) {
+        go_on_looking(r);
+        return;
+    }
+    adapt_page(r);
+    r->more = next ? ask_page : NULL;
+    request_go_on(r);
+}
+
+static void ask_page(struct request *r)
+{
+    uint32_t rows = r->page_rows;
+
+    if (r->limit && r->limit < rows)
+        rows = (uint32_t)r->limit;
+    queue_history(request_port(r), &r->filter.queue, &r->place, rows, on_page,
+                  r->token);
+    if (r->state != REQUEST_WAITS)
+        request_wait(r);
+}
+
+void chronicle_list(struct request *r)
+{
+    r->filter.language = FILTER_HISTORY;
+    if (!request_read_query(r))
+        return;
+    if (r->after && !chronicle_row_read_cursor(span_of(r->after), &r->place)) {
+        request_refuse(r, 400, "after should be the cursor of a row");
+        return;
+    }
+    r->page_rows = PAGE_FIRST;
+    ask_page(r);
+}

@@ -1,0 +1,150 @@
+/*
+ * history_listing - what became of mail, a line for each thing that happened.
+ */
+#include "relay/main/history_listing.h"
+
+#include "policy/vocabulary/utf8.h"
+#include "relay/admin/listing.h"
+
+#include <time.h>
+
+enum { COLUMNS_BEFORE = 47 }; /* time, what and id */
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+
+    return json_is_string(v)
+               ? span_make(json_string_value(v), json_string_length(v))
+               : SPAN("");
+}
+
+void history_listing_put_time(struct buffer *b, int64_t s)
+{
+    time_t t = (time_t)s;
+    struct tm tm;
+    char text[64];
+
+    if (localtime_r(&t, &tm) &&
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
+        buffer_put_string(b, text);
+}
+
+void history_listing_put_head(struct buffer *b)
+{
+    buffer_printf(b, "%-19s  %-9s  %-13s  %s\n", "TIME", "WHAT", "ID",
+                  "SENDER -> RECIPIENT  STATUS  HOST  DELAY  (REPLY)");
+}
+
+/* Green what went well, red what did not, the rest as it is. */
+static const char *colour_of(struct span what)
+{
+    static const struct {
+        struct span what;
+        const char *start;
+    } rows[] = {
+        { SPAN_INIT("delivered"), "\033[32m" },
+        { SPAN_INIT("failed"), "\033[31m" },
+        { SPAN_INIT("expired"), "\033[31m" },
+        { SPAN_INIT("refused"), "\033[33m" },
+        { SPAN_INIT("returned"), "\033[33m" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (span_is(rows[i].what, what))
+            return rows[i].start;
+    return NULL;
+}
+
+static void put_address(struct buffer *b, struct span address)
+{
+    if (address.len)
+        buffer_put_escaped(b, address);
+    else
+        buffer_put_string(b, "<>");
+}
+
+static void put_part(struct buffer *b, struct span part)
+{
+    if (!part.len)
+        return;
+    buffer_put_string(b, "  ");
+    buffer_put_escaped(b, part);
+}
+
+static double delay_of(const json_t *row)
+{
+    double sum = 0;
+    const json_t *d;
+    size_t i;
+
+    json_array_foreach(json_object_get(row, "delays"), i, d) sum +=
+        json_number_value(d);
+    return sum;
+}
+
+/* Who to whom, or, of an order, who. */
+static void put_parties(struct buffer *b, const json_t *row)
+{
+    struct span client = text_of(row, "client");
+
+    if (text_of(row, "who").len) {
+        buffer_put_escaped(b, text_of(row, "who"));
+        return;
+    }
+    put_address(b, text_of(row, "sender"));
+    buffer_put_string(b, " -> ");
+    put_address(b, text_of(row, "recipient"));
+    put_part(b, text_of(row, "status"));
+    put_part(b, text_of(row, "host"));
+    if (text_of(row, "host").len)
+        buffer_printf(b, "  %.1fs", delay_of(row));
+    if (span_is(text_of(row, "what"), SPAN("refused")) && client.len) {
+        buffer_put_string(b, "  from ");
+        buffer_put_escaped(b, client);
+    }
+}
+
+/* Cuts what was put since `from` to so many characters. */
+static void cut(struct buffer *b, size_t from, size_t width)
+{
+    struct span line = span_skip(buffer_span(b), from);
+    size_t kept = 0, dots = 3, seen = 0;
+
+    while (line.len) {
+        size_t n = utf8_length(line);
+
+        if (seen + dots == width)
+            kept = b->len - line.len;
+        if (seen++ == width) {
+            b->len = kept;
+            buffer_put_string(b, "...");
+            return;
+        }
+        line = span_skip(line, n ? n : 1);
+    }
+}
+
+void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
+                              bool in_colour)
+{
+    struct span what = text_of(row, "what"), reply = text_of(row, "reply");
+    const char *colour = in_colour ? colour_of(what) : NULL;
+    struct buffer rest = { 0 };
+
+    history_listing_put_time(b, json_integer_value(json_object_get(row, "at")));
+    buffer_printf(b, "  %s%-9.*s%s  %-13.*s  ", colour ? colour : "",
+                  SPAN_FMT(what), colour ? "\033[0m" : "",
+                  SPAN_FMT(text_of(row, "queue_id")));
+    put_parties(&rest, row);
+    if (reply.len) {
+        buffer_put_string(&rest, "  (");
+        buffer_put_escaped(&rest, reply);
+        buffer_put_byte(&rest, ')');
+    }
+    if (width > COLUMNS_BEFORE + 10)
+        cut(&rest, 0, width - COLUMNS_BEFORE);
+    buffer_put(b, buffer_span(&rest));
+    buffer_put_byte(b, '\n');
+    buffer_fini(&rest);
+}

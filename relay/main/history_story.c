@@ -1,0 +1,264 @@
+/*
+ * history_story - all that happened to one message, from its arrival to its end.
+ *
+ * What every row knows of the message is told once at the head; then each attempt and each
+ * end in the order of time, and at last what still waits.
+ */
+#include "relay/main/history_listing.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/listing.h"
+
+#include <stdlib.h>
+
+struct scene {
+    int64_t at_ms;
+    size_t number; /* as they were found: keeps equal times in order */
+    struct buffer text;
+};
+
+struct story {
+    struct scene *scenes;
+    size_t count, room;
+};
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+
+    return json_is_string(v)
+               ? span_make(json_string_value(v), json_string_length(v))
+               : SPAN("");
+}
+
+static int64_t number_of(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* The text's owner is the story. */
+static struct buffer *add_scene(struct story *s, int64_t at_ms)
+{
+    if (s->count == s->room) {
+        s->room = s->room ? s->room * 2 : 16;
+        s->scenes = memory_grow(s->scenes, s->room * sizeof *s->scenes);
+    }
+    s->scenes[s->count] = (struct scene){ .at_ms = at_ms, .number = s->count };
+    return &s->scenes[s->count++].text;
+}
+
+static int compare_scenes(const void *a, const void *b)
+{
+    const struct scene *x = a, *y = b;
+
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void put_after(struct buffer *b, const char *before, struct span part)
+{
+    if (!part.len)
+        return;
+    buffer_put_string(b, before);
+    buffer_put_escaped(b, part);
+}
+
+static void put_dialogue(struct buffer *b, const json_t *lines)
+{
+    const json_t *line;
+    size_t i;
+
+    json_array_foreach(lines, i, line)
+    {
+        buffer_put_string(b, "\n                         ");
+        buffer_put_escaped(b, span_of(json_string_value(line)));
+    }
+}
+
+/* Attempts that were not the last. */
+static void add_tries(struct story *s, struct span recipient,
+                      const json_t *tries)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(tries, i, one)
+    {
+        struct buffer *b = add_scene(s, number_of(one, "at") * 1000);
+
+        buffer_put_string(b, "deferred   ");
+        buffer_put_escaped(b, recipient);
+        put_after(b, " at ", text_of(one, "host"));
+        put_after(b, ": ", text_of(one, "status"));
+        put_after(b, " ", text_of(one, "reply"));
+    }
+}
+
+static void add_end(struct story *s, const json_t *row)
+{
+    struct span who = text_of(row, "who");
+    struct buffer *b = add_scene(s, number_of(row, "at_ms"));
+
+    buffer_printf(b, "%-9.*s  ", SPAN_FMT(text_of(row, "what")));
+    buffer_put_escaped(b, text_of(row, "recipient"));
+    put_after(b, " at ", text_of(row, "host"));
+    if (text_of(row, "recipient").len)
+        buffer_put_string(b, ": ");
+    put_after(b, "", text_of(row, "status"));
+    put_after(b, " ", text_of(row, "reply"));
+    put_after(b, who.len ? ", by " : "", who);
+    if (json_is_true(json_object_get(row, "in_doubt")))
+        buffer_put_string(b, ", in doubt: it may have arrived");
+    put_dialogue(b, json_object_get(row, "dialogue"));
+}
+
+static void put_fact(struct buffer *b, const char *name, struct span value)
+{
+    if (!value.len)
+        return;
+    buffer_printf(b, "%-10s ", name);
+    buffer_put_escaped(b, value);
+    buffer_put_byte(b, '\n');
+}
+
+/* "192.0.2.7 (client.example), login joe, on listener edge, TLSv1.3 256" */
+static void put_origin(struct buffer *b, const json_t *row)
+{
+    put_after(b, " from ", text_of(row, "client"));
+    if (text_of(row, "client_name").len) {
+        put_after(b, " (", text_of(row, "client_name"));
+        buffer_put_byte(b, ')');
+    }
+    put_after(b, ", who says ", text_of(row, "helo"));
+    put_after(b, ", logged in as ", text_of(row, "login"));
+    put_after(b, ", on listener ", text_of(row, "listener"));
+    put_after(b, ", by ", text_of(row, "protocol"));
+    put_after(b, ", ", text_of(row, "tls"));
+}
+
+static void put_ruling(struct buffer *b, const json_t *row)
+{
+    put_after(b, "\n                     to ", text_of(row, "recipient"));
+    put_after(b, ", the client said ", text_of(row, "asked_to"));
+    put_after(b, ", by rule ", text_of(row, "rule"));
+    if (text_of(row, "place").len) {
+        put_after(b, " (", text_of(row, "place"));
+        buffer_put_byte(b, ')');
+    }
+    put_after(b, ", held by rule ", text_of(row, "held_by"));
+}
+
+static bool is_of_mail(const json_t *row)
+{
+    return !span_is(text_of(row, "what"), SPAN("changed"));
+}
+
+static const json_t *first_of_mail(const json_t *rows)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        if (is_of_mail(row))
+            return row;
+    }
+    return NULL;
+}
+
+static void put_head(struct buffer *b, const json_t *row, const json_t *rows,
+                     const json_t *waiting)
+{
+    struct buffer sender = { 0 };
+
+    put_fact(b, "message",
+             text_of(row       ? row
+                     : waiting ? waiting
+                               : json_array_get(rows, 0),
+                     "queue_id"));
+    if (row || waiting) {
+        buffer_put(&sender, text_of(row ? row : waiting, "sender"));
+        put_fact(b, "from", sender.len ? buffer_span(&sender) : SPAN("<>"));
+        buffer_printf(b, "%-10s %lld bytes\n", "size",
+                      (long long)(row ? number_of(row, "size")
+                                      : number_of(waiting, "message_size")));
+    }
+    if (row)
+        put_fact(b, "message-id", text_of(row, "message_id"));
+    buffer_put_byte(b, '\n');
+    buffer_fini(&sender);
+}
+
+static void add_arrival(struct story *s, const json_t *row, const json_t *rows,
+                        const json_t *waiting)
+{
+    int64_t at =
+        row ? number_of(row, "received") : number_of(waiting, "arrival_time");
+    struct buffer *b = add_scene(s, at * 1000);
+    const json_t *each;
+    size_t i;
+
+    s->scenes[s->count - 1].number = 0; /* ahead of what came in that second */
+    buffer_put_string(b, "received  ");
+    put_origin(b, row ? row : waiting);
+    json_array_foreach(rows, i, each)
+    {
+        if (is_of_mail(each))
+            put_ruling(b, each);
+    }
+}
+
+static void put_waiting(struct buffer *b, const json_t *waiting, int64_t now_s)
+{
+    const json_t *r;
+    size_t i;
+
+    json_array_foreach(json_object_get(waiting, "recipients"), i, r)
+    {
+        int64_t due = number_of(r, "due");
+
+        buffer_put_string(b, "still here           ");
+        buffer_printf(b, "%-9.*s  ", SPAN_FMT(text_of(r, "state")));
+        buffer_put_escaped(b, text_of(r, "address"));
+        if (span_is(text_of(r, "state"), SPAN("deferred")) && due > now_s) {
+            buffer_put_string(b, ", next attempt in ");
+            listing_put_duration(b, due - now_s);
+        }
+        put_after(b, ": ", text_of(r, "delay_reason"));
+        buffer_put_byte(b, '\n');
+    }
+}
+
+void history_story_put(struct buffer *b, const json_t *rows,
+                       const json_t *waiting, int64_t now_s, bool in_colour)
+{
+    const json_t *row, *first = first_of_mail(rows);
+    struct story s = { 0 };
+    size_t i;
+
+    put_head(b, first, rows, waiting);
+    if (first || waiting)
+        add_arrival(&s, first, rows, waiting);
+    json_array_foreach(rows, i, row)
+    {
+        add_tries(&s, text_of(row, "recipient"), json_object_get(row, "tries"));
+        add_end(&s, row);
+    }
+    json_array_foreach(json_object_get(waiting, "recipients"), i, row)
+        add_tries(&s, text_of(row, "address"), json_object_get(row, "tries"));
+    if (s.count)
+        qsort(s.scenes, s.count, sizeof *s.scenes, compare_scenes);
+    for (i = 0; i < s.count; i++) {
+        if (in_colour)
+            buffer_put_string(b, "\033[1m");
+        history_listing_put_time(b, s.scenes[i].at_ms / 1000);
+        buffer_put_string(b, in_colour ? "\033[0m  " : "  ");
+        buffer_put(b, buffer_span(&s.scenes[i].text));
+        buffer_put_byte(b, '\n');
+        buffer_fini(&s.scenes[i].text);
+    }
+    put_waiting(b, waiting, now_s);
+    free(s.scenes);
+}
