@@ -409,7 +409,7 @@ struct queue_survey {
 };
 enum { SURVEY_READY, SURVEY_DEFERRED, SURVEY_HELD, QUEUE_SURVEYS };
 
-/* For the metrics. Surveys are made about every ten seconds, seldomer the more there is. */
+/* For the metrics. Surveys are made every few seconds, seldomer the more there is. */
 struct queue_figures {
     struct queue_survey surveys[QUEUE_SURVEYS];
     struct histogram_sum commit_us, commit_jobs; /* scales: histogram_moments, _batches */

@@ -11,7 +11,7 @@
 #include "queue/view.h"
 
 enum {
-    TALLY_MS = 10000, /* between two counts, at least */
+    TALLY_MS = 2000,  /* between two counts, at least */
     TALLY_SHARE = 50, /* times as long as it took */
     TALLY_PAGE = 2000,
 };
