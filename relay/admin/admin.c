@@ -13,6 +13,7 @@
 #include "relay/admin/admin_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/admin/events.h"
 #include "relay/admin/flow.h"
 #include "relay/admin/metrics.h"
 #include "relay/net/gauge.h"
@@ -197,6 +198,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     }
     a->port = queue_port_open(q, &port_events, a);
     a->flow = flow_open(loop, ask_flow, a);
+    a->events = events_open(loop, a);
     portal_turn(a->local);
     *out_admin = a;
     return 0;
@@ -264,6 +266,8 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
         queue_port_close(a->port);
     close_portal(a, &a->http);
     close_portal(a, &a->local);
+    if (a->events)
+        events_close(a->events);
     doorway_fini(&a->doorway);
     uv_close((uv_handle_t *)&a->async, on_async_closed);
 }

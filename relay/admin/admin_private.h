@@ -25,6 +25,7 @@ struct admin {
     struct queue *queue;
     struct queue_port *port;
     struct request *requests;
+    struct events *events; /* pushed to those who follow */
     uint64_t last_token;
     uint64_t started_ns;
     int64_t started_ms;      /* wall clock */

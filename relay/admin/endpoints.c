@@ -9,6 +9,7 @@
 #include "relay/admin/endpoints.h"
 
 #include "relay/admin/chronicle.h"
+#include "relay/admin/events.h"
 #include "relay/admin/explains.h"
 #include "relay/admin/flow.h"
 #include "relay/admin/listing.h"
@@ -59,6 +60,7 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/v1/probe",          probes_ask,      ROLE_OPERATOR, MEDIA_LINES },
     { "GET",  "/api/v1/fetches",        providers_list,  ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/fetches/**",     providers_fetch, ROLE_OPERATOR, MEDIA_JSON },
+    { "GET",  "/api/v1/events",         events_get,      ROLE_READ,     MEDIA_EVENTS },
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,
       .body_most = EXPLAIN_BODY_MOST },
     { "GET",  "/",                      page_serve,      ROLE_ANYONE,   MEDIA_FILE },

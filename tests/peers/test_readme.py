@@ -16,7 +16,7 @@ from relay import ROOT, Client, Sink, end, free_port, program, wait_for, \
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
-SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|log|limits)\b.*\{"
+SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|webhook|log|limits)\b.*\{"
 CONFIGURATIONS = [b for b in BLOCKS if re.search(SECTION, b, re.M)
                   and not b.startswith("waypost")]
 HEADINGS = [re.findall("^#+ (.*)", README[:README.index(b)], re.M)[-1]
@@ -120,7 +120,8 @@ TABLES = {"top_keys": "", "queue_keys": "queue", "admin_keys": "admin",
           "resolver_keys": "resolver", "log_keys": "log", "tls_keys": "tls",
           "users_keys": "users", "listener_keys": "listener",
           "rule_keys": "rule", "route_keys": "route", "account_keys": "account",
-          "offline_keys": "offline", "fetch_keys": "fetch"}
+          "offline_keys": "offline", "fetch_keys": "fetch",
+          "webhook_keys": "webhook"}
 def keys_of_the_program():
     """{section: {key: default, or None}}"""
     found = {}
