@@ -8,6 +8,7 @@
 #include "relay/admin/filter.h"
 
 #include "policy/vocabulary/id.h"
+#include "relay/admin/demand.h"
 
 #include <stddef.h>
 
@@ -201,11 +202,42 @@ static const char *meant(const struct filter *f, const struct key *k)
                : k->meant;
 }
 
+/* NULL, or what is wrong with it; its value is to be shown where is_value. */
+static const char *add(struct filter *f, const struct key *k, struct span value,
+                       int64_t now_ms, bool *is_value)
+{
+    unsigned bit = 1U << (unsigned)(k - keys);
+
+    *is_value = false;
+    if (f->seen & bit)
+        return "is given twice";
+    if (value.len > VALUE_MOST ||
+        !k->read(f, (char *)&f->queue + k->field, value, now_ms)) {
+        *is_value = true;
+        return meant(f, k);
+    }
+    f->seen |= bit;
+    return NULL;
+}
+
+static void put_fault(struct buffer *b, const char *what, bool is_value,
+                      struct span value)
+{
+    if (!is_value) {
+        buffer_put_string(b, what);
+        return;
+    }
+    buffer_printf(b, "should be %s, not \"", what);
+    buffer_put_escaped(b, span_first(value, VALUE_MOST));
+    buffer_put_byte(b, '"');
+}
+
 bool filter_add(struct filter *f, struct span key, struct span value,
                 int64_t now_ms, struct buffer *out_why)
 {
     const struct key *k = find_key(key);
-    unsigned bit = k ? 1U << (unsigned)(k - keys) : 0;
+    const char *fault;
+    bool is_value;
 
     if (!k) {
         buffer_put_string(out_why, "there is no filter \"");
@@ -213,20 +245,12 @@ bool filter_add(struct filter *f, struct span key, struct span value,
         buffer_put_byte(out_why, '"');
         return false;
     }
-    if (f->seen & bit) {
-        buffer_printf(out_why, "%s is given twice", k->name);
-        return false;
-    }
-    if (value.len > VALUE_MOST ||
-        !k->read(f, (char *)&f->queue + k->field, value, now_ms)) {
-        buffer_printf(out_why, "%s should be %s, not \"", k->name,
-                      meant(f, k));
-        buffer_put_escaped(out_why, span_first(value, VALUE_MOST));
-        buffer_put_byte(out_why, '"');
-        return false;
-    }
-    f->seen |= bit;
-    return true;
+    fault = add(f, k, value, now_ms, &is_value);
+    if (!fault)
+        return true;
+    buffer_printf(out_why, "%s ", k->name);
+    put_fault(out_why, fault, is_value, value);
+    return false;
 }
 
 static bool is_in(const char *name, const char *const *list)
@@ -237,42 +261,52 @@ static bool is_in(const char *name, const char *const *list)
     return false;
 }
 
+/* Text, or a number as text in `number`; false: neither. */
+static bool text_of(json_t *value, struct buffer *number, struct span *out)
+{
+    if (json_is_string(value)) {
+        *out = span_make(json_string_value(value), json_string_length(value));
+        return true;
+    }
+    if (!json_is_integer(value))
+        return false;
+    buffer_clear(number);
+    buffer_printf(number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    *out = buffer_span(number);
+    return true;
+}
+
 bool filter_add_json(struct filter *f, json_t *object,
                      const char *const *except, int64_t now_ms,
                      struct buffer *out_why)
 {
     struct buffer number = { 0 };
-    bool is_good = true;
-    const char *name;
+    const char *name, *fault = NULL;
     json_t *value;
 
     json_object_foreach(object, name, value)
     {
-        struct span text;
+        const struct key *k = find_key(span_of(name));
+        struct span text = SPAN("");
+        bool is_value = false;
 
         if (is_in(name, except))
             continue;
-        if (json_is_string(value)) {
-            text =
-                span_make(json_string_value(value), json_string_length(value));
-        } else if (json_is_integer(value)) {
-            buffer_clear(&number);
-            buffer_printf(&number, "%" JSON_INTEGER_FORMAT,
-                          json_integer_value(value));
-            text = buffer_span(&number);
-        } else {
-            buffer_printf(out_why, "the filter \"");
-            buffer_put_escaped(out_why, span_first(span_of(name), VALUE_MOST));
-            buffer_put_string(out_why, "\" should be text or a number");
-            is_good = false;
-            break;
-        }
-        is_good = filter_add(f, span_of(name), text, now_ms, out_why);
-        if (!is_good)
-            break;
+        if (!k)
+            fault = "there is no such filter";
+        else if (!text_of(value, &number, &text))
+            fault = "should be text or a number";
+        else
+            fault = add(f, k, text, now_ms, &is_value);
+        if (!fault)
+            continue;
+        demand_put_path(out_why, span_of(name));
+        buffer_put_string(out_why, ": ");
+        put_fault(out_why, fault, is_value, text);
+        break;
     }
     buffer_fini(&number);
-    return is_good;
+    return fault == NULL;
 }
 
 const char *filter_what_name(enum queue_what what)

@@ -47,7 +47,8 @@ bool filter_add(struct filter *f, struct span key, struct span value,
                 int64_t now_ms, struct buffer *out_why);
 
 /* Adds every member of a JSON object whose value is a string or an integer; the
- * members named in `except` (ended by NULL) are somebody else's. */
+ * members named in `except` (ended by NULL) are somebody else's. out_why begins with the
+ * path of the fault: "$.older: should be ...". */
 bool filter_add_json(struct filter *f, json_t *object,
                      const char *const *except, int64_t now_ms,
                      struct buffer *out_why);

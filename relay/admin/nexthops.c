@@ -6,6 +6,7 @@
  */
 #include "relay/admin/nexthops.h"
 
+#include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
 #include "relay/net/log.h"
 
@@ -113,7 +114,6 @@ void nexthops_list(struct request *r)
 
 struct order {
     struct request *request;
-    struct buffer why;
     const char *name, *reason;
     int64_t until_ms;
     bool is_preview, is_sure;
@@ -166,37 +166,6 @@ static void each_meant(void *user, const struct queue_destination_row *d)
     ASSERT(json_array_append_new(o->names, listing_text(d->name)) == 0);
 }
 
-/* A text member, or NULL; anything else is a fault. */
-static bool text_member(struct order *o, json_t *body, const char *key,
-                        size_t most, const char **out)
-{
-    const json_t *v = json_object_get(body, key);
-
-    if (!v)
-        return true;
-    if (!json_is_string(v) || json_string_length(v) > most ||
-        strlen(json_string_value(v)) != json_string_length(v)) {
-        buffer_printf(&o->why, "%s should be text of at most %zu bytes", key,
-                      most);
-        return false;
-    }
-    *out = json_string_value(v);
-    return true;
-}
-
-static bool switch_member(struct order *o, json_t *body, const char *key,
-                          bool *out)
-{
-    const json_t *v = json_object_get(body, key);
-
-    if (v && !json_is_boolean(v)) {
-        buffer_printf(&o->why, "%s should be true or false", key);
-        return false;
-    }
-    *out = json_is_true(v);
-    return true;
-}
-
 /* "2h" from now on. */
 static bool until_member(struct order *o, const char *text)
 {
@@ -207,46 +176,35 @@ static bool until_member(struct order *o, const char *text)
         return true;
     if (!filter_duration(span_of(text), &ms) || ms <= 0 ||
         __builtin_add_overflow(request_now_ms(o->request), ms, &o->until_ms)) {
-        buffer_put_string(&o->why,
-                          "until should be a duration such as 10min, 2h or 3d");
+        request_refuse(o->request, 400,
+                       "$.until: should be a duration such as 10min, 2h or "
+                       "3d");
         return false;
     }
     return true;
 }
 
+/* False: refused. */
 static bool read_order(struct order *o, json_t *body)
 {
-    static const char *const keys[] = { "name", "until", "reason", "yes",
-                                        "preview" };
-    const char *until = NULL, *key;
-    json_t *value;
+    static const char *const keys[] = { "name", "until",   "reason",
+                                        "yes",  "preview", NULL };
+    struct request *r = o->request;
+    const char *until = NULL;
 
     o->reason = "";
-    json_object_foreach(body, key, value)
-    {
-        size_t i = 0;
-
-        while (i < sizeof(keys) / sizeof(keys[0]) && strcmp(key, keys[i]) != 0)
-            i++;
-        if (i < sizeof(keys) / sizeof(keys[0]))
-            continue;
-        buffer_put_string(&o->why, "there is nothing called \"");
-        buffer_put_escaped(&o->why, span_first(span_of(key), NAME_MOST));
-        buffer_put_byte(&o->why, '"');
-        return false;
-    }
-    if (!text_member(o, body, "name", NAME_MOST, &o->name) ||
-        !text_member(o, body, "until", NAME_MOST, &until) ||
-        !text_member(o, body, "reason", REASON_MOST, &o->reason) ||
-        !switch_member(o, body, "yes", &o->is_sure) ||
-        !switch_member(o, body, "preview", &o->is_preview) ||
+    if (!demand_is_only(r, body, keys) ||
+        !demand_text(r, body, "name", NAME_MOST, &o->name) ||
+        !demand_text(r, body, "until", NAME_MOST, &until) ||
+        !demand_text(r, body, "reason", REASON_MOST, &o->reason) ||
+        !demand_switch(r, body, "yes", &o->is_sure) ||
+        !demand_switch(r, body, "preview", &o->is_preview) ||
         !until_member(o, until))
         return false;
-    if (!o->name || !*o->name) {
-        buffer_put_string(&o->why, "name should say which destination");
-        return false;
-    }
-    return true;
+    if (o->name && *o->name)
+        return true;
+    request_refuse(r, 400, "$.name: should say which destination");
+    return false;
 }
 
 static bool is_pattern(const char *name)
@@ -309,40 +267,39 @@ static void answer_order(struct order *o)
     request_answer(r, 200);
 }
 
+static void obey(struct order *o, size_t which)
+{
+    struct request *r = o->request;
+
+    find_names(o, which);
+    if (json_array_size(o->names) == 0) {
+        request_refuse(r, 404, "there is no destination \"%s\"", o->name);
+    } else if (json_array_size(o->names) > 1 && !o->is_preview && !o->is_sure) {
+        request_refuse(r, 400,
+                       "this concerns several destinations: add \"yes\": "
+                       "true, or \"preview\": true to see which");
+    } else {
+        if (!o->is_preview)
+            carry_out(o, which);
+        answer_order(o);
+    }
+    json_decref(o->names);
+}
+
 void nexthops_order(struct request *r)
 {
     struct order o = { .request = r };
-    json_error_t error;
-    json_t *body = json_loadb(r->body.len ? r->body.at : "{}",
-                              r->body.len ? r->body.len : 2,
-                              JSON_REJECT_DUPLICATES, &error);
     size_t which = 0;
+    json_t *body;
 
     while (which < ORDERS && !span_is(r->name, span_of(orders[which].name)))
         which++;
     if (which == ORDERS) {
         request_refuse(r, 404, "there is nothing at this path");
-    } else if (!json_is_object(body)) {
-        request_refuse(r, 400, "the body should be a JSON object%s%s",
-                       body ? "" : ": ", body ? "" : error.text);
-    } else if (!read_order(&o, body)) {
-        request_refuse(r, 400, "%s", buffer_string(&o.why));
-    } else {
-        find_names(&o, which);
-        if (json_array_size(o.names) == 0) {
-            request_refuse(r, 404, "there is no destination \"%s\"", o.name);
-        } else if (json_array_size(o.names) > 1 && !o.is_preview &&
-                   !o.is_sure) {
-            request_refuse(r, 400,
-                           "this concerns several destinations: add \"yes\": "
-                           "true, or \"preview\": true to see which");
-        } else {
-            if (!o.is_preview)
-                carry_out(&o, which);
-            answer_order(&o);
-        }
+        return;
     }
-    json_decref(o.names);
+    body = demand_read(r);
+    if (body && read_order(&o, body))
+        obey(&o, which);
     json_decref(body);
-    buffer_fini(&o.why);
 }
