@@ -237,10 +237,10 @@ enum failure advice_of_session(enum client_stage stage, short code,
     return FAILURE_SESSION;
 }
 
-enum failure advice_of_mailbox(enum client_stage stage,
+enum failure advice_of_mailbox(enum client_stage stage, short code,
                                const struct client_outcome *o)
 {
-    bool is_final = o->diagnosis == DIAGNOSIS_FAILED;
+    bool is_final = code >= 500;
 
     if (o->diagnosis == DIAGNOSIS_DELIVERED)
         return FAILURE_NONE;

@@ -40,8 +40,8 @@ enum failure advice_of_connect(int rc);
  * that ended it, or 0. */
 enum failure advice_of_session(enum client_stage stage, short code,
                                const struct client_outcome *trouble);
-/* Of a transaction that only asks. */
-enum failure advice_of_mailbox(enum client_stage stage,
+/* Of a transaction that only asks; code: of the refusal, or 0. */
+enum failure advice_of_mailbox(enum client_stage stage, short code,
                                const struct client_outcome *o);
 /* One sentence or two, to a person who runs the relay; empty: none. */
 const char *advice_words(enum failure f);

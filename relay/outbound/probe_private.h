@@ -57,6 +57,7 @@ struct probe {
     enum client_stage ended_at;   /* the same of what was awaited before */
     short ended_code;
     enum client_stage refused_at; /* of a transaction: what was refused first */
+    short refusal;                /* the code of that; 0: nothing was */
     bool has_asked;               /* the transaction was begun */
     struct buffer mechanism;      /* of the login */
     json_t *lines;                /* said and heard since the latest line; or NULL */

@@ -137,8 +137,10 @@ static void on_heard(void *user, enum client_stage stage, const struct reply *r)
     put_reply(p, r);
     if (r->code >= 400) {
         p->code = r->code;
-        if (p->refused_at == STAGE_IDLE)
+        if (p->refused_at == STAGE_IDLE) {
             p->refused_at = stage;
+            p->refusal = r->code;
+        }
     } else if (stage == STAGE_GREETING && r->code == 220) {
         tell_greeting(p, r);
     } else if (stage == STAGE_HELO && r->code == 250) {
@@ -250,7 +252,8 @@ static void on_awaits(void *user, enum client_stage stage)
     }
     p->awaiting = stage;
     p->code = 0;
-    probe_start_clock(p);
+    if (stage != STAGE_IDLE)
+        probe_start_clock(p);
 }
 
 /* ----------------------------------------------------------- the conversation ---- */
@@ -266,6 +269,7 @@ static void ask(struct probe *p)
 
     p->has_asked = true;
     p->refused_at = STAGE_IDLE;
+    p->refusal = 0;
     p->recipient = (struct client_recipient){ .address = p->target.recipient };
     client_start(p->talk.client, &t, wall_ms());
 }
@@ -288,7 +292,7 @@ static void on_done(void *user)
 {
     struct probe *p = user;
     const struct client_outcome *o = client_outcomes(p->talk.client);
-    enum failure f = advice_of_mailbox(p->refused_at, o);
+    enum failure f = advice_of_mailbox(p->refused_at, p->refusal, o);
 
     if (p->told && !f)
         probe_tell(p, "mail", PROBE_OK, NULL,
