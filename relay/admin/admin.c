@@ -173,6 +173,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->explains = o->explains;
     a->gauges = o->gauges;
     a->probes = o->probes;
+    a->acquaintances = o->acquaintances;
     a->started_ns = uv_hrtime();
     a->started_ms = wall_ms();
     a->busy = queue_busy_new(METRICS_DESTINATIONS);

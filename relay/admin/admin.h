@@ -18,6 +18,7 @@
 
 struct admin;
 struct gauge_sum;
+struct acquaintance;
 struct scorecard;
 
 /* What only the main loop knows, for GET /api/v1/status. */
@@ -120,6 +121,7 @@ struct admin_options {
     struct admin_explains explains; /* begin NULL: nobody explains */
     struct admin_gauges gauges;
     struct admin_probes probes;     /* begin NULL: nobody probes */
+    struct acquaintance *acquaintances; /* NULL: none */
 };
 
 /* On failure one sentence for a person is put into out_why. */

@@ -38,6 +38,7 @@ struct admin {
     struct flow *flow;       /* NULL: going down */
     struct queue_busy *busy; /* looked at once a second */
     struct admin_probes probes;
+    struct acquaintance *acquaintances;
     void (*closed)(void *user);
     void *closed_user;
 };

@@ -8,6 +8,7 @@
 
 #include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
+#include "relay/net/acquaintance.h"
 #include "relay/net/log.h"
 
 #include <fnmatch.h>
@@ -49,6 +50,27 @@ static bool is_meant(const char *pattern, struct span name)
 
 /* ---------------------------------------------------------------- list ---- */
 
+/* What deliveries came to since the start. */
+static void put_acquaintance(json_t *o, struct request *r, struct span name)
+{
+    struct acquaintance_row row = { .delivery_ms = -1 };
+    struct buffer tls = { 0 };
+
+    if (acquaintance_find(request_acquaintances(r), name, &row) &&
+        row.is_connected)
+        acquaintance_put_tls(&tls, &row);
+    put(o, "tls", tls.len ? json_string(buffer_string(&tls)) : json_null());
+    put(o, "delivery_ms",
+        row.delivery_ms < 0 ? json_null() : json_integer(row.delivery_ms));
+    put(o, "sent", json_integer((json_int_t)row.sent));
+    put(o, "deferred", json_integer((json_int_t)row.deferred));
+    put(o, "bounced", json_integer((json_int_t)row.bounced));
+    put(o, "last_reply", row.reply[0] ? listing_text(span_of(row.reply))
+                                      : json_null());
+    put(o, "last_at", moment(row.last_ms));
+    buffer_fini(&tls);
+}
+
 static void put_line(struct request *r, const struct queue_destination_row *d)
 {
     json_t *o = json_object();
@@ -73,6 +95,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "closes", moment(d->is_on_demand ? 0 : d->change_ms));
     if (d->error.len)
         put(o, "reason", listing_text(d->error));
+    put_acquaintance(o, r, d->name);
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     ASSERT(text);
     buffer_put_string(&r->answer, text);

@@ -132,6 +132,11 @@ const struct admin_probes *request_probes(const struct request *r)
     return r->admin->probes.begin ? &r->admin->probes : NULL;
 }
 
+struct acquaintance *request_acquaintances(const struct request *r)
+{
+    return r->admin->acquaintances;
+}
+
 void request_soon(const struct request *r)
 {
     (void)uv_async_send(&r->admin->async);

@@ -120,6 +120,8 @@ void request_look(const struct request *r);
 const struct admin_explains *request_explains(const struct request *r);
 /* NULL: nobody probes. */
 const struct admin_probes *request_probes(const struct request *r);
+/* What deliveries came to; NULL: nobody knows. */
+struct acquaintance *request_acquaintances(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter, but of lists limit, after and progress;

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
+#include "relay/net/acquaintance.h"
 #include "relay/net/resolver.h"
 #include "relay/net/scorecard.h"
 #include "relay/net/tls.h"
@@ -78,6 +79,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     }
     strongbox_give(box, w);
     w->scores = c->scores;
+    w->acquaintances = c->acquaintances;
     intake_open(w, census);
     delivery_open(w);
     w->sides.deliver = delivery_turn;
@@ -99,6 +101,7 @@ int crew_open(struct crew *c, struct queue *q, struct settings *s,
     int rc;
 
     c->scores = scorecard_new();
+    c->acquaintances = acquaintance_new();
     if (wanted == 0)
         wanted = uv_available_parallelism();
     if (wanted > CREW_MOST)
@@ -225,4 +228,5 @@ void crew_fini(struct crew *c)
         free(c->workers[i]);
     }
     scorecard_free(c->scores);
+    acquaintance_free(c->acquaintances);
 }

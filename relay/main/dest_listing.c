@@ -178,6 +178,29 @@ static void put_amount(struct buffer *b, const json_t *o, struct buffer *value)
     put_fact(b, "for", value);
 }
 
+/* What deliveries came to, since the relay was started. */
+static void put_deliveries(struct buffer *b, const json_t *o,
+                           struct buffer *value)
+{
+    if (!number_of(o, "last_at"))
+        return;
+    buffer_printf(value, "%lld sent, %lld deferred, %lld bounced",
+                  (long long)number_of(o, "sent"),
+                  (long long)number_of(o, "deferred"),
+                  (long long)number_of(o, "bounced"));
+    put_fact(b, "since start", value);
+    buffer_put_escaped(value, text_of(o, "tls"));
+    put_fact(b, "TLS", value);
+    if (json_is_integer(json_object_get(o, "delivery_ms")))
+        buffer_printf(value, "%lld ms a delivery",
+                      (long long)number_of(o, "delivery_ms"));
+    put_fact(b, "time", value);
+    listing_put_duration(value, time(NULL) - number_of(o, "last_at"));
+    buffer_put_string(value, " ago: ");
+    buffer_put_escaped(value, text_of(o, "last_reply"));
+    put_fact(b, "last reply", value);
+}
+
 void dest_listing_put_story(struct buffer *b, const json_t *o)
 {
     struct buffer value = { 0 };
@@ -193,5 +216,6 @@ void dest_listing_put_story(struct buffer *b, const json_t *o)
     put_amount(b, o, &value);
     buffer_put_escaped(&value, text_of(o, "reason"));
     put_fact(b, "last words", &value);
+    put_deliveries(b, o, &value);
     buffer_fini(&value);
 }

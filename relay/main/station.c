@@ -241,7 +241,8 @@ static int open_admin(struct station *st, struct buffer *out_why)
     rc = admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
         .user = st, .fetches = fetches, .explains = explains,
-        .gauges = gauges, .probes = probes }, out_why);
+        .gauges = gauges, .probes = probes,
+        .acquaintances = st->crew.acquaintances }, out_why);
     return rc < 0 ? rc : station_allow(st, st->settings, out_why);
 }
 

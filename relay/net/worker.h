@@ -22,6 +22,7 @@ struct intake;
 struct delivery;
 struct gauge;
 struct resolver;
+struct acquaintance;
 struct scorecard;
 struct sasl_desk;
 struct srskeys;
@@ -45,6 +46,7 @@ struct worker {
     struct sasl_desk *sasl;       /* who may log in, shared by all; NULL: nobody */
     struct srskeys *srs;          /* secrets of srs, shared by all */
     struct tokens *tokens;        /* passwords and tokens for next hops, shared */
+    struct acquaintance *acquaintances; /* shared; NULL: nobody wants to know */
     struct scorecard *scores;     /* of rules, shared; NULL: nobody counts */
     struct gauge *gauge;          /* what is counted on this loop */
     struct resolver *resolver;

@@ -83,6 +83,7 @@ bool courier_claim(struct courier *c)
         return false;
     turned_meet(c, work);
     parcel_take(&c->parcel, c->settings, c->route, work);
+    c->parcel.settlement.destination = queue_slot_destination(c->slot);
     return true;
 }
 

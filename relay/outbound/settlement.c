@@ -12,6 +12,7 @@
 #include "policy/retry.h"
 #include "policy/route.h"
 #include "policy/vocabulary/id.h"
+#include "relay/net/acquaintance.h"
 #include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/outbound/settlement_report.h"
@@ -362,6 +363,33 @@ static void count_outcomes(const struct settlement *s)
     }
 }
 
+/* For people who look at the destination. */
+static void note_acquaintance(const struct settlement *s)
+{
+    struct acquaintance_news n = {
+        .delivery_ms = -1,
+        .is_connected = s->was_met,
+        .protocol = s->protocol,
+        .trust = s->trust,
+        .now_ms = wall_ms(),
+    };
+
+    for (size_t i = 0; i < s->work->count; i++) {
+        const struct queue_result *r = &s->results[i];
+
+        n.sent += r->outcome == OUTCOME_DELIVERED;
+        n.deferred += r->outcome == OUTCOME_DEFERRED;
+        n.bounced +=
+            r->outcome == OUTCOME_FAILED || r->outcome == OUTCOME_EXPIRED;
+        if (r->outcome == OUTCOME_DELIVERED)
+            n.delivery_ms = r->delay_ms[2] + r->delay_ms[3];
+        if (r->outcome != OUTCOME_FREED)
+            n.reply = r->reply;
+    }
+    if (n.sent + n.deferred + n.bounced > 0)
+        acquaintance_note(s->worker->acquaintances, s->destination, &n);
+}
+
 void settlement_end(struct settlement *s)
 {
     struct settlement_reports reports;
@@ -369,6 +397,8 @@ void settlement_end(struct settlement *s)
     measure(s);
     log_outcomes(s);
     count_outcomes(s);
+    if (s->destination.len)
+        note_acquaintance(s);
     settlement_report_make(s, &reports);
     queue_settle(s->worker->port, s->work, s->results, reports.messages,
                  reports.count, on_settled, 0);

@@ -35,6 +35,10 @@ struct settlement {
     int64_t claimed_ms;
     int64_t connect_ms;           /* how long connecting took, for the first message */
     uint32_t conn_use;
+    struct span destination;      /* borrowed; empty: of none, an alarm's */
+    bool was_met;                 /* there was a connection ... */
+    const char *protocol;         /* ... with this TLS; NULL: in clear text */
+    enum tls_trust trust;
     bool is_final;                /* who delivers now is the last to do so; set before
                                      notes */
 };

@@ -80,9 +80,15 @@ static bool is_urgent(const void *user)
 
 static void meet(struct courier *c)
 {
+    const struct tls *tls = conn_tls(&c->talk.conn);
+    struct settlement *s = &c->parcel.settlement;
+
     c->conn_use++;
     parcel_meet(&c->parcel, c->conn_use, c->itinerary.connect_ms);
-    c->parcel.settlement.is_final =
+    s->was_met = true;
+    s->protocol = tls ? tls_facts(tls)->protocol : NULL;
+    s->trust = tls ? tls_facts(tls)->trust : TLS_ANONYMOUS;
+    s->is_final =
         itinerary_hop(&c->itinerary)->kind == HOP_LMTP;
     parcel_start(&c->parcel, c->talk.client);
 }

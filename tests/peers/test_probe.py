@@ -354,3 +354,35 @@ def test_a_probe_ends_with_who_asked_and_with_the_relay(tmp_path):
         assert walks[1].wait(5) in (TEMPFAIL, 69)
         for w in walks:
             w.stdout.close()
+
+
+def test_what_deliveries_came_to_stands_beside_a_destination(tmp_path):
+    authority = Authority(tmp_path / "pki")
+    leaf = authority.issue("127.0.0.1")
+    rcpt = {"later": b"451 4.2.1 not now\r\n", "never": b"550 5.1.1 nobody\r\n"}
+
+    def script(number, stage, argument):
+        return next((rcpt[k] for k in rcpt
+                     if stage == "rcpt" and k.encode() in argument), None)
+    with Sink(script, tls=serve(leaf)) as s, Relay(
+            tmp_path / "r", {"*": {"via": s.hop, "tls": "verify"}},
+            top=f'tls {{ authorities = "{authority.path}" }}',
+            retry={"first": '"1h"', "most": '"1h"'}) as r:
+        with r.client() as c:
+            assert c.mail(NOTE, sender="", to=("a@to.test", "later@to.test",
+                                    "never@to.test", "b@to.test")).code == 250
+        s.wait(1)
+
+        def row():
+            lines = r.verb("dest", "list", "--json").stdout.splitlines()
+            return next((d for d in map(json.loads, lines)
+                         if d["name"].startswith(s.hop) and d["sent"]), None)
+        found = wait_for(row)
+        assert (found["sent"], found["deferred"], found["bounced"]) == (2, 1, 1)
+        assert found["tls"] == "Verified TLSv1.3"
+        assert 0 <= found["delivery_ms"] < 5000
+        assert abs(found["last_at"] - time.time()) < 20
+        assert found["last_reply"].startswith("250")
+        shown = r.verb("dest", "show", found["name"]).stdout.decode()
+        assert "2 sent, 1 deferred, 1 bounced" in shown
+        assert "Verified TLSv1.3" in shown
