@@ -11,6 +11,7 @@
  */
 #include "policy/judge.h"
 
+#include "policy/aliasing.h"
 #include "policy/asking.h"
 #include "policy/expression.h"
 #include "policy/judgement.h"
@@ -18,6 +19,13 @@
 
 static const struct reply denied =
     REPLY(554, 5, 7, 1, "<%{recipient}>: Relay access denied");
+
+static const struct reply not_deliverable =
+    REPLY(550, 5, 3, 5,
+          "<%{recipient}>: its alias leads to a program or a file, which a relay "
+          "does not deliver to");
+static const struct reply too_many =
+    REPLY(550, 5, 4, 6, "<%{recipient}>: its alias leads to too many addresses");
 
 /* --- the verdict ------------------------------------------------------------ */
 
@@ -97,6 +105,76 @@ static void count_today(struct judgement *j)
     buffer_fini(&key);
 }
 
+/* --- users of this machine --------------------------------------------------- */
+
+static bool is_of_sendmail(const struct settings *s, const struct facts *f)
+{
+    return s->sendmail.is_on && span_is(f->listener, s->sendmail.listener.title);
+}
+
+/* No rule of the file decided. */
+static void grant_or_deny(struct judgement *j, const struct settings *s)
+{
+    const struct facts *f = j->q.facts;
+
+    if (is_of_sendmail(s, f) && names_have(&s->sendmail.users, f->login))
+        (void)judgement_decide(j, VERDICT_RELAY, settings_sendmail_rule(s),
+                               NULL);
+    else
+        (void)judgement_decide(j, VERDICT_REJECT, NULL, &denied);
+}
+
+static bool is_readdressed(const struct judgement *j)
+{
+    size_t i = 0;
+
+    while (i < j->effect_count && j->effects[i].kind != EFFECT_REWRITE_TO)
+        i++;
+    return i < j->effect_count;
+}
+
+/* What a rule has written stays. */
+static void apply_aliases(struct judgement *j, const struct settings *s)
+{
+    const struct rule *r = settings_alias_rule(s);
+    struct aliasing found;
+
+    if (is_readdressed(j))
+        return;
+    switch (aliasing_find(s, j->q.facts->recipient, j->q.arena, &found)) {
+    case ALIASING_NONE:
+        return;
+    case ALIASING_LEADS:
+        for (size_t i = 0; i < found.count; i++)
+            (void)judgement_effect(j, EFFECT_REWRITE_TO, r, found.all[i]);
+        if (found.owner.len && j->q.facts->sender &&
+            j->q.facts->sender->text.len)
+            (void)judgement_effect(j, EFFECT_REWRITE_FROM, r, found.owner);
+        return;
+    case ALIASING_NOWHERE:
+        (void)judgement_decide(j, VERDICT_DISCARD, r, NULL);
+        return;
+    case ALIASING_CANNOT:
+        (void)judgement_decide(j, VERDICT_REJECT, r, &not_deliverable);
+        return;
+    case ALIASING_TOO_MANY:
+        (void)judgement_decide(j, VERDICT_REJECT, r, &too_many);
+        return;
+    }
+}
+
+struct verdict judge_ourselves(const struct settings *s,
+                               const struct facts *facts, struct arena *arena)
+{
+    struct judgement j;
+
+    judgement_init(&j, s, facts, arena, NULL);
+    j.verdict.kind = VERDICT_RELAY;
+    if (s->rules)
+        apply_aliases(&j, s);
+    return finish(&j);
+}
+
 struct verdict judge(const struct settings *s, const struct facts *facts,
                      struct arena *arena, const struct judge_watch *watch)
 {
@@ -122,7 +200,9 @@ struct verdict judge(const struct settings *s, const struct facts *facts,
     if (j.q.inquiry.count)
         return ask(&j, j.q.inquiry.count);
     if (!is_ended)
-        (void)judgement_decide(&j, VERDICT_REJECT, NULL, &denied);
+        grant_or_deny(&j, s);
+    if (j.verdict.kind == VERDICT_RELAY && is_of_sendmail(s, facts))
+        apply_aliases(&j, s);
     if (rule_index_counts_days(s->rule_index) &&
         (j.verdict.kind == VERDICT_RELAY || j.verdict.kind == VERDICT_DISCARD))
         count_today(&j);

@@ -141,6 +141,9 @@ struct judge_watch {
 /* arena: what the verdict points to lives there. watch may be NULL. */
 struct verdict judge(const struct settings *s, const struct facts *facts,
                      struct arena *arena, const struct judge_watch *watch);
+/* Of a recipient that we answer for ourselves (postmaster): nobody is asked, aliases hold. */
+struct verdict judge_ourselves(const struct settings *s,
+                               const struct facts *facts, struct arena *arena);
 /* CONTENT: what the rules that waited say of a recipient. granted is what judge answered for
  * it: of that set_aside, at_end and effects (tags) are looked at. VERDICT_OPEN: as granted,
  * with the effects given now besides. To be asked for each recipient; a reply is then that of

@@ -30,7 +30,7 @@ static bool is_our_literal(const struct settings *s, struct span domain)
     return false;
 }
 
-static bool is_our_domain(const struct settings *s, struct span folded)
+bool is_our_domain(const struct settings *s, struct span folded)
 {
     return span_is_nocase(folded, s->hostname) ||
            span_is_nocase(folded, s->origin) || is_our_literal(s, folded);

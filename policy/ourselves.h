@@ -11,6 +11,9 @@
 #include "policy/settings.h"
 #include "policy/vocabulary/address.h"
 
+/* hostname, origin, or [address] of a listener; folded. */
+bool is_our_domain(const struct settings *s, struct span folded);
+
 /*
  * postmaster without a domain; postmaster and MAILER-DAEMON at hostname, at
  * origin, and at [address] of a listener that stands on one address. In any

@@ -130,7 +130,7 @@ struct settings *settings_read(const struct settings_source *source,
                           span_of(source->path ? source->path : "(built in)"));
     read_all(&r, source);
     ok = r.faults.fault_count == 0;
-    if (ok) {
+    if (ok && !source->is_brief) {
         s->route_index = route_index_new(s->routes, s->route_count);
         s->rule_index = rule_index_new(s->rules, s->rule_count);
         doubts_find(&r);

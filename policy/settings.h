@@ -52,6 +52,7 @@ struct listener_settings {
     bool submission;          /* completes what machines leave out */
     bool turn;                /* ATRN and TURN after login; CRAM-MD5 is offered here alone */
     bool is_fetch;            /* of a fetch: its client is a provider that we asked */
+    bool is_local;            /* the sendmail socket: its clients are users of this machine */
     int64_t greet_delay_ms;   /* a client that talks before the banner is turned away; 0: the
                                  banner comes at once */
     bool hides_client;        /* received = no-client */
@@ -309,6 +310,18 @@ enum metric_names { METRIC_NAMES_WAYPOST, METRIC_NAMES_POSTFIX_EXPORTER };
 
 enum log_form { LOG_POSTFIX, LOG_JSON };
 
+/* How programs of this machine submit mail. */
+struct sendmail_settings {
+    struct span socket;           /* "submit.sock" beside the admin socket; "none": no such */
+    struct span drop;             /* folder, "drop" beside the queue; "none": no such */
+    struct names users;           /* of this machine, that may; default all */
+    bool is_on, drops;            /* there is a socket; and a folder */
+    struct listener_settings listener; /* of the title "sendmail"; no host */
+    struct place place;           /* of the section; zero: there is none */
+};
+
+struct aliases;                   /* see policy/aliases.h */
+
 struct settings {
     struct arena arena;
     atomic_uint holders;
@@ -347,7 +360,11 @@ struct settings {
 
     struct listener_settings *listeners;
     size_t listener_count;
-    struct rule *rules;
+    struct sendmail_settings sendmail;
+    struct span aliases_file;     /* "" when not set */
+    struct place aliases_place;
+    struct aliases *aliases;      /* read from it; NULL: there are none */
+    struct rule *rules;           /* those of the file; two of ours stand behind them */
     size_t rule_count;
     struct rule_index *rule_index; /* see policy/rule_index.h; made by settings_read */
     struct fetch_settings *fetches;
@@ -367,6 +384,19 @@ struct settings {
     size_t own_table_count;
 };
 
+enum { SETTINGS_OWN_RULES = 2 };
+
+/* What grants to users of this machine when no rule of the file refuses, and what names the
+ * aliases as the reason for another address. In no index, and no condition is theirs. */
+static inline struct rule *settings_sendmail_rule(const struct settings *s)
+{
+    return &s->rules[s->rule_count];
+}
+static inline struct rule *settings_alias_rule(const struct settings *s)
+{
+    return &s->rules[s->rule_count + 1];
+}
+
 /*
  * Reads a file for include; 0 and bytes appended, or a negative error. This and
  * the next are the only things settings_read asks of the world.
@@ -384,6 +414,9 @@ struct settings_source {
     settings_file_fn *read_file;
     settings_table_fn *read_table; /* NULL: read_file does */
     void *user;
+    bool is_brief;                /* for programs of any user, who may not read all files: only
+                                     the top level and where things are (queue, admin, limits,
+                                     sendmail); the rest is passed over */
 };
 
 /*

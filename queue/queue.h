@@ -202,6 +202,10 @@ void queue_put(struct queue_port *p, const struct queue_message *take_m,
 void queue_put_all(struct queue_port *p, const struct queue_message *take_all,
                    size_t count, queue_put_fn *done, uint64_t token);
 
+/* Was there ever a message of this id, as far as queue and history remember? Reads the files:
+ * takes a moment. Any thread; not for what this process puts at the same time. */
+MUST int queue_knows(const struct queue *q, uint64_t id, bool *out_known);
+
 /* Room for so many more bytes above the reserve? Cheap; the figure is at most a
  * second old. */
 bool queue_has_room(struct queue *q, uint64_t bytes);

@@ -267,7 +267,8 @@ static void gather_own_domains(struct settings *s)
 void rules_read(struct reading *r, const struct syntax_entry *first,
                 size_t count)
 {
-    struct rule *rules = arena_take(r->arena, count * sizeof *rules);
+    struct rule *rules =
+        arena_take(r->arena, (count + SETTINGS_OWN_RULES) * sizeof *rules);
     const struct syntax_entry *e = first;
     struct titles titles = { 0 };
 

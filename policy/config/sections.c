@@ -10,6 +10,7 @@
 #include "policy/config/credentials.h"
 #include "policy/config/fetches.h"
 #include "policy/config/listeners.h"
+#include "policy/config/localmail.h"
 #include "policy/config/routes.h"
 #include "policy/config/rules.h"
 #include "policy/config/value.h"
@@ -140,6 +141,7 @@ static const struct key top_keys[] = {
     { "hostname",   KEY_TEXT,     IN(hostname),   .check = check_hostname },
     { "origin",     KEY_TEXT,     IN(origin),     .check = sections_check_domain },
     { "postmaster", KEY_TEXT,     IN(postmaster), .check = check_address },
+    { "aliases",    KEY_TEXT,     IN(aliases_file), .check = sections_check_path },
     { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
     { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
       .high = 3600 * 1000ull },
@@ -282,10 +284,12 @@ static const struct section {
     const struct key_table *table; /* of those that stand once */
     section_check_fn *check;
     section_many_fn *many;
+    bool is_of_places; /* read also in brief */
 } sections[] = {
-    { "queue",    &tables[0],         NULL,                    NULL },
-    { "admin",    &tables[1],         NULL,                    NULL },
-    { "limits",   &tables[2],         NULL,                    NULL },
+    { "queue",    &tables[0],         NULL,                    NULL, true },
+    { "admin",    &tables[1],         NULL,                    NULL, true },
+    { "limits",   &tables[2],         NULL,                    NULL, true },
+    { "sendmail", &localmail_table,   localmail_check,         NULL, true },
     { "retry",    &tables[3],         check_retry,             NULL },
     { "resolver", &tables[4],         check_resolver,          NULL },
     { "log",      &tables[5],         NULL,                    NULL },
@@ -379,12 +383,15 @@ void sections_read(struct reading *r, struct syntax_entry *tree)
     keys_read(r, &top_table, tree, r->settings);
     sort(r, tree, kinds);
     for (size_t i = 0; i < SECTIONS; i++) {
+        if (r->source->is_brief && !sections[i].is_of_places)
+            continue;
         if (sections[i].many)
             sections[i].many(r, kinds[i].first, kinds[i].count);
         else
             read_once(r, &sections[i], kinds[i].first);
     }
     for (size_t i = 0; i < SECTIONS; i++)
-        if (sections[i].many == rules_read)
+        if (sections[i].many == rules_read && !r->source->is_brief)
             rules_resolve(r, kinds[i].first);
+    localmail_finish(r, tree);
 }

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, MODE = 0600 };
+enum { BACKLOG = 128 };
 
 static int socket_new(void)
 {
@@ -44,15 +44,19 @@ static int remove_stale(const struct sockaddr_un *at)
     return unlink(at->sun_path) < 0 ? -errno : 0;
 }
 
-static int listen_at(struct doorway *d, const struct sockaddr_un *at)
+static int listen_at(struct doorway *d, const struct sockaddr_un *at,
+                     mode_t mode)
 {
     struct stat st;
 
     d->fd = socket_new();
-    if (d->fd < 0 || fchmod(d->fd, MODE) < 0 ||
+    if (d->fd < 0 || fchmod(d->fd, mode) < 0 ||
         bind(d->fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
         return -errno;
     if (lstat(d->path, &st) < 0)
+        return -errno;
+    /* The umask has taken of what others were meant to have. */
+    if ((st.st_mode & 0777) != mode && chmod(d->path, mode) < 0)
         return -errno;
     d->device = st.st_dev;
     d->inode = st.st_ino;
@@ -61,25 +65,33 @@ static int listen_at(struct doorway *d, const struct sockaddr_un *at)
 
 int doorway_open(struct doorway *d, struct span path, struct buffer *out_why)
 {
+    static const struct doorway_kind admin = { "the admin socket", 0600 };
+
+    return doorway_open_as(d, path, &admin, out_why);
+}
+
+int doorway_open_as(struct doorway *d, struct span path,
+                    const struct doorway_kind *kind, struct buffer *out_why)
+{
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     int rc;
 
     *d = (struct doorway){ .fd = -1 };
     if (path.len == 0 || path.len >= sizeof(at.sun_path)) {
         buffer_printf(out_why,
-                      "the path of the admin socket has %zu bytes; 1 to %zu "
+                      "the path of %s has %zu bytes; 1 to %zu "
                       "are possible",
-                      path.len, sizeof(at.sun_path) - 1);
+                      kind->what, path.len, sizeof(at.sun_path) - 1);
         return -ENAMETOOLONG;
     }
     d->path = span_dup(path);
     memcpy(at.sun_path, path.at, path.len);
     rc = remove_stale(&at);
     if (rc == 0)
-        rc = listen_at(d, &at);
+        rc = listen_at(d, &at, kind->mode);
     if (rc == 0)
         return 0;
-    buffer_put_string(out_why, "cannot listen on the admin socket ");
+    buffer_printf(out_why, "cannot listen on %s ", kind->what);
     buffer_put_escaped(out_why, path);
     buffer_printf(out_why, ": %s",
                   rc == -EADDRINUSE ? "another relay answers there"

@@ -17,14 +17,25 @@ struct doorway {
     ino_t inode;  /* removed in the end */
 };
 
+/* Who it is for. */
+struct doorway_kind {
+    const char *what; /* "the admin socket" */
+    mode_t mode;
+};
+
 /*
- * Makes a listening socket of mode 0600. A socket that nobody answers on any
+ * Makes a listening socket of mode 0600, the admin socket. A socket that nobody answers on any
  * more is replaced; one that is answered is -EADDRINUSE; any other file is left
  * alone
  * (-EEXIST). On failure one sentence in out_why.
  */
 MUST int doorway_open(struct doorway *d, struct span path,
                       struct buffer *out_why);
+
+/* The same for another. */
+MUST int doorway_open_as(struct doorway *d, struct span path,
+                         const struct doorway_kind *kind,
+                         struct buffer *out_why);
 
 /* Removes the file when it is still ours; closes fd unless it was given away
  * (-1). */

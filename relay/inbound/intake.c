@@ -66,14 +66,16 @@ void intake_gone(struct intake *i)
 struct visit *intake_begin(struct intake *i, struct settings *settings,
                            const struct listener_settings *listener,
                            const struct host_address *client,
-                           const struct tls_facts *tls)
+                           const struct session_client *more)
 {
     struct visit *v = NEW(struct visit);
-    struct session_client who = { .address = *client,
-                                  .name = SPAN("unknown"),
-                                  .id = queue_new_id(i->worker->queue),
-                                  .self = &v->session,
-                                  .tls = tls };
+    struct session_client who = *more;
+
+    who.address = *client;
+    if (!who.name.len)
+        who.name = SPAN("unknown");
+    who.id = queue_new_id(i->worker->queue);
+    who.self = &v->session;
 
     v->intake = i;
     v->client = *client;
@@ -108,7 +110,7 @@ void intake_admit(struct intake *i, int fd, struct settings *settings,
                   bool is_counted)
 {
     struct visit *v = intake_begin(i, settings, &settings->listeners[listener],
-                                   client, NULL);
+                                   client, &(struct session_client){ .uid = 0 });
 
     v->is_counted = is_counted;
     if (conn_open(&v->conn, i->worker, fd, &intake_pump_events, v) < 0)
@@ -167,6 +169,8 @@ static const struct listener_settings *find_listener(const struct settings *s,
     for (size_t n = 0; n < s->fetch_count; n++)
         if (span_is(s->fetches[n].title, title))
             return &s->fetches[n].listener;
+    if (s->sendmail.is_on && span_is(s->sendmail.listener.title, title))
+        return &s->sendmail.listener;
     return NULL;
 }
 

@@ -25,6 +25,18 @@ void intake_open(struct worker *w, struct census *census);
  * its client is counted here. Settings are held for it. */
 void intake_accept(struct intake *i, int fd, struct settings *settings,
                    size_t listener, const struct host_address *client);
+/* A user of this machine, on a unix socket. */
+struct intake_user {
+    struct span login;            /* "uid=1000" where it has no name; borrowed */
+    uint32_t uid;
+    bool is_counted;              /* the census knows him as `client` ... */
+    struct host_address client;   /* ... an address that stands for him */
+    uint64_t first_id;            /* his first message is to have this id, which queue_new_id
+                                     gave; 0: any */
+};
+/* Takes his connection; he is shown as localhost. */
+void intake_accept_user(struct intake *i, int fd, struct settings *settings,
+                        const struct intake_user *u);
 /* Goes on with a connection whose roles were changed; for sides.receive. */
 void intake_receive(struct worker *w, struct incoming *take_i);
 /* Does this listener take connections from named balancers only? */

@@ -6,6 +6,7 @@
  * intake_world.c      what engines ask and tell
  * intake_pump.c       bytes in, bytes out, content and drafts into the queue
  * intake_login.c      handshakes and logins
+ * intake_local.c      users of this machine
  * intake_receive.c    connections to providers whose client we were
  * inquest.c           what rules and routes want to know
  * errand_*.c          who finds it out
@@ -45,6 +46,7 @@ struct visit {
     struct span trouble;            /* why the handshake failed; borrowed from the
                                        connection, or a literal */
     uint64_t token;
+    uint64_t first_id;              /* of its first message, when not 0; see intake_local.c */
     struct receipt receipt;
     int64_t cut_ms;                 /* when a lingering connection is closed */
     unsigned appends;               /* parts under way */
@@ -78,11 +80,12 @@ struct intake {
 void intake_admit(struct intake *i, int fd, struct settings *settings,
                   size_t listener, const struct host_address *client,
                   bool is_counted);
-/* The same in two steps, between which its conn is opened: even if that failed. */
+/* The same in two steps, between which its conn is opened: even if that failed. more: what
+ * else is known of the client: TLS, or a name and a login. */
 struct visit *intake_begin(struct intake *i, struct settings *settings,
                            const struct listener_settings *listener,
                            const struct host_address *client,
-                           const struct tls_facts *tls);
+                           const struct session_client *more);
 void intake_set_off(struct visit *v);
 /* A connection, with or without a session, is gone. */
 void intake_gone(struct intake *i);

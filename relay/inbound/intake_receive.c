@@ -17,7 +17,8 @@ void intake_receive(struct worker *w, struct incoming *take_i)
     i->count++;
     atomic_fetch_add(&w->sessions, 1);
     v = intake_begin(i, take_i->settings, take_i->listener, &take_i->provider,
-                     tls ? tls_facts(tls) : NULL);
+                     &(struct session_client){
+                         .tls = tls ? tls_facts(tls) : NULL });
     v->receipt = (struct receipt){ take_i->done, take_i->user, take_i->token };
     settings_release(take_i->settings);
     if (conn_take(&v->conn, w, &take_i->hand, &intake_pump_events, v) < 0)

@@ -15,8 +15,10 @@
 static uint64_t world_new_id(void *user)
 {
     struct visit *v = user;
+    uint64_t id = v->first_id;
 
-    return queue_new_id(v->intake->worker->queue);
+    v->first_id = 0;
+    return id ? id : queue_new_id(v->intake->worker->queue);
 }
 
 static bool world_has_room(void *user, uint64_t bytes)
@@ -57,6 +59,8 @@ static void world_ends(void *user, struct session_ends *out)
             0 ||
         uv_tcp_getsockname(&v->conn.tcp, (struct sockaddr *)&ours, &our_len) < 0)
         return;
+    if (peer.ss_family == AF_UNIX)
+        return; /* it has none */
     host_address_from_socket(&from, &port, &peer);
     if (host_address_is(&from, &v->client))
         out->client_port = port;

@@ -34,11 +34,8 @@ static void put_client(struct buffer *b, const struct received *r)
     buffer_put(b, SPAN("])\r\n\t"));
 }
 
-void received_write(struct buffer *b, const struct received *r)
+static void put_way(struct buffer *b, const struct received *r)
 {
-    struct id_text id = id_print(r->id);
-
-    buffer_put(b, SPAN("Received: "));
     if (!r->hides_client)
         put_client(b, r);
     if (r->tls)
@@ -50,15 +47,30 @@ void received_write(struct buffer *b, const struct received *r)
     buffer_put(b, SPAN(" (Waypost) with "));
     buffer_put(b, r->protocol);
     buffer_put(b, SPAN(" id "));
+}
+
+static void put_user(struct buffer *b, const struct received *r)
+{
+    buffer_put(b, SPAN("by "));
+    buffer_put(b, r->hostname);
+    buffer_printf(b, " (Waypost, from userid %u)\r\n\tid ", r->uid);
+}
+
+void received_write(struct buffer *b, const struct received *r)
+{
+    struct id_text id = id_print(r->id);
+
+    buffer_put(b, SPAN("Received: "));
+    (r->is_local ? put_user : put_way)(b, r);
     buffer_put(b, span_make(id.at, ID_LENGTH));
-    if (r->recipient.len) {
+    if (r->recipient.len && !r->is_local) {
         buffer_put(b, SPAN("\r\n\tfor <"));
         buffer_put(b, r->recipient);
         buffer_put_byte(b, '>');
     }
     if (r->priority)
         buffer_printf(b, " PRIORITY %d", r->priority);
-    buffer_put_string(b, r->recipient.len ? "; " : ";\r\n\t");
+    buffer_put_string(b, r->recipient.len || r->is_local ? "; " : ";\r\n\t");
     date_print(b, r->now_ms);
     buffer_put(b, SPAN("\r\n"));
 }

@@ -6,6 +6,11 @@
  *           by HOST (Waypost) with ESMTP id ID
  *           for <rcpt> PRIORITY -3; date
  *
+ * or, of a user of this machine,
+ *
+ *   Received: by HOST (Waypost, from userid 1000)
+ *           id ID; date
+ *
  * PRIORITY (RFC 6710 6) stands there where it is not the usual one.
  */
 #ifndef WAYPOST_RECEIVED_H
@@ -19,6 +24,8 @@ struct received {
     struct span helo;        /* as said; made harmless here */
     struct span client_name; /* or "unknown" */
     const struct host_address *client;
+    bool is_local;               /* of a user of this machine, */
+    uint32_t uid;                /* who has this number */
     bool hides_client;           /* nothing of helo, name and address */
     const struct tls_facts *tls; /* NULL: in clear */
     struct span hostname;        /* ours */

@@ -99,6 +99,8 @@ struct session *session_new(struct settings *settings,
     s->client_text = own_copy(buffer_span(&text));
     buffer_fini(&text);
     s->client_name = own_copy(client->name);
+    s->login = own_copy(client->login);
+    s->uid = client->uid;
     s->mechanisms = client->mechanisms;
     s->srs_secrets = client->srs_secrets;
     s->has_tls = client->has_tls;
@@ -202,6 +204,8 @@ void session_hang_up_as_host(struct session *s, struct reply reply)
 
 void session_count_error(struct session *s)
 {
+    if (s->listener->is_local) /* a list with dead members is no attack */
+        return;
     if (s->state != AT_CLOSING && ++s->errors >= s->settings->limits.errors)
         session_hang_up_as_host(s,
                                 REPLY(421, 4, 7, 0, "Error: too many errors"));

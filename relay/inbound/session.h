@@ -169,6 +169,8 @@ struct session_client {
     bool has_tls;                 /* there is a certificate for this listener */
     const struct srs_secrets *srs_secrets; /* for rules that rewrite; NULL: none; they outlive
                                               the session */
+    struct span login;            /* of a user of this machine; copied */
+    uint32_t uid;                 /* his number, where the listener is local */
     const struct tls_facts *tls;  /* TLS was there before the session was, borrowed as by
                                      session_secured; NULL: in clear */
 };

@@ -175,5 +175,5 @@ struct span session_protocol(const struct session *s, bool smtputf8)
 
     if (!s->extended)
         return SPAN("SMTP");
-    return span_of(names[smtputf8][(s->tls ? 2 : 0) + (s->login.len ? 1 : 0)]);
+    return span_of(names[smtputf8][(s->tls ? 2 : 0) + (s->login.len && !s->listener->is_local ? 1 : 0)]);
 }

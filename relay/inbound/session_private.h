@@ -126,6 +126,7 @@ struct session {
     bool skips_login;            /* while skipping: the line is AUTH's */
     bool heard_login;            /* in the input of this session_feed */
     uint32_t login_failures;
+    uint32_t uid;                /* of the user, on a local listener */
     struct session_auth *auth;       /* only while one is under way */
     struct session_forward *forward; /* by XFORWARD, for the next transaction */
     struct consultation *consultation; /* only while a command asks */

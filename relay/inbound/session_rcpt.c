@@ -305,7 +305,7 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
         REPLY(452, 4, 5, 3, "Error: too many recipients");
     const struct address *a = &w->address;
     struct facts facts = session_facts_at(s, STAGE_RECIPIENT, now_ms);
-    struct verdict v = { .kind = VERDICT_RELAY };
+    struct verdict v;
 
     facts.recipient = a;
     w->hash = address_hash(a);
@@ -317,8 +317,8 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
         put_off(s, &full, a->text);
         return;
     }
-    if (!w->is_ours)
-        v = judge(s->settings, &facts, &s->arena, NULL);
+    v = w->is_ours ? judge_ourselves(s->settings, &facts, &s->arena)
+                   : judge(s->settings, &facts, &s->arena, NULL);
     session_effects_note(s, &v);
     obey(s, w, &facts, &v, now_ms);
 }

@@ -105,6 +105,51 @@ struct settings *configuration_load(const struct verb_call *call)
     return s;
 }
 
+/* What its reader may not see is nothing that it needs. */
+static int read_what_we_may(void *user, const char *path, struct buffer *out)
+{
+    int rc = sources_read_file(user, path, out);
+
+    return rc == -EACCES ? 0 : rc;
+}
+
+struct settings *configuration_load_brief(const char *path)
+{
+    struct sources *sources = sources_new(NULL);
+    struct buffer name = { 0 }, folder = { 0 }, faults = { 0 }, warnings = { 0 };
+    struct settings *s;
+
+    put_machine_name(&name);
+    put_state_folder(&folder);
+    if (path && access(path, R_OK) < 0)
+        buffer_printf(&faults, "%s: %s\n", path, error_text(-errno));
+    s = faults.len ? NULL
+                   : settings_read(
+                         &(struct settings_source){
+                             .path = path,
+                             .machine_name = buffer_string(&name),
+                             .state_folder = buffer_string(&folder),
+                             .read_file = read_what_we_may,
+                             .user = sources,
+                             .is_brief = true },
+                         &faults, &warnings);
+    if (!s)
+        (void)fputs(buffer_string(&faults), stderr);
+    sources_free(sources);
+    buffer_fini(&name);
+    buffer_fini(&folder);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+    return s;
+}
+
+const char *configuration_usual(void)
+{
+    static const char path[] = "/etc/waypost/waypost.conf";
+
+    return access(path, F_OK) == 0 ? path : NULL;
+}
+
 int configuration_make_folder(struct span path)
 {
     char *copy = span_dup(path);

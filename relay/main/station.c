@@ -51,6 +51,8 @@ static void end_loop(struct station *st)
 {
     st->is_over = true;
     crew_join(&st->crew);
+    importer_close(st->importer);
+    st->importer = NULL;
     if (st->admin)
         admin_close(st->admin, NULL, NULL);
     st->admin = NULL;
@@ -81,6 +83,10 @@ static void shut_down(struct station *st)
              (long long)(st->settings->drain_ms / 1000));
     if (st->entrance)
         entrance_close(st->entrance);
+    if (st->postern)
+        postern_close(st->postern);
+    if (st->importer)
+        importer_stop(st->importer);
     if (st->timetable)
         timetable_stop(st->timetable);
     if (st->explainer)
@@ -246,6 +252,20 @@ static int open_admin(struct station *st, struct buffer *out_why)
     return rc < 0 ? rc : station_allow(st, st->settings, out_why);
 }
 
+/* Where programs of this machine leave mail. */
+static int open_sendmail(struct station *st, struct buffer *out_why)
+{
+    int rc;
+
+    st->postern = postern_new(&st->loop, st->crew.workers, st->crew.count,
+                              st->census);
+    if ((rc = postern_open(st->postern, st->settings, out_why)) < 0)
+        return rc;
+    st->importer = importer_open(st->queue, st->crew.workers, st->crew.count,
+                                 st->settings);
+    return 0;
+}
+
 static int open_all(struct station *st, struct buffer *out_why)
 {
     int rc;
@@ -264,7 +284,9 @@ static int open_all(struct station *st, struct buffer *out_why)
     st->explainer =
         explainer_open(&st->loop, st->crew.workers, st->crew.count, st->config);
     st->prober = prober_open(&st->loop, st->crew.workers, st->crew.count);
-    return open_admin(st, out_why);
+    if ((rc = open_admin(st, out_why)) < 0)
+        return rc;
+    return open_sendmail(st, out_why);
 }
 
 static void announce(struct station *st)
@@ -292,6 +314,7 @@ static void free_all(struct station *st)
         queue_close(st->queue);
     windows_free(st->windows);
     entrance_free(st->entrance);
+    postern_free(st->postern);
     census_free(st->census);
     gauge_free(st->gauge);
     notify_fini(&st->notify);

@@ -12,6 +12,8 @@
 #include "relay/main/entrance.h"
 #include "relay/main/explainer.h"
 #include "relay/main/prober.h"
+#include "relay/main/importer.h"
+#include "relay/main/postern.h"
 #include "relay/main/reloader.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/timetable.h"
@@ -36,6 +38,8 @@ struct station {
     struct census *census;
     struct gauge *gauge;          /* of the main loop */
     struct entrance *entrance;
+    struct postern *postern;
+    struct importer *importer;
     struct notify notify;
     struct crew crew;
     struct timetable *timetable;

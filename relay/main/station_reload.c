@@ -60,10 +60,14 @@ static void swap(struct station *st, enum reload_kind kind,
     buffer_clear(&why);
     if (station_allow(st, take_s, &why) < 0)
         log_text(LOG_WARNING, "%s", buffer_string(&why));
+    buffer_clear(&why);
+    if (postern_open(st->postern, take_s, &why) < 0)
+        log_text(LOG_WARNING, "%s", buffer_string(&why));
     /* The workers first: nothing leaves by an old route once the queue knows the
      * new ones. */
     (kind == RELOAD_ALL ? crew_reload : crew_refresh)(&st->crew, take_s,
                                                       st->strongbox.tls);
+    importer_reload(st->importer, take_s);
     timetable_reload(st->timetable, take_s);
     if (kind == RELOAD_ALL)
         explainer_reload(st->explainer);

@@ -103,5 +103,8 @@ extern const struct verb replay_verb;
 extern const struct verb run_verb;
 extern const struct verb token_verb;
 extern const struct verb user_verb;
+extern const struct verb mailq_verb;
+extern const struct verb newaliases_verb;
+extern const struct verb sendmail_verb;
 
 #endif

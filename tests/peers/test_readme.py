@@ -16,7 +16,7 @@ from relay import ROOT, Client, Sink, end, free_port, program, wait_for, \
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
-SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|webhook|log|limits)\b.*\{"
+SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|webhook|log|limits|sendmail)\b.*\{"
 CONFIGURATIONS = [b for b in BLOCKS if re.search(SECTION, b, re.M)
                   and not b.startswith("waypost")]
 HEADINGS = [re.findall("^#+ (.*)", README[:README.index(b)], re.M)[-1]
@@ -85,8 +85,8 @@ def make_files(text, folder, certificate, dovecot):
             path.write_text(block("printer-3"))
         elif key == "dovecot":
             dovecot(path)
-        elif key not in ("path", "socket"):
-            path.write_text("" if key in ("file", "cram", "certificates")
+        elif key not in ("path", "socket", "drop"):
+            path.write_text("" if key in ("file", "cram", "certificates", "aliases")
                             else "secret\n")
             path.chmod(0o600)
         return path
@@ -101,7 +101,7 @@ def test_a_configuration_is_good(text, tmp_path, certificate, dovecot):
         text = TOP + text
     if not re.search("^listener", text, re.M):
         text += 'listener { address = "127.0.0.1:2525" %s }\n' % (
-            "auth = optional  auth-without-tls = true" if "users" in text else "")
+            "auth = optional  auth-without-tls = true" if re.search("^users", text, re.M) else "")
     if not re.search("^rule", text, re.M):
         text += 'rule "us" { client = {"127.0.0.1"}  action = relay }\n'
     if not re.search("^route", text, re.M):
@@ -121,7 +121,7 @@ TABLES = {"top_keys": "", "queue_keys": "queue", "admin_keys": "admin",
           "users_keys": "users", "listener_keys": "listener",
           "rule_keys": "rule", "route_keys": "route", "account_keys": "account",
           "offline_keys": "offline", "fetch_keys": "fetch",
-          "webhook_keys": "webhook"}
+          "webhook_keys": "webhook", "sendmail_keys": "sendmail"}
 def keys_of_the_program():
     """{section: {key: default, or None}}"""
     found = {}

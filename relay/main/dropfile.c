@@ -1,0 +1,102 @@
+/*
+ * dropfile - a message left in the drop folder, for the relay to find.
+ *
+ * Whoever may not list the folder cannot open it for fsync either; then the whole file system
+ * is synced, which is slow and seldom.
+ */
+#include "relay/main/dropfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int dropfile_random(struct dropfile_name *out)
+{
+    unsigned char bytes[DROPFILE_RANDOM / 2];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return -errno;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        (void)snprintf(out->at + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+static int write_all(int fd, struct span bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.at, bytes.len);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            bytes = span_skip(bytes, (size_t)n);
+    }
+    return 0;
+}
+
+static int sync_name(const char *folder, int fd)
+{
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+
+    if (dir < 0)
+        return syncfs(fd) < 0 ? -errno : 0;
+    if (fsync(dir) < 0)
+        rc = -errno;
+    (void)close(dir);
+    return rc;
+}
+
+static int write_and_name(int fd, const char *folder, const char *temporary,
+                          const char *final, struct span bytes)
+{
+    int rc = write_all(fd, bytes);
+
+    if (rc < 0)
+        return rc;
+    /* the relay may be another user; nobody else can find it */
+    if (fchmod(fd, 0644) < 0 || fsync(fd) < 0 || rename(temporary, final) < 0)
+        return -errno;
+    return sync_name(folder, fd);
+}
+
+int dropfile_leave(const char *folder, struct span bytes)
+{
+    char name[sizeof "new." + DROPFILE_RANDOM] = "new.";
+    struct dropfile_name random;
+    int rc = dropfile_random(&random);
+
+    if (rc < 0)
+        return rc;
+    memcpy(name + sizeof "new." - 1, random.at, sizeof random.at);
+    return dropfile_leave_as(folder, name, bytes);
+}
+
+int dropfile_leave_as(const char *folder, const char *name, struct span bytes)
+{
+    struct buffer temporary = { 0 }, final = { 0 };
+    struct dropfile_name random;
+    int fd, rc = dropfile_random(&random);
+
+    if (rc < 0)
+        return rc;
+    buffer_printf(&temporary, "%s/tmp.%s", folder, random.at);
+    buffer_printf(&final, "%s/%s", folder, name);
+    fd = open(buffer_string(&temporary),
+              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = -errno;
+    } else {
+        rc = write_and_name(fd, folder, buffer_string(&temporary),
+                            buffer_string(&final), bytes);
+        if (rc < 0)
+            (void)unlink(buffer_string(&temporary));
+        (void)close(fd);
+    }
+    buffer_fini(&temporary);
+    buffer_fini(&final);
+    return rc;
+}
