@@ -15,6 +15,7 @@
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
+#include "relay/admin/openapi.h"
 #include "relay/admin/page.h"
 #include "relay/admin/probes.h"
 #include "relay/admin/providers.h"
@@ -38,6 +39,7 @@ const struct endpoint endpoints[] = {
     { "GET",  "/healthz",               get_health,      ROLE_ANYONE,   MEDIA_JSON },
     { "GET",  "/metrics",               metrics_get,     ROLE_READ,     MEDIA_METRICS },
     { "GET",  "/readyz",                get_readiness,   ROLE_ANYONE,   MEDIA_JSON },
+    { "GET",  "/api/v1/openapi.json",   openapi_get,     ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/status",         get_status,      ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/flow",           flow_get,        ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/system",         systems_get,     ROLE_READ,     MEDIA_JSON },

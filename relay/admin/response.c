@@ -7,8 +7,6 @@
  */
 #include "relay/admin/response.h"
 
-#include "relay/admin/endpoints.h"
-
 #include <openssl/sha.h>
 #include <stdio.h>
 
@@ -151,6 +149,11 @@ static void put_refusal(const struct request *r, struct MHD_Response *to)
         put(to, "WWW-Authenticate", "Bearer realm=\"waypost\"");
     if (r->status == MHD_HTTP_TOO_MANY_REQUESTS)
         put(to, "Retry-After", "2");
+}
+
+const char *response_media(enum endpoint_media media)
+{
+    return medias[media];
 }
 
 enum MHD_Result response_send(struct request *r)
