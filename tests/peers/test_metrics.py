@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+from door import Door
 from pki import Authority
-from relay import LONG, ROOT, Relay, Sink, wait_for
+from relay import LONG, ROOT, Client, Relay, Sink, wait_for
 
 NOTE = b"Subject: a note\r\n\r\nCount me.\r\n"
 PACKAGING = ROOT / "relay/packaging"
@@ -152,6 +153,26 @@ def test_what_is_refused_and_what_becomes_of_mail_is_counted(tmp_path):
         wait_for(lambda: sum(v for k, v in metrics(r).items()
                              if k.startswith("waypost_queue_recipients")) == 1, 20)
         assert 0 < metrics(r)["waypost_queue_oldest_seconds"] < 60
+
+
+def test_logins_and_those_asked_to_come_again_are_counted(tmp_path):
+    rules = ('rule "staff" { login = {"*"}  action = relay }\n'
+             'rule "grey" { to = {"grey.test"}  action = greylist }\n')
+    with Sink() as s, Door(tmp_path / "r", {"*": s.hop}, rules=rules) as r:
+        with Client(r.ports["clear"]) as c:
+            assert c.login("alice", "wrong").code == 535
+            assert c.login("alice", "correct horse").code == 235
+            assert metrics(r)['waypost_sessions{listener="clear"}'] == 1
+        with r.client() as c:
+            assert c.codes("MAIL FROM:<s@from.test>", "RCPT TO:<a@grey.test>",
+                           "RCPT TO:<b@grey.test>", "RCPT TO:<c@else.test>") == \
+                [250, 450, 450, 554]
+        m = metrics(r)
+        assert m['waypost_logins_total{result="ok"}'] == 1
+        assert m['waypost_logins_total{result="failed"}'] == 1
+        assert m["waypost_greylisted_total"] == 2
+        assert m['waypost_rejected_total{rule="grey",code="450"}'] == 2
+        assert m['waypost_rejected_total{rule="",code="554"}'] == 1
 
 
 def test_handshakes_and_certificates_are_told(tmp_path):
