@@ -49,6 +49,7 @@ static void text_keep_recipient(struct text *t, struct queue_recipient *r,
     text_keep(t, &r->address);
     text_keep(t, &r->orcpt);
     text_keep(t, &r->last_reply);
+    text_keep(t, &r->returned_by);
     if (was && span_is(was->lane, r->lane))
         r->lane = before->lane;
     else

@@ -2,10 +2,11 @@
  * change - what a person wants of the mail that waits.
  *
  * Done in slices between other jobs. What is being sent is left alone; what waits in
- * memory and is to be held or deleted is dropped before the slice looks at it and
+ * memory and is to stay there no more is dropped before the slice looks at it and
  * once more when the slice is committed, and pages the reader has in hand are void.
  * Afterwards the lanes are walked again, since anything may be due now. A retry also
- * ends the rest of the next hops that what it changed waits for, once each.
+ * ends the rest of the next hops that what it changed waits for, once each. What is bounced
+ * comes back as an alarm.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
@@ -17,11 +18,11 @@
 
 #include <stdlib.h>
 
-enum { SLICE = 200 };
+enum { SLICE = 200, PROGRESS_MS = 100 };
 
 struct moved {
     uint64_t message, size_bytes;
-    struct span lane;
+    struct span from, to; /* lanes */
     uint32_t number;
 };
 
@@ -32,22 +33,38 @@ struct change_job {
     struct queue_filter filter;
     enum queue_change change;
     uint64_t number; /* of the order */
-    struct span who;
+    struct span who, route, why;
     uint64_t after_id, last;
-    struct queue_count total, slice;
-    struct moved *moved; /* recipients deleted or undeleted in this slice */
+    struct queue_count total, slice; /* slice: total and this slice */
+    struct moved *moved; /* recipients that left or came in this slice */
     size_t moved_count, moved_size;
     struct arena lanes;  /* their keys */
     uint64_t *changed; /* messages of this slice */
     size_t changed_count, changed_size;
     bool has_wanted; /* destinations whose rest is to end */
-    queue_count_fn *done;
+    queue_count_fn *done, *progress;
+    int64_t told_ms; /* of progress */
+    uint64_t token;
+};
+
+struct progress_letter {
+    struct letter letter; /* first */
+    struct queue_count count;
+    queue_count_fn *tell;
     uint64_t token;
 };
 
 static bool takes_away(enum queue_change change)
 {
-    return change == CHANGE_DELETE || change == CHANGE_HOLD;
+    return change == CHANGE_DELETE || change == CHANGE_HOLD ||
+           change == CHANGE_BOUNCE || change == CHANGE_MOVE;
+}
+
+/* And afterwards it may be due at once. */
+static bool brings_back(enum queue_change change)
+{
+    return change != CHANGE_DELETE && change != CHANGE_HOLD &&
+           change != CHANGE_BOUNCE;
 }
 
 static bool skip(void *user, uint64_t message, uint32_t number)
@@ -97,20 +114,26 @@ static void want(void *user, struct span key)
 }
 
 static void moved(void *user, uint64_t message, uint32_t number,
-                  struct span key, uint64_t size_bytes)
+                  struct span from, struct span to, uint64_t size_bytes)
 {
     struct change_job *c = user;
+    const struct moved *before =
+        c->moved_count ? &c->moved[c->moved_count - 1] : NULL;
+    bool is_same =
+        before && span_is(before->from, from) && span_is(before->to, to);
+    struct moved one = {
+        .message = message,
+        .size_bytes = size_bytes,
+        .from = is_same ? before->from : arena_copy(&c->lanes, from),
+        .to = is_same ? before->to : arena_copy(&c->lanes, to),
+        .number = number,
+    };
 
     if (c->moved_count == c->moved_size) {
         c->moved_size = c->moved_size ? c->moved_size * 2 : SLICE;
         c->moved = memory_grow(c->moved, c->moved_size * sizeof(*c->moved));
     }
-    c->moved[c->moved_count++] = (struct moved){
-        .message = message,
-        .size_bytes = size_bytes,
-        .lane = arena_copy(&c->lanes, key),
-        .number = number,
-    };
+    c->moved[c->moved_count++] = one;
 }
 
 static int run(struct queue *q, struct job *j)
@@ -121,6 +144,8 @@ static int run(struct queue *q, struct job *j)
         .filter = &c->filter,
         .change = c->change,
         .who = c->who,
+        .route = c->route,
+        .why = c->why,
         .now_ms = queue_now_ms(q),
         .view = &view,
         .skip = skip,
@@ -132,7 +157,7 @@ static int run(struct queue *q, struct job *j)
 
     c->changed_count = c->moved_count = 0;
     arena_reset(&c->lanes);
-    c->slice = (struct queue_count){ 0 };
+    c->slice = c->total;
     return store_change(q->writer.store, &change, c->after_id, SLICE, &c->slice,
                         &c->last);
 }
@@ -168,12 +193,13 @@ static void count_moved(struct queue *q, const struct change_job *c)
 {
     for (size_t i = 0; i < c->moved_count; i++) {
         const struct moved *m = &c->moved[i];
-        struct lane *l = lane_get(q, m->lane, 0);
 
-        if (c->change == CHANGE_DELETE)
-            quota_gone(q, l, m->message, m->number, m->size_bytes);
-        else
-            quota_back(q, l, m->message, m->number, m->size_bytes);
+        if (m->from.len)
+            quota_gone(q, lane_get(q, m->from, 0), m->message, m->number,
+                       m->size_bytes);
+        if (m->to.len)
+            quota_back(q, lane_get(q, m->to, 0), m->message, m->number,
+                       m->size_bytes);
     }
 }
 
@@ -185,13 +211,39 @@ static void committed(struct queue *q, struct job *j)
     count_moved(q, c);
     for (size_t i = 0; takes_away(c->change) && i < c->changed_count; i++)
         active_drop_waiting(q, c->changed[i]);
-    c->total.messages += c->slice.messages;
-    c->total.recipients += c->slice.recipients;
-    c->total.bytes += c->slice.bytes;
+    c->total = c->slice;
     end_rests(q, c);
     c->after_id = c->last;
-    if (c->last == 0 && !takes_away(c->change))
+    if (c->last == 0 && brings_back(c->change))
         reader_walk(&q->reader);
+    if (c->change == CHANGE_BOUNCE)
+        reader_alarms(&q->reader);
+}
+
+static void open_progress(struct letter *take_l, bool is_dropped)
+{
+    struct progress_letter *l = (struct progress_letter *)take_l;
+
+    if (!is_dropped)
+        l->tell(take_l->port->user, l->token, 0, &l->count);
+    free(l);
+}
+
+static void tell_progress(struct change_job *c)
+{
+    int64_t now_ms = queue_monotonic_ms();
+    struct progress_letter *l;
+
+    if (!c->progress || now_ms < c->told_ms + PROGRESS_MS)
+        return;
+    c->told_ms = now_ms;
+    l = NEW(struct progress_letter);
+    l->letter.port = c->job.letter.port;
+    l->letter.open = open_progress;
+    l->count = c->total;
+    l->tell = c->progress;
+    l->token = c->token;
+    port_post(&l->letter);
 }
 
 static bool finish(struct queue *q, struct job *j)
@@ -200,6 +252,7 @@ static bool finish(struct queue *q, struct job *j)
 
     if (j->rc < 0 || c->last == 0)
         return true;
+    tell_progress(c);
     writer_submit(&q->writer, j);
     return false;
 }
@@ -224,9 +277,8 @@ static const struct job_kind change_kind = {
     .finish = finish,
 };
 
-void queue_change(struct queue_port *p, const struct queue_filter *f,
-                  enum queue_change change, struct span who,
-                  queue_count_fn *done, uint64_t token)
+void queue_order(struct queue_port *p, const struct queue_order *o,
+                 queue_count_fn *done, uint64_t token)
 {
     struct change_job *c = NEW(struct change_job);
 
@@ -235,13 +287,26 @@ void queue_change(struct queue_port *p, const struct queue_filter *f,
     c->job.letter.open = open_letter;
     c->job.kind = &change_kind;
     c->queue = p->queue;
-    c->filter = criteria_copy(&c->arena, f);
-    c->who = arena_copy(&c->arena, who);
-    c->change = change;
+    c->filter = criteria_copy(&c->arena, o->filter);
+    c->who = arena_copy(&c->arena, o->who);
+    c->route = arena_copy(&c->arena, o->route);
+    c->why = arena_copy(&c->arena, o->why);
+    c->change = o->change;
+    c->progress = o->progress;
     queue_lock(p->queue);
     c->number = ++p->queue->changes;
     queue_unlock(p->queue);
     c->done = done;
     c->token = token;
     writer_submit(&p->queue->writer, &c->job);
+}
+
+void queue_change(struct queue_port *p, const struct queue_filter *f,
+                  enum queue_change change, struct span who,
+                  queue_count_fn *done, uint64_t token)
+{
+    queue_order(p,
+                &(struct queue_order){
+                    .change = change, .filter = f, .who = who },
+                done, token);
 }

@@ -13,6 +13,7 @@
 #include "queue/budget.h"
 #include "queue/destination.h"
 #include "queue/disk.h"
+#include "queue/heat.h"
 #include "queue/historian.h"
 #include "queue/note.h"
 #include "queue/port.h"
@@ -89,6 +90,7 @@ struct queue {
     struct reader reader;
     struct historian historian;
     struct recounting recounting;
+    struct heat heat;
     struct bodies bodies;
 };
 

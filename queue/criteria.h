@@ -18,6 +18,7 @@ static inline struct queue_filter criteria_copy(struct arena *a,
     copy.client = arena_copy(a, f->client);
     copy.login = arena_copy(a, f->login);
     copy.reason = arena_copy(a, f->reason);
+    copy.via = arena_copy(a, f->via);
     return copy;
 }
 

@@ -7,6 +7,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
 #include "queue/criteria.h"
+#include "queue/rows.h"
 #include "queue/view.h"
 
 #include <stdlib.h>
@@ -41,24 +42,9 @@ struct tally {
 static void each_row(void *user, const struct queue_row *row)
 {
     struct list *l = user;
-    struct queue_row *copy;
-    struct queue_row_recipient *to;
 
-    if (l->count == l->limit)
-        return;
-    copy = &l->rows[l->count++];
-    *copy = *row;
-    copy->sender = arena_copy(&l->arena, row->sender);
-    copy->client = arena_copy(&l->arena, row->client);
-    copy->login = arena_copy(&l->arena, row->login);
-    copy->helo = arena_copy(&l->arena, row->helo);
-    to = arena_take(&l->arena, row->count * sizeof(*to));
-    for (size_t i = 0; i < row->count; i++) {
-        to[i] = row->recipients[i];
-        to[i].address = arena_copy(&l->arena, to[i].address);
-        to[i].reason = arena_copy(&l->arena, to[i].reason);
-    }
-    copy->recipients = to;
+    if (l->count < l->limit)
+        rows_copy(&l->arena, row, &l->rows[l->count++]);
 }
 
 static bool step_list(struct reader *r, struct inquiry *i)

@@ -141,6 +141,7 @@ static struct queue *queue_new(const struct queue_options *o)
     TAILQ_INIT(&q->ports);
     disk_init(&q->disk, q->path, o->reserve_bytes);
     notes_init(&q->notes);
+    heat_init(&q->heat);
     budgets_init(&q->budgets);
     recounting_init(&q->recounting, q);
     return q;
@@ -160,6 +161,7 @@ static void queue_free(struct queue *q)
     budgets_fini(&q->budgets);
     notes_fini(&q->notes);
     disk_fini(&q->disk);
+    heat_fini(&q->heat);
     pthread_mutex_destroy(&q->lock);
     free(q->path);
     free(q);

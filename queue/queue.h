@@ -153,6 +153,9 @@ struct queue_recipient {
     struct span last_reply;       /* "4.2.0 text" of the latest attempt */
     uint32_t attempts;            /* so far; 0 in a put */
     bool held;
+    bool is_returned;             /* alarm only: a person returns it to its sender, and
+                                     last_reply says why: OUTCOME_RETURNED */
+    struct span returned_by;      /* who that is */
     struct span ruling;           /* by queue_ruling_put; empty: no rule was asked */
 };
 
@@ -295,6 +298,7 @@ enum queue_outcome {
     OUTCOME_DISCARDED,            /* by a rule */
     OUTCOME_HELD,                 /* kept, not tried again until released */
     OUTCOME_WARNED,               /* alarm only: warn_ms and expire_ms are new */
+    OUTCOME_RETURNED,             /* alarm only: to its sender, as a person wants it */
 };
 
 struct queue_result {
@@ -305,6 +309,8 @@ struct queue_result {
     struct span host;             /* "mx.example.org[192.0.2.1]:25" or empty */
     int64_t delay_ms[4];          /* before the queue, in it, connecting, sending */
     bool in_doubt;                /* the connection went after the final dot */
+    struct span dialogue;         /* what was said, a line each, where it did not succeed;
+                                     or empty; recipients may share one (the same address) */
 };
 
 /*
@@ -333,6 +339,7 @@ enum queue_state {
 struct queue_filter {
     uint64_t id;
     struct span from, to, domain, client, login, reason;
+    struct span via;              /* of the name of its destination; or that name */
     unsigned states;              /* of enum queue_state; 0: all but deleted */
     int64_t older_ms, newer_ms;   /* received before, after; 0: any */
     uint32_t attempts;            /* at least */
@@ -380,9 +387,28 @@ enum queue_change {
     CHANGE_RETRY,                 /* due now, and the rest of their next hops is over */
     CHANGE_DELETE,                /* kept a day as deleted, then gone */
     CHANGE_UNDELETE, CHANGE_HOLD, CHANGE_RELEASE,
+    CHANGE_MOVE,                  /* over another route from now on, due now unless held */
+    CHANGE_BOUNCE,                /* back to their senders, held ones too: they come by
+                                     `alarm`, as is_returned */
 };
-/* Recipients that are being sent right now are left alone. who: for the audit event.
- * done: how many messages were changed. */
+/*
+ * What a person wants of waiting mail. Recipients that are being sent right now are left
+ * alone. A lane key is a domain, and behind a tab, where there is one, the title of a route: a
+ * move sets that. Done in slices, each durable for itself; after a crash what was done stays
+ * so.
+ */
+struct queue_order {
+    enum queue_change change;
+    const struct queue_filter *filter;
+    struct span who;              /* for the audit event */
+    struct span route;            /* MOVE: its title */
+    struct span why;              /* BOUNCE: words for the sender, or empty */
+    queue_count_fn *progress;     /* now and then: what was changed so far; or NULL */
+};
+/* done: how many messages were changed. */
+void queue_order(struct queue_port *p, const struct queue_order *o,
+                 queue_count_fn *done, uint64_t token);
+/* The same of one that needs no words, and tells of no progress. */
 void queue_change(struct queue_port *p, const struct queue_filter *f,
                   enum queue_change change, struct span who,
                   queue_count_fn *done, uint64_t token);
@@ -394,6 +420,97 @@ enum queue_destination_state {
     DESTINATION_SUSPENDED,        /* by a person, until due_ms */
 };
 enum { QUEUE_DESTINATION_STATES = DESTINATION_SUSPENDED + 1 };
+
+/*
+ * What an order would meet: the count, the first few messages, and the destinations with
+ * most of the recipients, most first. All borrowed for the call.
+ */
+enum { PREVIEW_ROWS = 5, PREVIEW_DESTINATIONS = 10 };
+struct queue_preview {
+    struct queue_count count;
+    const struct queue_row *rows;
+    size_t row_count;
+    struct { struct span name; uint64_t recipients; } busiest[PREVIEW_DESTINATIONS];
+    size_t busiest_count;
+    uint64_t destinations;        /* all of them */
+};
+typedef void queue_preview_fn(void *user, uint64_t token, int rc,
+                             const struct queue_preview *s);
+void queue_preview(struct queue_port *p, const struct queue_filter *f,
+                  queue_preview_fn *done, uint64_t token);
+
+/*
+ * All about one message, borrowed for the call; NULL: there is none. Its recipients in the
+ * order of their numbers.
+ */
+struct queue_story_recipient {
+    struct queue_row_recipient row;
+    struct span lane, destination; /* its lane's key, and where that leads */
+    struct span trail;            /* attempts, oldest first: "ms|host|status|reply\n" each */
+    struct span orcpt;
+    unsigned notify;
+    int64_t expire_ms, since_ms;  /* held or deleted since; 0: it is not */
+    struct queue_ruling ruling;
+};
+struct queue_dialogue {
+    int64_t at_ms;
+    struct span host, text;       /* text: a line each */
+};
+enum { STORY_DIALOGUES = 10, STORY_HEADER = 64 * 1024 };
+struct queue_story {
+    uint64_t id;
+    struct envelope envelope;
+    enum queue_state state;       /* of its busiest recipient */
+    const struct queue_story_recipient *recipients;
+    size_t count;
+    struct queue_dialogue dialogues[STORY_DIALOGUES]; /* latest first */
+    size_t dialogue_count;
+    struct span header;           /* as it is, STORY_HEADER at most; empty: unreadable */
+};
+typedef void queue_story_fn(void *user, uint64_t token, int rc,
+                            const struct queue_story *s);
+void queue_story(struct queue_port *p, uint64_t id, queue_story_fn *done,
+                 uint64_t token);
+
+/*
+ * The bytes of a message that waits, in parts, whatever becomes of it meanwhile. rc 0:
+ * take_c is the caller's until queue_copy_close; ERROR_GONE: there is no such message.
+ */
+struct queue_copy;
+typedef void queue_copy_fn(void *user, uint64_t token, int rc,
+                           struct queue_copy *take_c);
+void queue_copy_open(struct queue_port *p, uint64_t id, queue_copy_fn *done,
+                     uint64_t token);
+uint64_t queue_copy_size(const struct queue_copy *c);
+uint32_t queue_copy_header_size(const struct queue_copy *c);
+/* From offset on, up to len bytes. Whoever reads all of it in order learns with the last part
+ * whether it is what was received: ERROR_CHECKSUM. One at a time. */
+void queue_copy_read(struct queue_port *p, struct queue_copy *c,
+                     uint64_t offset, size_t len, queue_read_fn *done,
+                     uint64_t token);
+/* No read may be under way. */
+void queue_copy_close(struct queue_copy *take_c);
+
+/*
+ * Recipients that wait by domain and by age, from a picture that is drawn anew now and then in
+ * the background: each column ends at twice the age of the one before, from 5 minutes on, and
+ * the last is open.
+ */
+enum { HEAT_COLUMNS = 10, HEAT_FIRST_MIN = 5 };
+struct queue_heat_row {
+    struct span domain;           /* empty: all that no row is kept for */
+    uint64_t total, cells[HEAT_COLUMNS];
+};
+struct queue_heat {
+    const struct queue_heat_row *rows; /* most first, at most `limit` */
+    size_t count;
+    uint64_t total, cells[HEAT_COLUMNS]; /* of all */
+    int64_t at_ms;                /* when it was drawn; 0: none is there yet */
+    bool is_complete;             /* false: the first is being drawn */
+};
+/* Borrowed for the call, which comes at once, on the caller's thread. */
+typedef void queue_heat_fn(void *user, const struct queue_heat *h);
+void queue_heat(struct queue *q, size_t limit, queue_heat_fn *each, void *user);
 
 struct queue_stats {
     uint64_t messages_ready, messages_deferred, messages_held; /* recipients */
@@ -511,7 +628,6 @@ MUST int queue_history_files(const char *path, const struct queue_filter *f,
                              struct buffer *out_why);
 
 /* ------------------------------------------------------- destinations ---- */
-
 
 struct queue_destination_row {
     struct span name;

@@ -213,7 +213,7 @@ static void *reader_main(void *user)
         by_the_clock(r);
         is_busy |= refill_load(r);
         is_busy |= refill_page(r);
-        is_busy = is_busy || tally_step(r);
+        is_busy = is_busy || tally_step(r) || heat_step(r);
     }
     while (recall(r) || inquire(r))
         ;

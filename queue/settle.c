@@ -79,6 +79,7 @@ static void leave(struct queue *q, struct bundle *take_b,
         case OUTCOME_FAILED:
         case OUTCOME_EXPIRED:
         case OUTCOME_DISCARDED:
+        case OUTCOME_RETURNED:
             quota_gone(q, l, w->message, w->recipients[i].number,
                        w->envelope.size_bytes);
             break;
@@ -140,6 +141,13 @@ static void copy_text(char **text, struct span *s)
     *text += s->len;
 }
 
+/* Is it the dialogue of the one in front? */
+static bool is_told_before(const struct queue_result *results, size_t i)
+{
+    return i && results[i].dialogue.len &&
+           results[i].dialogue.at == results[i - 1].dialogue.at;
+}
+
 static struct settle_job *settle_new(const struct queue_result *results,
                                      size_t n)
 {
@@ -149,7 +157,8 @@ static struct settle_job *settle_new(const struct queue_result *results,
     char *text;
 
     for (size_t i = 0; i < n; i++)
-        len += results[i].reply.len + results[i].host.len;
+        len += results[i].reply.len + results[i].host.len +
+               (is_told_before(results, i) ? 0 : results[i].dialogue.len);
     s = memory_take(fixed + len);
     *s = (struct settle_job){ 0 };
     s->results = (void *)(s + 1);
@@ -158,6 +167,10 @@ static struct settle_job *settle_new(const struct queue_result *results,
         s->results[i] = results[i];
         copy_text(&text, &s->results[i].reply);
         copy_text(&text, &s->results[i].host);
+        if (is_told_before(results, i))
+            s->results[i].dialogue = s->results[i - 1].dialogue;
+        else
+            copy_text(&text, &s->results[i].dialogue);
     }
     return s;
 }

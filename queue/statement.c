@@ -61,7 +61,22 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "attempts,expire_ms,warn_ms,since_ms,reply,trail,ruling) VALUES(?1,?2,?3,?4,?5,"
         "?6,?7,?8,?9,?10,?11,?12,?13,'',?14)" },
     [PUT_EVENT]        = { W,
-        "INSERT INTO event(" EVENT ",ruling) VALUES(" EVENT_VALUES ",?28)" },
+        "INSERT INTO event(" EVENT ",ruling,dialogue,who)"
+        " VALUES(" EVENT_VALUES ",?28,?29,?30)" },
+    [PUT_DIALOGUE]     = { W,
+        "INSERT OR IGNORE INTO dialogue(message,at_ms,host,text) VALUES(?1,?2,?3,?4)" },
+    [TRIM_DIALOGUES]   = { W,
+        "DELETE FROM dialogue WHERE message=?1 AND at_ms<="
+        "(SELECT at_ms FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT 1 OFFSET ?2)" },
+    [FIND_DIALOGUE]    = { W,
+        "SELECT text FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT 1" },
+    [REMOVE_DIALOGUES] = { W, "DELETE FROM dialogue WHERE message=?1" },
+    /* where a slice of ?2 rows ends; and those in it whose message is gone */
+    [DIALOGUES_BOUND]  = { W,
+        "SELECT message FROM dialogue WHERE message>?1 ORDER BY message LIMIT 1 OFFSET ?2" },
+    [PURGE_DIALOGUES]  = { W,
+        "DELETE FROM dialogue WHERE message>?1 AND message<=?2"
+        " AND NOT EXISTS(SELECT 1 FROM message WHERE id=dialogue.message)" },
 
     [REMOVE_RECIPIENT] = { W, "DELETE FROM recipient WHERE message=?1 AND number=?2" },
     [REMOVE_MESSAGE]   = { W,
@@ -74,16 +89,18 @@ const struct statement_text statement_texts[STATEMENTS] = {
     /* a person may have held or deleted it since it was read: then it is not due */
     [DEFER_RECIPIENT]  = { W,
         "UPDATE recipient SET due_ms=CASE state WHEN 0 THEN ?3 ELSE due_ms END,"
-        "expire_ms=?4,warn_ms=?5,attempts=?6,reply=?7,trail=?8"
+        "expire_ms=?4,warn_ms=?5,attempts=?6,"
+        "reply=CASE state WHEN 4 THEN reply ELSE ?7 END,trail=?8"
         " WHERE message=?1 AND number=?2" },
     [HOLD_RECIPIENT]   = { W,
-        "UPDATE recipient SET state=state|1,due_ms=9223372036854775807,since_ms=?3,"
-        "attempts=?4,reply=?5,trail=?6 WHERE message=?1 AND number=?2" },
+        "UPDATE recipient SET state=CASE state WHEN 4 THEN 4 ELSE state|1 END,due_ms=9223372036854775807,since_ms=?3,"
+        "attempts=?4,reply=CASE state WHEN 4 THEN reply ELSE ?5 END,trail=?6 WHERE message=?1 AND number=?2" },
     [WARN_RECIPIENT]   = { W,
         "UPDATE recipient SET expire_ms=?3,warn_ms=?4 WHERE message=?1 AND number=?2" },
     [FIND_ALARM]       = { W,
-        "SELECT alarm_ms,(SELECT nullif(min(min(warn_ms,expire_ms)),"
-        "9223372036854775807) FROM recipient WHERE message=?1 AND state=0)"
+        "SELECT alarm_ms,(SELECT nullif(min("
+        "CASE state WHEN 4 THEN 0 ELSE min(warn_ms,expire_ms) END),"
+        "9223372036854775807) FROM recipient WHERE message=?1 AND state IN (0,4))"
         " FROM message WHERE id=?1" },
     [SET_ALARM]        = { W, "UPDATE message SET alarm_ms=?2 WHERE id=?1" },
 
@@ -101,6 +118,11 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [CHANGE_RECIPIENT] = { W,
         "UPDATE recipient SET state=?3,due_ms=?4,since_ms=?5,expire_ms=?6,warn_ms=?7"
         " WHERE message=?1 AND number=?2" },
+    [MOVE_RECIPIENT]   = { W,
+        "UPDATE recipient SET lane=?3 WHERE message=?1 AND number=?2" },
+    /* whose order it is stands behind a line end */
+    [RETURN_RECIPIENT] = { W,
+        "UPDATE recipient SET reply=?3 WHERE message=?1 AND number=?2" },
     /* what was tried and has a time of its own */
     [HASTEN]           = { W,
         "UPDATE recipient SET due_ms=?2 WHERE (message,number) IN"
@@ -162,7 +184,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " WHERE alarm_ms<=?1 AND id>?2 ORDER BY id LIMIT ?3" },
     [READ_ALARM_RECIPIENTS] = { R,
         "SELECT " RECIPIENT " FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
-        " WHERE r.message=?1 AND r.state=0 ORDER BY r.number" },
+        " WHERE r.message=?1 AND r.state IN (0,4) ORDER BY r.number" },
     [READ_MESSAGE]     = { R,
         "SELECT m.checksum,m.has_file,m.head_bytes,m.head_at," ENVELOPE
         " FROM message m WHERE m.id=?1" },
@@ -200,6 +222,12 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND (?10 IS NULL OR lower(r.reply) GLOB ?10 OR (?12 AND r.reply=''))"
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
+    [READ_DIALOGUES]   = { R,
+        "SELECT at_ms,host,text FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT ?2" },
+    [READ_STORY]       = { R,
+        "SELECT r.number,l.key,r.trail,r.orcpt,r.notify,r.expire_ms,r.since_ms,r.ruling"
+        " FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
+        " WHERE r.message=?1 ORDER BY r.number" },
     [READ_EVENTS]      = { R,
         "SELECT " EVENT ",ruling,dialogue,who FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },
 

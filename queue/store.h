@@ -113,6 +113,8 @@ struct store_view {
     bool (*is_resting)(void *user, struct span lane, int64_t *out_due_ms,
                        struct buffer *out_reason);
     void *user;
+    /* The name of the destination that the lane leads to is put. */
+    void (*destination)(void *user, struct span lane, struct buffer *out_name);
 };
 
 /*
@@ -121,22 +123,24 @@ struct store_view {
  * each(user, message): told of each changed message. lane(user, key): told of the lanes
  * of changed recipients, some more than once; may be NULL. count is added to. A filter means
  * recipients: those of a message that it does not mean are left alone. *out_last: where to
- * go on, 0 when done; a slice may change nothing and yet not be the last. The audit event
- * is written with the first slice (after_id 0). DELETE marks rows deleted (due never, alarm
+ * go on, 0 when done; a slice may change nothing and yet not be the last. An audit event is
+ * written with the last slice, which tells how many; where that is not the first (after_id 0),
+ * another one with the first, so that nothing is changed unsaid. DELETE marks rows deleted (due never, alarm
  * in a day); files are kept until purged.
  */
 struct store_change {
     const struct queue_filter *filter;
     enum queue_change change;
-    struct span who;
+    struct span who, route, why; /* as in struct queue_order */
     int64_t now_ms;
     const struct store_view *view;
     bool (*skip)(void *user, uint64_t message, uint32_t number);
     void (*each)(void *user, uint64_t message);
     void (*lane)(void *user, struct span key);
-    /* Told of each recipient that is deleted or undeleted; may be NULL. */
-    void (*moved)(void *user, uint64_t message, uint32_t number, struct span key,
-                  uint64_t size_bytes);
+    /* Told of each recipient that leaves a lane (deleted or moved: from) or comes to one
+     * (undeleted or moved: to); the other is empty. May be NULL. */
+    void (*moved)(void *user, uint64_t message, uint32_t number, struct span from,
+                  struct span to, uint64_t size_bytes);
     void *user;
 };
 MUST int store_change(struct store *s, const struct store_change *c,
@@ -148,6 +152,9 @@ MUST int store_hasten(struct store *s, struct span lane, int64_t now_ms,
 /* Removes deleted messages whose day is over, at most limit; told of each with a file. */
 MUST int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
                      void (*has_file)(void *user, uint64_t message), void *user);
+/* Removes what was said in attempts at messages that are gone: looks at about `limit` of them,
+ * and goes on from there the next time. */
+MUST int store_purge_dialogues(struct store *s, uint32_t limit);
 /* Removes notes that have expired, at most limit. */
 MUST int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
                            bool *out_more);
@@ -232,6 +239,21 @@ MUST int store_survey(struct store_reader *r, const struct queue_filter *f,
                       int64_t now_ms, const struct store_view *view,
                       uint64_t after_id, uint32_t limit,
                       struct queue_survey *survey, uint64_t *out_next);
+/* Each recipient that a filter means, in the order of store_list. view may be NULL. */
+struct store_found {
+    int64_t lane;
+    uint64_t message, size_bytes;
+    int64_t received_ms;
+    bool is_first;                /* of its message */
+};
+typedef void store_found_fn(void *user, const struct store_found *f);
+MUST int store_find(struct store_reader *r, const struct queue_filter *f,
+                    int64_t now_ms, const struct store_view *view,
+                    uint64_t after_id, uint32_t limit, store_found_fn *each,
+                    void *user, uint64_t *out_next);
+/* The key of a lane, appended; also from within store_find. */
+MUST int store_read_lane_key(struct store_reader *r, int64_t lane,
+                             struct buffer *out_key);
 MUST int store_read_notes(struct store_reader *r, struct span kind,
                           int64_t now_ms, queue_note_fn *each, void *user);
 /* The value of one, appended; nothing when there is none. Several may be read in one

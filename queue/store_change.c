@@ -12,15 +12,21 @@
  *                 |  a day later                |
  *                 +----------> gone <-----------+
  *
+ * What waits or is held may also be moved to another lane, and stays what it is, or be
+ * bounced: it is "returned" then, which is never due and an alarm at once, until the relay
+ * has settled it together with the report; nothing else meets it any more.
+ *
  * While a recipient is held or deleted its clock stands still: expiry and delay
  * notice move on by that time when it is let go. A table says which states an
  * order meets; the others are left as they are and not counted.
  */
 #include "queue/store_private.h"
 
+#include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static const struct order {
     const char *name;
@@ -30,15 +36,21 @@ static const struct order {
 } orders[] = {
     /* clang-format off */
     [CHANGE_RETRY]    = { "retry",    ~0U & ~STATE_DELETED,
-                          0, STORED_HELD | STORED_DELETED, 0, 0 },
+                          0, STORED_HELD | STORED_DELETED | STORED_RETURNED, 0, 0 },
     [CHANGE_DELETE]   = { "delete",   ~0U & ~STATE_DELETED,
-                          0, STORED_DELETED, STORED_DELETED, 0 },
+                          0, STORED_DELETED | STORED_RETURNED, STORED_DELETED, 0 },
     [CHANGE_UNDELETE] = { "undelete", STATE_DELETED,
                           STORED_DELETED, 0, 0, STORED_DELETED },
     [CHANGE_HOLD]     = { "hold",     ~0U & ~STATE_DELETED,
-                          0, STORED_HELD | STORED_DELETED, STORED_HELD, 0 },
+                          0, STORED_HELD | STORED_DELETED | STORED_RETURNED,
+                          STORED_HELD, 0 },
     [CHANGE_RELEASE]  = { "release",  STATE_HELD,
                           STORED_HELD, STORED_DELETED, 0, STORED_HELD },
+    [CHANGE_MOVE]     = { "move",     ~0U & ~STATE_DELETED,
+                          0, STORED_DELETED | STORED_RETURNED, 0, 0 },
+    [CHANGE_BOUNCE]   = { "bounce",   ~0U & ~STATE_DELETED,
+                          0, STORED_DELETED | STORED_RETURNED,
+                          STORED_RETURNED, STORED_HELD },
     /* clang-format on */
 };
 
@@ -47,7 +59,7 @@ struct target {
     uint32_t number;
     unsigned stored;
     int64_t due_ms, expire_ms, warn_ms, since_ms;
-    int64_t lane;
+    int64_t lane, was_lane;
 };
 
 struct targets {
@@ -72,7 +84,7 @@ static void choose(void *user, const struct scan_row *r)
     }
     t->at[t->count++] = (struct target){
         r->message,   r->size_bytes, r->number,   r->stored, r->due_ms,
-        r->expire_ms, r->warn_ms,    r->since_ms, r->lane,
+        r->expire_ms, r->warn_ms,    r->since_ms, r->lane,   r->lane,
     };
 }
 
@@ -101,6 +113,53 @@ static void apply(const struct store_change *c, struct target *t)
     }
     if (t->due_ms > c->now_ms)
         t->due_ms = c->now_ms;
+}
+
+/* "DOMAIN" or "DOMAIN\tOLD" becomes "DOMAIN\tROUTE". Neighbours mostly share a lane. */
+static int move_target(struct store *s, const struct store_change *c,
+                       struct target *t, const struct target *before)
+{
+    sqlite3_stmt *st = database_statement(&s->db, MOVE_RECIPIENT);
+    struct span key;
+    int rc;
+
+    if (before && before->was_lane == t->was_lane) {
+        t->lane = before->lane;
+    } else {
+        if ((rc = store_lane_key(&s->db, t->was_lane, &key)) < 0)
+            return rc;
+        buffer_clear(&s->text);
+        buffer_put(&s->text, span_first(key, span_find(key, '\t')));
+        buffer_put_byte(&s->text, '\t');
+        buffer_put(&s->text, c->route);
+        store_lane_key_done(&s->db);
+        if ((rc = store_lane(s, buffer_span(&s->text), &t->lane)) < 0)
+            return rc;
+    }
+    bind_number(st, 1, (int64_t)t->message);
+    bind_number(st, 2, t->number);
+    bind_number(st, 3, t->lane);
+    return database_run(&s->db, MOVE_RECIPIENT);
+}
+
+/* Why, as a last reply is stored, and who. */
+static int return_target(struct store *s, const struct store_change *c,
+                         const struct target *t)
+{
+    sqlite3_stmt *st = database_statement(&s->db, RETURN_RECIPIENT);
+
+    buffer_clear(&s->text);
+    buffer_put_string(&s->text, "5.7.0 returned to the sender by an operator");
+    if (c->why.len) {
+        buffer_put_string(&s->text, ": ");
+        buffer_put_escaped(&s->text, span_first(c->why, LIMIT_REPLY_STORED));
+    }
+    buffer_put_byte(&s->text, '\n');
+    buffer_put(&s->text, c->who);
+    bind_number(st, 1, (int64_t)t->message);
+    bind_number(st, 2, t->number);
+    bind_span(st, 3, buffer_span(&s->text));
+    return database_run(&s->db, RETURN_RECIPIENT);
 }
 
 static int write_target(struct store *s, const struct target *t)
@@ -140,8 +199,62 @@ static void put_condition(struct buffer *b, const char *name, struct span value)
     buffer_put_escaped(b, span_first(value, LIMIT_PATH));
 }
 
-/* "delete id=.. from=.. to=..", with who in the place of the login. */
-static int audit(struct store *s, const struct store_change *c)
+static void put_moment(struct buffer *b, const char *name, int64_t ms)
+{
+    time_t t = (time_t)(ms / 1000);
+    char text[32];
+    struct tm tm;
+
+    if (ms && gmtime_r(&t, &tm) &&
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        buffer_printf(b, " %s=%s", name, text);
+}
+
+static void put_states(struct buffer *b, unsigned states)
+{
+    static const struct {
+        enum queue_state state;
+        const char *name;
+    } names[] = {
+        { STATE_ACTIVE, "active" },     { STATE_READY, "ready" },
+        { STATE_DEFERRED, "deferred" }, { STATE_HELD, "held" },
+        { STATE_DELETED, "deleted" },
+    };
+    const char *between = " state=";
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!(states & names[i].state))
+            continue;
+        buffer_put_string(b, between);
+        buffer_put_string(b, names[i].name);
+        between = ",";
+    }
+}
+
+static void put_filter(struct buffer *b, const struct queue_filter *f)
+{
+    if (f->id)
+        put_condition(b, "id", span_of(id_print(f->id).at));
+    put_condition(b, "from", f->from);
+    put_condition(b, "to", f->to);
+    put_condition(b, "domain", f->domain);
+    put_condition(b, "client", f->client);
+    put_condition(b, "login", f->login);
+    put_condition(b, "reason", f->reason);
+    put_condition(b, "via", f->via);
+    put_states(b, f->states);
+    if (f->attempts)
+        buffer_printf(b, " attempts=%u", f->attempts);
+    put_moment(b, "before", f->older_ms);
+    put_moment(b, "after", f->newer_ms);
+}
+
+/*
+ * "delete from=a@* state=held: 2 messages, 3 recipients", with who in the place of the login.
+ * count NULL: it has only begun.
+ */
+static int audit(struct store *s, const struct store_change *c,
+                 const struct queue_count *count)
 {
     const struct queue_filter *f = c->filter;
     struct envelope e = { .login = c->who };
@@ -152,24 +265,22 @@ static int audit(struct store *s, const struct store_change *c)
         .message = f->id,
         .envelope = &e,
         .result = &r,
+        .who = c->who,
     };
 
     buffer_clear(&s->text);
     buffer_put_string(&s->text, orders[c->change].name);
-    put_condition(&s->text, "from", f->from);
-    put_condition(&s->text, "to", f->to);
-    put_condition(&s->text, "domain", f->domain);
-    put_condition(&s->text, "client", f->client);
-    put_condition(&s->text, "login", f->login);
-    put_condition(&s->text, "reason", f->reason);
-    if (f->states)
-        buffer_printf(&s->text, " states=%u", f->states);
-    if (f->attempts)
-        buffer_printf(&s->text, " attempts=%u", f->attempts);
-    if (f->older_ms)
-        buffer_printf(&s->text, " older=%lld", (long long)f->older_ms);
-    if (f->newer_ms)
-        buffer_printf(&s->text, " newer=%lld", (long long)f->newer_ms);
+    put_condition(&s->text, "route", c->route);
+    put_condition(&s->text, "why", c->why);
+    put_filter(&s->text, f);
+    if (count)
+        buffer_printf(&s->text, ": %llu message%s, %llu recipient%s",
+                      (unsigned long long)count->messages,
+                      count->messages == 1 ? "" : "s",
+                      (unsigned long long)count->recipients,
+                      count->recipients == 1 ? "" : "s");
+    else
+        buffer_put_string(&s->text, ": begun");
     r.reply = buffer_span(&s->text);
     return store_event_put(s, &event);
 }
@@ -185,10 +296,15 @@ static int write_targets(struct store *s, const struct store_change *c,
             i + 1 == t->count || t->at[i + 1].message != one->message;
 
         apply(c, one);
-        rc = write_target(s, one);
+        if (c->change == CHANGE_MOVE)
+            rc = move_target(s, c, one, i ? one - 1 : NULL);
+        else if (c->change == CHANGE_BOUNCE)
+            rc = return_target(s, c, one);
+        if (rc == 0)
+            rc = write_target(s, one);
         if (rc < 0 || !is_last)
             continue;
-        if (c->change != CHANGE_RETRY)
+        if (c->change != CHANGE_RETRY && c->change != CHANGE_MOVE)
             store_alarm_changed(s, one->message);
         rc = write_purge(s, c, one->message);
         if (rc < 0)
@@ -203,21 +319,40 @@ static int write_targets(struct store *s, const struct store_change *c,
     return rc;
 }
 
+/* The key of the lane that it leaves, or comes to, if it does. */
+static int moved_key(struct store *s, int64_t lane, bool is_told,
+                     struct buffer *out)
+{
+    struct span key;
+    int rc;
+
+    buffer_clear(out);
+    if (!is_told)
+        return 0;
+    if ((rc = store_lane_key(&s->db, lane, &key)) < 0)
+        return rc;
+    buffer_put(out, key);
+    store_lane_key_done(&s->db);
+    return 0;
+}
+
 /* Who counts what waits has to know of these. */
 static int tell_moved(struct store *s, const struct store_change *c,
                       const struct targets *t)
 {
-    bool is_it = c->change == CHANGE_DELETE || c->change == CHANGE_UNDELETE;
+    bool is_move = c->change == CHANGE_MOVE;
+    bool leaves = is_move || c->change == CHANGE_DELETE;
+    bool comes = is_move || c->change == CHANGE_UNDELETE;
 
-    for (size_t i = 0; is_it && c->moved && i < t->count; i++) {
+    for (size_t i = 0; (leaves || comes) && c->moved && i < t->count; i++) {
         const struct target *one = &t->at[i];
-        struct span key;
         int rc;
 
-        if ((rc = store_lane_key(&s->db, one->lane, &key)) < 0)
+        if ((rc = moved_key(s, one->was_lane, leaves, &s->text)) < 0 ||
+            (rc = moved_key(s, one->lane, comes, &s->reply)) < 0)
             return rc;
-        c->moved(c->user, one->message, one->number, key, one->size_bytes);
-        store_lane_key_done(&s->db);
+        c->moved(c->user, one->message, one->number, buffer_span(&s->text),
+                 buffer_span(&s->reply), one->size_bytes);
     }
     return 0;
 }
@@ -260,10 +395,12 @@ int store_change(struct store *s, const struct store_change *c,
     uint64_t last;
     int rc = store_scan(&s->db, &scan, &last);
 
-    if (rc == 0 && after_id == 0)
-        rc = audit(s, c);
+    if (rc == 0 && after_id == 0 && last)
+        rc = audit(s, c, NULL);
     if (rc == 0)
         rc = write_targets(s, c, &t, count);
+    if (rc == 0 && last == 0)
+        rc = audit(s, c, count);
     if (rc == 0)
         rc = tell_lanes(s, c, &t);
     if (rc == 0)
@@ -356,6 +493,28 @@ int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
     if ((rc = database_run(&s->db, PURGE_NOTES)) < 0)
         return store_note_failure(s, rc, "purging notes");
     *out_more = (uint32_t)sqlite3_changes(s->db.db) == limit;
+    return 0;
+}
+
+/* What was said about messages that are gone, a slice of them. */
+int store_purge_dialogues(struct store *s, uint32_t limit)
+{
+    sqlite3_stmt *bound = database_statement(&s->db, DIALOGUES_BOUND);
+    sqlite3_stmt *st = database_statement(&s->db, PURGE_DIALOGUES);
+    uint64_t end_id = INT64_MAX;
+    int rc;
+
+    bind_number(bound, 1, (int64_t)s->dialogues_purged);
+    bind_number(bound, 2, limit);
+    if ((rc = database_step(&s->db, DIALOGUES_BOUND)) == 1) {
+        end_id = (uint64_t)column_number(bound, 0);
+        database_reset(&s->db, DIALOGUES_BOUND);
+    }
+    bind_number(st, 1, (int64_t)s->dialogues_purged);
+    bind_number(st, 2, (int64_t)end_id);
+    if (rc < 0 || (rc = database_run(&s->db, PURGE_DIALOGUES)) < 0)
+        return store_note_failure(s, rc, "purging dialogues");
+    s->dialogues_purged = end_id == INT64_MAX ? 0 : end_id;
     return 0;
 }
 

@@ -55,6 +55,8 @@ int store_event_put(struct store *s, const struct store_event *e)
     bind_number(st, 25, t->in_doubt);
     bind_span(st, 26, e->trail);
     bind_span(st, 28, r->ruling);
+    bind_span(st, 29, e->dialogue);
+    bind_span(st, 30, e->who);
     rc = database_run(&s->db, PUT_EVENT);
     return rc < 0 ? store_note_failure(s, rc, "putting an event") : 0;
 }

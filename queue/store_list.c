@@ -183,3 +183,39 @@ int store_survey(struct store_reader *r, const struct queue_filter *f,
 
     return store_scan(&r->db, &scan, out_next);
 }
+
+struct finding {
+    store_found_fn *each;
+    void *user;
+};
+
+static void find_each(void *user, const struct scan_row *r)
+{
+    const struct finding *f = user;
+
+    f->each(f->user, &(struct store_found){ .lane = r->lane,
+                                            .message = r->message,
+                                            .size_bytes = r->size_bytes,
+                                            .received_ms = r->received_ms,
+                                            .is_first = r->is_first });
+}
+
+int store_find(struct store_reader *r, const struct queue_filter *f,
+               int64_t now_ms, const struct store_view *view, uint64_t after_id,
+               uint32_t limit, store_found_fn *each, void *user,
+               uint64_t *out_next)
+{
+    struct finding finding = { each, user };
+    struct scan scan = {
+        .filter = f,
+        .states = ALL_BUT_DELETED,
+        .now_ms = now_ms,
+        .view = view,
+        .after_id = after_id,
+        .limit = limit,
+        .each = find_each,
+        .user = &finding,
+    };
+
+    return store_scan(&r->db, &scan, out_next);
+}

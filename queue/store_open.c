@@ -246,6 +246,7 @@ void store_close(struct store *s)
         (void)close(s->lock_fd);
     free(s->alarms.ids);
     buffer_fini(&s->trail);
+    buffer_fini(&s->dialogue);
     buffer_fini(&s->reply);
     buffer_fini(&s->text);
     free(s);

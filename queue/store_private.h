@@ -21,7 +21,12 @@ enum {
 #define NEVER_MS INT64_MAX
 
 /* What is stored in recipient.state: bits. */
-enum stored_state { STORED_WAITING = 0, STORED_HELD = 1, STORED_DELETED = 2 };
+enum stored_state {
+    STORED_WAITING = 0,
+    STORED_HELD = 1,
+    STORED_DELETED = 2,
+    STORED_RETURNED = 4, /* a person returns it: an alarm, until it is settled */
+};
 
 /* What is stored in message.by_how: bits. */
 enum stored_by { STORED_BY_RETURN = 1, STORED_BY_TRACE = 2 };
@@ -56,7 +61,8 @@ struct store {
     uint64_t wal_frames;      /* in the WAL */
     uint64_t wal_copied;      /* of them in the database too */
     struct alarm_list alarms;
-    struct buffer trail, reply, text;
+    uint64_t dialogues_purged; /* up to this message, in this round */
+    struct buffer trail, reply, text, dialogue;
     char why[600];
 };
 
@@ -111,6 +117,8 @@ struct store_event {
     const struct queue_recipient *recipient;
     const struct queue_result *result;
     struct span trail;
+    struct span dialogue; /* of what did not succeed */
+    struct span who;      /* of what a person wanted */
 };
 MUST int store_event_put(struct store *s, const struct store_event *e);
 

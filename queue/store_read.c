@@ -115,6 +115,19 @@ void store_lane_key_done(struct database *d)
     database_reset(d, FIND_LANE_KEY);
 }
 
+int store_read_lane_key(struct store_reader *r, int64_t lane,
+                        struct buffer *out_key)
+{
+    struct span key;
+    int rc = store_lane_key(&r->db, lane, &key);
+
+    if (rc < 0)
+        return rc;
+    buffer_put(out_key, key);
+    store_lane_key_done(&r->db);
+    return 0;
+}
+
 int store_read_next_due(struct store_reader *r, int64_t lane, int64_t after_ms,
                         int64_t *out_due_ms)
 {

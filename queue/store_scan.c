@@ -15,10 +15,12 @@
  * Not all is on disk: the view is asked what is being sent, and whether the next
  * hop of what is due is down. Then it is deferred until that rest is over, for
  * that reason where it has none of its own. SQL matches own reasons and lets those
- * without one pass; they are matched here. Answers are kept for a slice, by lane,
- * since neighbours mostly share one.
+ * without one pass; they are matched here. So is the destination that a lane leads to.
+ * Answers are kept for a slice, by lane, since neighbours mostly share one.
  */
 #include "queue/store_private.h"
+
+#include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
 
@@ -27,6 +29,7 @@ enum {
     SCAN_ROWS = 50 * 1000,     /* recipients that matched in one call */
     SCAN_PATTERN = 1000,       /* bytes in a pattern */
     SCAN_RESTS = 64,           /* lanes whose answer is kept; a power of two */
+    SCAN_VIAS = 1024,          /* the same of where they lead */
 };
 
 /* What the view said of a lane. */
@@ -38,6 +41,12 @@ struct rest {
     struct buffer reason;
 };
 
+/* Does the lane lead to a destination that the filter means? */
+struct via {
+    int64_t lane; /* 0: not asked yet */
+    bool is_match;
+};
+
 /* One call of store_scan. */
 struct slice {
     const struct scan *scan;
@@ -46,11 +55,13 @@ struct slice {
     const char *reason;       /* pattern, NULL: any */
     bool is_match;            /* no reason, with the filter's */
     const struct rest *shown; /* whose reason the row has */
+    const char *via;          /* pattern of a destination, NULL: any */
+    struct via *vias;
     struct rest rests[SCAN_RESTS];
 };
 
 struct patterns {
-    struct buffer from, to, domain, client, login, reason;
+    struct buffer from, to, domain, client, login, reason, via;
 };
 
 static int fold(struct buffer *b, const char *prefix, struct span pattern)
@@ -75,6 +86,7 @@ static int fold_all(struct patterns *p, const struct queue_filter *f)
     rc |= fold(&p->client, "", f->client);
     rc |= fold(&p->login, "", f->login);
     rc |= fold(&p->reason, "", f->reason);
+    rc |= fold(&p->via, "", f->via);
     return rc ? ERROR_TOO_BIG : 0;
 }
 
@@ -86,6 +98,7 @@ static void patterns_fini(struct patterns *p)
     buffer_fini(&p->client);
     buffer_fini(&p->login);
     buffer_fini(&p->reason);
+    buffer_fini(&p->via);
 }
 
 static void bind_pattern(sqlite3_stmt *st, int at, struct span wanted,
@@ -146,6 +159,40 @@ static bool is_match(const struct slice *s, struct span reason)
     is_it = sqlite3_strglob(s->reason, buffer_string(&small)) == 0;
     buffer_fini(&small);
     return is_it;
+}
+
+/* A name may look like a pattern ("[::1]"), so it means itself as well. */
+static bool is_called(const struct slice *s, struct buffer *name)
+{
+    for (size_t i = 0; i < name->len; i++)
+        name->at[i] = ascii_lower(name->at[i]);
+    return strcmp(s->via, buffer_string(name)) == 0 ||
+           sqlite3_strglob(s->via, buffer_string(name)) == 0;
+}
+
+static int ask_via(struct slice *s, int64_t lane, bool *out_match)
+{
+    const struct store_view *v = s->scan->view;
+    struct via *via;
+    struct buffer name = { 0 };
+    struct span key;
+    int rc;
+
+    if (!s->via)
+        return 0;
+    via = &s->vias[lane & (SCAN_VIAS - 1)];
+    if (via->lane != lane) {
+        if ((rc = store_lane_key(s->db, lane, &key)) < 0)
+            return rc;
+        if (v && v->destination)
+            v->destination(v->user, key, &name);
+        store_lane_key_done(s->db);
+        via->lane = lane;
+        via->is_match = is_called(s, &name);
+        buffer_fini(&name);
+    }
+    *out_match = via->is_match;
+    return 0;
 }
 
 static int ask_rest(struct slice *s, int64_t lane, struct rest **out_rest)
@@ -211,6 +258,8 @@ static int read_state(sqlite3_stmt *st, struct slice *s, struct scan_row *row)
     row->reason = column_span(st, 15);
     row->lane = column_number(st, 16);
     s->shown = NULL;
+    if (row->stored & STORED_RETURNED)
+        row->reason = span_first(row->reason, span_find(row->reason, '\n'));
     if (row->stored & STORED_DELETED)
         row->state = STATE_DELETED;
     else if (row->stored & STORED_HELD)
@@ -268,6 +317,7 @@ static int scan_rows(struct slice *s, uint64_t end_id, uint64_t *out_next)
 
     while ((rc = database_step(s->db, SCAN)) == 1) {
         uint64_t id = (uint64_t)column_number(st, 0);
+        bool is_there = true;
 
         if (id != last_seen && last_seen &&
             (given == scan->limit || rows > SCAN_ROWS)) {
@@ -277,11 +327,12 @@ static int scan_rows(struct slice *s, uint64_t end_id, uint64_t *out_next)
         }
         rows++;
         last_seen = id;
-        if ((rc = read_state(st, s, &row)) < 0) {
+        if ((rc = ask_via(s, column_number(st, 16), &is_there)) < 0 ||
+            (is_there && (rc = read_state(st, s, &row)) < 0)) {
             database_reset(s->db, SCAN);
             return rc;
         }
-        if (!is_meant(s, &row))
+        if (!is_there || !is_meant(s, &row))
             continue;
         read_facts(st, &row);
         row.is_first = id != last_given;
@@ -298,6 +349,7 @@ static void slice_fini(struct slice *s)
 {
     for (size_t i = 0; i < SCAN_RESTS; i++)
         buffer_fini(&s->rests[i].reason);
+    free(s->vias);
 }
 
 int store_scan(struct database *d, const struct scan *scan, uint64_t *out_next)
@@ -319,6 +371,10 @@ int store_scan(struct database *d, const struct scan *scan, uint64_t *out_next)
         slice.asks_rests = scan->view && scan->view->is_resting;
         if (f->reason.len && slice.asks_rests)
             slice.reason = buffer_string(&p.reason);
+        if (f->via.len) {
+            slice.via = buffer_string(&p.via);
+            slice.vias = NEW_ARRAY(struct via, SCAN_VIAS);
+        }
         slice.is_match = is_match(&slice, SPAN(""));
         bind_number(st, 12, slice.asks_rests);
         rc = scan_rows(&slice, end_id, out_next);

@@ -92,6 +92,62 @@ static void last_reply(struct store *s, const struct queue_result *r)
     buffer_put(&s->reply, span_first(r->reply, LIMIT_REPLY_STORED));
 }
 
+/* -------------------------------------------------- the dialogue ---- */
+
+/* Recipients that share one settle share it: the first keeps it. The latest few stay. */
+static int dialogue_keep(struct store *s, const struct settlement *t)
+{
+    sqlite3_stmt *put = database_statement(&s->db, PUT_DIALOGUE);
+    sqlite3_stmt *trim = database_statement(&s->db, TRIM_DIALOGUES);
+    const struct queue_result *r = t->result;
+    int rc;
+
+    if (r->dialogue.len == 0)
+        return 0;
+    bind_number(put, 1, (int64_t)t->work->message);
+    bind_number(put, 2, t->now_ms);
+    bind_span(put, 3, span_first(r->host, LIMIT_PATH));
+    bind_span(put, 4, r->dialogue);
+    if ((rc = database_run(&s->db, PUT_DIALOGUE)) < 0 ||
+        sqlite3_changes(s->db.db) == 0)
+        return rc;
+    bind_number(trim, 1, (int64_t)t->work->message);
+    bind_number(trim, 2, STORY_DIALOGUES);
+    return database_run(&s->db, TRIM_DIALOGUES);
+}
+
+/* This one, else the latest there is. */
+static int dialogue_last(struct store *s, const struct settlement *t,
+                         enum event_kind kind, struct span *out)
+{
+    sqlite3_stmt *st = database_statement(&s->db, FIND_DIALOGUE);
+    int rc;
+
+    *out = t->result->dialogue;
+    if (out->len || t->recipient->attempts == 0 ||
+        (kind != EVENT_FAILED && kind != EVENT_EXPIRED))
+        return 0;
+    bind_number(st, 1, (int64_t)t->work->message);
+    if ((rc = database_step(&s->db, FIND_DIALOGUE)) <= 0)
+        return rc;
+    buffer_clear(&s->dialogue);
+    buffer_put(&s->dialogue, column_span(st, 0));
+    *out = buffer_span(&s->dialogue);
+    database_reset(&s->db, FIND_DIALOGUE);
+    return 0;
+}
+
+/* Its message is gone. One that was never deferred has none, as a rule; what is left over is
+ * found by store_purge_dialogues. */
+static int dialogues_remove(struct store *s, const struct settlement *t)
+{
+    if (t->recipient->attempts == 0)
+        return 0;
+    bind_number(database_statement(&s->db, REMOVE_DIALOGUES), 1,
+                (int64_t)t->work->message);
+    return database_run(&s->db, REMOVE_DIALOGUES);
+}
+
 /* --------------------------------------------------- each outcome ---- */
 
 static int settle_gone(struct store *s, struct settlement *t,
@@ -105,10 +161,12 @@ static int settle_gone(struct store *s, struct settlement *t,
         .envelope = &t->work->envelope,
         .recipient = t->recipient,
         .result = t->result,
+        .who = t->recipient->returned_by,
     };
     int rc;
 
-    if ((rc = trail_read(s, t)) < 0)
+    if ((rc = trail_read(s, t)) < 0 ||
+        (rc = dialogue_last(s, t, kind, &event.dialogue)) < 0)
         return rc;
     event.trail = buffer_span(&s->trail);
     bind_recipient(database_statement(d, REMOVE_RECIPIENT), t);
@@ -120,11 +178,12 @@ static int settle_gone(struct store *s, struct settlement *t,
         return rc;
     if (sqlite3_changes(d->db) == 0) {
         store_alarm_changed(s, t->work->message);
-        return 0;
+        return dialogue_keep(s, t);
     }
     bind_number(database_statement(d, REMOVE_CONTENT), 1,
                 (int64_t)t->work->message);
-    if ((rc = database_run(d, REMOVE_CONTENT)) < 0)
+    if ((rc = dialogues_remove(s, t)) < 0 ||
+        (rc = database_run(d, REMOVE_CONTENT)) < 0)
         return rc;
     t->removed = true;
     t->has_file = sqlite3_changes(d->db) == 0;
@@ -153,6 +212,8 @@ static int settle_deferred(struct store *s, struct settlement *t,
     if (r->expire_ms != t->recipient->expire_ms ||
         r->warn_ms != t->recipient->warn_ms)
         store_alarm_changed(s, t->work->message);
+    if ((rc = dialogue_keep(s, t)) < 0)
+        return rc;
     return database_run(&s->db, DEFER_RECIPIENT);
 }
 
@@ -210,6 +271,7 @@ static const struct {
     [OUTCOME_DISCARDED] = { settle_gone, EVENT_DISCARDED },
     [OUTCOME_HELD] = { settle_held, 0 },
     [OUTCOME_WARNED] = { settle_warned, 0 },
+    [OUTCOME_RETURNED] = { settle_gone, EVENT_RETURNED },
 };
 
 int store_settle(struct store *s, const struct queue_work *work, size_t i,

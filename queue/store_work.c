@@ -80,11 +80,15 @@ static void read_recipient(sqlite3_stmt *st, struct page *page,
     r->notify = (unsigned)column_number(st, 5);
     r->lane = arena_copy(&page->arena, column_span(st, 6));
     r->held = (column_number(st, 7) & STORED_HELD) != 0;
+    r->is_returned = (column_number(st, 7) & STORED_RETURNED) != 0;
     r->attempts = (uint32_t)column_number(st, 8);
     r->expire_ms = column_number(st, 9);
     r->warn_ms = column_number(st, 10);
     r->last_reply = arena_copy(&page->arena, column_span(st, 11));
     r->ruling = arena_copy(&page->arena, column_span(st, 12));
+    r->returned_by = (struct span){ 0 };
+    if (r->is_returned)
+        r->last_reply = span_split(r->last_reply, '\n', &r->returned_by);
 }
 
 /* -------------------------------------------------- gather and pack ---- */
@@ -122,7 +126,7 @@ static void page_gather(struct page *page)
 }
 
 /* The spans of an envelope and of a recipient, one after the other. */
-enum { ENVELOPE_SPANS = 12, RECIPIENT_SPANS = 5 };
+enum { ENVELOPE_SPANS = 12, RECIPIENT_SPANS = 6 };
 
 static void list_envelope(struct envelope *e, struct span **out)
 {
@@ -142,6 +146,7 @@ static void list_recipient(struct queue_recipient *r, struct span **out)
         &r->orcpt,
         &r->lane,
         &r->last_reply,
+        &r->returned_by,
         &r->ruling,
     };
 

@@ -13,6 +13,7 @@ enum {
     BUSY_SOON_MS = 500,
     PURGE_MOST = 200,     /* deleted messages in one step */
     NOTES_MOST = 500,     /* expired */
+    DIALOGUES_MOST = 500, /* looked at */
     VACUUM_PAGES = 256,
     WAL_IDLE = 4 * 1024 * 1024,
     WAL_BUSY = 16 * 1024 * 1024,
@@ -50,6 +51,8 @@ static int purge(struct writer *w)
     if (rc < 0)
         return rc;
     rc = store_purge(w->store, now_ms, PURGE_MOST, on_file, &p);
+    if (rc >= 0)
+        rc = store_purge_dialogues(w->store, DIALOGUES_MOST);
     if (rc >= 0)
         rc = store_purge_notes(w->store, now_ms, NOTES_MOST, &w->has_more);
     if (rc < 0) {

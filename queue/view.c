@@ -41,9 +41,32 @@ static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
     return is_it;
 }
 
+/* Mail that is held or deleted has perhaps no lane in memory. */
+static void destination_name(void *user, struct span lane,
+                             struct buffer *out_name)
+{
+    struct queue_destination to = { 0 };
+    struct queue *q = user;
+    struct lane *l;
+
+    queue_lock(q);
+    l = lane_find(q, lane);
+    if (l) {
+        buffer_put(out_name,
+                   destination_span(destination_home(l->destination)));
+    } else if (q->route) {
+        q->route(q->route_user, lane, &to);
+        buffer_put(out_name, buffer_span(&to.name));
+        buffer_fini(&to.name);
+    }
+    queue_unlock(q);
+}
+
 struct store_view view_of(struct queue *q)
 {
-    struct store_view v = { .is_active = is_active, .user = q };
+    struct store_view v = { .is_active = is_active,
+                            .destination = destination_name,
+                            .user = q };
 
     queue_lock(q);
     if (queue_down(q) > 0)

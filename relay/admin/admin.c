@@ -168,6 +168,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->loop = loop;
     a->queue = q;
     a->status = o->status;
+    a->settings = o->settings;
     a->user = o->user;
     a->fetches = o->fetches;
     a->explains = o->explains;

@@ -20,6 +20,7 @@ struct admin;
 struct gauge_sum;
 struct acquaintance;
 struct scorecard;
+struct settings;
 
 /* What only the main loop knows, for GET /api/v1/status. */
 struct admin_status {
@@ -116,6 +117,7 @@ struct admin_probes {
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
+    const struct settings *(*settings)(void *user); /* today's; may be NULL */
     void *user;
     struct admin_fetches fetches; /* list NULL: nobody fetches */
     struct admin_explains explains; /* begin NULL: nobody explains */

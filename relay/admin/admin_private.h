@@ -31,6 +31,7 @@ struct admin {
     int64_t started_ms;      /* wall clock */
     bool is_closing;
     void (*status)(void *user, struct admin_status *out);
+    const struct settings *(*settings)(void *user);
     void *user;
     struct admin_fetches fetches;
     struct admin_explains explains;

@@ -18,6 +18,7 @@
 #include "relay/admin/openapi.h"
 #include "relay/admin/page.h"
 #include "relay/admin/probes.h"
+#include "relay/admin/ordering.h"
 #include "relay/admin/providers.h"
 #include "relay/admin/systems.h"
 #include "relay/admin/waiting.h"
@@ -45,16 +46,20 @@ const struct endpoint endpoints[] = {
     { "GET",  "/api/v1/system",         systems_get,     ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/queue",          waiting_list,    ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/queue/count",    waiting_count,   ROLE_READ,     MEDIA_JSON },
-    { "POST", "/api/v1/queue/retry",    waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
+    { "POST", "/api/v1/queue/retry",    ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_RETRY, .states = NOT_HELD },
-    { "POST", "/api/v1/queue/hold",     waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
+    { "POST", "/api/v1/queue/hold",     ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_HOLD, .states = NOT_HELD },
-    { "POST", "/api/v1/queue/release",  waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
+    { "POST", "/api/v1/queue/release",  ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_RELEASE, .states = STATE_HELD },
-    { "POST", "/api/v1/queue/delete",   waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
+    { "POST", "/api/v1/queue/delete",   ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_DELETE, .states = EVERY_STATE_BUT_DELETED },
-    { "POST", "/api/v1/queue/undelete", waiting_change,  ROLE_OPERATOR, MEDIA_JSON,
+    { "POST", "/api/v1/queue/undelete", ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_UNDELETE, .states = STATE_DELETED },
+    { "POST", "/api/v1/queue/bounce",   ordering_change, ROLE_OPERATOR, MEDIA_JSON,
+      .change = CHANGE_BOUNCE, .states = EVERY_STATE_BUT_DELETED },
+    { "POST", "/api/v1/queue/move",     ordering_change, ROLE_OPERATOR, MEDIA_JSON,
+      .change = CHANGE_MOVE, .states = EVERY_STATE_BUT_DELETED },
     { "GET",  "/api/v1/queue/*",        waiting_show,    ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/history",        chronicle_list,  ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/destinations",   nexthops_list,   ROLE_READ,     MEDIA_LINES },

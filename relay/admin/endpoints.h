@@ -29,7 +29,7 @@ struct endpoint {
     enum role role;
     enum endpoint_media media;
     size_t body_most;         /* 0: as all others */
-    enum queue_change change; /* of waiting_change, as is the next */
+    enum queue_change change; /* of ordering_change, as is the next */
     unsigned states;          /* that a change means when none are named */
 };
 

@@ -53,12 +53,10 @@ static json_t *recipient_json(const struct queue_row_recipient *r)
     return o;
 }
 
-void listing_put_json(struct buffer *b, const struct queue_row *row,
-                      bool in_full)
+json_t *listing_row(const struct queue_row *row, bool in_full)
 {
     struct span sender = row->sender.len ? row->sender : SPAN("MAILER-DAEMON");
     json_t *o = json_object(), *recipients = json_array();
-    char *text;
 
     put(o, "queue_id", json_string(id_print(row->id).at));
     put(o, "arrival_time", json_integer(row->received_ms / 1000));
@@ -76,6 +74,25 @@ void listing_put_json(struct buffer *b, const struct queue_row *row,
         ASSERT(json_array_append_new(recipients,
                                      recipient_json(&row->recipients[i])) == 0);
     put(o, "recipients", recipients);
+    return o;
+}
+
+json_t *listing_count(const struct queue_count *n)
+{
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I}", "messages", (json_int_t)n->messages, "recipients",
+        (json_int_t)n->recipients, "bytes", (json_int_t)n->bytes);
+
+    ASSERT(o);
+    return o;
+}
+
+void listing_put_json(struct buffer *b, const struct queue_row *row,
+                      bool in_full)
+{
+    json_t *o = listing_row(row, in_full);
+    char *text;
+
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     ASSERT(text);
     buffer_put_string(b, text);

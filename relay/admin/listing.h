@@ -23,6 +23,10 @@
  */
 void listing_put_json(struct buffer *b, const struct queue_row *row,
                       bool in_full);
+/* The same as an object. */
+json_t *listing_row(const struct queue_row *row, bool in_full);
+/* {"messages", "recipients", "bytes"} */
+json_t *listing_count(const struct queue_count *n);
 
 /* A JSON string of any bytes: exact where they are UTF-8, else with \xHH in the
  * place of what is not showable. */

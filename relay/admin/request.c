@@ -137,6 +137,11 @@ struct acquaintance *request_acquaintances(const struct request *r)
     return r->admin->acquaintances;
 }
 
+const struct settings *request_settings(const struct request *r)
+{
+    return r->admin->settings ? r->admin->settings(r->admin->user) : NULL;
+}
+
 void request_soon(const struct request *r)
 {
     (void)uv_async_send(&r->admin->async);

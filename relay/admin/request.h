@@ -122,6 +122,8 @@ const struct admin_explains *request_explains(const struct request *r);
 const struct admin_probes *request_probes(const struct request *r);
 /* What deliveries came to; NULL: nobody knows. */
 struct acquaintance *request_acquaintances(const struct request *r);
+/* Today's, borrowed until the next turn of the loop; NULL: nobody says. */
+const struct settings *request_settings(const struct request *r);
 /* Of the query, borrowed; NULL: not given. */
 const char *request_parameter(const struct request *r, const char *name);
 /* Each query parameter goes into the filter, but of lists limit, after and progress;

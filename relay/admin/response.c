@@ -138,6 +138,8 @@ static const char *media_of(const struct request *r)
 {
     if (r->status >= 400 || !r->endpoint)
         return medias[MEDIA_JSON];
+    if (r->is_stream && r->endpoint->media == MEDIA_JSON) /* with progress */
+        return medias[MEDIA_LINES];
     return r->file ? r->file->media : medias[r->endpoint->media];
 }
 

@@ -106,19 +106,7 @@ void waiting_show(struct request *r)
     buffer_fini(&why);
 }
 
-/* ---------------------------------------------------- count and change --- */
-
-static void answer_count(struct request *r, const struct queue_count *n,
-                         const char *mark)
-{
-    json_t *o = json_pack(
-        "{s:I, s:I, s:I}", "messages", (json_int_t)n->messages, "recipients",
-        (json_int_t)n->recipients, "bytes", (json_int_t)n->bytes);
-
-    if (mark)
-        ASSERT(json_object_set_new(o, mark, json_true()) == 0);
-    request_answer_json(r, o);
-}
+/* -------------------------------------------------------------- count ---- */
 
 static void on_count(void *user, uint64_t token, int rc,
                      const struct queue_count *n)
@@ -128,8 +116,7 @@ static void on_count(void *user, uint64_t token, int rc,
     if (r && rc < 0)
         request_refuse_queue(r, rc);
     else if (r)
-        answer_count(r, n,
-                     r->endpoint->run == waiting_change ? "preview" : NULL);
+        request_answer_json(r, listing_count(n));
 }
 
 void waiting_count(struct request *r)
@@ -137,73 +124,5 @@ void waiting_count(struct request *r)
     if (!request_read_query(r))
         return;
     queue_count(request_port(r), &r->filter.queue, on_count, r->token);
-    request_wait(r);
-}
-
-static void on_changed(void *user, uint64_t token, int rc,
-                       const struct queue_count *n)
-{
-    struct request *r = request_find(user, token);
-
-    if (r && rc < 0)
-        request_refuse_queue(r, rc);
-    else if (r)
-        answer_count(r, n, "changed");
-}
-
-/* Missing means false; anything but true and false is a fault. */
-static bool is_switch(const json_t *o, const char *name)
-{
-    const json_t *v = json_object_get(o, name);
-
-    return !v || json_is_boolean(v);
-}
-
-/* The body's filters and its two switches; false: refused. */
-static bool read_change(struct request *r, bool *out_preview)
-{
-    static const char *const switches[] = { "yes", "preview", NULL };
-    struct buffer why = { 0 };
-    json_error_t error;
-    json_t *o = json_loadb(r->body.len ? r->body.at : "{}",
-                           r->body.len ? r->body.len : 2,
-                           JSON_REJECT_DUPLICATES, &error);
-    bool is_good = false;
-
-    if (!json_is_object(o)) {
-        request_refuse(r, 400, "the body should be a JSON object%s%s",
-                       o ? "" : ": ", o ? "" : error.text);
-    } else if (!is_switch(o, "yes") || !is_switch(o, "preview")) {
-        request_refuse(r, 400, "yes and preview should be true or false");
-    } else if (!filter_add_json(&r->filter, o, switches, request_now_ms(r),
-                                &why)) {
-        request_refuse(r, 400, "%s", buffer_string(&why));
-    } else {
-        *out_preview = json_is_true(json_object_get(o, "preview"));
-        is_good = *out_preview || json_is_true(json_object_get(o, "yes")) ||
-                  r->filter.queue.id;
-        if (!is_good)
-            request_refuse(r, 400,
-                           "this may concern many messages: add \"yes\": true, "
-                           "or \"preview\": true to count them");
-    }
-    json_decref(o);
-    buffer_fini(&why);
-    return is_good;
-}
-
-void waiting_change(struct request *r)
-{
-    bool is_preview;
-
-    if (!read_change(r, &is_preview))
-        return;
-    if (!r->filter.queue.states)
-        r->filter.queue.states = r->endpoint->states;
-    if (is_preview)
-        queue_count(request_port(r), &r->filter.queue, on_count, r->token);
-    else
-        queue_change(request_port(r), &r->filter.queue, r->endpoint->change,
-                     span_of(r->who), on_changed, r->token);
     request_wait(r);
 }

@@ -4,9 +4,8 @@
  *   GET  /api/v1/queue          one JSON object a line; filters as parameters
  *   GET  /api/v1/queue/count    {"messages", "recipients", "bytes"}
  *   GET  /api/v1/queue/ID       all about one message
- *   POST /api/v1/queue/retry    a JSON object of filters and "yes": true, or
- *        .../hold .../release   "preview": true for the count alone; one "id"
- *        .../delete .../undelete  is changed at once
+ *
+ * Lists may be paged: limit=N rows, after=ID of the last row seen.
  */
 #ifndef WAYPOST_WAITING_H
 #define WAYPOST_WAITING_H
@@ -16,7 +15,5 @@
 void waiting_list(struct request *r);
 void waiting_show(struct request *r);
 void waiting_count(struct request *r);
-/* Which change, its endpoint says. */
-void waiting_change(struct request *r);
 
 #endif

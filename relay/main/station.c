@@ -211,6 +211,11 @@ static void tell_lag(struct pulse *p, struct admin_status *out)
         out->lag_us_recent = recent;
 }
 
+static const struct settings *tell_settings(void *user)
+{
+    return ((struct station *)user)->settings;
+}
+
 static void tell_status(void *user, struct admin_status *out)
 {
     struct station *st = user;
@@ -246,6 +251,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
         return 0;
     rc = admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
         .socket = st->settings->admin.socket, .status = tell_status,
+        .settings = tell_settings,
         .user = st, .fetches = fetches, .explains = explains,
         .gauges = gauges, .probes = probes,
         .acquaintances = st->crew.acquaintances }, out_why);

@@ -116,7 +116,9 @@ static void put_recipient(struct buffer *b, enum mimetext_charset charset,
     }
     if (one->action == REPORT_ACTION_FAILED && kind == REPORT_FAILED) {
         buffer_put_string(b, "\r\n");
-        put_indented(b, charset, span_of(find_advice(one->status)));
+        put_indented(b, charset,
+                     span_of(find_advice(one->is_returned ? STATUS(5, 0, 0)
+                                                          : one->status)));
     }
     buffer_put_string(b, "\r\n");
     buffer_fini(&said);

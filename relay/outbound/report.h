@@ -25,6 +25,7 @@ struct report_recipient {
     struct status status;
     struct span reply;            /* "550 5.1.1 no such user"; may be our own words */
     bool is_remote;               /* reply was said by host: Diagnostic-Code smtp; */
+    bool is_returned;             /* nothing was tried: an operator wants it so */
     struct span host;             /* "mx.example.org[192.0.2.1]:25" or empty */
     int64_t attempt_ms;           /* of the last attempt; 0: none */
     int64_t until_ms;             /* REPORT_DELAYED: Will-Retry-Until */

@@ -6,6 +6,7 @@
  *   later, in doubt              young        DEFERRED, due by retry_due_ms
  *   later, in doubt              expired      EXPIRED, reported
  *   failed                       any          FAILED, reported
+ *   none: an operator's order    any          RETURNED, reported
  */
 #include "relay/outbound/settlement.h"
 
@@ -220,6 +221,15 @@ static struct span last_words(struct settlement *s, size_t i,
     return words;
 }
 
+/* As its last reply says. */
+static void give_back(struct settlement *s, size_t i)
+{
+    s->results[i] = (struct queue_result){ .outcome = OUTCOME_RETURNED,
+                                           .status = STATUS(5, 7, 0) };
+    s->results[i].reply = last_words(s, i, &s->results[i].status);
+    s->facts[i] = (struct settlement_fact){ .is_remote = false };
+}
+
 void settlement_alarms(struct settlement *s)
 {
     int64_t now = wall_ms();
@@ -229,6 +239,10 @@ void settlement_alarms(struct settlement *s)
         struct queue_result *r = &s->results[i];
         bool expired = now >= to->expire_ms;
 
+        if (to->is_returned) {
+            give_back(s, i);
+            continue;
+        }
         *r = (struct queue_result){
             .outcome = expired ? OUTCOME_EXPIRED : OUTCOME_WARNED,
             .expire_ms = to->expire_ms,
@@ -258,6 +272,7 @@ static const char *const statuses[] = {
     [OUTCOME_DISCARDED] = "discarded",
     [OUTCOME_HELD] = "held",
     [OUTCOME_WARNED] = NULL,
+    [OUTCOME_RETURNED] = "bounced",
 };
 
 /* What ORCPT says, where that is another address. */

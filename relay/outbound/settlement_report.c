@@ -31,7 +31,8 @@ static unsigned wanted(const struct settlement *s, size_t i)
 static bool is_failed(const struct settlement *s, size_t i)
 {
     return s->results[i].outcome == OUTCOME_FAILED ||
-           s->results[i].outcome == OUTCOME_EXPIRED;
+           s->results[i].outcome == OUTCOME_EXPIRED ||
+           s->results[i].outcome == OUTCOME_RETURNED;
 }
 
 static bool is_about_success(const struct settlement *s, size_t i)
@@ -50,10 +51,11 @@ static bool is_about_success(const struct settlement *s, size_t i)
     return e->deliver_by_trace || !f->by_passed;
 }
 
-/* A report of ours says NOTIFY=NEVER, which is not meant for the postmaster. */
+/* A report of ours says NOTIFY=NEVER, which is not meant for the postmaster. Nor is what an
+ * operator gave back. */
 static bool is_about_double(const struct settlement *s, size_t i)
 {
-    return is_failed(s, i) &&
+    return is_failed(s, i) && s->results[i].outcome != OUTCOME_RETURNED &&
            (span_is(s->work->envelope.protocol, PROTOCOL_REPORT) ||
             (wanted(s, i) & NOTIFY_FAILURE));
 }
@@ -129,6 +131,7 @@ static size_t gather(const struct settlement *s, enum report_kind kind,
             .status = r->status,
             .reply = r->reply,
             .is_remote = s->facts[i].is_remote,
+            .is_returned = r->outcome == OUTCOME_RETURNED,
             .host = r->host,
             .attempt_ms = s->work->is_alarm ? 0 : wall_ms(),
             .until_ms = r->expire_ms,
@@ -283,7 +286,7 @@ static void make_one(struct settlement *s, enum report_kind kind,
 static void log_double_bounces(const struct settlement *s, bool is_told)
 {
     for (size_t i = 0; i < s->work->count && settlement_is_report(s); i++)
-        if (is_failed(s, i))
+        if (is_failed(s, i) && s->results[i].outcome != OUTCOME_RETURNED)
             log_text(LOG_WARNING,
                      "%s: double bounce: a report (from=<>) could not be "
                      "delivered to <%.*s>; it is dropped, and %s",

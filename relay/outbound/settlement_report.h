@@ -2,7 +2,7 @@
  * settlement_report - who is told of what a settlement says.
  *
  *   kind              recipients that              and NOTIFY
- *   failed            failed or expired            FAILURE, or not given
+ *   failed            failed, expired, returned    FAILURE, or not given
  *   delayed           were warned of               DELAY, or not given
  *   success           were delivered, where the    SUCCESS; or not NEVER, where
  *                     next hop does not report     DELIVERBY asked for a trace or the

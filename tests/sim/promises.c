@@ -75,6 +75,7 @@ void promise_ends(struct office *o, struct promise *p, enum queue_outcome how)
         return;
     case OUTCOME_DISCARDED:
     case OUTCOME_HELD:
+    case OUTCOME_RETURNED:
         break;
     }
     EXPECT(o, false, "r%d ends as %d", number_of(o, p), (int)how);

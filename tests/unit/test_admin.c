@@ -6,6 +6,7 @@
  * each test says what the queue answers, and when: answers wait until the loop
  * drains the port.
  */
+#include "policy/route.h"
 #include "policy/vocabulary/id.h"
 #include "relay/admin/admin.h"
 #include "tests/unit/no_figures.h"
@@ -38,14 +39,16 @@ static struct {
     int rc;         /* of the next answer */
     bool is_silent; /* answers do not come */
     /* the latest question */
-    enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE } asked;
+    enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE,
+           ASKED_PREVIEW } asked;
     struct queue_filter filter;
     uint64_t after_id;
     uint32_t limit;
     enum queue_change change;
-    char who[32];
+    char who[32], route[32];
     queue_page_fn *page;
-    queue_count_fn *count;
+    queue_count_fn *count, *progress;
+    queue_preview_fn *preview;
     uint64_t token;
     unsigned lists;
 } fake;
@@ -105,15 +108,24 @@ void queue_count(struct queue_port *p, const struct queue_filter *f,
     ask(ASKED_COUNT, f, token);
 }
 
-void queue_change(struct queue_port *p, const struct queue_filter *f,
-                  enum queue_change change, struct span who,
-                  queue_count_fn *done, uint64_t token)
+void queue_order(struct queue_port *p, const struct queue_order *o,
+                 queue_count_fn *done, uint64_t token)
 {
     (void)p;
-    fake.change = change;
-    (void)snprintf(fake.who, sizeof(fake.who), "%.*s", SPAN_FMT(who));
+    fake.change = o->change;
+    (void)snprintf(fake.who, sizeof(fake.who), "%.*s", SPAN_FMT(o->who));
     fake.count = done;
-    ask(ASKED_CHANGE, f, token);
+    fake.progress = o->progress;
+    (void)snprintf(fake.route, sizeof(fake.route), "%.*s", SPAN_FMT(o->route));
+    ask(ASKED_CHANGE, o->filter, token);
+}
+
+void queue_preview(struct queue_port *p, const struct queue_filter *f,
+                  queue_preview_fn *done, uint64_t token)
+{
+    (void)p;
+    fake.preview = done;
+    ask(ASKED_PREVIEW, f, token);
 }
 
 void queue_stats(struct queue *q, struct queue_stats *out)
@@ -216,6 +228,28 @@ static void answer_list(void)
               id < fake.rows ? id : 0);
 }
 
+static void answer_preview(void)
+{
+    static const struct queue_row_recipient to = {
+        SPAN_INIT("c@d"), { NULL, 0 }, STATE_READY, 0, 0
+    };
+    const struct queue_row row = { .id = 7,
+                                   .sender = SPAN("a\x1b@b"),
+                                   .state = STATE_READY,
+                                   .recipients = &to,
+                                   .count = 1 };
+
+    fake.preview(fake.port.user, fake.token, fake.rc,
+                &(struct queue_preview){
+                    .count = { 3, 4, 5000 },
+                    .rows = &row,
+                    .row_count = 1,
+                    .busiest = { { SPAN_INIT("mx:d"), 4 } },
+                    .busiest_count = 1,
+                    .destinations = 1,
+                });
+}
+
 void queue_port_drain(struct queue_port *p)
 {
     static const struct queue_count three = { 3, 4, 5000 };
@@ -227,7 +261,11 @@ void queue_port_drain(struct queue_port *p)
     fake.asked = ASKED_NOTHING;
     if (asked == ASKED_LIST)
         answer_list();
-    else if (asked != ASKED_NOTHING)
+    else if (asked == ASKED_PREVIEW)
+        answer_preview();
+    else if (asked == ASKED_CHANGE && fake.progress)
+        fake.progress(p->user, fake.token, 0, &three);
+    if (asked != ASKED_NOTHING && asked != ASKED_LIST && asked != ASKED_PREVIEW)
         fake.count(p->user, fake.token, fake.rc, &three);
 }
 
@@ -244,6 +282,17 @@ static void fill_status(void *user, struct admin_status *out)
 {
     (void)user;
     *out = (struct admin_status){ .workers = 2, .sessions = 5, .epoch = 1 };
+}
+
+static const struct settings *tell_settings(void *user)
+{
+    static struct route routes[] = { { .title = SPAN_INIT("spare") } };
+    static struct settings settings = { .routes = routes, .route_count = 1 };
+
+    (void)user;
+    if (!settings.route_index)
+        settings.route_index = route_index_new(routes, 1);
+    return &settings;
 }
 
 /* Providers: "isp/1", which is fetched from until fake_fetch_end, and "other". */
@@ -299,6 +348,7 @@ static int room_open(void **state)
     struct room *r = calloc(1, sizeof(*r));
     struct buffer why = { 0 };
     struct admin_options o = { .status = fill_status,
+                               .settings = tell_settings,
                                .fetches = { list_fetches, begin_fetch,
                                             &fake_fetch } };
 
@@ -517,9 +567,20 @@ static void admin_changes_only_what_was_meant(void **state)
         { "hold", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_HOLD,
           STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
         { "release", "{\"yes\":true}", 200, ASKED_CHANGE, CHANGE_RELEASE, STATE_HELD },
-        { "delete", "{\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
-        { "delete", "{\"yes\":true,\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
-        { "delete", "{\"id\":\"01HF8M5XK3QZA\",\"preview\":true}", 200, ASKED_COUNT, 0, 0 },
+        { "delete", "{\"preview\":true}", 200, ASKED_PREVIEW, 0, 0 },
+        { "delete", "{\"yes\":true,\"preview\":true}", 200, ASKED_PREVIEW, 0, 0 },
+        { "delete", "{\"id\":\"01HF8M5XK3QZA\",\"preview\":true}", 200, ASKED_PREVIEW, 0, 0 },
+        { "delete", "{\"yes\":true,\"progress\":true}", 200, ASKED_CHANGE, CHANGE_DELETE, 0 },
+        { "move", "{\"yes\":true,\"route\":\"spare\"}", 200, ASKED_CHANGE, CHANGE_MOVE, 0 },
+        { "move", "{\"preview\":true,\"route\":\"spare\"}", 200, ASKED_PREVIEW, 0, 0 },
+        { "move", "{\"yes\":true,\"route\":\"gone\"}", 404, NO_CHANGE, 0, 0 },
+        { "move", "{\"yes\":true,\"route\":7}", 400, NO_CHANGE, 0, 0 },
+        { "move", "{\"yes\":true,\"route\":\"\"}", 400, NO_CHANGE, 0, 0 },
+        { "move", "{\"yes\":true}", 400, NO_CHANGE, 0, 0 },
+        { "bounce", "{\"yes\":true,\"why\":\"spam\"}", 200, ASKED_CHANGE, CHANGE_BOUNCE, 0 },
+        { "bounce", "{\"yes\":true,\"why\":[]}", 400, NO_CHANGE, 0, 0 },
+        { "bounce", "{\"yes\":true,\"route\":\"spare\"}", 400, NO_CHANGE, 0, 0 },
+        { "hold", "{\"yes\":true,\"why\":\"spam\"}", 400, NO_CHANGE, 0, 0 },
         { "delete", "", 400, NO_CHANGE, 0, 0 },
         { "delete", "{}", 400, NO_CHANGE, 0, 0 },
         { "delete", "{\"yes\":false}", 400, NO_CHANGE, 0, 0 },
@@ -537,21 +598,31 @@ static void admin_changes_only_what_was_meant(void **state)
         char path[64];
 
         fake.count = NULL;
+        fake.preview = NULL;
+        fake.route[0] = '\0';
         fake.filter = (struct queue_filter){ 0 };
         fake.who[0] = '\0';
         (void)snprintf(path, sizeof(path), "/api/v1/queue/%s", rows[i].path);
         assert_int_equal(request(*state, "POST", path, rows[i].body),
                          rows[i].status);
-        assert_int_equal(fake.count != NULL, rows[i].asked != NO_CHANGE);
+        assert_int_equal(fake.count != NULL, rows[i].asked == ASKED_CHANGE);
+        assert_int_equal(fake.preview != NULL, rows[i].asked == ASKED_PREVIEW);
         if (rows[i].asked == ASKED_CHANGE) {
             assert_int_equal(fake.change, rows[i].change);
             assert_int_equal(fake.filter.states, rows[i].states);
             assert_int_equal(strncmp(fake.who, "uid=", 4), 0);
             assert_true(heard(*state, "\"messages\":3"));
             assert_true(heard(*state, "\"changed\":true"));
-        } else if (rows[i].asked == ASKED_COUNT) {
+            assert_int_equal(heard(*state, "\"progress\":{\"messages\":3"),
+                             strstr(rows[i].body, "progress") != NULL);
+            assert_string_equal(fake.route,
+                                rows[i].change == CHANGE_MOVE ? "spare" : "");
+        } else if (rows[i].asked == ASKED_PREVIEW) {
             assert_string_equal(fake.who, "");
             assert_true(heard(*state, "\"preview\":true"));
+            assert_true(heard(*state, "\"first\":[{\"queue_id\""));
+            assert_true(heard(*state, "{\"name\":\"mx:d\",\"recipients\":4}"));
+            assert_false(heard(*state, "\x1b"));
         }
     }
 }

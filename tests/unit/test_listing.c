@@ -31,12 +31,12 @@ static struct queue_row row_of(uint64_t id)
     };
 }
 
-static json_t *json_of(const struct queue_row *row, bool in_full)
+static json_t *json_of(const struct queue_row *row)
 {
     struct buffer b = { 0 };
     json_t *o;
 
-    listing_put_json(&b, row, in_full);
+    listing_put_json(&b, row, false);
     assert_true(b.len && b.at[b.len - 1] == '\n');
     assert_int_equal(span_find(buffer_span(&b), '\n'), b.len - 1);
     assert_int_equal(span_find(buffer_span(&b), '\x1b'), b.len);
@@ -49,7 +49,7 @@ static json_t *json_of(const struct queue_row *row, bool in_full)
 static void listing_has_the_keys_of_postqueue_and_a_few_more(void **state)
 {
     struct queue_row row = row_of(77);
-    json_t *o = json_of(&row, false), *want;
+    json_t *o = json_of(&row), *want;
 
     (void)state;
     want = json_pack("{s:s,s:i,s:i,s:s,s:s,s:[{s:s,s:s,s:i,s:i,s:s},"
@@ -66,20 +66,6 @@ static void listing_has_the_keys_of_postqueue_and_a_few_more(void **state)
     json_decref(want);
 }
 
-static void listing_in_full_says_where_it_came_from(void **state)
-{
-    struct queue_row row = row_of(77);
-    json_t *o = json_of(&row, true);
-
-    (void)state;
-    assert_string_equal(json_string_value(json_object_get(o, "client")),
-                        "192.0.2.1");
-    assert_string_equal(json_string_value(json_object_get(o, "helo")),
-                        "x\\xFF");
-    assert_null(json_object_get(o, "expire_time"));
-    json_decref(o);
-}
-
 static void listing_calls_the_null_sender_mailer_daemon(void **state)
 {
     struct queue_row row = row_of(77);
@@ -87,7 +73,7 @@ static void listing_calls_the_null_sender_mailer_daemon(void **state)
 
     (void)state;
     row.sender = (struct span){ NULL, 0 };
-    o = json_of(&row, false);
+    o = json_of(&row);
     assert_string_equal(json_string_value(json_object_get(o, "sender")),
                         "MAILER-DAEMON");
     json_decref(o);
@@ -96,7 +82,7 @@ static void listing_calls_the_null_sender_mailer_daemon(void **state)
 static void listing_line_is_escaped_and_fits(void **state)
 {
     struct queue_row row = row_of(77);
-    json_t *o = json_of(&row, false);
+    json_t *o = json_of(&row);
     struct buffer b = { 0 };
 
     (void)state;
@@ -118,7 +104,7 @@ static void listing_line_is_escaped_and_fits(void **state)
 static void listing_story_names_each_recipient(void **state)
 {
     struct queue_row row = row_of(77);
-    json_t *o = json_of(&row, true);
+    json_t *o = json_of(&row);
     struct buffer b = { 0 };
 
     (void)state;
@@ -150,7 +136,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listing_has_the_keys_of_postqueue_and_a_few_more),
-        cmocka_unit_test(listing_in_full_says_where_it_came_from),
         cmocka_unit_test(listing_calls_the_null_sender_mailer_daemon),
         cmocka_unit_test(listing_line_is_escaped_and_fits),
         cmocka_unit_test(listing_story_names_each_recipient),

@@ -292,7 +292,150 @@ static void an_order_is_written_down_with_who_gave_it(void **state)
     change(b, CHANGE_DELETE,
            (struct queue_filter){ .from = SPAN("*@example.com\n") }, T0);
     assert_query(b->path, "SELECT kind,login,reply FROM event",
-                 "6|ann|delete from=*@example.com\\x0A");
+                 "6|ann|delete from=*@example.com\\x0A: 0 messages, 0 "
+                 "recipients");
+}
+
+static void a_long_order_is_written_down_before_and_after(void **state)
+{
+    struct bench *b = *state;
+
+    put_three(b);
+    change(b, CHANGE_HOLD, (struct queue_filter){ .states = STATE_READY }, T0);
+    assert_query(b->path, "SELECT reply FROM event ORDER BY id",
+                 "hold state=ready: begun\n"
+                 "hold state=ready: 3 messages, 9 recipients");
+}
+
+static const struct store_change *as_move(struct store_change *c,
+                                          const struct queue_filter *f,
+                                          int64_t now_ms)
+{
+    *c = (struct store_change){ .filter = f,
+                                .change = CHANGE_MOVE,
+                                .route = SPAN("spare"),
+                                .now_ms = now_ms };
+    return c;
+}
+
+static struct queue_count run_change(struct bench *b,
+                                     const struct store_change *c)
+{
+    struct queue_count count = { 0 };
+    uint64_t last = 0;
+
+    do {
+        assert_int_equal(store_begin(b->s), 0);
+        assert_int_equal(store_change(b->s, c, last, 2, &count, &last), 0);
+        assert_int_equal(store_commit(b->s), 0);
+    } while (last);
+    return count;
+}
+
+static void a_move_goes_to_another_lane_and_is_due(void **state)
+{
+    struct bench *b = *state;
+    const struct queue_filter org = { .domain = SPAN("example.org") };
+    struct store_change c;
+    struct works w = { 0 };
+
+    put_three(b);
+    read_due(b, "example.org", T0, &w);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    change(b, CHANGE_HOLD, (struct queue_filter){ .id = 3 }, T0);
+    assert_int_equal(run_change(b, as_move(&c, &org, T0 + 5)).recipients, 6);
+    assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
+    /* What is held stays so, in its new lane. */
+    assert_int_equal(due_count(b, "example.org\tspare", T0 + 5), 4);
+    change(b, CHANGE_RELEASE, (struct queue_filter){ 0 }, T0 + 5);
+    assert_int_equal(due_count(b, "example.org\tspare", T0 + 5), 6);
+    assert_int_equal(due_count(b, "example.net", T0 + 5), 3);
+    /* Once more: the old title goes. */
+    c.route = SPAN("other");
+    assert_int_equal(run_change(b, &c).recipients, 6);
+    assert_int_equal(due_count(b, "example.org\tother", T0 + 5), 6);
+    works_free(&w);
+}
+
+static void what_is_bounced_is_an_alarm_until_it_is_settled(void **state)
+{
+    struct bench *b = *state;
+    const struct queue_filter all = { 0 };
+    struct store_change c = { .filter = &all,
+                              .change = CHANGE_BOUNCE,
+                              .why = SPAN("spam\r\n"),
+                              .who = SPAN("ann"),
+                              .now_ms = T0 };
+    struct works w = { 0 };
+
+    put_three(b);
+    change(b, CHANGE_HOLD, (struct queue_filter){ .id = 3 }, T0);
+    change(b, CHANGE_DELETE, (struct queue_filter){ .id = 2 }, T0);
+    assert_int_equal(run_change(b, &c).messages, 2);
+    assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
+    /* Nothing else meets it any more. */
+    for (int i = CHANGE_RETRY; i <= CHANGE_BOUNCE; i++)
+        if (i != CHANGE_UNDELETE)
+            assert_int_equal(change(b, (enum queue_change)i, all, T0).messages,
+                             0);
+    assert_int_equal(store_read_alarms(b->r, T0, 0, 32, keep_work, &w), 0);
+    assert_int_equal(w.count, 2);
+    assert_int_equal(w.at[1]->count, 3);
+    assert_true(w.at[1]->recipients[0].is_returned);
+    assert_true(span_is(w.at[1]->recipients[0].last_reply,
+                        SPAN("5.7.0 returned to the sender by an operator: "
+                             "spam\\x0D\\x0A")));
+    assert_true(span_is(w.at[1]->recipients[0].returned_by, SPAN("ann")));
+    /* An attempt that was under way all the same changes nothing of it. */
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    works_free(&w);
+    w = (struct works){ 0 };
+    assert_int_equal(store_read_alarms(b->r, T0, 0, 32, keep_work, &w), 0);
+    assert_int_equal(w.at[0]->count, 3);
+    for (size_t i = 0; i < 3; i++)
+        settle(b, w.at[0], i, OUTCOME_RETURNED, T0);
+    assert_query(b->path,
+                 "SELECT count(*),min(attempts) FROM event WHERE kind=7 AND "
+                 "message=1 AND who='ann'",
+                 "3|0");
+    assert_query(b->path, "SELECT count(*) FROM message", "2");
+    works_free(&w);
+}
+
+static void name_of(void *user, struct span lane, struct buffer *out_name)
+{
+    size_t *asked = user;
+
+    ++*asked;
+    buffer_put_string(out_name, "mx:");
+    buffer_put(out_name, lane);
+}
+
+static void via_is_asked_once_for_each_lane(void **state)
+{
+    static const struct {
+        const char *via;
+        uint64_t recipients;
+    } rows[] = {
+        { "mx:example.org", 6 },    { "MX:*", 9 },      { "*.net", 3 },
+        { "mx:example", 0 },        { "mx:[e]xample.org", 6 },
+    };
+    struct bench *b = *state;
+
+    put_three(b);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct queue_filter f = { .via = span_of(rows[i].via) };
+        size_t asked = 0;
+        const struct store_view view = { .destination = name_of,
+                                         .user = &asked };
+        struct queue_count count = { 0 };
+        uint64_t next;
+
+        assert_int_equal(
+            store_count(b->r, &f, T0, &view, 0, 100, &count, &next), 0);
+        assert_int_equal(count.recipients, rows[i].recipients);
+        assert_int_equal(asked, 2);
+    }
 }
 
 static void a_deferral_does_not_wake_what_was_held_meanwhile(void **state)
@@ -324,6 +467,10 @@ int main(void)
         T(a_day_later_the_deleted_is_gone),
         T(an_order_is_written_down_with_who_gave_it),
         T(a_deferral_does_not_wake_what_was_held_meanwhile),
+        T(a_long_order_is_written_down_before_and_after),
+        T(a_move_goes_to_another_lane_and_is_due),
+        T(what_is_bounced_is_an_alarm_until_it_is_settled),
+        T(via_is_asked_once_for_each_lane),
     };
     /* clang-format on */
 

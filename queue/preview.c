@@ -1,0 +1,137 @@
+/*
+ * preview - what would an order meet?
+ *
+ * As a count, a page at a time on the reader's thread; the first few rows are those of a list,
+ * and where each lane leads is asked once.
+ */
+#include "policy/vocabulary/memory.h"
+#include "queue/columns.h"
+#include "queue/core.h"
+#include "queue/criteria.h"
+#include "queue/rows.h"
+#include "queue/view.h"
+
+#include <stdlib.h>
+
+enum { PAGE = 2000 };
+
+struct preview {
+    struct inquiry inquiry; /* first */
+    struct arena arena;
+    struct queue_filter filter;
+    uint64_t after_id;
+    struct queue_row rows[PREVIEW_ROWS];
+    size_t row_count;
+    bool is_listed; /* the rows are there */
+    struct columns columns; /* destinations */
+    struct queue_count count;
+    struct store_reader *db; /* for the step, as is the next */
+    struct store_view view;
+    int rc;
+    queue_preview_fn *done;
+    uint64_t token;
+};
+
+static void each_row(void *user, const struct queue_row *row)
+{
+    struct preview *s = user;
+
+    if (s->row_count < PREVIEW_ROWS)
+        rows_copy(&s->arena, row, &s->rows[s->row_count++]);
+}
+
+static struct columns_row *meet_lane(struct preview *s, int64_t lane)
+{
+    struct buffer key = { 0 }, name = { 0 };
+    struct columns_row *row = NULL;
+
+    if ((s->rc = store_read_lane_key(s->db, lane, &key)) == 0) {
+        s->view.destination(s->view.user, buffer_span(&key), &name);
+        row = columns_join(&s->columns, lane, buffer_span(&name));
+    }
+    buffer_fini(&key);
+    buffer_fini(&name);
+    return row;
+}
+
+static void each_found(void *user, const struct store_found *f)
+{
+    struct preview *s = user;
+    struct columns_row *row = columns_find(&s->columns, f->lane);
+
+    s->count.recipients++;
+    if (f->is_first) {
+        s->count.messages++;
+        s->count.bytes += f->size_bytes;
+    }
+    if (!row && s->rc == 0)
+        row = meet_lane(s, f->lane);
+    if (row)
+        row->total++;
+}
+
+static bool step(struct reader *r, struct inquiry *i)
+{
+    struct preview *s = (struct preview *)i;
+    int64_t now_ms = queue_now_ms(r->queue);
+    uint64_t next = 0;
+    int rc;
+
+    s->db = r->db;
+    s->view = view_of(r->queue);
+    if (!s->is_listed) {
+        s->rc = store_list(r->db, &s->filter, s->after_id, PREVIEW_ROWS, now_ms,
+                           &s->view, each_row, s, &next);
+        s->is_listed = s->rc < 0 || s->row_count || next == 0;
+        s->after_id = s->is_listed ? 0 : next;
+        return s->rc < 0;
+    }
+    rc = store_find(r->db, &s->filter, now_ms, &s->view, s->after_id, PAGE,
+                    each_found, s, &next);
+    if (rc < 0)
+        s->rc = rc;
+    s->after_id = next;
+    return s->rc < 0 || next == 0;
+}
+
+static void tell(struct preview *s, void *user)
+{
+    struct queue_preview out = { .count = s->count,
+                                .rows = s->rows,
+                                .row_count = s->row_count,
+                                .destinations = s->columns.names };
+    struct columns_row **top =
+        columns_top(&s->columns, PREVIEW_DESTINATIONS, &out.busiest_count);
+
+    for (size_t i = 0; i < out.busiest_count; i++) {
+        out.busiest[i].name = span_make(top[i]->name, top[i]->len);
+        out.busiest[i].recipients = top[i]->total;
+    }
+    s->done(user, s->token, s->rc, &out);
+    free(top);
+}
+
+static void open_letter(struct letter *take_l, bool is_dropped)
+{
+    struct preview *s = (struct preview *)take_l;
+
+    if (!is_dropped)
+        tell(s, take_l->port->user);
+    columns_fini(&s->columns);
+    arena_reset(&s->arena);
+    free(s);
+}
+
+void queue_preview(struct queue_port *p, const struct queue_filter *f,
+                  queue_preview_fn *done, uint64_t token)
+{
+    struct preview *s = NEW(struct preview);
+
+    s->inquiry.letter.port = p;
+    s->inquiry.letter.open = open_letter;
+    s->inquiry.step = step;
+    s->filter = criteria_copy(&s->arena, f);
+    s->done = done;
+    s->token = token;
+    reader_inquire(&p->queue->reader, &s->inquiry);
+}

@@ -1,0 +1,259 @@
+/*
+ * ordering - what people want of mail that waits, over HTTP.
+ *
+ * The body is read whole and checked before anything is asked of the queue. An order whose
+ * client has left goes on: what it changed is written down in any case.
+ */
+#include "relay/admin/ordering.h"
+
+#include "policy/route.h"
+#include "policy/vocabulary/limits.h"
+#include "relay/admin/endpoints.h"
+#include "relay/admin/listing.h"
+
+#include <stdlib.h>
+
+enum { PROGRESS_MOST = 64 * 1024, PROGRESS_WAITING = 16 * 1024 };
+
+/* What a body says. */
+struct wish {
+    json_t *body;
+    bool is_preview, is_sure, has_progress;
+    struct span route, why;
+};
+
+/* ------------------------------------------------------------ answers ---- */
+
+static json_t *preview_json(const struct queue_preview *s)
+{
+    json_t *o = listing_count(&s->count);
+    json_t *first = json_array(), *busiest = json_array();
+
+    for (size_t i = 0; i < s->row_count; i++)
+        ASSERT(json_array_append_new(first, listing_row(&s->rows[i], false)) == 0);
+    for (size_t i = 0; i < s->busiest_count; i++)
+        ASSERT(json_array_append_new(
+                   busiest,
+                   json_pack("{s:o, s:I}", "name",
+                             listing_text(s->busiest[i].name), "recipients",
+                             (json_int_t)s->busiest[i].recipients)) == 0);
+    ASSERT(json_object_set_new(o, "preview", json_true()) == 0);
+    ASSERT(json_object_set_new(o, "first", first) == 0);
+    ASSERT(json_object_set_new(o, "destinations", busiest) == 0);
+    ASSERT(json_object_set_new(o, "destination_count",
+                               json_integer((json_int_t)s->destinations)) == 0);
+    return o;
+}
+
+static void on_preview(void *user, uint64_t token, int rc,
+                      const struct queue_preview *s)
+{
+    struct request *r = request_find(user, token);
+
+    if (r && rc < 0)
+        request_refuse_queue(r, rc);
+    else if (r)
+        request_answer_json(r, preview_json(s));
+}
+
+static void push_line(struct request *r, json_t *take_o)
+{
+    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    struct buffer line = { 0 };
+
+    ASSERT(text);
+    buffer_put_string(&line, text);
+    buffer_put_byte(&line, '\n');
+    (void)request_push(r, buffer_span(&line));
+    buffer_fini(&line);
+    free(text);
+    json_decref(take_o);
+}
+
+/* Who does not read them is told less; there is always room for the end. */
+static void on_progress(void *user, uint64_t token, int rc,
+                        const struct queue_count *n)
+{
+    struct request *r = request_find(user, token);
+
+    (void)rc;
+    if (r && r->is_push && r->answer.len - r->sent < PROGRESS_WAITING)
+        push_line(r, json_pack("{s:o}", "progress", listing_count(n)));
+}
+
+static void on_changed(void *user, uint64_t token, int rc,
+                       const struct queue_count *n)
+{
+    struct request *r = request_find(user, token);
+    struct buffer why = { 0 };
+    json_t *o;
+
+    if (!r)
+        return;
+    if (rc < 0 && !r->is_push) {
+        request_refuse_queue(r, rc);
+        return;
+    }
+    if (rc < 0) {
+        buffer_printf(&why, "the queue cannot answer: %s", error_text(rc));
+        o = json_pack("{s:s}", "error", buffer_string(&why));
+        buffer_fini(&why);
+    } else {
+        o = listing_count(n);
+        ASSERT(json_object_set_new(o, "changed", json_true()) == 0);
+    }
+    if (!r->is_push) {
+        request_answer_json(r, o);
+        return;
+    }
+    push_line(r, o);
+    request_push_end(r);
+}
+
+/* ----------------------------------------------------------- the body ---- */
+
+/* Missing means false; anything but true and false is a fault. */
+static bool read_switch(struct request *r, const json_t *body, const char *name,
+                        bool *out)
+{
+    const json_t *v = json_object_get(body, name);
+
+    if (v && !json_is_boolean(v)) {
+        request_refuse(r, 400, "$.%s: should be true or false", name);
+        return false;
+    }
+    *out = json_is_true(v);
+    return true;
+}
+
+static bool read_text(struct request *r, const json_t *body, const char *name,
+                      size_t most, struct span *out)
+{
+    const json_t *v = json_object_get(body, name);
+
+    if (!v)
+        return true;
+    if (!json_is_string(v) || json_string_length(v) > most) {
+        request_refuse(r, 400, "$.%s: should be text of at most %zu bytes",
+                       name, most);
+        return false;
+    }
+    *out = span_make(json_string_value(v), json_string_length(v));
+    return true;
+}
+
+/* A move needs a route that there is today. */
+static bool read_route(struct request *r, struct wish *w)
+{
+    const struct settings *settings = request_settings(r);
+    struct buffer title = { 0 };
+    bool is_there;
+
+    if (!read_text(r, w->body, "route", LIMIT_PATH, &w->route))
+        return false;
+    if (w->route.len == 0) {
+        request_refuse(r, 400, "$.route: should be the title of a route");
+        return false;
+    }
+    is_there = settings && route_titled(settings, w->route);
+    if (!is_there) {
+        buffer_put_escaped(&title, w->route);
+        request_refuse(r, 404, "there is no route \"%s\"",
+                       buffer_string(&title));
+        buffer_fini(&title);
+    }
+    return is_there;
+}
+
+/* What belongs to this order alone. */
+static bool read_own(struct request *r, struct wish *w)
+{
+    if (r->endpoint->change == CHANGE_MOVE)
+        return read_route(r, w);
+    if (r->endpoint->change == CHANGE_BOUNCE)
+        return read_text(r, w->body, "why", LIMIT_REPLY_STORED / 2, &w->why);
+    return true;
+}
+
+static bool read_filters(struct request *r, struct wish *w)
+{
+    static const char *const others[] = { "yes", "preview", "progress", NULL };
+    static const char *const of_move[] = { "yes", "preview", "progress",
+                                           "route", NULL };
+    static const char *const of_bounce[] = { "yes", "preview", "progress",
+                                             "why", NULL };
+    const char *const *except = r->endpoint->change == CHANGE_MOVE ? of_move
+                                : r->endpoint->change == CHANGE_BOUNCE
+                                    ? of_bounce
+                                    : others;
+    struct buffer why = { 0 };
+    bool is_good = filter_add_json(&r->filter, w->body, except,
+                                   request_now_ms(r), &why);
+
+    if (!is_good)
+        request_refuse(r, 400, "%s", buffer_string(&why));
+    buffer_fini(&why);
+    return is_good;
+}
+
+/* False: refused. */
+static bool read_wish(struct request *r, struct wish *w)
+{
+    json_error_t error;
+
+    w->body = json_loadb(r->body.len ? r->body.at : "{}",
+                         r->body.len ? r->body.len : 2, JSON_REJECT_DUPLICATES,
+                         &error);
+    if (!json_is_object(w->body)) {
+        request_refuse(r, 400, "$: the body should be a JSON object%s%s",
+                       w->body ? "" : ": ", w->body ? "" : error.text);
+        return false;
+    }
+    if (!read_switch(r, w->body, "yes", &w->is_sure) ||
+        !read_switch(r, w->body, "preview", &w->is_preview) ||
+        !read_switch(r, w->body, "progress", &w->has_progress) ||
+        !read_own(r, w) || !read_filters(r, w))
+        return false;
+    if (w->is_preview || w->is_sure || r->filter.queue.id)
+        return true;
+    request_refuse(r, 400,
+                   "this may concern many messages: add \"yes\": true, or "
+                   "\"preview\": true to count them");
+    return false;
+}
+
+static void order(struct request *r, const struct wish *w)
+{
+    struct queue_order o = {
+        .change = r->endpoint->change,
+        .filter = &r->filter.queue,
+        .who = span_of(r->who),
+        .route = w->route,
+        .why = w->why,
+        .progress = w->has_progress ? on_progress : NULL,
+    };
+
+    queue_order(request_port(r), &o, on_changed, r->token);
+    if (w->has_progress)
+        request_push_begin(r, PROGRESS_MOST);
+    else
+        request_wait(r);
+}
+
+void ordering_change(struct request *r)
+{
+    struct wish w = { 0 };
+
+    if (read_wish(r, &w)) {
+        if (!r->filter.queue.states)
+            r->filter.queue.states = r->endpoint->states;
+        if (w.is_preview) {
+            queue_preview(request_port(r), &r->filter.queue, on_preview,
+                         r->token);
+            request_wait(r);
+        } else {
+            order(r, &w);
+        }
+    }
+    json_decref(w.body);
+}
