@@ -18,6 +18,7 @@ enum {
     REFUSAL_TEXT = 512, /* of each field */
     PRUNE_MS = 60000,
     PRUNE_PAGE = 1000,
+    ROW_BYTES = 800, /* about, with what the indexes have of it */
     FORGET_MS = 250,  /* at most, of each period */
     BUSY_MS = 20,     /* the wait when there is more to forget */
     VACUUM_PAGES = 512,
@@ -152,7 +153,20 @@ static void events_copy(struct historian *h)
     }
 }
 
-/* Is this page of what is too old or too much the last? */
+/* A fiftieth less than the cap, so that it does not begin again with the next row. */
+static int forget_oldest(struct historian *h, uint64_t used_bytes)
+{
+    uint64_t cap = h->queue->history_bytes, target = cap - cap / 50, rows;
+
+    h->is_over_cap = cap && used_bytes > (h->is_over_cap ? target : cap);
+    if (!h->is_over_cap)
+        return 0;
+    rows = (used_bytes - target) / ROW_BYTES + 1;
+    return history_prune_oldest(
+        h->history, rows < PRUNE_PAGE ? (uint32_t)rows : PRUNE_PAGE);
+}
+
+/* One page of what is too old or too much; *out_more: it was not the last. */
 static int forget_page(struct historian *h, bool *out_more)
 {
     struct queue *q = h->queue;
@@ -166,18 +180,13 @@ static int forget_page(struct historian *h, bool *out_more)
         rc = history_prune(h->history, queue_now_ms(q) - q->history_ms,
                            PRUNE_PAGE, &count);
     h->has_old = count >= PRUNE_PAGE;
-    if (rc < 0 || (rc = history_size(h->history, &size)) < 0)
+    if (rc < 0 || (rc = history_size(h->history, &size)) < 0 ||
+        (rc = forget_oldest(h, size.used_bytes)) < 0)
         return rc;
-    /* a fiftieth less, so that it does not begin again with the next row */
-    if (cap && (size.used_bytes > cap ||
-                (h->is_over_cap && size.used_bytes > cap - cap / 50)))
-        rc = history_prune_oldest(h->history, PRUNE_PAGE);
-    h->is_over_cap = cap && size.used_bytes > cap - cap / 50 &&
-                     (h->is_over_cap || size.used_bytes > cap);
     *out_more = h->has_old || h->is_over_cap;
     /* Free pages are used again; a file that was much larger gives them back. */
-    if (rc == 0 && ((cap && size.file_bytes > cap) ||
-                    size.used_bytes < size.file_bytes / 2)) {
+    if ((cap && size.file_bytes > cap) ||
+        size.used_bytes < size.file_bytes / 2) {
         rc = history_vacuum(h->history, VACUUM_PAGES);
         *out_more = true;
     }
@@ -207,7 +216,8 @@ static void index_begins(void *user, const char *name, int64_t rows)
 {
     struct historian *h = user;
 
-    if (rows >= MANY_ROWS)
+    h->has_many = rows >= MANY_ROWS;
+    if (h->has_many)
         queue_say(h->queue, QUEUE_INFO,
                   "the history's index %s is brought up to date, for about "
                   "%lld rows; until then questions take longer",
@@ -240,6 +250,8 @@ static void indexes_build(struct historian *h)
             refusals_write(h);
         }
     }
+    if (rc >= 0 && !name && h->has_many)
+        queue_say(h->queue, QUEUE_INFO, "the history's indexes are ready");
     if (rc < 0 && index_goes_on(h))
         queue_say(h->queue, QUEUE_WARNING,
                   "the history's indexes could not be built: %s; questions to "

@@ -32,6 +32,7 @@ struct historian {
     bool has_old;                  /* there may be rows that are too old */
     bool is_over_cap;              /* ... or too many */
     bool has_more;                 /* there is more to be forgotten */
+    bool has_many;                 /* rows: people are told of what takes long */
 };
 
 MUST int historian_start(struct historian *h, struct queue *q);

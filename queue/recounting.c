@@ -15,10 +15,10 @@
 enum {
     LIST_MOST = 1000,
     SLICE_MS = 50,    /* of one question; a read transaction */
-    PAGE_MS = 400,    /* then a page goes out, be it empty */
+    PAGE_MS = 60,     /* then a page goes out, be it empty */
     LINGER_MS = 5000, /* the thread waits for the next question */
     FILES_TELL_MS = 100,
-    NICE = 19,
+    NICE = 10,
 };
 
 struct recount {

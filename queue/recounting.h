@@ -2,7 +2,7 @@
  * recounting - people's questions to the history, on a thread of their own.
  *
  * The thread is there only while somebody asks: it begins with a question, ends a while after
- * the last, and has the lowest priority, since mail must not notice. Each question gets a slice
+ * the last, and has a low priority, since mail must not notice. Each question gets a slice
  * in turn, and its page when something was found or it has had its time. So a question whose
  * asker has gone costs no more than that.
  */

@@ -11,6 +11,7 @@
 #include "relay/admin/demand.h"
 
 #include <stddef.h>
+#include <time.h>
 
 enum { VALUE_MOST = 1024 };
 
@@ -251,6 +252,25 @@ bool filter_add(struct filter *f, struct span key, struct span value,
     buffer_printf(out_why, "%s ", k->name);
     put_fault(out_why, fault, is_value, value);
     return false;
+}
+
+json_t *filter_value(struct span key, const char *value)
+{
+    const struct key *k = find_key(key);
+    bool is_date = false;
+    char text[64];
+    int64_t ms;
+    time_t at;
+    struct tm t;
+
+    if (!k || (k->read != read_moment && k->read != read_newer) ||
+        !instant_parse(span_of(value), 0, &ms, &is_date) || !is_date)
+        return json_string(value);
+    at = (time_t)(ms / 1000);
+    if (!gmtime_r(&at, &t) ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &t) == 0)
+        return json_string(value);
+    return json_string(text);
 }
 
 static bool is_in(const char *name, const char *const *list)

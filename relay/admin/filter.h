@@ -36,6 +36,10 @@ struct filter {
 void filter_init(struct filter *f);
 void filter_fini(struct filter *f);
 
+/* The value as it is told to a relay whose clock may show another hour: a date becomes one of
+ * UTC, anything else stays. NULL: it is not UTF-8. */
+json_t *filter_value(struct span key, const char *value);
+
 /* The key's name without dashes, or NULL where there is none such. */
 const char *filter_key(struct span name);
 

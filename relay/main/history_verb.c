@@ -219,7 +219,8 @@ static int read_filter(struct question *q, const char *key, const char *value)
     if (!filter_add(&q->filter, span_of(key), span_of(value),
                     (int64_t)time(NULL) * 1000, &why))
         rc = verbs_usage(q->call, "%s", buffer_string(&why));
-    else if (json_object_set_new(q->filters, key, json_string(value)) < 0)
+    else if (json_object_set_new(q->filters, key,
+                                 filter_value(span_of(key), value)) < 0)
         rc = verbs_usage(q->call, "--%s should be UTF-8", key);
     buffer_fini(&why);
     return rc;

@@ -244,7 +244,8 @@ static int read_options(struct order *o, struct filter *checked)
         if (!filter_add(checked, span_of(key), span_of(value),
                         (int64_t)time(NULL) * 1000, &why))
             rc = verbs_usage(call, "%s", buffer_string(&why));
-        else if (json_object_set_new(o->filters, key, json_string(value)) < 0)
+        else if (json_object_set_new(o->filters, key,
+                                     filter_value(span_of(key), value)) < 0)
             rc = verbs_usage(call, "--%s should be UTF-8", key);
     }
     buffer_fini(&why);

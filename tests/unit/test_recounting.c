@@ -1,0 +1,217 @@
+/*
+ * Questions to the history of an open queue: answered on the port's thread, in pages, by a
+ * thread that comes and goes; and what keeps the file small.
+ */
+#include "queue/history_index.h"
+#include "tests/unit/queue_world.h"
+
+#include <sqlite3.h>
+
+struct answer {
+    size_t pages, rows;
+    int rc;
+    bool is_last;
+    struct queue_place next;
+    char replies[1000];
+};
+
+static struct answer answers[4]; /* by token */
+
+static void on_page(void *user, uint64_t token, int rc,
+                    const struct queue_told *rows, size_t count,
+                    const struct queue_place *next)
+{
+    struct answer *a = &answers[token];
+
+    (void)user;
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(a->replies);
+
+        (void)snprintf(a->replies + used, sizeof a->replies - used, "%.*s ",
+                       SPAN_FMT(rows[i].reply));
+    }
+    a->rc = rc;
+    a->rows += count;
+    a->is_last = !next;
+    if (next)
+        a->next = *next;
+    a->pages++;
+}
+
+static void ask(struct world *w, const struct queue_filter *f, size_t token,
+                uint32_t limit)
+{
+    size_t before = answers[token].pages;
+
+    queue_history(w->p, f, &answers[token].next, limit, on_page, token);
+    world_until(w, &answers[token].pages, before + 1);
+}
+
+static void refuse(struct world *w, int number)
+{
+    char reply[20];
+
+    (void)snprintf(reply, sizeof reply, "55%d", number);
+    queue_refuse(w->q, &(struct queue_refusal){ .at_ms = 1000 + number,
+                                                .sender = SPAN("a@b"),
+                                                .recipient = SPAN("c@d"),
+                                                .reply = span_of(reply) });
+}
+
+/* The historian writes about once a second; at its end, at once. */
+static struct world *world_with(int refusals)
+{
+    struct world *w = world_new(0, false);
+
+    memset(answers, 0, sizeof answers);
+    for (int i = 0; i < refusals; i++)
+        refuse(w, i);
+    world_reopen(w);
+    return w;
+}
+
+static void a_question_is_answered_in_pages(void **state)
+{
+    struct queue_filter f = { .from = SPAN("A@B") };
+    struct world *w = world_with(5);
+
+    (void)state;
+    ask(w, &f, 0, 2);
+    assert_string_equal(answers[0].replies, "554 553 ");
+    assert_false(answers[0].is_last);
+    ask(w, &f, 0, 2);
+    ask(w, &f, 0, 2);
+    assert_string_equal(answers[0].replies, "554 553 552 551 550 ");
+    assert_true(answers[0].is_last);
+    assert_int_equal(answers[0].rc, 0);
+    world_free(w);
+}
+
+static void several_may_ask_at_once(void **state)
+{
+    struct queue_filter all = { .id = 0 }, none = { .to = SPAN("x*") };
+    struct world *w = world_with(3);
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        queue_history(w->p, i % 2 ? &none : &all, NULL, 10, on_page, i);
+    for (size_t i = 0; i < 4; i++) {
+        world_until(w, &answers[i].pages, 1);
+        assert_int_equal(answers[i].rows, i % 2 ? 0 : 3);
+        assert_true(answers[i].is_last);
+    }
+    world_free(w);
+}
+
+static void who_has_gone_is_not_answered(void **state)
+{
+    struct queue_filter all = { .id = 0 };
+    struct world *w = world_with(3);
+
+    (void)state;
+    queue_history(w->p, &all, NULL, 10, on_page, 0);
+    world_close_queue(w);
+    assert_int_equal(answers[0].pages, 0);
+    world_free(w);
+}
+
+static void a_question_that_is_too_long_fails_alone(void **state)
+{
+    static char text[2000];
+    struct queue_filter f = { .to = { text, sizeof text } }, all = { .id = 0 };
+    struct world *w = world_with(1);
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    ask(w, &f, 0, 10);
+    assert_int_equal(answers[0].rc, ERROR_TOO_BIG);
+    ask(w, &all, 1, 10);
+    assert_int_equal(answers[1].rows, 1);
+    world_free(w);
+}
+
+static void a_history_that_cannot_be_read_says_so(void **state)
+{
+    struct queue_filter all = { .id = 0 };
+    struct world *w = world_with(1);
+    char path[120];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/history.db", w->folder);
+    assert_int_equal(remove(path), 0);
+    ask(w, &all, 0, 10);
+    assert_true(answers[0].rc < 0);
+    assert_true(answers[0].is_last);
+    world_free(w);
+}
+
+/* --------------------------------------------------------------- size ---- */
+
+static int64_t number(struct world *w, const char *sql)
+{
+    char path[120];
+    sqlite3_stmt *st;
+    sqlite3 *db;
+    int64_t n;
+
+    (void)snprintf(path, sizeof path, "%s/history.db", w->folder);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st);
+    (void)sqlite3_close(db);
+    return n;
+}
+
+/* 3,000 rows of half a kilobyte, then a cap of half of them. */
+static void a_history_over_its_cap_forgets_the_oldest_and_shrinks(void **state)
+{
+    enum { CAP = 800 * 1024, ROWS = 3000 };
+    struct world *w = world_with(0);
+    char long_reply[500];
+    int64_t before, pages = 0;
+
+    (void)state;
+    memset(long_reply, 'r', sizeof long_reply);
+    for (int i = 0; i < ROWS; i++)
+        queue_refuse(w->q,
+                     &(struct queue_refusal){
+                         .at_ms = queue_now_ms(w->q) + i,
+                         .reply = span_make(long_reply, sizeof long_reply) });
+    w->options.history_bytes = CAP;
+    world_reopen(w);
+    before = number(w, "SELECT min(at_ms) FROM refusal");
+    /* patience is world_until's: this waits for the historian */
+    for (int i = 0; i < WORLD_PATIENCE_S * 50; i++) {
+        pages = number(w, "SELECT page_count*page_size FROM "
+                          "pragma_page_count(),pragma_page_size()");
+        if (pages <= CAP)
+            break;
+        (void)usleep(20000);
+    }
+    assert_in_range(pages, 1, CAP);
+    assert_in_range(number(w, "SELECT count(*) FROM refusal"), ROWS / 10,
+                    ROWS - 1);
+    assert_true(number(w, "SELECT min(at_ms) FROM refusal") > before);
+    /* the newest are those that are left */
+    assert_int_equal(
+        number(w, "SELECT max(id)-min(id)+1-count(*) FROM refusal"), 0);
+    assert_int_equal(number(w, "SELECT max(id) FROM refusal"), ROWS);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_question_is_answered_in_pages),
+        cmocka_unit_test(several_may_ask_at_once),
+        cmocka_unit_test(who_has_gone_is_not_answered),
+        cmocka_unit_test(a_question_that_is_too_long_fails_alone),
+        cmocka_unit_test(a_history_that_cannot_be_read_says_so),
+        cmocka_unit_test(a_history_over_its_cap_forgets_the_oldest_and_shrinks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
