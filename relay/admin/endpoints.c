@@ -191,7 +191,7 @@ static void get_status(struct request *r)
         scorecard_busiest(status.scores, VERDICTS_SHOWN, add_score, verdicts);
     request_answer_json(
         r, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:b, s:f, s:f, "
-                     "s:o, s:o}",
+                     "s:o, s:o, s:o, s:s}",
                      "version", WAYPOST_VERSION, "pid", (int)getpid(), "uptime",
                      (json_int_t)request_uptime_s(r), "workers",
                      (json_int_t)status.workers, "sessions",
@@ -200,5 +200,6 @@ static void get_status(struct request *r)
                      "stopping", status.is_stopping, "lag_ms_most",
                      status.lag_us_most / 1000.0, "lag_ms_recent",
                      status.lag_us_recent / 1000.0, "queue", queue, "verdicts",
-                     verdicts));
+                     verdicts, "hostname", listing_text(request_hostname(r)),
+                     "role", r->role == ROLE_READ ? "read" : "operator"));
 }

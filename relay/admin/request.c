@@ -111,6 +111,11 @@ void request_look(const struct request *r)
     queue_busy_look(r->admin->queue, r->admin->busy);
 }
 
+struct span request_hostname(const struct request *r)
+{
+    return r->admin->gate.hostname;
+}
+
 void request_ask_status(const struct request *r, struct admin_status *out)
 {
     if (r->admin->status)

@@ -103,6 +103,8 @@ struct queue *request_queue(const struct request *r);
 struct queue_port *request_port(const struct request *r);
 int64_t request_now_ms(const struct request *r);
 uint64_t request_uptime_s(const struct request *r);
+/* The relay's, as the settings have it now; borrowed. */
+struct span request_hostname(const struct request *r);
 int64_t request_started_ms(const struct request *r);
 void request_ask_status(const struct request *r, struct admin_status *out);
 /* NULL: nobody fetches. */

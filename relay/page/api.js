@@ -119,7 +119,7 @@ export async function getText(path, most, signal) {
     }
 }
 
-export async function post(path, body) {
+export async function post(path, body = {}) {
     return (await ask("POST", path, body)).json();
 }
 

@@ -99,7 +99,7 @@ function filterOf(domain, bounds, i) {
 }
 
 export function open(main, [word]) {
-    const grid = h("div", { role: "grid", class: "heatmap", "aria-label":
+    const grid = h("div", { role: "grid", class: "heatmap", hidden: true, "aria-label":
         "Waiting mail by domain and age" });
     const head = h("div", { role: "row", class: "heatrow head" });
     const body = h("div", { role: "rowgroup" });
@@ -130,6 +130,7 @@ export function open(main, [word]) {
         const most = Math.max(1, ...heat.rows.flatMap((r) => r.cells));
         keyed(body, heat.rows, (r) => r.domain, (r) => makeRow(r, bounds, pick),
             (e, r) => updateRow(e, r, bounds, most, pick));
+        grid.hidden = !heat.rows.length;
         settle();
         sum.replaceChildren(heat.total ? `${plural(heat.total, "recipient")} ` +
             "by domain and age, the most first" + (heat.complete === false

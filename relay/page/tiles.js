@@ -41,11 +41,13 @@ function make(d) {
     return tile;
 }
 
+/* Who stopped it wrote why; the relay has its own words in front. */
 function lastWords(d) {
-    const words = d.last_reply || d.reason;
+    const words = d.state === "up" ? d.last_reply || d.reason : d.reason || d.last_reply;
 
     if (d.state === "suspended")
-        return "Suspended" + (d.reason ? ": " + d.reason : "");
+        return "Suspended" + (d.reason ?? "").replace(
+            /^(\d\.\d+\.\d+ )?suspended by the operator/, "");
     return words ? "“" + words + "”" : "It has said nothing yet.";
 }
 
