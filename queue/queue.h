@@ -618,6 +618,24 @@ void queue_history(struct queue_port *p, const struct queue_filter *f,
                    const struct queue_place *after, uint32_t limit,
                    queue_history_fn *done, uint64_t token);
 
+/*
+ * What became of recipients since an event, oldest first: for those who are told of it and
+ * remember how far they got. Events are numbered in the order in which they become visible
+ * here, so that what has come later has a larger number. place.id of a row is its number.
+ */
+struct queue_sequel {
+    const struct queue_told *rows; /* borrowed for the call */
+    size_t count;
+    uint64_t last;           /* seen so far, wanted or not: pass it as after_id the next time */
+    uint64_t oldest, newest; /* that the history has; 0: none at all */
+};
+typedef void queue_sequel_fn(void *user, uint64_t token, int rc,
+                             const struct queue_sequel *s);
+/* what: bits of enum queue_what, without refusals. Not all that the history has need be seen
+ * at once: there may be more even if no row came, while last < newest. */
+void queue_sequel(struct queue_port *p, uint64_t after_id, unsigned what,
+                  uint32_t limit, queue_sequel_fn *done, uint64_t token);
+
 /* The same from the files alone, where no relay runs: with what is still on its way into
  * the history. path: of queue.db. False of each: enough. Rows are borrowed for the call; NULL
  * now and then, so that one can tell how far it is. out_why: on failure a sentence. */

@@ -21,9 +21,9 @@ enum {
     NICE = 10,
 };
 
-struct recount {
-    struct letter letter; /* first */
-    struct recount *next;
+/* What people ask for. */
+struct page {
+    struct recount recount; /* first */
     struct arena arena;
     struct annals_walk walk;
     int64_t began_ms; /* monotonic; 0: not yet */
@@ -31,14 +31,13 @@ struct recount {
     struct queue_told *rows;
     size_t count;
     bool has_more;
-    int rc;
     queue_history_fn *done;
     uint64_t token;
 };
 
 /* ------------------------------------------------------------- a page ---- */
 
-static void copy_texts(struct arena *a, struct queue_told *row)
+void recounting_keep(struct arena *a, struct queue_told *row)
 {
     struct span *texts[] = {
         &row->sender,
@@ -70,37 +69,39 @@ static void copy_texts(struct arena *a, struct queue_told *row)
 
 static bool each_row(void *user, const struct queue_told *row)
 {
-    struct recount *r = user;
+    struct page *p = user;
 
-    r->rows[r->count] = *row;
-    copy_texts(&r->arena, &r->rows[r->count++]);
+    p->rows[p->count] = *row;
+    recounting_keep(&p->arena, &p->rows[p->count++]);
     return true;
 }
 
 /* True: the page is to go out. */
-static bool step(struct annals *a, struct recount *r)
+static bool step_page(struct annals *a, struct recount *r)
 {
+    struct page *p = (struct page *)r;
     int64_t now = queue_monotonic_ms();
 
-    if (!r->began_ms)
-        r->began_ms = now;
-    r->rc = annals_slice(a, &r->walk, r->limit, SLICE_MS, each_row, r,
-                         &r->has_more);
-    return r->rc < 0 || r->count > 0 || !r->has_more ||
-           queue_monotonic_ms() > r->began_ms + PAGE_MS;
+    if (!p->began_ms)
+        p->began_ms = now;
+    r->rc = annals_slice(a, &p->walk, p->limit, SLICE_MS, each_row, p,
+                         &p->has_more);
+    return r->rc < 0 || p->count > 0 || !p->has_more ||
+           queue_monotonic_ms() > p->began_ms + PAGE_MS;
 }
 
 static void open_letter(struct letter *take_l, bool is_dropped)
 {
-    struct recount *r = (struct recount *)take_l;
+    struct page *p = (struct page *)take_l;
+    int rc = p->recount.rc;
 
     if (!is_dropped)
-        r->done(take_l->port->user, r->token, r->rc, r->rows, r->count,
-                r->rc == 0 && r->has_more ? &r->walk.place : NULL);
-    annals_walk_fini(&r->walk);
-    arena_reset(&r->arena);
-    free(r->rows);
-    free(r);
+        p->done(take_l->port->user, p->token, rc, p->rows, p->count,
+                rc == 0 && p->has_more ? &p->walk.place : NULL);
+    annals_walk_fini(&p->walk);
+    arena_reset(&p->arena);
+    free(p->rows);
+    free(p);
 }
 
 /* --------------------------------------------------------- the thread ---- */
@@ -150,7 +151,7 @@ static void *recounting_main(void *user)
     while ((r = take_first(all))) {
         if (r->rc == 0)
             r->rc = rc < 0 ? rc : is_stopping(all) ? ERROR_CLOSING : 0;
-        if (r->rc < 0 || step(a, r)) {
+        if (r->rc < 0 || r->step(a, r)) {
             port_post(&r->letter);
             continue;
         }
@@ -181,26 +182,31 @@ static void ensure_thread(struct recounting *all)
     ASSERT(all->is_running);
 }
 
-void queue_history(struct queue_port *p, const struct queue_filter *f,
-                   const struct queue_place *after, uint32_t limit,
-                   queue_history_fn *done, uint64_t token)
+void recounting_ask(struct recounting *all, struct recount *r)
 {
-    struct recounting *all = &p->queue->recounting;
-    struct recount *r = NEW(struct recount);
-    struct queue_filter copy = criteria_copy(&r->arena, f);
-
-    r->letter.port = p;
-    r->letter.open = open_letter;
-    r->rc = annals_walk_init(&r->walk, &copy, after);
-    r->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
-    r->rows = NEW_ARRAY(struct queue_told, r->limit);
-    r->done = done;
-    r->token = token;
     pthread_mutex_lock(&all->lock);
     put_last(all, r);
     pthread_cond_signal(&all->wake);
     ensure_thread(all);
     pthread_mutex_unlock(&all->lock);
+}
+
+void queue_history(struct queue_port *port, const struct queue_filter *f,
+                   const struct queue_place *after, uint32_t limit,
+                   queue_history_fn *done, uint64_t token)
+{
+    struct page *p = NEW(struct page);
+    struct queue_filter copy = criteria_copy(&p->arena, f);
+
+    p->recount.letter.port = port;
+    p->recount.letter.open = open_letter;
+    p->recount.step = step_page;
+    p->recount.rc = annals_walk_init(&p->walk, &copy, after);
+    p->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
+    p->rows = NEW_ARRAY(struct queue_told, p->limit);
+    p->done = done;
+    p->token = token;
+    recounting_ask(&port->queue->recounting, &p->recount);
 }
 
 void recounting_init(struct recounting *all, struct queue *q)

@@ -9,11 +9,20 @@
 #ifndef WAYPOST_RECOUNTING_H
 #define WAYPOST_RECOUNTING_H
 
-#include "queue/queue.h"
+#include "policy/vocabulary/arena.h"
+#include "queue/annals.h"
+#include "queue/port.h"
 
 #include <pthread.h>
 
-struct recount;
+/* One question; what else belongs to it stands behind it. */
+struct recount {
+    struct letter letter; /* first; opened when it is answered */
+    struct recount *next;
+    int rc; /* negative: it is answered with that, and no step is made */
+    /* One slice; true: it is answered. */
+    bool (*step)(struct annals *a, struct recount *r);
+};
 
 struct recounting {
     struct queue *queue;
@@ -25,6 +34,10 @@ struct recounting {
     bool has_thread;               /* under lock: to be joined */
     pthread_t thread;
 };
+
+void recounting_ask(struct recounting *r, struct recount *take_q);
+/* The texts of a row are borrowed from the arena from now on. */
+void recounting_keep(struct arena *a, struct queue_told *row);
 
 void recounting_init(struct recounting *r, struct queue *q);
 /* Ports have been closed: nobody hears what is left. */
