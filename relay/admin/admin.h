@@ -10,6 +10,7 @@
 #ifndef WAYPOST_ADMIN_H
 #define WAYPOST_ADMIN_H
 
+#include "policy/settings.h"
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/network.h"
 #include "queue/queue.h"
@@ -69,6 +70,33 @@ struct admin_fetches {
 typedef void admin_explained_fn(void *user, uint64_t token, int status,
                                 struct span answer);
 
+/* Somebody who is told over HTTPS what became of mail; borrowed for a call. */
+enum admin_webhook_state {
+    ADMIN_WEBHOOK_OK,
+    ADMIN_WEBHOOK_WAITING, /* for an answer */
+    ADMIN_WEBHOOK_FAILING,
+};
+struct admin_webhook {
+    struct span name, host;
+    enum admin_webhook_state state;
+    unsigned events;  /* bits of enum webhook_event */
+    uint64_t behind;  /* events that were not told yet */
+    uint64_t sent, lost, failures; /* since the start; in a row */
+    unsigned status;  /* of the latest answer; 0: none came */
+    int64_t last_ms, next_ms; /* the latest 2xx, the next try; 0: none */
+    struct span error; /* one sentence, while it fails */
+};
+typedef void admin_webhook_fn(void *user, const struct admin_webhook *w);
+
+/* Who tells them, on the same loop. */
+struct admin_webhooks {
+    void (*list)(void *user, admin_webhook_fn *each, void *each_user);
+    /* Tries one now; false: there is none of that name. */
+    bool (*retry)(void *user, struct span name, admin_webhook_fn *each,
+                  void *each_user);
+    void *user;
+};
+
 /* Who explains what the rules say. */
 struct admin_explains {
     /* question: JSON. False: not now; else done comes once, later, on the same loop. */
@@ -121,6 +149,7 @@ struct admin_options {
     void *user;
     struct admin_fetches fetches; /* list NULL: nobody fetches */
     struct admin_explains explains; /* begin NULL: nobody explains */
+    struct admin_webhooks webhooks; /* list NULL: nobody is told */
     struct admin_gauges gauges;
     struct admin_probes probes;     /* begin NULL: nobody probes */
     struct acquaintance *acquaintances; /* NULL: none */

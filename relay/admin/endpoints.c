@@ -12,6 +12,7 @@
 #include "relay/admin/events.h"
 #include "relay/admin/explains.h"
 #include "relay/admin/flow.h"
+#include "relay/admin/hooks.h"
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
@@ -68,6 +69,8 @@ const struct endpoint endpoints[] = {
     { "GET",  "/api/v1/fetches",        providers_list,  ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/fetches/**",     providers_fetch, ROLE_OPERATOR, MEDIA_JSON },
     { "GET",  "/api/v1/events",         events_get,      ROLE_READ,     MEDIA_EVENTS },
+    { "GET",  "/api/v1/webhooks",       hooks_list,      ROLE_READ,     MEDIA_LINES },
+    { "POST", "/api/v1/webhooks/**",    hooks_retry,     ROLE_OPERATOR, MEDIA_JSON },
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,
       .body_most = EXPLAIN_BODY_MOST },
     { "GET",  "/",                      page_serve,      ROLE_ANYONE,   MEDIA_FILE },

@@ -127,6 +127,11 @@ const struct admin_fetches *request_fetches(const struct request *r)
     return r->admin->fetches.list ? &r->admin->fetches : NULL;
 }
 
+const struct admin_webhooks *request_webhooks(const struct request *r)
+{
+    return r->admin->webhooks.list ? &r->admin->webhooks : NULL;
+}
+
 const struct admin_explains *request_explains(const struct request *r)
 {
     return r->admin->explains.begin ? &r->admin->explains : NULL;

@@ -118,6 +118,8 @@ const struct flow *request_flow(const struct request *r);
 const struct queue_busy *request_busy(const struct request *r);
 /* Looks at them. */
 void request_look(const struct request *r);
+/* NULL: nobody is told by webhooks. */
+const struct admin_webhooks *request_webhooks(const struct request *r);
 /* NULL: nobody explains. */
 const struct admin_explains *request_explains(const struct request *r);
 /* NULL: nobody probes. */

@@ -4,6 +4,7 @@
 #include "relay/admin/systems.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/admin/hooks.h"
 #include "relay/admin/listing.h"
 #include "relay/net/gauge.h"
 
@@ -89,7 +90,7 @@ void systems_get(struct request *r)
     free(sum);
     request_answer_json(
         r, json_pack(
-               "{s:o, s:{s:I, s:I}, s:I, s:I, s:I, s:o, s:I, s:b, s:I, s:[]}",
+               "{s:o, s:{s:I, s:I}, s:I, s:I, s:I, s:o, s:I, s:b, s:I, s:o}",
                "certificates", certificates.array, "disk", "free_bytes",
                (json_int_t)stats.disk_free_bytes, "reserve_bytes",
                (json_int_t)figures.reserve_bytes, "wal_bytes",
@@ -98,5 +99,6 @@ void systems_get(struct request *r)
                (json_int_t)stats.commit_us_max, "listeners", listeners.array,
                "history_behind", (json_int_t)stats.history_behind,
                "history_paused", figures.is_history_paused, "refusals_dropped",
-               (json_int_t)stats.refusals_dropped, "webhooks"));
+               (json_int_t)stats.refusals_dropped, "webhooks",
+               hooks_array(r)));
 }

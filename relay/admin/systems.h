@@ -4,7 +4,7 @@
  *   {"certificates": [{"file", "names": [], "not_after", "days"}],
  *    "disk": {"free_bytes", "reserve_bytes"}, "wal_bytes", "commit_us_last", "commit_us_max",
  *    "listeners": [{"name", "address", "sessions"}], "history_behind", "history_paused",
- *    "refusals_dropped", "webhooks": [{"name", "state", "behind", "last_error"}]}
+ *    "refusals_dropped", "webhooks": [as in hooks.h]}
  *
  * A certificate that has ended has negative days.
  */

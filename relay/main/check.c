@@ -7,6 +7,7 @@
  */
 #include "policy/table.h"
 #include "relay/main/configuration.h"
+#include "relay/main/herald.h"
 #include "relay/main/strongbox.h"
 
 #include <stdio.h>
@@ -25,8 +26,10 @@ static int check(const struct verb_call *call)
     sources = sources_new(NULL);
     s = configuration_read(call, sources, &faults, &warnings);
     sources_free(sources);
-    if (s)
+    if (s) {
         strongbox_check(s, &faults, &warnings);
+        herald_check(s, &faults, &warnings);
+    }
     is_good = s && faults.len == 0;
     (void)fputs(buffer_string(&faults), stderr);
     (void)fputs(buffer_string(&warnings), stderr);
@@ -52,8 +55,8 @@ const struct verb check_verb = {
     .help = "read the configuration and print every fault as FILE:LINE:COLUMN: text",
     .more =
         "Reads the files that it names too: certificates with their keys (do they fit, do\n"
-        "they end soon?), authorities, users, senders, the passwords and tokens of accounts\n"
-        "(are they there, may others read them?), tables, with how many entries each has.\n"
+        "they end soon?), authorities, users, senders, the passwords and tokens of accounts,\n"
+        "secrets and authorities of webhooks (are they there, may others read them?), tables, with how many entries each has.\n"
         "Run it as the user that the relay runs as.\n"
         "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
         "\n"

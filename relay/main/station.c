@@ -56,6 +56,9 @@ static void end_loop(struct station *st)
     if (st->admin)
         admin_close(st->admin, NULL, NULL);
     st->admin = NULL;
+    if (st->herald)
+        herald_close(st->herald);
+    st->herald = NULL;
     if (st->timetable)
         timetable_close(st->timetable);
     if (st->explainer)
@@ -87,6 +90,8 @@ static void shut_down(struct station *st)
         postern_close(st->postern);
     if (st->importer)
         importer_stop(st->importer);
+    if (st->herald)
+        herald_stop(st->herald);
     if (st->timetable)
         timetable_stop(st->timetable);
     if (st->explainer)
@@ -239,6 +244,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
 {
     struct admin_fetches fetches = timetable_admin;
     struct admin_explains explains = explainer_admin;
+    struct admin_webhooks webhooks = herald_admin;
     struct admin_gauges gauges = dials_admin;
     struct admin_probes probes = prober_admin;
     int rc;
@@ -246,6 +252,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
     probes.user = st->prober;
     fetches.user = st->timetable;
     explains.user = st->explainer;
+    webhooks.user = st->herald;
     gauges.user = st;
     if (st->settings->admin.socket.len == 0)
         return 0;
@@ -253,6 +260,7 @@ static int open_admin(struct station *st, struct buffer *out_why)
         .socket = st->settings->admin.socket, .status = tell_status,
         .settings = tell_settings,
         .user = st, .fetches = fetches, .explains = explains,
+        .webhooks = webhooks,
         .gauges = gauges, .probes = probes,
         .acquaintances = st->crew.acquaintances }, out_why);
     return rc < 0 ? rc : station_allow(st, st->settings, out_why);
@@ -290,6 +298,7 @@ static int open_all(struct station *st, struct buffer *out_why)
     st->explainer =
         explainer_open(&st->loop, st->crew.workers, st->crew.count, st->config);
     st->prober = prober_open(&st->loop, st->crew.workers, st->crew.count);
+    st->herald = herald_open(&st->loop, st->queue, st->settings);
     if ((rc = open_admin(st, out_why)) < 0)
         return rc;
     return open_sendmail(st, out_why);

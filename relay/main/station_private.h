@@ -12,6 +12,7 @@
 #include "relay/main/entrance.h"
 #include "relay/main/explainer.h"
 #include "relay/main/prober.h"
+#include "relay/main/herald.h"
 #include "relay/main/importer.h"
 #include "relay/main/postern.h"
 #include "relay/main/reloader.h"
@@ -44,6 +45,7 @@ struct station {
     struct crew crew;
     struct timetable *timetable;
     struct explainer *explainer;
+    struct herald *herald;
     struct prober *prober;
     const char *config;           /* the file; NULL: the built-in one */
     bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */

@@ -70,6 +70,8 @@ static void swap(struct station *st, enum reload_kind kind,
     importer_reload(st->importer, take_s);
     timetable_reload(st->timetable, take_s);
     if (kind == RELOAD_ALL)
+        herald_reload(st->herald, take_s);
+    if (kind == RELOAD_ALL)
         explainer_reload(st->explainer);
     route_by(st, windows_new(take_s, time(NULL)));
     settings_release(st->settings);
