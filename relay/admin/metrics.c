@@ -10,19 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LABELS(...)                                                            \
-    (const struct exposition_label[])                                          \
-    {                                                                          \
-        __VA_ARGS__,                                                           \
-        {                                                                      \
-            NULL, SPAN_INIT("")                                                \
-        }                                                                      \
-    }
-#define LABEL(name, value)                                                     \
-    {                                                                          \
-        name, span_of(value)                                                   \
-    }
-
 /* ------------------------------------------------ what loops have counted ---- */
 
 /* clang-format off */
@@ -294,81 +281,6 @@ static void put_figures(struct buffer *b, const struct metrics_facts *f)
                       f->figures.is_history_paused);
 }
 
-/* --------------------------------------------------------- destinations ---- */
-
-static const char *const standings[QUEUE_DESTINATION_STATES] = {
-    [DESTINATION_UP] = "up",
-    [DESTINATION_RESTING] = "backing-off",
-    [DESTINATION_OFFLINE] = "offline",
-    [DESTINATION_SUSPENDED] = "suspended",
-};
-
-struct column {
-    struct buffer *to;
-    const char *name;
-    double (*value)(const struct queue_destination_row *row);
-};
-
-static double state_of(const struct queue_destination_row *row)
-{
-    return row->state;
-}
-
-static double window_of(const struct queue_destination_row *row)
-{
-    return row->window;
-}
-
-static double connections_of(const struct queue_destination_row *row)
-{
-    return row->slots;
-}
-
-static double queued_of(const struct queue_destination_row *row)
-{
-    return (double)row->waiting;
-}
-
-static void put_cell(void *user, const struct queue_destination_row *row)
-{
-    const struct column *c = user;
-
-    exposition_sample(c->to, c->name, LABELS({ "destination", row->name }),
-                      c->value(row));
-}
-
-static void put_destinations(struct buffer *b, struct request *r,
-                             const struct queue_figures *f)
-{
-    const struct {
-        struct column column;
-        const char *help;
-    } columns[] = {
-        { { b, "waypost_destination_state", state_of },
-          "0 up, 1 backing off, 2 offline, 3 suspended." },
-        { { b, "waypost_destination_window", window_of },
-          "Connections allowed now." },
-        { { b, "waypost_destination_connections", connections_of },
-          "Connections open or being opened." },
-        { { b, "waypost_destination_queued", queued_of },
-          "Recipients that wait for it." },
-    };
-
-    exposition_family(b, "waypost_destinations", EXPOSITION_GAUGE,
-                      "Destinations that are known, by state.");
-    for (int i = 0; i < QUEUE_DESTINATION_STATES; i++)
-        exposition_sample(b, "waypost_destinations",
-                          LABELS(LABEL("state", standings[i])),
-                          (double)f->destinations[i]);
-    request_look(r);
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-        struct column c = columns[i].column;
-
-        exposition_family(b, c.name, EXPOSITION_GAUGE, columns[i].help);
-        queue_busy_each(request_busy(r), put_cell, &c);
-    }
-}
-
 /* ----------------------------------------------------------- the process ---- */
 
 static void put_certificate(void *user, const struct admin_certificate *c)
@@ -420,7 +332,7 @@ void metrics_get(struct request *r)
     put_waiting(b, f);
     put_commits(b, &f->figures);
     put_figures(b, f);
-    put_destinations(b, r, &f->figures);
+    parties_put(b, r, &f->figures);
     put_self(b, r, f);
     if (f->status.has_old_names)
         oldnames_put(b, f);

@@ -199,6 +199,21 @@ def test_handshakes_and_certificates_are_told(tmp_path):
         assert found["not_after"] == ends
 
 
+def test_a_webhook_that_nobody_answers_is_seen(tmp_path):
+    (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef\n")
+    (tmp_path / "secret").chmod(0o600)
+    hook = (f'webhook "desk" {{ url = "https://127.0.0.1:1/x"  '
+            f'secret-file = "{tmp_path}/secret" }}\n')
+    with Sink() as s, Relay(tmp_path / "r", {"*": s.hop}, extra=hook) as r:
+        with r.client() as c:
+            c.mail(NOTE)
+        s.wait(1)
+        wait_for(lambda: metrics(r)['waypost_webhook_failures{webhook="desk"}'] > 0)
+        assert metrics(r)['waypost_webhook_behind{webhook="desk"}'] >= 1
+        found, = json.loads(get(r, "/api/v1/system"))["webhooks"]
+        assert found["name"] == "desk" and found["behind"] >= 1
+
+
 def test_the_system_tells_disk_listeners_and_commits(tmp_path):
     with Relay(tmp_path / "r", {"*": "smtp://127.0.0.1:1"}) as r, r.client() as c:
         c.command("NOOP")
