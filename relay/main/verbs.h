@@ -102,6 +102,7 @@ extern const struct verb queue_verb;
 extern const struct verb replay_verb;
 extern const struct verb run_verb;
 extern const struct verb token_verb;
+extern const struct verb top_verb;
 extern const struct verb user_verb;
 extern const struct verb mailq_verb;
 extern const struct verb newaliases_verb;

@@ -1,0 +1,379 @@
+/*
+ * top_screen - what the relay is doing, as a page of text for a terminal.
+ */
+#include "relay/main/top_screen.h"
+
+#include "policy/vocabulary/error.h"
+#include "policy/vocabulary/memory.h"
+#include "relay/admin/listing.h"
+#include "relay/main/paper.h"
+
+#include <stdlib.h>
+
+enum { BAR_MOST = 360, NAME_WIDTH = 34, SHADES = 8, SHADES_PLAIN = 7 };
+
+struct page {
+    struct buffer *b;
+    const struct top_figures *f;
+    const struct top_look *look;
+    size_t rows; /* that were put */
+};
+
+/* ------------------------------------------------------------------- rows ---- */
+
+static bool has_room(const struct page *p)
+{
+    return p->look->rows == 0 || p->rows < p->look->rows;
+}
+
+/* So many characters of it, none cut in two. */
+static struct span cut(struct span s, size_t columns)
+{
+    size_t n = 0, i = 0;
+
+    for (; i < s.len; i++)
+        if (((unsigned char)s.at[i] & 0xc0) != 0x80 && n++ == columns)
+            break;
+    return span_first(s, i);
+}
+
+static void put_row(struct page *p, enum paper_colour c, struct buffer *text)
+{
+    struct paper paper = { p->b, NULL, p->look->is_coloured };
+    struct buffer clean = { 0 };
+
+    if (has_room(p)) {
+        buffer_put_escaped(&clean, buffer_span(text));
+        paper_begin(&paper, c);
+        buffer_put(p->b, cut(buffer_span(&clean), p->look->columns));
+        paper_end(&paper, c);
+        buffer_put_byte(p->b, '\n');
+        p->rows++;
+    }
+    buffer_fini(&clean);
+    buffer_clear(text);
+}
+
+/* A name in a column of its own. */
+static void put_column(struct buffer *b, const char *text, size_t width)
+{
+    struct buffer clean = { 0 };
+    struct span s;
+    size_t n = 0;
+
+    buffer_put_escaped(&clean, span_of(text));
+    s = cut(buffer_span(&clean), width);
+    buffer_put(b, s);
+    for (size_t i = 0; i < s.len; i++)
+        n += ((unsigned char)s.at[i] & 0xc0) != 0x80;
+    for (; n < width; n++)
+        buffer_put_byte(b, ' ');
+    buffer_fini(&clean);
+}
+
+/* ------------------------------------------------------------------- head ---- */
+
+static void put_head(struct page *p)
+{
+    const json_t *s = p->f->status, *q = json_object_get(s, "queue");
+    struct buffer t = { 0 };
+
+    buffer_printf(&t, "Waypost %s, up ", paper_text(s, "version"));
+    listing_put_duration(&t, paper_number(s, "uptime"));
+    buffer_printf(&t, ", %lld workers, %lld sessions, %lld open to next hops%s",
+                  (long long)paper_number(s, "workers"),
+                  (long long)paper_number(s, "sessions"),
+                  (long long)paper_number(q, "slots"),
+                  paper_is_so(s, "stopping") ? ", STOPPING" : "");
+    put_row(p, PAPER_GOOD, &t);
+    buffer_printf(&t, "queue: %lld ready, %lld waiting, %lld held; commit ",
+                  (long long)paper_number(q, "messages_ready"),
+                  (long long)paper_number(q, "messages_deferred"),
+                  (long long)paper_number(q, "messages_held"));
+    buffer_printf(&t, "%.1f ms, log ",
+                  (double)paper_number(q, "commit_us_last") / 1000);
+    listing_put_size(&t, paper_number(q, "wal_bytes"));
+    buffer_put_string(&t, ", disk ");
+    listing_put_size(&t, paper_number(q, "disk_free_bytes"));
+    buffer_printf(&t, " free; %lld destinations down",
+                  (long long)paper_number(q, "destinations_down"));
+    put_row(p,
+            paper_number(q, "destinations_down") ? PAPER_DOUBTFUL : PAPER_PLAIN,
+            &t);
+    buffer_fini(&t);
+}
+
+static void put_tabs(struct page *p)
+{
+    static const char *const names[TOP_VIEWS] = {
+        [TOP_FLOW] = "1 flow",
+        [TOP_DESTINATIONS] = "2 destinations",
+        [TOP_REFUSALS] = "3 refusals",
+        [TOP_LIVE] = "4 live",
+    };
+    struct buffer t = { 0 };
+
+    for (int i = 0; i < TOP_VIEWS; i++)
+        buffer_printf(&t, (int)p->look->view == i ? "[%s] " : " %s  ",
+                      names[i]);
+    buffer_put_string(&t, "  q quits");
+    put_row(p, PAPER_FAINT, &t);
+    buffer_fini(&t);
+}
+
+/* ------------------------------------------------------------------- flow ---- */
+
+static double highest(const json_t *points)
+{
+    double most = 0;
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(points, i, v)
+    {
+        if (json_number_value(v) > most)
+            most = json_number_value(v);
+    }
+    return most;
+}
+
+/* The highest of the points that fall into one column. */
+static double column_of(const json_t *points, size_t at, size_t columns)
+{
+    size_t n = json_array_size(points);
+    size_t from = at * n / columns, to = (at + 1) * n / columns;
+    double most = -1;
+
+    for (size_t i = from; i < to || i == from; i++) {
+        const json_t *v = json_array_get(points, i);
+
+        if (json_is_number(v) && json_number_value(v) > most)
+            most = json_number_value(v);
+    }
+    return most;
+}
+
+/* The last hour, as high as its highest point. */
+static void put_bar(struct buffer *b, const json_t *points, size_t columns,
+                    bool is_utf8)
+{
+    static const char *const blocks[SHADES] = { "▁", "▂", "▃", "▄",
+                                                "▅", "▆", "▇", "█" };
+    static const char plain[] = ".:-=+*#";
+    size_t shades = is_utf8 ? SHADES : SHADES_PLAIN;
+    double most = highest(points);
+
+    for (size_t i = 0; i < columns && json_array_size(points); i++) {
+        double v = column_of(points, i, columns);
+        size_t shade =
+            most > 0 ? (size_t)(v / most * ((double)shades - 1) + 0.5) : 0;
+
+        if (v <= 0)
+            buffer_put_byte(b, ' ');
+        else if (is_utf8)
+            buffer_put_string(b, blocks[shade]);
+        else
+            buffer_put_byte(b, plain[shade]);
+    }
+}
+
+static void put_flow(struct page *p)
+{
+    static const struct {
+        const char *name, *unit;
+        enum paper_colour colour;
+    } rows[] = {
+        { "accepted", "/s", PAPER_GOOD },  { "refused", "/s", PAPER_BAD },
+        { "delivered", "/s", PAPER_GOOD }, { "deferred", "/s", PAPER_DOUBTFUL },
+        { "returned", "/s", PAPER_BAD },   { "ready", "", PAPER_PLAIN },
+        { "waiting", "", PAPER_DOUBTFUL }, { "held", "", PAPER_DOUBTFUL },
+    };
+    const json_t *now = json_object_get(p->f->flow, "now");
+    const json_t *series = json_object_get(p->f->flow, "series");
+    size_t width = p->look->columns > 24 ? p->look->columns - 24 : 0;
+    struct buffer t = { 0 };
+
+    buffer_put_string(&t, "                 NOW  LAST HOUR");
+    put_row(p, PAPER_FAINT, &t);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        double v = json_number_value(json_object_get(now, rows[i].name));
+
+        buffer_printf(&t, "%-10s %9.*f%-2s ", rows[i].name,
+                      *rows[i].unit ? 1 : 0, v, rows[i].unit);
+        put_bar(&t, json_object_get(series, rows[i].name),
+                width < BAR_MOST ? width : BAR_MOST, p->look->is_utf8);
+        put_row(p, v > 0 ? rows[i].colour : PAPER_PLAIN, &t);
+    }
+    buffer_fini(&t);
+}
+
+/* ----------------------------------------------------------- destinations ---- */
+
+static int by_waiting(const void *a, const void *b)
+{
+    const json_t *x = *(const json_t *const *)a, *y = *(const json_t *const *)b;
+    int64_t n = paper_number(x, "waiting"), m = paper_number(y, "waiting");
+
+    if (n != m)
+        return n > m ? -1 : 1;
+    return strcmp(paper_text(x, "name"), paper_text(y, "name"));
+}
+
+static void put_destination(struct page *p, const json_t *o, struct buffer *t)
+{
+    bool is_up = paper_is(o, "state", "up");
+    int64_t due = paper_number(o, "due"), now = p->f->now_s;
+    struct buffer cell = { 0 };
+
+    put_column(t, paper_text(o, "name"), NAME_WIDTH);
+    buffer_printf(t, " %-11.11s %7lld %5lld/%-3lld ", paper_text(o, "state"),
+                  (long long)paper_number(o, "waiting"),
+                  (long long)paper_number(o, "open"),
+                  (long long)paper_number(o, "window"));
+    if (!is_up && due > now)
+        listing_put_duration(&cell, due - now);
+    else if (!is_up && due)
+        buffer_put_string(&cell, "now");
+    buffer_printf(t, "%6s ", buffer_string(&cell));
+    buffer_clear(&cell);
+    if (json_is_integer(json_object_get(o, "delivery_ms")))
+        buffer_printf(&cell, "%lldms",
+                      (long long)paper_number(o, "delivery_ms"));
+    buffer_printf(t, "%8s  ", buffer_string(&cell));
+    buffer_put_escaped(t, span_of(*paper_text(o, "reason")
+                                      ? paper_text(o, "reason")
+                                      : paper_text(o, "last_reply")));
+    buffer_fini(&cell);
+    put_row(p,
+            is_up                               ? PAPER_PLAIN
+            : paper_is(o, "state", "offline")   ? PAPER_FAINT
+            : paper_is(o, "state", "suspended") ? PAPER_DOUBTFUL
+                                                : PAPER_BAD,
+            t);
+}
+
+static void put_destinations(struct page *p)
+{
+    size_t n = json_array_size(p->f->destinations);
+    const json_t **all = NEW_ARRAY(const json_t *, n + 1);
+    struct buffer t = { 0 };
+
+    for (size_t i = 0; i < n; i++)
+        all[i] = json_array_get(p->f->destinations, i);
+    qsort(all, n, sizeof(*all), by_waiting);
+    put_column(&t, "DESTINATION", NAME_WIDTH);
+    buffer_put_string(
+        &t, " STATE       WAITING  OPEN      NEXT    TIME   LAST WORDS");
+    put_row(p, PAPER_FAINT, &t);
+    for (size_t i = 0; i < n && has_room(p); i++)
+        put_destination(p, all[i], &t);
+    if (n == 0) {
+        buffer_put_string(&t, "nothing waits for any, and all are up");
+        put_row(p, PAPER_PLAIN, &t);
+    }
+    buffer_fini(&t);
+    free(all);
+}
+
+/* --------------------------------------------------------------- refusals ---- */
+
+static int64_t count_before(const json_t *before, const json_t *verdict)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(json_object_get(before, "verdicts"), i, v)
+    {
+        if (paper_is(v, "rule", paper_text(verdict, "rule")) &&
+            paper_number(v, "code") == paper_number(verdict, "code"))
+            return paper_number(v, "count");
+    }
+    return 0;
+}
+
+static void put_refusals(struct page *p)
+{
+    struct buffer t = { 0 };
+    const json_t *v;
+    size_t i, n = 0;
+
+    put_column(&t, "RULE", NAME_WIDTH);
+    buffer_put_string(&t, " REPLY      COUNT     PER SECOND");
+    put_row(p, PAPER_FAINT, &t);
+    json_array_foreach(json_object_get(p->f->status, "verdicts"), i, v)
+    {
+        int64_t count = paper_number(v, "count");
+        const char *rule = paper_text(v, "rule");
+
+        if (paper_number(v, "code") < 400)
+            continue;
+        n++;
+        put_column(&t, *rule ? rule : "(no rule relays it)", NAME_WIDTH);
+        buffer_printf(&t, " %5lld %10lld", (long long)paper_number(v, "code"),
+                      (long long)count);
+        if (p->f->before && p->f->seconds > 0)
+            buffer_printf(&t, " %14.1f",
+                          (double)(count - count_before(p->f->before, v)) /
+                              p->f->seconds);
+        put_row(p, PAPER_PLAIN, &t);
+    }
+    if (n == 0) {
+        buffer_put_string(&t, "nothing was refused by a rule");
+        put_row(p, PAPER_PLAIN, &t);
+    }
+    buffer_fini(&t);
+}
+
+/* ------------------------------------------------------------------- live ---- */
+
+/* The latest, as many as there is room for. */
+static void put_live(struct page *p)
+{
+    size_t n = json_array_size(p->f->lines);
+    size_t room = p->look->rows > p->rows ? p->look->rows - p->rows : n;
+    struct buffer t = { 0 };
+
+    for (size_t i = n > room ? n - room : 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(p->f->lines, i));
+
+        buffer_put_string(&t, text ? text : "");
+        put_row(p, PAPER_PLAIN, &t);
+    }
+    if (n == 0) {
+        buffer_put_string(&t, "nothing has happened yet");
+        put_row(p, PAPER_FAINT, &t);
+    }
+    buffer_fini(&t);
+}
+
+static void put_gap(struct page *p)
+{
+    if (has_room(p)) {
+        buffer_put_byte(p->b, '\n');
+        p->rows++;
+    }
+}
+
+void top_screen_put(struct buffer *b, const struct top_figures *f,
+                    const struct top_look *look)
+{
+    static void (*const views[TOP_VIEWS])(struct page * p) = {
+        [TOP_FLOW] = put_flow,
+        [TOP_DESTINATIONS] = put_destinations,
+        [TOP_REFUSALS] = put_refusals,
+        [TOP_LIVE] = put_live,
+    };
+    struct page p = { b, f, look, 0 };
+
+    put_head(&p);
+    if (look->view != TOP_ALL) {
+        put_tabs(&p);
+        put_gap(&p);
+        views[look->view](&p);
+        return;
+    }
+    for (int i = 0; i < TOP_LIVE; i++) {
+        put_gap(&p);
+        views[i](&p);
+    }
+}
