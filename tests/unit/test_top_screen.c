@@ -96,7 +96,7 @@ static void each_view_shows_its_figures(void **state)
                                         "[1 flow]",
                                         "1.5/s",
                                         "█",
-                                        "▁",
+                                        "▂",
                                         NULL };
     static const char *const destinations[] = {
         "backing-off",       "1min", "42ms", "mx:big\\x1B[2J.example",
