@@ -99,7 +99,7 @@ static void each_view_shows_its_figures(void **state)
                                         "▂",
                                         NULL };
     static const char *const destinations[] = {
-        "backing-off",       "1min", "42ms", "mx:big\\x1B[2J.example",
+        "backing-off",       "60s", "42ms", "mx:big\\x1B[2J.example",
         "4.4.1 \\x1B[31mno", NULL
     };
     static const char *const refusals[] = { "spam", "10.0",
