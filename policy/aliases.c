@@ -249,17 +249,24 @@ static bool read_entry(struct parsing *p, struct span text, struct alias *out)
     return p->targets.count > 0;
 }
 
-static bool goes_on(struct span rest)
-{
-    return rest.len && is_one_of(rest.at[0], " \t") &&
-           span_trim(span_first(rest, span_find(rest, '\n'))).len > 0;
-}
-
 static struct span without_cr(struct span line)
 {
     return line.len && line.at[line.len - 1] == '\r'
                ? span_first(line, line.len - 1)
                : line;
+}
+
+/* Does the entry go on, perhaps behind comments and empty lines? */
+static bool goes_on(struct span rest)
+{
+    while (rest.len) {
+        struct span line = span_split(rest, '\n', &rest);
+        struct span trimmed = without_cr(span_trim(line));
+
+        if (trimmed.len && trimmed.at[0] != '#')
+            return is_one_of(line.at[0], " \t");
+    }
+    return false;
 }
 
 /* Takes one entry's lines off the text; what is a comment stays out. */

@@ -3,6 +3,7 @@
  */
 #include "relay/main/reloader.h"
 
+#include "policy/aliases.h"
 #include "policy/table.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/main/configuration.h"
@@ -70,11 +71,15 @@ static void log_tables(const struct reloader *r, const struct reading_job *job)
     const void *at = NULL;
     const char *path;
 
-    while ((path = sources_next_changed(job->sources, r->sources, &at)))
+    while ((path = sources_next_changed(job->sources, r->sources, &at))) {
+        if (span_is(s->aliases_file, span_of(path)))
+            log_text(LOG_NOTE, "aliases %s read again: %zu names", path,
+                     aliases_size(s->aliases));
         for (size_t i = 0; i < s->table_count; i++)
             if (span_is(table_name(s->tables[i]), span_of(path)))
                 log_text(LOG_NOTE, "table %s read again: %zu entries", path,
                          table_size(s->tables[i]));
+    }
 }
 
 static void refuse(struct reloader *r, struct reading_job *job)
