@@ -1,7 +1,8 @@
 /*
  * aliasing - where the mail of a local name goes.
  *
- * A walk with a stack: names are looked up until there are none left, each once.
+ * Depth first; each name is looked up once. One that leads back to itself stands for the mailbox
+ * there, one that two others lead to is looked at but once.
  */
 #include "policy/aliasing.h"
 
@@ -11,8 +12,11 @@
 struct walk {
     const struct settings *s;
     struct arena *arena;
-    struct span *names; /* that were looked up or are to be, each once */
-    size_t name_count, next;
+    struct name {
+        struct span text;
+        bool is_open; /* what it leads to is being looked up */
+    } *names;
+    size_t name_count;
     struct aliasing found;
     bool has_nowhere, has_unsupported, has_alias, is_too_many;
 };
@@ -48,15 +52,26 @@ static void add_at_origin(struct walk *w, struct span name)
     buffer_fini(&b);
 }
 
-/* One that was looked up before stands for the mailbox. */
-static void add_name(struct walk *w, struct span name)
+static void look_up(struct walk *w, struct span name);
+
+static void add_name(struct walk *w, struct span text)
 {
-    if (has(w->names, w->name_count, name))
-        add_at_origin(w, name);
-    else if (w->name_count == ALIASING_MOST)
+    size_t i = 0;
+
+    while (i < w->name_count && !span_is_nocase(w->names[i].text, text))
+        i++;
+    if (i < w->name_count) {
+        if (w->names[i].is_open)
+            add_at_origin(w, text);
+        return;
+    }
+    if (w->name_count == ALIASING_MOST) {
         w->is_too_many = true;
-    else
-        w->names[w->name_count++] = name;
+        return;
+    }
+    w->names[w->name_count++] = (struct name){ text, true };
+    look_up(w, text);
+    w->names[i].is_open = false;
 }
 
 static bool is_local(const struct settings *s, const struct address *a)
@@ -131,7 +146,7 @@ static void look_up(struct walk *w, struct span name)
     } else {
         w->has_alias = true;
         if (address_parse(w->s->postmaster, &a) == ADDRESS_OK &&
-            is_local(w->s, &a) && !has(w->names, w->name_count, a.local))
+            is_local(w->s, &a))
             add_name(w, a.local);
         else
             add_address(w, w->s->postmaster);
@@ -141,10 +156,8 @@ static void look_up(struct walk *w, struct span name)
 static enum aliasing_said walk(struct walk *w, struct span name)
 {
     w->names = arena_take(w->arena, ALIASING_MOST * sizeof *w->names);
-    w->found.all = arena_take(w->arena, ALIASING_MOST * sizeof *w->names);
+    w->found.all = arena_take(w->arena, ALIASING_MOST * sizeof *w->found.all);
     add_name(w, name);
-    while (w->next < w->name_count && !w->is_too_many)
-        look_up(w, w->names[w->next++]);
     if (w->is_too_many)
         return ALIASING_TOO_MANY;
     if (w->found.count)

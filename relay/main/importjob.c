@@ -284,7 +284,7 @@ enum import_said importjob_run(struct importer *i, const struct job *j)
         importfolder_remove(i, j);
     else if (!importfolder_read(i, j, &bytes, &m.since_ms))
         said = IMPORT_DONE;
-    else if (!missive_read_file(&m.missive, &bytes))
+    else if (!missive_read_file(&m.missive, buffer_span(&bytes)))
         importfolder_set_aside(i, i->jobs, j->name, "is no message");
     else
         said = ask(&m);

@@ -76,6 +76,22 @@ static void take_byte(struct intake_line *l, char c)
     }
 }
 
+static void end_input(struct intake_line *l)
+{
+    if (!l->is_over && (l->after_cr || l->out->len > l->line_start))
+        end_line(l);
+}
+
+/* Whoever made it may have left out the last line end, and then no dot would end it. */
+static void take_content(struct missive *m, struct span bytes)
+{
+    struct intake_line l = { .out = &m->content };
+
+    for (size_t i = 0; i < bytes.len; i++)
+        take_byte(&l, bytes.at[i]);
+    end_input(&l);
+}
+
 int missive_read(struct missive *m, int fd, bool dot_ends, uint64_t most)
 {
     struct intake_line l = { .out = &m->content, .dot_ends = dot_ends };
@@ -94,8 +110,8 @@ int missive_read(struct missive *m, int fd, bool dot_ends, uint64_t most)
         if (m->content.len > most || m->content.overflow)
             rc = ERROR_TOO_BIG;
     }
-    if (rc == 0 && !l.is_over && (l.after_cr || m->content.len > l.line_start))
-        end_line(&l);
+    if (rc == 0)
+        end_input(&l);
     free(bytes);
     return rc;
 }
@@ -256,9 +272,9 @@ static bool read_recipient(struct missive *m, struct span line)
                          parameters);
 }
 
-bool missive_read_file(struct missive *m, struct buffer *take_content)
+bool missive_read_file(struct missive *m, struct span bytes)
 {
-    struct span rest = buffer_span(take_content), line, path, parameters;
+    struct span rest = bytes, line, path, parameters;
     bool ok = span_is(span_split(rest, '\n', &rest), mark);
 
     line = span_split(rest, '\n', &rest);
@@ -270,9 +286,6 @@ bool missive_read_file(struct missive *m, struct buffer *take_content)
     while (ok && (line = span_split(rest, '\n', &rest)).len)
         ok = read_recipient(m, line);
     if (ok)
-        buffer_drop(take_content, take_content->len - rest.len);
-    buffer_fini(&m->content);
-    m->content = *take_content;
-    *take_content = (struct buffer){ 0 };
+        take_content(m, rest);
     return ok && m->count > 0;
 }

@@ -70,8 +70,7 @@ bool missive_has_8bit(const struct missive *m);
 
 /* With those recipients that it was not sent to yet. */
 void missive_put_file(const struct missive *m, struct buffer *out);
-/* Reads what a file holds; take_content: all of it, which becomes the missive's. False: it is
- * no such file. */
-bool missive_read_file(struct missive *m, struct buffer *take_content);
+/* Reads what a file holds. False: it is no such file. */
+bool missive_read_file(struct missive *m, struct span bytes);
 
 #endif

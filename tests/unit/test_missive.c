@@ -183,7 +183,7 @@ static void a_file_holds_all_of_it(void **state)
     m.recipients[0].fate = MISSIVE_SENT;
     missive_put_file(&m, &file);
     missive_init(&copy);
-    assert_true(missive_read_file(&copy, &file));
+    assert_true(missive_read_file(&copy, buffer_span(&file)));
     assert_true(span_is(copy.sender, m.sender));
     assert_true(span_is(copy.parameters, m.parameters));
     show_recipients(&copy, &shown);
@@ -191,8 +191,21 @@ static void a_file_holds_all_of_it(void **state)
                         "<\"b c\"@d.example> NOTIFY=NEVER");
     assert_true(span_is(buffer_span(&copy.content), buffer_span(&m.content)));
     buffer_fini(&shown);
+    buffer_fini(&file);
     missive_fini(&m);
     missive_fini(&copy);
+}
+
+static void content_of_a_file_ends_with_a_line_end(void **state)
+{
+    struct missive m;
+
+    (void)state;
+    missive_init(&m);
+    assert_true(missive_read_file(
+        &m, SPAN("waypost-drop 1\nMAIL FROM:<a>\nRCPT TO:<b>\n\nx\r.\ny")));
+    assert_string_equal(buffer_string(&m.content), "x\r\n.\r\ny\r\n");
+    missive_fini(&m);
 }
 
 static void what_is_no_such_file_is_refused(void **state)
@@ -211,12 +224,10 @@ static void what_is_no_such_file_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct buffer file = { 0 };
         struct missive m;
 
-        buffer_put_string(&file, bad[i]);
         missive_init(&m);
-        assert_false(missive_read_file(&m, &file));
+        assert_false(missive_read_file(&m, span_of(bad[i])));
         missive_fini(&m);
     }
 }
@@ -230,6 +241,7 @@ int main(void)
         cmocka_unit_test(nothing_that_ends_a_command_is_an_address),
         cmocka_unit_test(the_header_is_finished),
         cmocka_unit_test(a_file_holds_all_of_it),
+        cmocka_unit_test(content_of_a_file_ends_with_a_line_end),
         cmocka_unit_test(what_is_no_such_file_is_refused),
     };
 
