@@ -12,7 +12,7 @@
 
 enum {
     PERIOD_MS = 1000,
-    EVENTS_PAGE = 1000,
+    EVENTS_PAGE = 4000, /* the more, the fewer pages of indexes are written */
     RING = 4096,
     REFUSALS_PAGE = 256,
     REFUSAL_TEXT = 512, /* of each field */

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { EVENT_COLUMNS = 27 };
+enum { EVENT_COLUMNS = 27, DRAIN_PAGE = 500 };
 
 /* "queue.db" at the end becomes "history.db". */
 void history_path(const char *queue_path, struct buffer *out)
@@ -129,38 +129,48 @@ static int copy_event(struct history *h, sqlite3_stmt *from)
     return database_run(&h->db, HISTORY_PUT);
 }
 
-int history_drain(struct history *h, struct store_reader *r, uint32_t limit,
-                  int64_t *out_last)
+/* A page of them, so that reading does not keep the queue from its checkpoints. */
+static int copy_page(struct history *h, struct store_reader *r, uint32_t limit,
+                     int64_t after, int64_t *out_last)
 {
     sqlite3_stmt *from = database_statement(&r->db, READ_EVENTS);
-    int64_t last = 0;
-    int rc, read;
+    int rc = 0, read;
 
-    bind_number(from, 1, h->last_event);
+    *out_last = 0;
+    bind_number(from, 1, after);
     bind_number(from, 2, limit);
-    read = database_step(&r->db, READ_EVENTS);
-    if (read <= 0) {
-        if (read == 0)
-            *out_last = 0;
-        return read;
-    }
-    if ((rc = database_run(&h->db, HISTORY_BEGIN)) < 0) {
-        database_reset(&r->db, READ_EVENTS);
-        return rc;
-    }
-    while (read == 1 && rc == 0) {
-        last = column_number(from, 0);
-        rc = copy_event(h, from);
-        if (rc == 0)
-            read = database_step(&r->db, READ_EVENTS);
+    while ((read = database_step(&r->db, READ_EVENTS)) == 1) {
+        if (!*out_last && sqlite3_get_autocommit(h->db.db) &&
+            (rc = database_run(&h->db, HISTORY_BEGIN)) < 0)
+            break;
+        *out_last = column_number(from, 0);
+        if ((rc = copy_event(h, from)) < 0)
+            break;
     }
     if (read == 1)
         database_reset(&r->db, READ_EVENTS);
-    if (read < 0)
-        rc = read;
-    if ((rc = history_end(h, rc)) < 0)
+    return read < 0 ? read : rc;
+}
+
+int history_drain(struct history *h, struct store_reader *r, uint32_t limit,
+                  int64_t *out_last)
+{
+    int64_t last = 0, page_last;
+    int rc;
+
+    do {
+        uint32_t page = limit < DRAIN_PAGE ? limit : DRAIN_PAGE;
+
+        rc = copy_page(h, r, page, last ? last : h->last_event, &page_last);
+        last = page_last ? page_last : last;
+        limit -= page;
+    } while (rc == 0 && page_last && limit);
+    if (!sqlite3_get_autocommit(h->db.db))
+        rc = history_end(h, rc);
+    if (rc < 0)
         return rc;
-    h->last_event = last;
+    if (last)
+        h->last_event = last;
     *out_last = last;
     return 0;
 }
