@@ -74,9 +74,9 @@ static void end_waits(struct admin *a, const struct portal *p)
     }
 }
 
-void admin_look_at_tokens(struct admin *a)
+void admin_look_at_tokens(struct admin *a, bool is_urgent)
 {
-    if (!tokenwatch_look(&a->tokenwatch, uv_now(a->loop)))
+    if (!tokenwatch_look(&a->tokenwatch, uv_now(a->loop), is_urgent))
         return;
     for (struct request *r = a->requests; r; r = r->next)
         if (*r->key_name && !tokenwatch_has(&a->tokenwatch, &r->key))
@@ -246,7 +246,7 @@ int admin_allow(struct admin *a, const struct admin_access *access,
         !span_is(span_of(a->tokenwatch.path), access->tokens)) {
         tokenwatch_fini(&a->tokenwatch);
         tokenwatch_init(&a->tokenwatch, access->tokens);
-        admin_look_at_tokens(a);
+        admin_look_at_tokens(a, true);
     }
     if (span_is(access->http, a->http_address))
         return 0;

@@ -46,8 +46,8 @@ struct admin {
 };
 
 uv_loop_t *admin_loop(const struct admin *a);
-/* At most so often; streams whose token is gone are cut off. */
-void admin_look_at_tokens(struct admin *a);
+/* Streams whose token is gone are cut off. is_urgent: see tokenwatch_look. */
+void admin_look_at_tokens(struct admin *a, bool is_urgent);
 
 /* One has come; freed when its connection has done with it. */
 struct request *request_new(struct admin *a, struct MHD_Connection *c);

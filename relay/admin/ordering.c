@@ -8,6 +8,7 @@
 
 #include "policy/route.h"
 #include "policy/vocabulary/limits.h"
+#include "relay/admin/demand.h"
 #include "relay/admin/endpoints.h"
 #include "relay/admin/listing.h"
 
@@ -112,33 +113,14 @@ static void on_changed(void *user, uint64_t token, int rc,
 
 /* ----------------------------------------------------------- the body ---- */
 
-/* Missing means false; anything but true and false is a fault. */
-static bool read_switch(struct request *r, const json_t *body, const char *name,
-                        bool *out)
-{
-    const json_t *v = json_object_get(body, name);
-
-    if (v && !json_is_boolean(v)) {
-        request_refuse(r, 400, "$.%s: should be true or false", name);
-        return false;
-    }
-    *out = json_is_true(v);
-    return true;
-}
-
 static bool read_text(struct request *r, const json_t *body, const char *name,
                       size_t most, struct span *out)
 {
-    const json_t *v = json_object_get(body, name);
+    const char *text = "";
 
-    if (!v)
-        return true;
-    if (!json_is_string(v) || json_string_length(v) > most) {
-        request_refuse(r, 400, "$.%s: should be text of at most %zu bytes",
-                       name, most);
+    if (!demand_text(r, body, name, most, &text))
         return false;
-    }
-    *out = span_make(json_string_value(v), json_string_length(v));
+    *out = span_of(text);
     return true;
 }
 
@@ -199,19 +181,12 @@ static bool read_filters(struct request *r, struct wish *w)
 /* False: refused. */
 static bool read_wish(struct request *r, struct wish *w)
 {
-    json_error_t error;
-
-    w->body = json_loadb(r->body.len ? r->body.at : "{}",
-                         r->body.len ? r->body.len : 2, JSON_REJECT_DUPLICATES,
-                         &error);
-    if (!json_is_object(w->body)) {
-        request_refuse(r, 400, "$: the body should be a JSON object%s%s",
-                       w->body ? "" : ": ", w->body ? "" : error.text);
+    w->body = demand_read(r);
+    if (!w->body)
         return false;
-    }
-    if (!read_switch(r, w->body, "yes", &w->is_sure) ||
-        !read_switch(r, w->body, "preview", &w->is_preview) ||
-        !read_switch(r, w->body, "progress", &w->has_progress) ||
+    if (!demand_switch(r, w->body, "yes", &w->is_sure) ||
+        !demand_switch(r, w->body, "preview", &w->is_preview) ||
+        !demand_switch(r, w->body, "progress", &w->has_progress) ||
         !read_own(r, w) || !read_filters(r, w))
         return false;
     if (w->is_preview || w->is_sure || r->filter.queue.id)

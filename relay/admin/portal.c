@@ -80,7 +80,7 @@ static void on_tick(uv_timer_t *t)
         (void)shutdown(v->fd, SHUT_RDWR);
     }
     if (!p->is_local)
-        admin_look_at_tokens(p->admin);
+        admin_look_at_tokens(p->admin, false);
     if (!p->visits)
         (void)uv_timer_stop(t);
 }

@@ -1,8 +1,8 @@
 /*
  * reception - the server's callbacks: who comes, with what, and may they?
  *
- *   header --> gate_meet --> endpoints_find --> token --> gate_pass --> gate_read
- *              400 403 421   404 405            401 429   401 403       403 415
+ *   header --> gate_meet --> endpoints_find --> gate_read --> token --> gate_pass
+ *              400 403 421   404 405            403 415       401 429   401 403
  *          --> body up to its cap (413) --> the endpoint
  *
  * A refusal is answered at once; so much of the body is still read and thrown away that
@@ -105,8 +105,12 @@ static bool is_known_by_token(struct request *r)
         request_refuse(r, 429, "too many wrong tokens; wait a moment");
         return false;
     }
-    admin_look_at_tokens(a);
+    admin_look_at_tokens(a, false);
     e = tokenwatch_find(&a->tokenwatch, token);
+    if (!e) {
+        admin_look_at_tokens(a, true);
+        e = tokenwatch_find(&a->tokenwatch, token);
+    }
     if (!e) {
         tries_note(&a->tries, &r->visit->client, now_ms);
         request_refuse(r, 401, "there is no such token");
@@ -151,17 +155,14 @@ static void begin(struct request *r, const char *method, const char *path)
 {
     struct gate_request q = describe(r, method);
 
-    if (q.is_local ? !is_known_here(r) : false)
+    if (q.is_local && !is_known_here(r))
         return;
     if (!is_let_in(r, gate_meet(&r->admin->gate, &q)) ||
-        !endpoints_find(r, method, path))
+        !endpoints_find(r, method, path) || !is_let_in(r, gate_read(&q)))
         return;
     if (!q.is_local && !is_known_by_token(r))
         return;
-    if (!is_let_in(r, gate_pass(r->role, r->endpoint->role)) ||
-        !is_let_in(r, gate_read(&q)))
-        return;
-    if (has_huge_body(r))
+    if (is_let_in(r, gate_pass(r->role, r->endpoint->role)) && has_huge_body(r))
         refuse_body(r);
 }
 

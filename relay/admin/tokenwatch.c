@@ -45,12 +45,13 @@ static void read_again(struct tokenwatch *k)
     buffer_fini(&why);
 }
 
-bool tokenwatch_look(struct tokenwatch *k, uint64_t now_ms)
+bool tokenwatch_look(struct tokenwatch *k, uint64_t now_ms, bool is_urgent)
 {
     bool is_first = k->looked_ms == 0;
     struct stat now = { 0 };
 
-    if (!k->path || (!is_first && now_ms - k->looked_ms < LOOK_MS))
+    if (!k->path ||
+        (!is_first && !is_urgent && now_ms - k->looked_ms < LOOK_MS))
         return false;
     k->looked_ms = now_ms ? now_ms : 1;
     if (stat(k->path, &now) < 0)
@@ -63,7 +64,7 @@ bool tokenwatch_look(struct tokenwatch *k, uint64_t now_ms)
 }
 
 const struct tokenfile_entry *tokenwatch_find(const struct tokenwatch *k,
-                                           struct span token)
+                                              struct span token)
 {
     return k->file ? tokenfile_find(k->file, token) : NULL;
 }

@@ -20,11 +20,13 @@ struct tokenwatch {
 /* Copies the path; a zeroed one holds none. */
 void tokenwatch_init(struct tokenwatch *k, struct span path);
 void tokenwatch_fini(struct tokenwatch *k);
-/* True when another file is there now. Blocks for the disk. */
-bool tokenwatch_look(struct tokenwatch *k, uint64_t now_ms);
+/* True when another file is there now. Blocks for the disk. is_urgent: looks even if it
+ * has just done so, since a token is asked for that was not there then. */
+bool tokenwatch_look(struct tokenwatch *k, uint64_t now_ms, bool is_urgent);
 /* NULL: there is no such token. */
 const struct tokenfile_entry *tokenwatch_find(const struct tokenwatch *k,
-                                           struct span token);
-bool tokenwatch_has(const struct tokenwatch *k, const struct tokenfile_entry *e);
+                                              struct span token);
+bool tokenwatch_has(const struct tokenwatch *k,
+                    const struct tokenfile_entry *e);
 
 #endif

@@ -143,13 +143,13 @@ class Relay:
     routes: {pattern: next hop, or list of them, or {"via": those, key: value as written}};
     rules: text, or None for the one
     that lets loopback relay; limits, retry, queue: {key: value as written};
-    extra: further configuration text.
+    admin: further keys of admin { }; extra: further configuration text.
     """
 
     def __init__(self, folder, routes=None, rules=None, limits=None,
                  retry=None, queue=None, extra="", hostname="relay.test",
                  address="127.0.0.1", env=None, listener="", open_files=None,
-                 top=""):
+                 top="", admin=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.address, self.port = address, free_port()
@@ -165,7 +165,7 @@ class Relay:
         self.limits = {"sessions-per-client": 1000, **(limits or {})}
         self.queue = {"reserve": '"1MB"', **(queue or {})}
         self.extra, self.hostname, self.listener = extra, hostname, listener
-        self.top = top
+        self.top, self.admin = top, admin or {}
         self.write_config()
 
     def write_config(self):
@@ -173,7 +173,8 @@ class Relay:
         text += block("queue", {"path": f'"{self.queue_path}"', **self.queue})
         text += (f'listener "test" {{ address = "{self.address}:{self.port}" '
                  f'{self.listener} }}\n')
-        text += f'admin {{ socket = "{self.folder}/admin.sock" }}\n'
+        text += block("admin", {"socket": f'"{self.folder}/admin.sock"',
+                                **self.admin})
         text += block("limits", self.limits) + block("retry", self.retry)
         text += self.rules + "\n"
         for pattern, hops in self.routes.items():

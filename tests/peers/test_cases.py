@@ -11,6 +11,7 @@ import contextlib
 import pytest
 
 import cases
+import cases_admin
 import cases_auth
 import cases_chunks
 import cases_dns
@@ -22,7 +23,7 @@ import cases_tls_out
 from door import Door
 from relay import Relay, Sink
 
-MODULES = (cases_auth, cases_chunks, cases_dns, cases_inbound, cases_load,
+MODULES = (cases_admin, cases_auth, cases_chunks, cases_dns, cases_inbound, cases_load,
            cases_outbound, cases_tls_in, cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
