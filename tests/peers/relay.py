@@ -75,8 +75,11 @@ _given, _giving = set(), threading.Lock()
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):
     """A port nobody listens on, and that was not given before. From below the
-    range of ports that outgoing connections take, so that it stays free."""
-    for port in range(11000 + os.getpid() * 7 % 9000, 31000):
+    range of ports that outgoing connections take, so that it stays free, and for
+    each process that runs tests beside others from a range of its own."""
+    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
+    first = 11000 + 10000 * side
+    for port in range(first + os.getpid() * 7 % 6000, first + 10000):
         with _giving:
             if port in _given:
                 continue
