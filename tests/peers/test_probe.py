@@ -21,6 +21,7 @@ TEMPFAIL = 75
 
 def probe(r, name, *words):
     """The stages, and the exit code."""
+    wait_for((r.folder / "admin.sock").exists)
     done = r.verb("dest", "probe", name, "--json", *words, check=False)
     stages = [json.loads(line) for line in done.stdout.splitlines()]
     assert stages and stages[-1]["stage"] == "end", done
@@ -83,6 +84,7 @@ def test_a_host_that_works_is_told_stage_by_stage(tmp_path):
 def test_for_people_it_is_a_line_a_stage_and_a_verdict(tmp_path):
     with Sink({"banner": b"554 go \x1b[31maway\r\n"}) as s, \
             Relay(tmp_path / "r", {"*": s.hop}) as r:
+        wait_for((r.folder / "admin.sock").exists)
         done = r.verb("dest", "probe", "example.test", check=False)
         text = done.stdout.decode()
         assert done.returncode == TEMPFAIL and "\x1b" not in text
@@ -269,6 +271,7 @@ def test_mail_that_rests_goes_when_a_probe_succeeds(tmp_path):
 
 def test_a_suspended_one_stays_so(tmp_path):
     with Sink() as s, Relay(tmp_path / "r", {"*": s.hop}) as r:
+        wait_for((r.folder / "admin.sock").exists)
         r.verb("dest", "suspend", s.hop, "--reason", "a new disk")
         with r.client() as c:
             assert c.mail(NOTE).code == 250
@@ -311,6 +314,7 @@ class Unix(http.client.HTTPConnection):
 
 
 def ask(r, body):
+    wait_for((r.folder / "admin.sock").exists)
     c = Unix(f"{r.folder}/admin.sock")
     c.request("POST", "/api/v1/probe", json.dumps(body),
               {"Content-Type": "application/json"})

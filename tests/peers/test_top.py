@@ -24,6 +24,8 @@ class Terminal:
     """`waypost top` in a terminal of so many columns and rows."""
 
     def __init__(self, r, columns=100, rows=24):
+        # it is opened behind the listener that Relay waits for
+        wait_for((r.folder / "admin.sock").exists)
         self.master, slave = pty.openpty()
         self.size(columns, rows, slave)
         self.before = termios.tcgetattr(slave)
