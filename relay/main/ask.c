@@ -30,6 +30,8 @@ struct ask {
     struct buffer line;  /* what has come of the next object */
     struct buffer error; /* what the relay said was wrong */
     ask_fn *each;
+    ask_event_fn *each_event; /* NULL: lines are objects */
+    char event[32];           /* whose data comes next; empty: "message" */
     void *user;
     bool is_ended; /* `each` has had enough */
 };
@@ -83,7 +85,6 @@ void ask_add(struct ask *a, const char *key, const char *value)
     curl_free(text);
 }
 
-/* One object. false: stop. */
 static bool take_object(struct ask *a)
 {
     json_error_t why;
@@ -101,11 +102,38 @@ static bool take_object(struct ask *a)
         buffer_clear(&a->error);
         buffer_put_escaped(&a->error, span_of(json_string_value(error)));
     } else {
-        goes_on = a->each(a->user, o);
+        goes_on =
+            a->each_event
+                ? a->each_event(a->user, *a->event ? a->event : "message", o)
+                : a->each(a->user, o);
         a->is_ended = !goes_on;
     }
     json_decref(o);
     return goes_on;
+}
+
+/* One line. false: stop. */
+static bool take_line(struct ask *a)
+{
+    static const struct span data = SPAN_INIT("data: "),
+                             event = SPAN_INIT("event: ");
+    struct span line = buffer_span(&a->line);
+
+    if (!a->each_event || line.at[0] == '{')
+        return take_object(a);
+    if (span_is(span_first(line, data.len), data)) {
+        bool goes_on;
+
+        buffer_drop(&a->line, data.len);
+        goes_on = take_object(a);
+        a->event[0] = 0;
+        return goes_on;
+    }
+    if (span_is(span_first(line, event.len), event))
+        (void)snprintf(a->event, sizeof a->event, "%.*s",
+                       SPAN_FMT(span_skip(line, event.len)));
+    buffer_clear(&a->line);
+    return true;
 }
 
 static size_t on_bytes(char *at, size_t size, size_t count, void *user)
@@ -119,7 +147,7 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *user)
         buffer_put(&a->line, line);
         if (a->line.overflow)
             return 0;
-        if (rest.at && a->line.len && !take_object(a))
+        if (rest.at && a->line.len && !take_line(a))
             return 0;
         in = rest;
     }
@@ -205,6 +233,20 @@ static bool keep(void *user, const json_t *object)
     if (!*out)
         *out = json_deep_copy(object);
     return true;
+}
+
+int ask_events(struct ask *a, const char *path, ask_event_fn *each, void *user)
+{
+    int rc;
+
+    a->each_event = each;
+    a->event[0] = 0;
+    rc = ask_stream(a, path, NULL, NULL, user);
+    a->each_event = NULL;
+    if (rc != EX_OK || a->is_ended)
+        return rc;
+    (void)fputs("waypost: the relay has ended\n", stderr);
+    return EX_TEMPFAIL;
 }
 
 int ask_one(struct ask *a, const char *path, const json_t *body,

@@ -33,6 +33,11 @@ void ask_add(struct ask *a, const char *key, const char *value);
 int ask_stream(struct ask *a, const char *path, const json_t *body,
                ask_fn *each, void *user);
 
+/* A stream of server-sent events; event: "message" where it has no name. Ends with EX_TEMPFAIL
+ * when the relay ends it. */
+typedef bool ask_event_fn(void *user, const char *event, const json_t *object);
+int ask_events(struct ask *a, const char *path, ask_event_fn *each, void *user);
+
 /* The same for an answer of one object, which the caller lets go of. */
 int ask_one(struct ask *a, const char *path, const json_t *body,
             json_t **out_answer);

@@ -52,7 +52,7 @@ static const struct verb version_verb = {
 
 const struct verb *const verbs[] = {
     &run_verb, &check_verb, &explain_verb, &queue_verb, &history_verb, &dest_verb,
-    &top_verb, &fetch_verb, &replay_verb, &user_verb, &token_verb,
+    &top_verb, &fetch_verb, &follow_verb, &replay_verb, &user_verb, &token_verb,
     &sendmail_verb, &mailq_verb, &newaliases_verb,
     &help_verb, &help_option, &help_letter, &version_verb, NULL,
 };

@@ -97,6 +97,7 @@ extern const struct verb check_verb;
 extern const struct verb dest_verb;
 extern const struct verb explain_verb;
 extern const struct verb fetch_verb;
+extern const struct verb follow_verb;
 extern const struct verb history_verb;
 extern const struct verb queue_verb;
 extern const struct verb replay_verb;

@@ -376,10 +376,14 @@ static bool is_left_out(const struct log_line *line, const struct piece *p)
     return (p->flags & MAY_MISS) && is_empty(f, (const char *)line + f->at);
 }
 
+/* text: not empty. Most places are passed over by their first byte. */
 static bool contains(struct span s, struct span text)
 {
+    char first = ascii_lower(text.at[0]);
+
     for (size_t at = 0; at + text.len <= s.len; at++)
-        if (span_starts_nocase(span_skip(s, at), text))
+        if (ascii_lower(s.at[at]) == first &&
+            span_starts_nocase(span_skip(s, at), text))
             return true;
     return false;
 }

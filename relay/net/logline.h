@@ -14,7 +14,7 @@
 const char *logline_daemon(enum log_event event);
 /* "delivery", as the JSON object's "event" says. */
 const char *logline_name(enum log_event event);
-/* Does one of the fields that the event shows contain this text? No case. */
+/* Does one of the fields that the event shows contain this text, which is not empty? No case. */
 bool logline_has(const struct log_line *line, struct span text);
 /* Must it be seen at once? What is about us, not about one message. */
 bool logline_is_urgent(enum log_event event);

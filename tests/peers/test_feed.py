@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 
-from relay import Relay, Sink, wait_for
+from relay import Relay, Sink, program, wait_for
 
 
 class Follower:
@@ -20,7 +20,8 @@ class Follower:
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(30)
-        self.socket.connect(str(relay.folder / "admin.sock"))
+        path = str(relay.folder / "admin.sock")
+        wait_for(lambda: self.socket.connect_ex(path) == 0, 5, "the socket")
         path = "/api/v1/events?" + urllib.parse.urlencode(query)
         self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.head, self.data = b"", b""
@@ -145,6 +146,32 @@ def test_curl_reads_it(pair):
         curl.wait()
 
 
+def test_waypost_follow_shows_it(pair):
+    r, sink = pair
+    wait_for((r.folder / "admin.sock").exists, 5, "the socket")
+    words = [program(), "follow", "-c", r.config, "--match", "BOB@"]
+    plain = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    lines = subprocess.Popen([*words, "--kinds=delivery", "--json"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    with r.client() as c:
+        c.mail(b"Subject: x\r\n\r\nx\r\n", "ann@from.test", ("al@to.test", "bob@to.test"))
+    try:
+        assert json.loads(lines.stdout.readline())["to"] == "bob@to.test"
+        line = plain.stdout.readline()
+        assert " delivery " in line and " to=bob@to.test " in line and "status=sent" in line
+        r.stop()
+        assert lines.wait(5) == 75 and lines.stderr.read().count("\n") == 1
+    finally:
+        plain.kill()
+        plain.wait()
+        lines.kill()
+        lines.wait()
+    for wrong in (["--kinds"], ["x"], ["--match"]):
+        assert subprocess.run([program(), "follow", *wrong], capture_output=True,
+                              timeout=10).returncode == 64
+
+
 def test_what_is_asked_for_is_what_comes(pair):
     r, sink = pair
     sink.script = lambda n, stage, line: \
@@ -192,20 +219,20 @@ def test_a_slow_reader_loses_events_and_holds_up_nobody(pair):
     # long lines, most of which are escaped
     sink.script = {"rcpt": b"450 4.2.0 " + b"\\" * 900 + b"\r\n"}
     with Follower(r, reads=False, buffer=4096) as slow, Follower(r) as quick:
-        for _ in range(20):
+        for _ in range(50):
             many(r, 1, 50)
-            time.sleep(0.2)
+            time.sleep(0.08)
         sink.script = None
         with r.client() as c:
             c.mail(b"Subject: x\r\n\r\nx\r\n", "s@from.test", ("now@to.test",))
         sink.wait(1, 5)
         def seen(f):
             return len(f.events("delivery")) + f.omitted().get("delivery", 0)
-        wait_for(lambda: seen(quick) == 1001, 5, "all for the quick one")
+        wait_for(lambda: seen(quick) == 2501, 5, "all for the quick one")
         assert len(quick.events("delivery")) > 100
         # late, it reads what was kept, and what was left out is counted
         threading.Thread(target=slow.read, daemon=True).start()
-        wait_for(lambda: seen(slow) == 1001, 10, "all are accounted for")
+        wait_for(lambda: seen(slow) == 2501, 10, "all are accounted for")
         assert len(slow.events("delivery")) < len(quick.events("delivery"))
 
 
