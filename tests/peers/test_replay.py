@@ -319,6 +319,8 @@ def test_an_empty_history_and_one_of_an_older_version(tmp_path):
         ALTER TABLE history DROP COLUMN held_by;
         ALTER TABLE history DROP COLUMN asked_to;
         ALTER TABLE history DROP COLUMN asked_from;
+        ALTER TABLE history DROP COLUMN dialogue;
+        ALTER TABLE history DROP COLUMN who;
         ALTER TABLE refusal DROP COLUMN place;
         ALTER TABLE refusal DROP COLUMN stage;
         ALTER TABLE refusal DROP COLUMN client_name;
