@@ -161,12 +161,15 @@ def test_each_outcome_is_told_once_where_nothing_fails(tmp_path, authority, rece
     with Sink() as sink:
         sink.script = lambda n, stage, line: \
             b"550 5.1.1 gone\r\n" if stage == "rcpt" and b"bad" in line else None
-        with Relay(tmp_path / "relay", {"*": sink.hop},
-                   extra=webhook(tmp_path, receiver, authority)) as r:
+        with Relay(tmp_path / "relay", {"*": sink.hop}) as r:
             send(r, "old@to.test")
-            wait_for(lambda: sink.messages, 5, "mail before")
+            wait_for(lambda: b"old@to.test" in ask(r.folder / "admin.sock", "GET",
+                                                   "/api/v1/history")[1], 10, "its outcome")
+            r.stop()
+            r.extra = webhook(tmp_path, receiver, authority)
+            r.write_config()
+            r.start()
             begun(r)
-            receiver.batches.clear()
             send(r, "bob@to.test", "bad@to.test")
             wait_for(lambda: {"bob@to.test", "bad@to.test"} <= receiver.told(), 10, "both")
             by = {e["recipient"]: e for e in receiver.events()}
