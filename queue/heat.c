@@ -12,11 +12,11 @@
 #include <stdlib.h>
 
 enum {
-    PAUSE_MS = 10000,       /* between two pictures, at least */
-    SHARE = 50,             /* times as long as it took */
-    LONG_PAUSE_MS = 60000,  /* the same when nobody looks */
+    PAUSE_MS = 10000,      /* between two pictures, at least */
+    SHARE = 50,            /* times as long as it took */
+    LONG_PAUSE_MS = 60000, /* the same when nobody looks */
     LONG_SHARE = 300,
-    LOOKED_MS = 600000,     /* so long after the last look */
+    LOOKED_MS = 600000, /* so long after the last look */
     PAGE = 2000,
 };
 

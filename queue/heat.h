@@ -16,11 +16,11 @@
 struct reader;
 
 struct heat {
-    pthread_mutex_t lock;     /* what is shown */
-    struct columns shown;     /* under lock */
-    int64_t at_ms;            /* under lock; of what is shown; 0: nothing yet */
-    bool is_complete;         /* under lock */
-    int64_t looked_ms;        /* under lock; monotonic: somebody looked; 0: nobody */
+    pthread_mutex_t lock; /* what is shown */
+    struct columns shown; /* under lock */
+    int64_t at_ms;        /* under lock; of what is shown; 0: nothing yet */
+    bool is_complete;     /* under lock */
+    int64_t looked_ms; /* under lock; monotonic: somebody looked; 0: nobody */
 
     /* The reader's. */
     struct columns drawn;

@@ -22,7 +22,7 @@ struct preview {
     uint64_t after_id;
     struct queue_row rows[PREVIEW_ROWS];
     size_t row_count;
-    bool is_listed; /* the rows are there */
+    bool is_listed;         /* the rows are there */
     struct columns columns; /* destinations */
     struct queue_count count;
     struct store_reader *db; /* for the step, as is the next */
@@ -97,9 +97,9 @@ static bool step(struct reader *r, struct inquiry *i)
 static void tell(struct preview *s, void *user)
 {
     struct queue_preview out = { .count = s->count,
-                                .rows = s->rows,
-                                .row_count = s->row_count,
-                                .destinations = s->columns.names };
+                                 .rows = s->rows,
+                                 .row_count = s->row_count,
+                                 .destinations = s->columns.names };
     struct columns_row **top =
         columns_top(&s->columns, PREVIEW_DESTINATIONS, &out.busiest_count);
 
@@ -123,7 +123,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 }
 
 void queue_preview(struct queue_port *p, const struct queue_filter *f,
-                  queue_preview_fn *done, uint64_t token)
+                   queue_preview_fn *done, uint64_t token)
 {
     struct preview *s = NEW(struct preview);
 

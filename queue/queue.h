@@ -488,7 +488,7 @@ uint32_t queue_copy_header_size(const struct queue_copy *c);
 void queue_copy_read(struct queue_port *p, struct queue_copy *c,
                      uint64_t offset, size_t len, queue_read_fn *done,
                      uint64_t token);
-/* No read may be under way. */
+/* The bytes of a read that is still under way are not to be looked at. */
 void queue_copy_close(struct queue_copy *take_c);
 
 /*
@@ -671,6 +671,9 @@ typedef void queue_destination_fn(void *user,
                                   const struct queue_destination_row *row);
 size_t queue_destinations(struct queue *q, size_t first, size_t limit,
                           queue_destination_fn *each, void *user);
+/* The one of that name; `lanes` may be of a while ago. False: it is not known. */
+bool queue_destination_find(struct queue *q, struct span name,
+                            queue_destination_fn *each, void *user);
 
 /*
  * The busiest destinations, by what waits and is open: looked for a slice at a time, so that

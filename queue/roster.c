@@ -163,3 +163,21 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
     free(p.rows);
     return n;
 }
+
+bool queue_destination_find(struct queue *q, struct span name,
+                            queue_destination_fn *each, void *user)
+{
+    struct queue_destination_row row;
+    struct page p = { .rows = &row };
+    const struct destination *d;
+
+    queue_lock(q);
+    d = destination_find(q, name);
+    if (d)
+        copy_row(&p, d);
+    queue_unlock(q);
+    if (p.count)
+        each(user, &row);
+    arena_reset(&p.arena);
+    return p.count > 0;
+}

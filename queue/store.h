@@ -251,6 +251,14 @@ MUST int store_find(struct store_reader *r, const struct queue_filter *f,
                     int64_t now_ms, const struct store_view *view,
                     uint64_t after_id, uint32_t limit, store_found_fn *each,
                     void *user, uint64_t *out_next);
+/* All that is stored of one message but its header and what its recipients' rows in a list
+ * say; texts in the arena. ERROR_GONE: there is none. */
+struct arena;
+MUST int store_read_story(struct store_reader *r, uint64_t id, struct arena *a,
+                          struct queue_story *out, struct store_content *out_c);
+MUST int store_read_envelope_of(struct store_reader *r, uint64_t id,
+                                struct arena *a, struct envelope *out_e,
+                                struct store_content *out_c);
 /* The key of a lane, appended; also from within store_find. */
 MUST int store_read_lane_key(struct store_reader *r, int64_t lane,
                              struct buffer *out_key);

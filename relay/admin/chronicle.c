@@ -113,6 +113,10 @@ void chronicle_list(struct request *r)
     r->filter.language = FILTER_HISTORY;
     if (!request_read_query(r))
         return;
+    if (r->filter.queue.via.len) {
+        request_refuse(r, 400, "via: the history knows hosts, not destinations");
+        return;
+    }
     if (r->after && !chronicle_row_read_cursor(span_of(r->after), &r->place)) {
         request_refuse(r, 400, "after should be the cursor of a row");
         return;

@@ -64,7 +64,7 @@ static void put_status(json_t *o, struct status s)
 }
 
 /* A line time|host|status|reply for each. */
-static json_t *tries_json(struct span trail)
+json_t *chronicle_row_tries(struct span trail)
 {
     json_t *all = json_array();
 
@@ -85,7 +85,7 @@ static json_t *tries_json(struct span trail)
     return all;
 }
 
-static json_t *lines_json(struct span text)
+json_t *chronicle_row_lines(struct span text)
 {
     json_t *all = json_array();
 
@@ -105,7 +105,7 @@ static void put_rest(json_t *o, const struct queue_told *t)
         ASSERT(json_array_append_new(delays, json_real((double)t->delay_ms[i] /
                                                        ms_of_second)) == 0);
     put(o, "delays", delays);
-    put(o, "tries", tries_json(t->trail));
+    put(o, "tries", chronicle_row_tries(t->trail));
     put_text(o, "rule", t->ruling.rule);
     put_text(o, "place", t->ruling.place);
     put_text(o, "held_by", t->ruling.held_by);
@@ -115,7 +115,7 @@ static void put_rest(json_t *o, const struct queue_told *t)
     put_some_text(o, "asked_from", t->ruling.asked_from);
     put_some_text(o, "who", t->who);
     if (t->dialogue.len)
-        put(o, "dialogue", lines_json(t->dialogue));
+        put(o, "dialogue", chronicle_row_lines(t->dialogue));
 }
 
 json_t *chronicle_row(const struct queue_told *t)

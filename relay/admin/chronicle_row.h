@@ -20,6 +20,11 @@
 
 json_t *chronicle_row(const struct queue_told *t);
 
+/* Attempts, as they are stored: [{"at", "host", "status", "reply"}]. */
+json_t *chronicle_row_tries(struct span trail);
+/* One text for each line. */
+json_t *chronicle_row_lines(struct span text);
+
 /* A place in the history as text, and back; false: it is none. */
 void chronicle_row_put_cursor(struct buffer *b, const struct queue_place *p);
 bool chronicle_row_read_cursor(struct span s, struct queue_place *out);

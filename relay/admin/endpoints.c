@@ -14,12 +14,14 @@
 #include "relay/admin/flow.h"
 #include "relay/admin/hooks.h"
 #include "relay/admin/listing.h"
+#include "relay/admin/heatmap.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
 #include "relay/admin/openapi.h"
 #include "relay/admin/page.h"
 #include "relay/admin/probes.h"
 #include "relay/admin/ordering.h"
+#include "relay/admin/portrait.h"
 #include "relay/admin/providers.h"
 #include "relay/admin/systems.h"
 #include "relay/admin/waiting.h"
@@ -61,7 +63,10 @@ const struct endpoint endpoints[] = {
       .change = CHANGE_BOUNCE, .states = EVERY_STATE_BUT_DELETED },
     { "POST", "/api/v1/queue/move",     ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_MOVE, .states = EVERY_STATE_BUT_DELETED },
-    { "GET",  "/api/v1/queue/*",        waiting_show,    ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/queue/heat",     heatmap_get,     ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/queue/*",        portrait_show,   ROLE_READ,     MEDIA_JSON },
+    { "GET",  "/api/v1/queue/*/content", portrait_content, ROLE_OPERATOR, MEDIA_MESSAGE },
+    { "GET",  "/api/v1/routes",         heatmap_routes,  ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/history",        chronicle_list,  ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/destinations",   nexthops_list,   ROLE_READ,     MEDIA_LINES },
     { "POST", "/api/v1/destinations/*", nexthops_order,  ROLE_OPERATOR, MEDIA_JSON },
@@ -81,6 +86,26 @@ const struct endpoint endpoints[] = {
 
 /* ------------------------------------------------------------ finding ---- */
 
+/* "/a/" "*" "/b": what stands between may not be empty, nor have a slash. */
+static bool is_between(struct span want, struct span path, struct span *out_name)
+{
+    size_t before = span_find(want, '*');
+    struct span after = span_skip(want, before + 1);
+    struct span name;
+
+    if (before == want.len)
+        return span_is(want, path);
+    if (path.len < want.len ||
+        !span_is(span_first(want, before), span_first(path, before)))
+        return false;
+    name = span_skip(path, before);
+    name = span_first(name, span_find(name, '/'));
+    if (!name.len || !span_is(span_skip(path, before + name.len), after))
+        return false;
+    *out_name = name;
+    return true;
+}
+
 /* Does the row's path match? Then out_name is what stood for "*", or empty. */
 static bool path_is(const struct endpoint *row, struct span path,
                     struct span *out_name)
@@ -91,7 +116,7 @@ static bool path_is(const struct endpoint *row, struct span path,
 
     *out_name = SPAN("");
     if (want.at[fixed] != '*')
-        return span_is(want, path);
+        return is_between(want, path, out_name);
     takes_slashes = want.at[fixed - 1] == '*';
     fixed -= takes_slashes;
     if (!span_is(span_first(want, fixed), span_first(path, fixed)))

@@ -23,8 +23,8 @@ enum endpoint_media {
 };
 
 struct endpoint {
-    const char *method, *path; /* a last part of "*" stands for any name, of "**"
-                                  for one with slashes too */
+    const char *method, *path; /* a part of "*" stands for any name, a last one of
+                                  "**" for one with slashes too */
     endpoint_fn *run;
     enum role role;
     enum endpoint_media media;

@@ -40,6 +40,7 @@ static const struct key {
     { "newer",    read_newer,    FIELD(newer_ms), MOMENT },
     { "attempts", read_attempts, FIELD(attempts), "a number" },
     { "reason",   read_glob,     FIELD(reason),   "a pattern" },
+    { "via",      read_glob,     FIELD(via),      "a pattern" },
 #undef FIELD
 };
 

@@ -9,7 +9,6 @@
 #include "relay/admin/filter.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { COLUMN_STATE = 8 };
 
@@ -39,7 +38,7 @@ static void put(json_t *object, const char *key, json_t *value)
     ASSERT(value && json_object_set_new(object, key, value) == 0);
 }
 
-static json_t *recipient_json(const struct queue_row_recipient *r)
+json_t *listing_recipient(const struct queue_row_recipient *r)
 {
     json_t *o = json_object();
 
@@ -72,7 +71,7 @@ json_t *listing_row(const struct queue_row *row, bool in_full)
     }
     for (size_t i = 0; i < row->count; i++)
         ASSERT(json_array_append_new(recipients,
-                                     recipient_json(&row->recipients[i])) == 0);
+                                     listing_recipient(&row->recipients[i])) == 0);
     put(o, "recipients", recipients);
     return o;
 }
@@ -143,17 +142,6 @@ void listing_put_duration(struct buffer *b, int64_t s)
         buffer_printf(b, "%lldh", (long long)(s / hour));
     else
         buffer_printf(b, "%lldd", (long long)(s / day));
-}
-
-static void put_moment(struct buffer *b, int64_t s)
-{
-    time_t t = (time_t)s;
-    struct tm tm;
-    char text[64];
-
-    if (localtime_r(&t, &tm) &&
-        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm))
-        buffer_put_string(b, text);
 }
 
 /* Right-aligned in so many columns. */
@@ -230,68 +218,6 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
         cut(b, from, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
-}
-
-static void put_fact(struct buffer *b, const char *name, struct span value)
-{
-    if (!value.len)
-        return;
-    buffer_printf(b, "%-9s ", name);
-    buffer_put_escaped(b, value);
-    buffer_put_byte(b, '\n');
-}
-
-static void put_recipient_story(struct buffer *b, const json_t *r,
-                                int64_t now_s)
-{
-    struct span reason = text_of(r, "delay_reason");
-    int64_t due = number_of(r, "due");
-
-    buffer_put_string(b, "  ");
-    buffer_put_escaped(b, text_of(r, "address"));
-    buffer_put_string(b, "\n    ");
-    buffer_put_escaped(b, text_of(r, "state"));
-    buffer_printf(b, ", %lld attempt%s", (long long)number_of(r, "attempts"),
-                  number_of(r, "attempts") == 1 ? "" : "s");
-    if (span_is(text_of(r, "state"), SPAN("deferred")) && due > now_s) {
-        buffer_put_string(b, ", next in ");
-        listing_put_duration(b, due - now_s);
-    }
-    buffer_put_byte(b, '\n');
-    if (!reason.len)
-        return;
-    buffer_put_string(b, "    ");
-    buffer_put_escaped(b, reason);
-    buffer_put_byte(b, '\n');
-}
-
-void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s)
-{
-    int64_t arrived = number_of(message, "arrival_time");
-    int64_t expires = number_of(message, "expire_time");
-    const json_t *r;
-    size_t i;
-
-    put_fact(b, "message", text_of(message, "queue_id"));
-    put_fact(b, "state", text_of(message, "state"));
-    put_fact(b, "from", text_of(message, "sender"));
-    buffer_printf(b, "%-9s %lld bytes\n%-9s ", "size",
-                  (long long)number_of(message, "message_size"), "arrived");
-    put_moment(b, arrived);
-    buffer_put_string(b, ", ");
-    listing_put_duration(b, now_s - arrived);
-    buffer_put_string(b, " ago\n");
-    if (expires) {
-        buffer_printf(b, "%-9s ", "expires");
-        put_moment(b, expires);
-        buffer_put_byte(b, '\n');
-    }
-    put_fact(b, "client", text_of(message, "client"));
-    put_fact(b, "greeting", text_of(message, "helo"));
-    put_fact(b, "login", text_of(message, "login"));
-    buffer_put_string(b, "to\n");
-    json_array_foreach(json_object_get(message, "recipients"), i, r)
-        put_recipient_story(b, r, now_s);
 }
 
 void listing_put_count(struct buffer *b, const json_t *count)

@@ -25,6 +25,8 @@ void listing_put_json(struct buffer *b, const struct queue_row *row,
                       bool in_full);
 /* The same as an object. */
 json_t *listing_row(const struct queue_row *row, bool in_full);
+/* One of its recipients. */
+json_t *listing_recipient(const struct queue_row_recipient *r);
 /* {"messages", "recipients", "bytes"} */
 json_t *listing_count(const struct queue_count *n);
 
@@ -37,8 +39,6 @@ void listing_put_head(struct buffer *b);
 /* One line of at most `width` characters (0: uncut), with its line end. */
 void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
                       size_t width);
-/* All about one message, on many lines. */
-void listing_put_story(struct buffer *b, const json_t *message, int64_t now_s);
 /* "34.5K"; "12s", "5min", "3h", "4d" */
 void listing_put_size(struct buffer *b, int64_t bytes);
 void listing_put_duration(struct buffer *b, int64_t s);

@@ -31,7 +31,8 @@ static json_t *preview_json(const struct queue_preview *s)
     json_t *first = json_array(), *busiest = json_array();
 
     for (size_t i = 0; i < s->row_count; i++)
-        ASSERT(json_array_append_new(first, listing_row(&s->rows[i], false)) == 0);
+        ASSERT(json_array_append_new(first, listing_row(&s->rows[i], false)) ==
+               0);
     for (size_t i = 0; i < s->busiest_count; i++)
         ASSERT(json_array_append_new(
                    busiest,
@@ -47,7 +48,7 @@ static json_t *preview_json(const struct queue_preview *s)
 }
 
 static void on_preview(void *user, uint64_t token, int rc,
-                      const struct queue_preview *s)
+                       const struct queue_preview *s)
 {
     struct request *r = request_find(user, token);
 
@@ -169,8 +170,8 @@ static bool read_filters(struct request *r, struct wish *w)
                                     ? of_bounce
                                     : others;
     struct buffer why = { 0 };
-    bool is_good = filter_add_json(&r->filter, w->body, except,
-                                   request_now_ms(r), &why);
+    bool is_good =
+        filter_add_json(&r->filter, w->body, except, request_now_ms(r), &why);
 
     if (!is_good)
         request_refuse(r, 400, "%s", buffer_string(&why));
@@ -224,7 +225,7 @@ void ordering_change(struct request *r)
             r->filter.queue.states = r->endpoint->states;
         if (w.is_preview) {
             queue_preview(request_port(r), &r->filter.queue, on_preview,
-                         r->token);
+                          r->token);
             request_wait(r);
         } else {
             order(r, &w);

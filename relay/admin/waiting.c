@@ -51,11 +51,15 @@ static void on_page(void *user, uint64_t token, int rc,
             r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
     r->after_id = next_id;
     r->more = next_id ? ask_page : NULL;
+    if (r->limit && (r->limit -= count_of_rows) == 0)
+        r->more = NULL;
     request_go_on(r);
 }
 
 static void ask_page(struct request *r)
 {
+    if (r->limit && r->page_rows > r->limit)
+        r->page_rows = (uint32_t)r->limit;
     queue_list(request_port(r), &r->filter.queue, r->after_id, r->page_rows,
                on_page, r->token);
     request_wait(r);
@@ -65,45 +69,12 @@ void waiting_list(struct request *r)
 {
     if (!request_read_query(r))
         return;
+    if (r->after && !id_parse(span_of(r->after), &r->after_id)) {
+        request_refuse(r, 400, "after should be an id of 13 characters");
+        return;
+    }
     r->page_rows = PAGE_FIRST;
     ask_page(r);
-}
-
-/* --------------------------------------------------------------- show ---- */
-
-static void on_shown(void *user, uint64_t token, int rc,
-                     const struct queue_row *rows, size_t count_of_rows,
-                     uint64_t next_id)
-{
-    struct request *r = request_find(user, token);
-
-    (void)next_id;
-    if (!r)
-        return;
-    if (rc < 0) {
-        request_refuse_queue(r, rc);
-    } else if (count_of_rows == 0) {
-        request_refuse(r, 404, "there is no message %s",
-                       id_print(r->filter.queue.id).at);
-    } else {
-        listing_put_json(&r->answer, &rows[0], true);
-        request_answer(r, 200);
-    }
-}
-
-void waiting_show(struct request *r)
-{
-    struct buffer why = { 0 };
-
-    if (!filter_add(&r->filter, SPAN("id"), r->name, request_now_ms(r), &why)) {
-        request_refuse(r, 404, "%s", buffer_string(&why));
-    } else {
-        r->filter.queue.states = STATE_ACTIVE | STATE_READY | STATE_DEFERRED |
-                                 STATE_HELD | STATE_DELETED;
-        queue_list(request_port(r), &r->filter.queue, 0, 1, on_shown, r->token);
-        request_wait(r);
-    }
-    buffer_fini(&why);
 }
 
 /* -------------------------------------------------------------- count ---- */

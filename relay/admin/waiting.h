@@ -3,7 +3,6 @@
  *
  *   GET  /api/v1/queue          one JSON object a line; filters as parameters
  *   GET  /api/v1/queue/count    {"messages", "recipients", "bytes"}
- *   GET  /api/v1/queue/ID       all about one message
  *
  * Lists may be paged: limit=N rows, after=ID of the last row seen.
  */
@@ -13,7 +12,6 @@
 #include "relay/admin/request.h"
 
 void waiting_list(struct request *r);
-void waiting_show(struct request *r);
 void waiting_count(struct request *r);
 
 #endif

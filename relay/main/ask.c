@@ -32,6 +32,7 @@ struct ask {
     ask_fn *each;
     ask_event_fn *each_event; /* NULL: lines are objects */
     char event[32];           /* whose data comes next; empty: "message" */
+    ask_bytes_fn *bytes; /* instead of each, where it is no error; or NULL */
     void *user;
     bool is_ended; /* `each` has had enough */
 };
@@ -140,7 +141,13 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *user)
 {
     struct ask *a = user;
     struct span in = { at, size * count }, rest;
+    long code = 0;
 
+    curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (a->bytes && code < HTTP_ERRORS) {
+        a->is_ended = !a->bytes(a->user, in);
+        return a->is_ended ? 0 : in.len;
+    }
     while (in.len) {
         struct span line = span_split(in, '\n', &rest);
 
@@ -188,15 +195,14 @@ static int complain(struct ask *a, CURLcode rc)
     return EX_OK;
 }
 
-int ask_stream(struct ask *a, const char *path, const json_t *body,
-               ask_fn *each, void *user)
+static int perform(struct ask *a, const char *path, const json_t *body,
+                   void *user)
 {
     struct curl_slist *headers = NULL;
     struct buffer url = { 0 };
     char *text = NULL;
     CURLcode rc;
 
-    a->each = each;
     a->user = user;
     a->is_ended = false;
     buffer_clear(&a->line);
@@ -224,6 +230,28 @@ int ask_stream(struct ask *a, const char *path, const json_t *body,
     buffer_fini(&url);
     buffer_clear(&a->query);
     return complain(a, rc);
+}
+
+int ask_stream(struct ask *a, const char *path, const json_t *body,
+               ask_fn *each, void *user)
+{
+    a->each = each;
+    a->bytes = NULL;
+    return perform(a, path, body, user);
+}
+
+static bool no_object(void *user, const json_t *object)
+{
+    (void)user;
+    (void)object;
+    return true;
+}
+
+int ask_bytes(struct ask *a, const char *path, ask_bytes_fn *each, void *user)
+{
+    a->each = no_object;
+    a->bytes = each;
+    return perform(a, path, NULL, user);
 }
 
 static bool keep(void *user, const json_t *object)

@@ -32,6 +32,7 @@ const struct verb_option verb_filters[] = {
     { "--newer",    "TIME",     "received after", VALUE_WORD },
     { "--attempts", "N",        "tried at least so often", VALUE_WORD },
     { "--reason",   "PATTERN",  "what the last attempt met", VALUE_WORD },
+    { "--via",      "PATTERN",  "a destination, as `waypost dest list` shows it", VALUE_DESTINATION },
     { NULL, NULL, NULL, VALUE_WORD },
 };
 

@@ -40,7 +40,7 @@ static struct {
     bool is_silent; /* answers do not come */
     /* the latest question */
     enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE,
-           ASKED_PREVIEW } asked;
+           ASKED_PREVIEW, ASKED_STORY, ASKED_COPY, ASKED_PART } asked;
     struct queue_filter filter;
     uint64_t after_id;
     uint32_t limit;
@@ -49,6 +49,13 @@ static struct {
     queue_page_fn *page;
     queue_count_fn *count, *progress;
     queue_preview_fn *preview;
+    queue_story_fn *story;
+    queue_copy_fn *copy;
+    queue_read_fn *part;
+    uint64_t id, offset;
+    size_t part_len;
+    bool is_damaged;
+    int copies; /* that are open */
     uint64_t token;
     unsigned lists;
 } fake;
@@ -128,6 +135,70 @@ void queue_preview(struct queue_port *p, const struct queue_filter *f,
     ask(ASKED_PREVIEW, f, token);
 }
 
+void queue_story(struct queue_port *p, uint64_t id, queue_story_fn *done,
+                 uint64_t token)
+{
+    (void)p;
+    fake.id = id;
+    fake.story = done;
+    ask(ASKED_STORY, &(struct queue_filter){ 0 }, token);
+}
+
+void queue_copy_open(struct queue_port *p, uint64_t id, queue_copy_fn *done,
+                     uint64_t token)
+{
+    (void)p;
+    fake.id = id;
+    fake.copy = done;
+    ask(ASKED_COPY, &(struct queue_filter){ 0 }, token);
+}
+
+enum { COPY_BYTES = 600000, COPY_HEADER = 30 };
+
+uint64_t queue_copy_size(const struct queue_copy *c)
+{
+    assert_ptr_equal(c, &fake);
+    return COPY_BYTES;
+}
+
+uint32_t queue_copy_header_size(const struct queue_copy *c)
+{
+    assert_ptr_equal(c, &fake);
+    return COPY_HEADER;
+}
+
+void queue_copy_read(struct queue_port *p, struct queue_copy *c,
+                     uint64_t offset, size_t len, queue_read_fn *done,
+                     uint64_t token)
+{
+    (void)p;
+    assert_ptr_equal(c, &fake);
+    fake.offset = offset;
+    fake.part_len = len;
+    fake.part = done;
+    ask(ASKED_PART, &(struct queue_filter){ 0 }, token);
+}
+
+void queue_copy_close(struct queue_copy *take_c)
+{
+    fake.copies -= take_c != NULL;
+}
+
+void queue_heat(struct queue *q, size_t limit, queue_heat_fn *each, void *user)
+{
+    const struct queue_heat_row rows[] = {
+        { SPAN("a\x1b.test"), 9, { 4, 5 } }, { SPAN(""), 1, { 1 } }
+    };
+
+    (void)q;
+    each(user, &(struct queue_heat){ .rows = rows,
+                                     .count = limit < 2 ? limit : 2,
+                                     .total = 10,
+                                     .cells = { 5, 5 },
+                                     .at_ms = 77,
+                                     .is_complete = true });
+}
+
 void queue_stats(struct queue *q, struct queue_stats *out)
 {
     (void)q;
@@ -171,6 +242,21 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
         each(user, &row);
     }
     return DESTINATIONS;
+}
+
+bool queue_destination_find(struct queue *q, struct span name,
+                            queue_destination_fn *each, void *user)
+{
+    const struct queue_destination_row row = { .name = name,
+                                               .state = DESTINATION_RESTING,
+                                               .due_ms = 1700000000000,
+                                               .error = SPAN("4.4.1 \x1b[2J") };
+
+    (void)q;
+    if (!span_is(name, SPAN("mx:d")))
+        return false;
+    each(user, &row);
+    return true;
 }
 
 static bool wish(const char *what, struct span name)
@@ -228,6 +314,58 @@ static void answer_list(void)
               id < fake.rows ? id : 0);
 }
 
+static void answer_story(void)
+{
+    static const struct queue_story_recipient to[] = {
+        { .row = { SPAN_INIT("c@d"), SPAN_INIT("4.2.0 no\x1b]0;x"),
+                   STATE_DEFERRED, 2, 5000 },
+          .lane = SPAN_INIT("d"),
+          .destination = SPAN_INIT("mx:d"),
+          .trail = SPAN_INIT("1000|mx.d|4.2.0|no\x1b]0;x\n"),
+          .expire_ms = 9000 },
+        { .row = { SPAN_INIT("e@f"), { NULL, 0 }, STATE_HELD, 0, INT64_MAX },
+          .lane = SPAN_INIT("f"),
+          .expire_ms = INT64_MAX,
+          .since_ms = 1000,
+          .ruling = { .held_by = SPAN_INIT("sp\x1b") } },
+    };
+    struct queue_story s = {
+        .id = fake.id,
+        .envelope = { .sender = SPAN("a@b"), .received_ms = 1000,
+                      .header_bytes = 40 },
+        .state = STATE_DEFERRED,
+        .recipients = to,
+        .count = 2,
+        .dialogues = { { 1000, SPAN_INIT("mx.d"),
+                         SPAN_INIT("> QUIT\n< 221 \x1b[2J") } },
+        .dialogue_count = 1,
+        .header = SPAN("Subject: \x1b[31mred\r\nX: \xff\r\n\r\n"),
+    };
+
+    fake.story(fake.port.user, fake.token, fake.rc, fake.rows ? &s : NULL);
+}
+
+static void answer_copy(void)
+{
+    int rc = fake.rows ? fake.rc : ERROR_GONE;
+
+    fake.copies += rc == 0;
+    fake.copy(fake.port.user, fake.token, rc,
+              rc == 0 ? (struct queue_copy *)(void *)&fake : NULL);
+}
+
+static void answer_part(void)
+{
+    char *bytes = test_calloc(1, fake.part_len);
+    bool is_last = fake.offset + fake.part_len == COPY_BYTES;
+
+    memset(bytes, 'x', fake.part_len);
+    fake.part(fake.port.user, fake.token,
+              is_last && fake.is_damaged ? ERROR_CHECKSUM : 0,
+              span_make(bytes, fake.part_len));
+    test_free(bytes);
+}
+
 static void answer_preview(void)
 {
     static const struct queue_row_recipient to = {
@@ -261,11 +399,17 @@ void queue_port_drain(struct queue_port *p)
     fake.asked = ASKED_NOTHING;
     if (asked == ASKED_LIST)
         answer_list();
+    else if (asked == ASKED_STORY)
+        answer_story();
+    else if (asked == ASKED_COPY)
+        answer_copy();
+    else if (asked == ASKED_PART)
+        answer_part();
     else if (asked == ASKED_PREVIEW)
         answer_preview();
     else if (asked == ASKED_CHANGE && fake.progress)
         fake.progress(p->user, fake.token, 0, &three);
-    if (asked != ASKED_NOTHING && asked != ASKED_LIST && asked != ASKED_PREVIEW)
+    if (asked == ASKED_COUNT || asked == ASKED_CHANGE)
         fake.count(p->user, fake.token, fake.rc, &three);
 }
 
@@ -539,18 +683,6 @@ static void admin_says_so_when_the_queue_fails(void **state)
         request(*state, "POST", "/api/v1/queue/retry", "{\"yes\": true}"), 503);
 }
 
-static void admin_shows_one_message(void **state)
-{
-    fake.rows = 1;
-    assert_int_equal(request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""),
-                     200);
-    assert_true(heard(*state, "\"client\":"));
-    assert_true(fake.filter.states & STATE_DELETED);
-    fake.rows = 0;
-    assert_int_equal(request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""),
-                     404);
-}
-
 static void admin_changes_only_what_was_meant(void **state)
 {
     enum { NO_CHANGE = ASKED_NOTHING };
@@ -625,6 +757,104 @@ static void admin_changes_only_what_was_meant(void **state)
             assert_false(heard(*state, "\x1b"));
         }
     }
+}
+
+static void admin_tells_all_about_one_message(void **state)
+{
+    static const char *const told[] = {
+        "\"why\":\"its destination is backing off until ",
+        ", because 4.4.1 \\\\x1B[2J\"",
+        "\"why\":\"it is held by the rule \\\"sp\\\\x1B\\\"\"",
+        "\"tries\":[{\"at\":1,\"host\":\"mx.d\",\"status\":\"4.2.0\"",
+        "\"lines\":[\"> QUIT\",\"< 221 ",
+        "\"header\":\"Subject: \\\\x1B[31mred\\nX: \\\\xFF\\n\"",
+        "\"destination\":\"mx:d\"",
+    };
+
+    fake.rows = 1;
+    assert_int_equal(
+        request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""), 200);
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        if (!heard(*state, told[i]))
+            print_message("%s not in %s\n", told[i],
+                          buffer_string(&((struct room *)*state)->in));
+        assert_true(heard(*state, told[i]));
+    }
+    assert_false(heard(*state, "\x1b"));
+    fake.rows = 0;
+    assert_int_equal(
+        request(*state, "GET", "/api/v1/queue/01HF8M5XK3QZA", ""), 404);
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/nonsense", ""), 404);
+}
+
+/* How much of a body came, and did it end as it should? */
+static size_t content_heard(struct room *r, bool *out_ended)
+{
+    const char *at = strstr(buffer_string(&r->in), "\r\n\r\n");
+    size_t n = 0;
+
+    assert_non_null(at);
+    *out_ended = strcmp(buffer_string(&r->in) + r->in.len - 5, "0\r\n\r\n") == 0;
+    for (; *at; at++)
+        n += *at == 'x';
+    return n;
+}
+
+static void admin_hands_out_content_and_breaks_off_what_is_damaged(void **state)
+{
+    const char *path = "/api/v1/queue/01HF8M5XK3QZA/content";
+    bool is_whole;
+
+    fake.rows = 1;
+    assert_int_equal(request(*state, "GET", path, ""), 200);
+    assert_true(heard(*state, "message/rfc822"));
+    assert_int_equal(content_heard(*state, &is_whole), COPY_BYTES);
+    assert_true(is_whole);
+    assert_int_equal(request(*state, "GET",
+                             "/api/v1/queue/01HF8M5XK3QZA/content?part=header",
+                             ""),
+                     200);
+    assert_int_equal(content_heard(*state, &is_whole), COPY_HEADER);
+    fake.is_damaged = true;
+    assert_int_equal(request(*state, "GET", path, ""), 200);
+    assert_in_range(content_heard(*state, &is_whole), 1, COPY_BYTES - 1);
+    assert_false(is_whole);
+    fake.rows = 0;
+    assert_int_equal(request(*state, "GET", path, ""), 404);
+    assert_int_equal(request(*state, "GET", "/api/v1/queue//content", ""), 404);
+    assert_int_equal(fake.copies, 0);
+}
+
+static void admin_pages_lists_by_limit_and_after(void **state)
+{
+    char path[64];
+
+    fake.rows = 500;
+    assert_int_equal(request(*state, "GET", "/api/v1/queue?limit=30", ""), 200);
+    (void)snprintf(path, sizeof(path), "\"%s\"", id_print(30).at);
+    assert_true(heard(*state, path));
+    (void)snprintf(path, sizeof(path), "\"%s\"", id_print(31).at);
+    assert_false(heard(*state, path));
+    (void)snprintf(path, sizeof(path), "/api/v1/queue?limit=1&after=%s",
+                   id_print(30).at);
+    assert_int_equal(request(*state, "GET", path, ""), 200);
+    assert_int_equal(fake.limit, 1);
+    assert_int_equal(fake.after_id, 30);
+    assert_int_equal(request(*state, "GET", "/api/v1/queue?limit=0", ""), 400);
+    assert_int_equal(request(*state, "GET", "/api/v1/queue?after=x", ""), 400);
+}
+
+static void admin_tells_where_mail_waits_and_which_routes_there_are(void **state)
+{
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/heat", ""), 200);
+    assert_true(heard(*state, "\"bounds_min\":[5,10,20,40,80,160,320,640,1280]"));
+    assert_true(heard(*state, "{\"domain\":\"a\\u001B.test\",\"total\":9,"
+                              "\"cells\":[4,5,0,0,0,0,0,0,0,0]}"));
+    assert_true(heard(*state, "{\"domain\":null,\"total\":1"));
+    assert_int_equal(request(*state, "GET", "/api/v1/queue/heat?limit=x", ""),
+                     400);
+    assert_int_equal(request(*state, "GET", "/api/v1/routes", ""), 200);
+    assert_true(heard(*state, "{\"title\":\"spare\",\"to\":[],\"via\":[]}"));
 }
 
 static void admin_refuses_a_large_body(void **state)
@@ -863,7 +1093,6 @@ int main(void)
         WITH_ROOM(admin_lists_page_by_page_and_in_order),
         WITH_ROOM(admin_asks_for_no_page_that_nobody_reads),
         WITH_ROOM(admin_says_so_when_the_queue_fails),
-        WITH_ROOM(admin_shows_one_message),
         WITH_ROOM(admin_changes_only_what_was_meant),
         WITH_ROOM(admin_lists_destinations_by_pattern),
         WITH_ROOM(admin_orders_only_what_was_meant),
@@ -871,6 +1100,10 @@ int main(void)
         WITH_ROOM(admin_answers_when_the_fetch_is_over),
         WITH_ROOM(admin_closes_while_a_fetch_is_awaited),
         WITH_ROOM(admin_refuses_a_large_body),
+        WITH_ROOM(admin_tells_all_about_one_message),
+        WITH_ROOM(admin_hands_out_content_and_breaks_off_what_is_damaged),
+        WITH_ROOM(admin_pages_lists_by_limit_and_after),
+        WITH_ROOM(admin_tells_where_mail_waits_and_which_routes_there_are),
         WITH_ROOM(admin_survives_a_client_that_leaves_while_it_waits),
         WITH_ROOM(admin_closes_while_a_client_waits),
         WITH_ROOM(admin_replaces_a_dead_socket_and_nothing_else),

@@ -101,24 +101,6 @@ static void listing_line_is_escaped_and_fits(void **state)
     json_decref(o);
 }
 
-static void listing_story_names_each_recipient(void **state)
-{
-    struct queue_row row = row_of(77);
-    json_t *o = json_of(&row);
-    struct buffer b = { 0 };
-
-    (void)state;
-    listing_put_story(&b, o, 1700000300);
-    assert_non_null(strstr(buffer_string(&b), "  c@d\n    deferred, 3 "
-                                              "attempts, next in 5min\n"
-                                              "    4.2.0 greylisted "
-                                              "\\x1B[2J\n"));
-    assert_non_null(
-        strstr(buffer_string(&b), "  e@f\n    ready, 0 attempts\n"));
-    buffer_fini(&b);
-    json_decref(o);
-}
-
 static void listing_counts_in_words(void **state)
 {
     json_t *o = json_pack("{s:i,s:i,s:i}", "messages", 1, "recipients", 2,
@@ -138,7 +120,6 @@ int main(void)
         cmocka_unit_test(listing_has_the_keys_of_postqueue_and_a_few_more),
         cmocka_unit_test(listing_calls_the_null_sender_mailer_daemon),
         cmocka_unit_test(listing_line_is_escaped_and_fits),
-        cmocka_unit_test(listing_story_names_each_recipient),
         cmocka_unit_test(listing_counts_in_words),
     };
 

@@ -1,0 +1,276 @@
+/*
+ * queue_print - waiting mail on paper.
+ */
+#include "relay/main/queue_print.h"
+
+#include "relay/admin/listing.h"
+
+#include <time.h>
+
+enum { NAME_COLUMNS = 30, DIALOGUES_SHOWN = 3 };
+
+static struct span text_of(const json_t *o, const char *key)
+{
+    return span_of(paper_text(o, key));
+}
+
+static void put_moment(struct buffer *b, int64_t s)
+{
+    time_t t = (time_t)s;
+    char text[64];
+    struct tm tm;
+
+    if (localtime_r(&t, &tm) &&
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &tm))
+        buffer_put_string(b, text);
+}
+
+static enum paper_colour colour_of(const char *state)
+{
+    if (strcmp(state, "active") == 0 || strcmp(state, "ready") == 0)
+        return PAPER_GOOD;
+    if (strcmp(state, "deferred") == 0)
+        return PAPER_DOUBTFUL;
+    return strcmp(state, "held") == 0 ? PAPER_BAD : PAPER_FAINT;
+}
+
+static void put_coloured(struct paper *p, enum paper_colour c, const char *text)
+{
+    paper_begin(p, c);
+    paper_put(p, text);
+    paper_end(p, c);
+}
+
+/* ------------------------------------------------------- one message ---- */
+
+static void put_fact(struct paper *p, const char *name, struct span value)
+{
+    if (!value.len)
+        return;
+    buffer_printf(p->b, "%-9s ", name);
+    buffer_put_escaped(p->b, value);
+    buffer_put_byte(p->b, '\n');
+}
+
+static void put_tries(struct paper *p, const json_t *tries)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(tries, i, one)
+    {
+        buffer_put_string(p->b, "      ");
+        put_moment(p->b, paper_number(one, "at"));
+        buffer_put_string(p->b, "  ");
+        if (*paper_text(one, "host")) {
+            paper_put(p, paper_text(one, "host"));
+            buffer_put_string(p->b, ": ");
+        }
+        paper_put(p, paper_text(one, "reply"));
+        buffer_put_byte(p->b, '\n');
+    }
+}
+
+static void put_where(struct paper *p, const json_t *r)
+{
+    if (!*paper_text(r, "destination"))
+        return;
+    buffer_put_string(p->b, "    to ");
+    paper_put(p, paper_text(r, "destination"));
+    if (*paper_text(r, "route")) {
+        buffer_put_string(p->b, ", route ");
+        paper_quote(p, paper_text(r, "route"));
+    }
+    buffer_put_byte(p->b, '\n');
+}
+
+static void put_recipient(struct paper *p, const json_t *r)
+{
+    int64_t attempts = paper_number(r, "attempts");
+
+    buffer_put_string(p->b, "  ");
+    paper_put(p, paper_text(r, "address"));
+    buffer_put_string(p->b, "\n    ");
+    put_coloured(p, colour_of(paper_text(r, "state")), paper_text(r, "state"));
+    buffer_printf(p->b, ", %lld attempt%s", (long long)attempts,
+                  attempts == 1 ? "" : "s");
+    if (*paper_text(r, "why")) {
+        buffer_put_string(p->b, ": ");
+        paper_put(p, paper_text(r, "why"));
+    }
+    buffer_put_byte(p->b, '\n');
+    put_where(p, r);
+    put_tries(p, json_object_get(r, "tries"));
+}
+
+static void put_lines(struct paper *p, const char *before, struct span text)
+{
+    while (text.len) {
+        struct span line = span_split(text, '\n', &text);
+
+        buffer_put_string(p->b, before);
+        buffer_put_escaped(p->b, line);
+        buffer_put_byte(p->b, '\n');
+    }
+}
+
+static void put_dialogues(struct paper *p, const json_t *dialogues)
+{
+    const json_t *one, *line;
+    size_t i, k;
+
+    json_array_foreach(dialogues, i, one)
+    {
+        if (i == DIALOGUES_SHOWN)
+            break;
+        buffer_put_string(p->b, "said on ");
+        put_moment(p->b, paper_number(one, "at"));
+        if (*paper_text(one, "host")) {
+            buffer_put_string(p->b, " with ");
+            paper_put(p, paper_text(one, "host"));
+        }
+        buffer_put_byte(p->b, '\n');
+        json_array_foreach(json_object_get(one, "lines"), k, line)
+        {
+            const char *text = json_string_value(line);
+            enum paper_colour c =
+                text && *text == '<' ? PAPER_PLAIN : PAPER_FAINT;
+
+            buffer_put_string(p->b, "  ");
+            put_coloured(p, c, text ? text : "");
+            buffer_put_byte(p->b, '\n');
+        }
+    }
+}
+
+static void put_origin(struct paper *p)
+{
+    put_fact(p, "client", text_of(p->o, "client"));
+    put_fact(p, "name", text_of(p->o, "client_name"));
+    put_fact(p, "greeting", text_of(p->o, "helo"));
+    put_fact(p, "login", text_of(p->o, "login"));
+    put_fact(p, "listener", text_of(p->o, "listener"));
+    put_fact(p, "TLS", text_of(p->o, "tls"));
+}
+
+void queue_print_story(struct paper *p, int64_t now_s)
+{
+    int64_t arrived = paper_number(p->o, "arrival_time");
+    const json_t *r;
+    size_t i;
+
+    put_fact(p, "message", text_of(p->o, "queue_id"));
+    buffer_printf(p->b, "%-9s ", "state");
+    put_coloured(p, colour_of(paper_text(p->o, "state")),
+                 paper_text(p->o, "state"));
+    buffer_put_byte(p->b, '\n');
+    put_fact(p, "from", text_of(p->o, "sender"));
+    buffer_printf(p->b, "%-9s %lld bytes\n%-9s ", "size",
+                  (long long)paper_number(p->o, "message_size"), "arrived");
+    put_moment(p->b, arrived);
+    buffer_put_string(p->b, ", ");
+    listing_put_duration(p->b, now_s - arrived);
+    buffer_put_string(p->b, " ago\n");
+    if (paper_number(p->o, "expire_time")) {
+        buffer_printf(p->b, "%-9s ", "expires");
+        put_moment(p->b, paper_number(p->o, "expire_time"));
+        buffer_put_byte(p->b, '\n');
+    }
+    put_origin(p);
+    buffer_put_string(p->b, "to\n");
+    json_array_foreach(json_object_get(p->o, "recipients"), i, r)
+        put_recipient(p, r);
+    if (*paper_text(p->o, "header"))
+        buffer_put_string(p->b, "header\n");
+    put_lines(p, "  ", text_of(p->o, "header"));
+    if (paper_is_so(p->o, "header_is_cut"))
+        buffer_put_string(p->b, "  ...\n");
+    put_dialogues(p, json_object_get(p->o, "dialogues"));
+}
+
+/* ----------------------------------------------------------- a preview ---- */
+
+void queue_print_preview(struct paper *p, int64_t now_s, size_t width)
+{
+    const json_t *first = json_object_get(p->o, "first");
+    const json_t *all = json_object_get(p->o, "destinations"), *one;
+    int64_t more =
+        paper_number(p->o, "messages") - (int64_t)json_array_size(first);
+    int64_t others =
+        paper_number(p->o, "destination_count") - (int64_t)json_array_size(all);
+    size_t i;
+
+    json_array_foreach(first, i, one) listing_put_line(p->b, one, now_s, width);
+    if (more > 0)
+        buffer_printf(p->b, "... and %lld more\n", (long long)more);
+    json_array_foreach(all, i, one)
+    {
+        buffer_printf(p->b, "%9lld  ",
+                      (long long)paper_number(one, "recipients"));
+        put_coloured(p, PAPER_PLAIN, paper_text(one, "name"));
+        buffer_put_byte(p->b, '\n');
+    }
+    if (others > 0)
+        buffer_printf(p->b, "%9s  ... and %lld more destinations\n", "",
+                      (long long)others);
+}
+
+/* ----------------------------------------------------------- the shape ---- */
+
+static void put_name(struct paper *p, const char *name)
+{
+    struct buffer cell = { 0 };
+
+    buffer_put_escaped(&cell, span_of(name));
+    buffer_printf(p->b, "%*s", NAME_COLUMNS, buffer_string(&cell));
+    buffer_fini(&cell);
+}
+
+static void put_cell(struct paper *p, const json_t *n)
+{
+    bool is_none = json_integer_value(n) == 0;
+
+    buffer_put_byte(p->b, ' ');
+    if (is_none)
+        paper_begin(p, PAPER_FAINT);
+    buffer_printf(p->b, "%6lld", (long long)json_integer_value(n));
+    if (is_none)
+        paper_end(p, PAPER_FAINT);
+}
+
+static void put_row(struct paper *p, const char *name, const json_t *row)
+{
+    const json_t *cell;
+    size_t i;
+
+    put_name(p, name);
+    put_cell(p, json_object_get(row, "total"));
+    json_array_foreach(json_object_get(row, "cells"), i, cell)
+        put_cell(p, cell);
+    buffer_put_byte(p->b, '\n');
+}
+
+void queue_print_shape(struct paper *p)
+{
+    const json_t *bounds = json_object_get(p->o, "bounds_min"), *one;
+    struct buffer last = { 0 };
+    size_t i;
+
+    buffer_printf(p->b, "%*s %6s", NAME_COLUMNS, "minutes", "T");
+    json_array_foreach(bounds, i, one)
+        buffer_printf(p->b, " %6lld", (long long)json_integer_value(one));
+    buffer_printf(&last, "%lld+",
+                  (long long)json_integer_value(
+                      json_array_get(bounds, json_array_size(bounds) - 1)));
+    buffer_printf(p->b, " %6s\n", buffer_string(&last));
+    buffer_fini(&last);
+    put_row(p, "TOTAL", p->o);
+    json_array_foreach(json_object_get(p->o, "rows"), i, one)
+    {
+        const char *domain = paper_text(one, "domain");
+
+        put_row(p, *domain ? domain : "(others)", one);
+    }
+    if (!paper_is_so(p->o, "complete"))
+        buffer_put_string(p->b, "The queue is still being read; ask again.\n");
+}
