@@ -33,21 +33,22 @@ static json_t *schema_of(json_t *said)
 
 /* ----------------------------------------------------- rows and entries -- */
 
-/* "GET /api/v1/queue/{id}" is said of the row whose path ends in "*". */
+/* "GET /api/v1/queue/{id}/content" is said of the row with "*" in that place. */
 static bool is_of(const struct endpoint *row, struct span entry)
 {
     struct span path, method = span_split(entry, ' ', &path);
-    struct span want = span_of(row->path);
-    size_t open = span_find(path, '{');
+    struct span want = span_of(row->path), rest;
+    size_t open = span_find(path, '{'), star = span_find(want, '*');
 
     if (!span_is(method, span_of(row->method)))
         return false;
-    while (open < path.len && want.len && want.at[want.len - 1] == '*')
-        want = span_first(want, want.len - 1);
-    return open < path.len ? want.len < strlen(row->path) &&
-                                 span_is(want, span_first(path, open)) &&
-                                 path.at[path.len - 1] == '}'
-                           : span_is(want, path);
+    if (open == path.len || star == want.len)
+        return span_is(want, path);
+    rest = span_skip(want, star);
+    while (rest.len && *rest.at == '*')
+        rest = span_skip(rest, 1);
+    return span_is(span_first(want, star), span_first(path, open)) &&
+           span_is(rest, span_skip(path, span_find(path, '}') + 1));
 }
 
 static json_t *entry_of(json_t *operations, const struct endpoint *row,
@@ -69,7 +70,7 @@ static json_t *entry_of(json_t *operations, const struct endpoint *row,
 static json_t *parameters_of(json_t *file, json_t *entry, struct span path)
 {
     json_t *all = json_deep_copy(json_object_get(entry, "parameters"));
-    size_t open = span_find(path, '{');
+    size_t open = span_find(path, '{'), end = span_find(path, '}');
     const char *name;
     json_t *ignored;
 
@@ -78,7 +79,7 @@ static json_t *parameters_of(json_t *file, json_t *entry, struct span path)
     if (open < path.len)
         append(all,
                json_pack("{s:s%, s:s, s:b, s:{s:s}}", "name",
-                         path.at + open + 1, path.len - open - 2, "in", "path",
+                         path.at + open + 1, end - open - 1, "in", "path",
                          "required", 1, "schema", "type", "string"));
     if (!json_is_true(json_object_get(entry, "filters")))
         return all;

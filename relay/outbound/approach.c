@@ -22,8 +22,11 @@ void approach_leave(struct client *c, struct status status, struct span words)
 
 static void say_ehlo(struct client *c)
 {
+    size_t from = c->output.len;
+
     dialogue_put(c, c->options.is_lmtp ? "LHLO " : "EHLO ", c->options.hostname,
                  "\r\n");
+    dialogue_tape(c, from);
     dialogue_move(c, AT_EHLO);
 }
 
@@ -32,6 +35,20 @@ static void say_ehlo(struct client *c)
 static bool has_login(const struct client_options *o)
 {
     return o->login.len || o->mechanisms == MECHANISM_EXTERNAL;
+}
+
+/* Nothing of what a mechanism says is kept, but that it spoke. */
+static void tape_auth(struct client *c, struct span name, bool has_initial)
+{
+    char line[64] = "AUTH ";
+    size_t len = 5 + (name.len < 40 ? name.len : 40);
+
+    memcpy(line + 5, name.at, len - 5);
+    if (has_initial) {
+        memcpy(line + len, " (withheld)", 11);
+        len += 11;
+    }
+    tape_said(&c->tape, span_make(line, len));
 }
 
 static void put_auth(struct client *c, unsigned mechanism)
@@ -52,6 +69,7 @@ static void put_auth(struct client *c, unsigned mechanism)
         dialogue_put(c, " ", initial, "");
     dialogue_put(c, "", SPAN(""), "\r\n");
     c->is_begun = !is_late;
+    tape_auth(c, name, initial.at && !is_late);
 }
 
 static void log_in(struct client *c)
@@ -110,6 +128,7 @@ static void cancel_login(struct client *c)
         SPAN("login failed: challenge of peer makes no sense, or does not "
              "prove that peer knows us"));
     dialogue_put(c, "*", SPAN(""), "\r\n");
+    tape_said(&c->tape, SPAN("*"));
     dialogue_move(c, AT_CLOSED);
 }
 
@@ -127,6 +146,7 @@ static void tell(struct client *c, bool is_fine)
         return;
     }
     dialogue_put(c, "", SPAN(""), "\r\n");
+    tape_said(&c->tape, SPAN("(withheld)"));
     dialogue_move(c, AT_AUTH);
 }
 
@@ -144,6 +164,7 @@ void approach_challenge(struct client *c, const struct event *e)
     if (!c->is_begun) {
         c->is_begun = true;
         dialogue_put(c, "", login_initial(c->login), "\r\n");
+        tape_said(&c->tape, SPAN("(withheld)"));
         dialogue_move(c, AT_AUTH);
     } else if (!login_is_slow(c->login)) {
         tell(c, login_answer(c->login, e->reply.text, &c->output));
@@ -194,6 +215,7 @@ static void go_on(struct client *c)
 
     if (is_open && dialogue_can(c, CAN_STARTTLS)) {
         dialogue_put(c, "STARTTLS", SPAN(""), "\r\n");
+        tape_said(&c->tape, SPAN("STARTTLS"));
         dialogue_move(c, AT_STARTTLS);
     } else if (is_open && c->options.tls == CLIENT_TLS_MUST) {
         c->was_tls = true;
@@ -289,11 +311,15 @@ void approach_ehlo(struct client *c, const struct event *e)
 /* RFC 2033 4.1: LMTP has no HELO. */
 void approach_say_helo(struct client *c, const struct event *e)
 {
+    size_t from;
+
     if (c->options.is_lmtp) {
         dialogue_end_session(c, e);
         return;
     }
+    from = c->output.len;
     dialogue_put(c, "HELO ", c->options.hostname, "\r\n");
+    dialogue_tape(c, from);
     dialogue_move(c, AT_HELO);
 }
 

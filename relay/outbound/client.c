@@ -79,6 +79,17 @@ static bool is_in_handshake(const struct client *c)
     return c->state == AT_HANDSHAKE || c->state == AT_SECURING;
 }
 
+/* Challenges, and what repeats a secret of ours, are not kept. */
+static void tape_reply(struct client *c, const struct reply *r)
+{
+    bool is_secret = c->state == AT_AUTH &&
+                     (r->code == 334 ||
+                      (c->login && login_is_told_by(c->login, r->text)));
+
+    tape_heard(&c->tape, r->code, r->status,
+               is_secret ? SPAN("(withheld)") : r->text);
+}
+
 size_t client_feed(struct client *c, struct span in, int64_t now_ms)
 {
     size_t len = in.len;
@@ -95,6 +106,8 @@ size_t client_feed(struct client *c, struct span in, int64_t now_ms)
         said = answer_read(&c->answer, &in, &r);
         if (said == ANSWER_MORE)
             return len;
+        if (said == ANSWER_REPLY)
+            tape_reply(c, &r);
         if (said == ANSWER_REPLY && !c->has_asked) {
             dialogue_show(c, &r);
             dialogue_hear(c, &r);
@@ -195,6 +208,7 @@ void client_start(struct client *c, const struct client_transaction *t,
     c->t = *t;
     c->outcomes = arena_take(&c->arena, t->count * sizeof *c->outcomes);
     c->after = AT_FREE;
+    tape_begin(&c->tape);
     obstacle_choose_way(c);
     obstacle = obstacle_find(c);
     if (!dialogue_is_decided(&obstacle)) {
@@ -359,6 +373,11 @@ size_t client_recipients_fit(const struct client *c,
             break;
     }
     return n;
+}
+
+void client_dialogue(const struct client *c, struct buffer *out)
+{
+    tape_print(&c->tape, out);
 }
 
 uint32_t client_messages(const struct client *c)

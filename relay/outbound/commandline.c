@@ -125,6 +125,7 @@ bool commandline_forward(struct client *c)
         }
         buffer_fini(&one);
     }
+    tape_said(&c->tape, buffer_span(&line));
     dialogue_put(c, "", buffer_span(&line), "\r\n");
     buffer_fini(&line);
     return true;
@@ -159,6 +160,7 @@ static void put_deliver_by(struct client *c)
 void commandline_mail(struct client *c)
 {
     const struct envelope *e = c->t.envelope;
+    size_t from = c->output.len;
 
     dialogue_put(c, "MAIL FROM:<", commandline_sender(c), ">");
     /* nobody knows yet how long it becomes when it is converted */
@@ -185,6 +187,7 @@ void commandline_mail(struct client *c)
     if (c->is_logged_in && e->is_unvouched)
         buffer_put_string(&c->output, " AUTH=<>");
     buffer_put_string(&c->output, "\r\n");
+    dialogue_tape(c, from);
 }
 
 /* RFC 2852 4.1.4.2: a hop without DELIVERBY is asked to tell of delays in its own time. */
@@ -254,6 +257,7 @@ static void put_orcpt(struct client *c, const struct client_recipient *r)
 void commandline_rcpt(struct client *c, size_t i)
 {
     const struct client_recipient *r = &c->t.recipients[i];
+    size_t from = c->output.len;
 
     dialogue_put(c, "RCPT TO:<", r->address, ">");
     if (dialogue_can(c, CAN_DSN)) {
@@ -264,4 +268,5 @@ void commandline_rcpt(struct client *c, size_t i)
             put_orcpt(c, r);
     }
     buffer_put_string(&c->output, "\r\n");
+    dialogue_tape(c, from);
 }

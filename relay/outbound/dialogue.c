@@ -148,6 +148,13 @@ void dialogue_put(struct client *c, const char *verb, struct span word,
     c->has_asked = true;
 }
 
+void dialogue_tape(struct client *c, size_t from)
+{
+    struct span line = span_skip(buffer_span(&c->output), from);
+
+    tape_said(&c->tape, span_first(line, line.len - 2));
+}
+
 void dialogue_decide_rest(struct client *c, const struct client_outcome *o)
 {
     for (size_t i = 0; i < c->t.count; i++)

@@ -45,6 +45,7 @@
 #include "relay/outbound/client.h"
 #include "relay/outbound/login.h"
 #include "relay/outbound/stuffing.h"
+#include "relay/outbound/tape.h"
 
 /* clang-format off */
 enum client_state {
@@ -112,6 +113,7 @@ struct client {
     uint32_t messages;             /* MAIL commands so far */
     bool has_asked; /* a command was put out in this very feed: what else
                        it holds was said too early */
+    struct tape tape; /* what was said, but content and secrets */
     char storage[]; /* the options' words */
 };
 
@@ -131,6 +133,9 @@ void dialogue_break(struct client *c, enum client_event event,
 /* verb, word and end into the output. */
 void dialogue_put(struct client *c, const char *verb, struct span word,
                   const char *end);
+
+/* What stands in the output from here on is a line: it goes onto the tape. */
+void dialogue_tape(struct client *c, size_t from);
 
 static inline bool dialogue_can(const struct client *c, enum capability what)
 {

@@ -15,6 +15,7 @@
 static void put_data(struct client *c)
 {
     dialogue_put(c, "DATA", SPAN(""), "\r\n");
+    tape_said(&c->tape, SPAN("DATA"));
 }
 
 /* MAIL, and with PIPELINING all that follows it up to the content. */
@@ -144,6 +145,7 @@ void mailing_data(struct client *c, const struct event *e)
         dialogue_move(c, AT_DONE);
     } else {
         dialogue_put(c, ".", SPAN(""), "\r\n");
+        tape_said(&c->tape, SPAN("."));
         dialogue_move(c, AT_VOID_DOT);
     }
 }
@@ -294,6 +296,7 @@ static void put_chunk(struct client *c, struct span bytes, bool last)
 {
     struct stuffing *s = &c->stuffing;
     const char *end = "";
+    size_t from;
 
     if (!c->is_binary) {
         if (!stuffing_check(s, bytes) || (last && s->at == STUFFING_AFTER_CR)) {
@@ -305,8 +308,10 @@ static void put_chunk(struct client *c, struct span bytes, bool last)
     }
     if (!last && bytes.len == 0)
         return;
+    from = c->output.len;
     buffer_printf(&c->output, "BDAT %zu%s\r\n", bytes.len + strlen(end),
                   last ? " LAST" : "");
+    dialogue_tape(c, from);
     dialogue_put(c, "", bytes, end);
     if (last) {
         dialogue_move(c, AT_LAST);
@@ -317,6 +322,12 @@ static void put_chunk(struct client *c, struct span bytes, bool last)
         dialogue_set_timer(c);
     else
         dialogue_move(c, AT_CHUNK);
+}
+
+static void end_content(struct client *c)
+{
+    tape_said(&c->tape, SPAN("(content) ."));
+    dialogue_move(c, AT_DOT);
 }
 
 void mailing_content(struct client *c, struct span bytes, bool last)
@@ -330,7 +341,7 @@ void mailing_content(struct client *c, struct span bytes, bool last)
         (last && !stuffing_end(&c->stuffing, &c->output)))
         give_up_bare(c);
     else if (last)
-        dialogue_move(c, AT_DOT);
+        end_content(c);
     else
         dialogue_set_timer(c);
 }

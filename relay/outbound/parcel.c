@@ -303,6 +303,24 @@ static bool is_cut_off(const struct parcel *p, const struct client *client,
            span_is(trouble->reply, o->reply);
 }
 
+/* Only where somebody was not delivered is a text made of it. */
+static void keep_dialogue(struct parcel *p, const struct client *client,
+                          const struct client_outcome *o)
+{
+    struct buffer text = { 0 };
+    bool has_failed = false;
+
+    for (size_t i = 0; i < p->shown; i++)
+        has_failed |= o[i].diagnosis != DIAGNOSIS_DELIVERED;
+    p->settlement.dialogue = (struct span){ 0 };
+    if (!has_failed)
+        return;
+    client_dialogue(client, &text);
+    p->settlement.dialogue =
+        arena_copy(&p->settlement.texts, buffer_span(&text));
+    buffer_fini(&text);
+}
+
 enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
                                 struct span host, bool has_other_host)
 {
@@ -315,6 +333,7 @@ enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
     struct client_outcome refused = { 0 };
 
     forget_read(p);
+    keep_dialogue(p, client, o);
     p->shown = 0;
     if (is_stale && parcel_may_go_afresh(p))
         return PARCEL_STALE;
@@ -333,6 +352,7 @@ enum parcel_fate parcel_collect(struct parcel *p, struct client *client,
     for (size_t i = shown; i < p->here_count; i++)
         p->here[kept++] = p->here[i];
     p->here_count = kept;
+    p->settlement.dialogue = (struct span){ 0 };
     if (kept)
         return PARCEL_STAYS;
     return p->elsewhere_count ? PARCEL_MOVES : PARCEL_DONE;

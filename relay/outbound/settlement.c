@@ -177,6 +177,8 @@ void settlement_note(struct settlement *s, size_t i,
                                             .is_final = s->is_final,
                                             .dsn_passed = outcome->dsn_passed,
                                             .by_passed = outcome->by_passed };
+    if (outcome->diagnosis != DIAGNOSIS_DELIVERED)
+        r->dialogue = s->dialogue;
     switch (outcome->diagnosis) {
     case DIAGNOSIS_DELIVERED:
         r->outcome = OUTCOME_DELIVERED;

@@ -39,6 +39,8 @@ struct settlement {
     bool was_met;                 /* there was a connection ... */
     const char *protocol;         /* ... with this TLS; NULL: in clear text */
     enum tls_trust trust;
+    struct span dialogue;         /* what was said to those noted now, for who was not
+                                     delivered; in texts */
     bool is_final;                /* who delivers now is the last to do so; set before
                                      notes */
 };
