@@ -364,6 +364,7 @@ static void count_outcomes(const struct settlement *s)
         [OUTCOME_EXPIRED] = GAUGE_EXPIRED,
         [OUTCOME_DISCARDED] = GAUGE_DISCARDED,
         [OUTCOME_HELD] = GAUGE_HELD,
+        [OUTCOME_RETURNED] = GAUGE_BOUNCED,
     };
     struct gauge *g = s->worker->gauge;
 

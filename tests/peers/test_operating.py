@@ -213,6 +213,15 @@ def test_held_mail_waits_until_it_is_released(waiting):
     assert not rows(waiting, "--state", "held")
 
 
+def test_returned_mail_is_counted_as_bounced(waiting):
+    assert verb(waiting, "bounce", "--from", "a@*", "--yes", "--why", "given up").returncode == 0
+    wait_for(lambda: "a@one.test" not in senders(rows(waiting)), 10, "its return")
+    waiting.wait_log(r"to=<a@one\.test>")
+    status, metrics = http(waiting.socket, "GET", "/metrics")
+    assert status == 200
+    assert b'waypost_deliveries_total{status="bounced"} 1\n' in metrics
+
+
 def test_retry_delivers_what_waits_as_soon_as_the_host_is_there(tmp_path):
     with peers.Sink() as sink:
         sink.refuse()
