@@ -373,6 +373,7 @@ static void count_outcomes(const struct settlement *s)
 
         if (!statuses[r->outcome])
             continue;
+        ASSERT(r->outcome < sizeof(counters) / sizeof(counters[0]));
         gauge_count(g, counters[r->outcome]);
         if (r->outcome == OUTCOME_DELIVERED)
             count_delivery(g, r->delay_ms);
