@@ -46,9 +46,9 @@ function cell(row, i) {
 
 function makeRow(row, bounds, pick) {
     const e = h("div", { role: "row", class: "heatrow" },
-        h("div", { role: "rowheader", class: "domain" }, h("button", {
-            type: "button", tabindex: "-1", class: "link",
-            onclick: () => pick(row.domain, -1) }, row.domain),
+        h("div", { role: "rowheader", class: "domain" }, row.domain === null ? "all others"
+            : h("button", { type: "button", tabindex: "-1", class: "link",
+                            onclick: () => pick(row.domain, -1) }, row.domain),
             h("span", { class: "total" })));
 
     for (let i = 0; i <= bounds.length; i++)
@@ -60,8 +60,8 @@ function updateRow(e, row, bounds, most, pick) {
     const cells = [...e.querySelectorAll('[role="gridcell"]')];
 
     say(e.querySelector(".total"), count(row.total));
-    dress(e.querySelector(".link"), { "aria-label":
-        `${row.domain}, all ${plural(row.total, "recipient")}` });
+    dress(e.querySelector(".link") ?? e.firstChild, { "aria-label":
+        `${row.domain ?? "all others"}, all ${plural(row.total, "recipient")}` });
     cells.forEach((place, i) => {
         const n = row.cells[i] ?? 0;
         let b = place.firstElementChild;
@@ -75,11 +75,12 @@ function updateRow(e, row, bounds, most, pick) {
         }
         if (!b) {
             b = cell(row, i);
-            b.addEventListener("click", () => pick(row.domain, i));
+            if (row.domain !== null)
+                b.addEventListener("click", () => pick(row.domain, i));
             place.append(b);
         }
         b.className = "cell heat" + heatOf(n, most);
-        dress(b, { "aria-label": `${short(n)}: ${row.domain}, ${wordsOf(bounds, i)}`,
+        dress(b, { "aria-label": `${short(n)}: ${row.domain ?? "all others"}, ${wordsOf(bounds, i)}`,
                    title: `${count(n)}, ${wordsOf(bounds, i)}` });
         say(b, short(n));
     });

@@ -8,7 +8,7 @@
 import { lines, post } from "/api.js";
 import { ask, tell } from "/dialogue.js";
 import { h } from "/dom.js";
-import { plural, size } from "/text.js";
+import { count, plural, size } from "/text.js";
 
 let isReader = false;
 
@@ -60,7 +60,7 @@ const kinds = {
 };
 
 async function bounceFields() {
-    return [{ name: "reason", label: "Reason", required: true, most: 200,
+    return [{ name: "why", label: "Reason", required: true, most: 200,
               value: "The mail cannot be delivered", hint: "stands in the report" }];
 }
 
@@ -76,6 +76,17 @@ function sum(n) {
         size(n.bytes);
 }
 
+/* Where it is waiting to go: the busiest first. */
+function whereTo(n) {
+    const all = n.destinations ?? [], more = (n.destination_count ?? 0) - all.length;
+
+    if (!all.length)
+        return [];
+    return [h("ul", { class: "plain dim" }, all.map((d) =>
+        h("li", null, `${count(d.recipients)} for ${d.name || "no destination yet"}`)),
+        more > 0 && h("li", null, `and ${plural(more, "more destination")}`))];
+}
+
 /* Counts what `filter` means, asks, does it. whose: words for the person. */
 export async function change(what, filter, whose) {
     const kind = kinds[what], path = "/api/v1/queue/" + what;
@@ -87,7 +98,7 @@ export async function change(what, filter, whose) {
     }
     const answer = await ask({
         title: `${kind.verb} ${plural(n.messages, "message")}?`,
-        text: [`${sum(n)} ${whose}.`, ...(kind.text ? [kind.text] : [])],
+        text: [`${sum(n)} ${whose}.`, ...whereTo(n), ...(kind.text ? [kind.text] : [])],
         fields: await kind.fields?.() ?? [], yes: kind.verb, danger: kind.danger,
     });
     if (!answer)
@@ -100,10 +111,8 @@ export async function change(what, filter, whose) {
     changed();
 }
 
-/* A count needs no reason and no route yet, but the endpoint may want to see one. */
+/* A count needs no route yet, but the endpoint wants to see one. */
 async function placeholder(what) {
-    if (what === "bounce")
-        return { reason: "x" };
     return what === "move" ? { route: (await lines("/api/v1/routes"))[0]?.title ?? "*" } : {};
 }
 

@@ -111,12 +111,12 @@ function arrival(m, past) {
         a.message_id && h("p", { class: "dim" }, "Message-ID " + a.message_id));
 }
 
-function verdict(m, past, at) {
-    const rule = m?.rule ?? past.find((e) => e.rule)?.rule;
-    const place = m?.place ?? past.find((e) => e.place)?.place;
+/* Each rule that let one of the recipients in, once. */
+function verdicts(m, past, at) {
+    const all = [...(m?.recipients ?? []), m ?? {}, ...past].filter((r) => r.rule);
 
-    return rule ? [moved(at, "good", `Judged by rule “${rule}”`,
-        place && h("p", { class: "dim" }, place))] : [];
+    return unique(all, (r) => `${r.rule} ${r.place}`).map((r) => moved(at, "good",
+        `Judged by rule “${r.rule}”`, r.place && h("p", { class: "dim" }, r.place)));
 }
 
 /* Attempts of all recipients; those of one moment and reply are one step. */
@@ -170,6 +170,7 @@ function waits(m) {
     return (m?.recipients ?? []).map((r) => moved(r.due || null,
         { held: "kept", deferred: "busy" }[r.state] ?? "next",
         `${r.state}: ${r.address}`,
+        r.held_by && h("p", null, "held by " + r.held_by),
         h("p", null, r.why ?? (r.due ? `next attempt ${relative(r.due)}` : "not tried by itself")),
         r.delay_reason && h("p", { class: "reply" }, r.delay_reason),
         (r.destination || r.route) && h("p", { class: "dim" }, [
@@ -255,7 +256,7 @@ async function tellStory(place, id, signal) {
         return;
     }
     const start = arrival(m, past);
-    const steps = [start, ...verdict(m, past, start.at), ...attempts(m, past), ...outcomes(past)]
+    const steps = [start, ...verdicts(m, past, start.at), ...attempts(m, past), ...outcomes(past)]
         .map((st, i) => [st, i]).sort(([a, i], [b, j]) => a.at - b.at || i - j)
         .map(([st]) => st);
 

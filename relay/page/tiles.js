@@ -4,7 +4,7 @@
  * A tile is brought up to date in place, so that a button does not move away under a hand.
  */
 import { every, lines } from "/api.js";
-import { command, h, keyed, say, setMoment, shape } from "/dom.js";
+import { command, dress, h, keyed, say, setMoment, shape } from "/dom.js";
 import { deed, holdAll, probe, resume, retry, suspend } from "/orders.js";
 import { count, milliseconds, plural, size } from "/text.js";
 
@@ -74,7 +74,9 @@ function update(tile, d) {
     setMoment(good, d.last_good);
     say(takes, milliseconds(d.delivery_ms));
     say(tls, d.tls || "not known");
-    say(tile.querySelector(".last"), lastWords(d));
+    const last = tile.querySelector(".last");
+    say(last, lastWords(d));
+    dress(last, { title: lastWords(d) });
 }
 
 export function open(main) {
