@@ -450,6 +450,7 @@ struct queue_story_recipient {
     struct span orcpt;
     unsigned notify;
     int64_t expire_ms, since_ms;  /* held or deleted since; 0: it is not */
+    bool is_returned;             /* to its sender, as soon as that is settled */
     struct queue_ruling ruling;
 };
 struct queue_dialogue {

@@ -225,8 +225,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_DIALOGUES]   = { R,
         "SELECT at_ms,host,text FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT ?2" },
     [READ_STORY]       = { R,
-        "SELECT r.number,l.key,r.trail,r.orcpt,r.notify,r.expire_ms,r.since_ms,r.ruling"
-        " FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
+        "SELECT r.number,l.key,r.trail,r.orcpt,r.notify,r.expire_ms,r.since_ms,r.ruling,"
+        "r.state FROM recipient r CROSS JOIN lane l ON l.id=r.lane"
         " WHERE r.message=?1 ORDER BY r.number" },
     [READ_EVENTS]      = { R,
         "SELECT " EVENT ",ruling,dialogue,who FROM event WHERE id>?1 ORDER BY id LIMIT ?2" },

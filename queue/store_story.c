@@ -52,6 +52,7 @@ static int read_recipients(struct store_reader *r, uint64_t id, struct arena *a,
             .notify = (unsigned)column_number(st, 4),
             .expire_ms = column_number(st, 5),
             .since_ms = column_number(st, 6),
+            .is_returned = (column_number(st, 8) & STORED_RETURNED) != 0,
         };
         queue_ruling_read(arena_copy(a, column_span(st, 7)), &to->ruling);
     }

@@ -170,7 +170,7 @@ static void put_deferred(struct buffer *b, const struct delaywords *d)
 {
     const struct queue_story_recipient *to = d->to;
 
-    if (to->row.due_ms == INT64_MAX) {
+    if (to->is_returned) {
         buffer_put_string(b, "it is being returned to its sender");
     } else if (to->row.attempts == 0) {
         buffer_put_string(b, "it is not to be sent before ");
@@ -201,7 +201,7 @@ void delaywords_put(struct buffer *b, const struct delaywords *d)
             put_ready(b, d);
         break;
     case STATE_DEFERRED:
-        if (d->to->row.due_ms == INT64_MAX || !put_destination(b, d))
+        if (d->to->is_returned || !put_destination(b, d))
             put_deferred(b, d);
         break;
     }

@@ -84,7 +84,7 @@ def test_mail_is_moved_to_another_route(stuck):
     put(stuck, 1, to="y@other.test")
     code, out, err = queue(stuck, "move", "--domain", "to.test", "--route", "spare.test")
     assert code == 0 and "30 messages" in out and "--yes" in out, err
-    assert "... and 25 more" in out and stuck.bad.hop.split("@")[-1].strip('"') in out
+    assert "... and 25 more" in out and stuck.bad.hop in out
     assert not stuck.good.messages
     code, out, err = queue(stuck, "move", "--domain", "to.test", "--route", "spare.test",
                            "--yes")
@@ -193,7 +193,7 @@ def test_show_tells_why_it_waits_and_what_was_said(stuck):
 
 
 def test_destinations_that_rest_or_are_suspended_say_why(tmp_path):
-    with Relay(tmp_path / "relay", {"*": f'"smtp://127.0.0.1:{peers.free_port()}"'}) as r:
+    with Relay(tmp_path / "relay", {"*": f'smtp://127.0.0.1:{peers.free_port()}'}) as r:
         with r.client() as c:
             c.mail(b"\r\nhi\r\n", "a@b.test", ("x@to.test",))
         wait_for(lambda: rows(r, "--state", "deferred"), 20, "a rest")
@@ -229,7 +229,7 @@ def test_the_shape_of_the_queue(stuck):
 # -------------------------------------------------------------- at once ------
 
 def test_two_operators_at_once(stuck):
-    put(stuck, 40)
+    put(stuck, 40, sender="")  # nobody is sent a report
     answers = []
 
     def wish(*words):
@@ -244,7 +244,7 @@ def test_two_operators_at_once(stuck):
     # Each message met one of them, or was moved and then met another.
     wait_for(lambda: not rows(stuck, "--state", "active,ready,deferred,held"), 30, "an end")
     gone = len(stuck.good.messages) + len(rows(stuck, "--state", "deleted"))
-    wait_for(lambda: len(history(stuck, "returned")) + gone >= 40, 10, "forty ends")
+    wait_for(lambda: len(history(stuck, "returned")) + gone == 40, 10, "forty ends")
 
 
 def on_terminal(r, *words, columns=100):
