@@ -61,5 +61,12 @@ const struct verb check_verb = {
         "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
         "\n"
         "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n",
+    .group = GROUP_RUNNING,
+    .examples = {
+        { "waypost check -c /etc/waypost/waypost.conf",
+          "is it good?" },
+        { "waypost check -c new.conf && cp new.conf /etc/waypost/waypost.conf",
+          "put a new one in place only when it is; then: systemctl reload waypost" },
+    },
 };
 /* clang-format on */

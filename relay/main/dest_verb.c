@@ -350,5 +350,12 @@ const struct verb dest_verb = {
         "Exit codes: 0 done, also when nothing matched; 66 there is no such destination\n"
         "(show); 69 no relay is running; 75 it cannot do it now, or what was\n"
         "probed does not work; 78 configuration.\n",
+    .group = GROUP_OPERATING,
+    .examples = {
+        { "waypost dest list",
+          "who cannot be reached, since when, and what waits" },
+        { "waypost dest suspend '*branch.example*' --for 2h --reason 'they move'",
+          "send nothing there for two hours" },
+    },
 };
 /* clang-format on */

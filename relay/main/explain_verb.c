@@ -348,7 +348,7 @@ static const struct verb_option options[] = {
     { "--size",        "N",    "what it declares: 20000, 10MB", VALUE_WORD },
     { "--tls",         NULL,   "after STARTTLS", VALUE_WORD },
     { "--message",     "FILE", "this content, so that rules that look into it are tested too", VALUE_FILE },
-    { "--listener",    "NAME", "else the first (with --login, the first that has logins)", VALUE_WORD },
+    { "--listener",    "NAME", "else the first (with --login, the first that has logins)", VALUE_LISTENER },
     { "--client-name", "NAME", "is believed instead of asking for reverse DNS", VALUE_WORD },
     { "--certificate", "C",    "it shows this one: sha256:HEX, or a name that it proves", VALUE_WORD },
     { "--ask",         NULL,   "ask policy servers and next hops too: they may remember it", VALUE_WORD },
@@ -372,5 +372,12 @@ const struct verb explain_verb = {
         "Exit codes: 0 explained, whatever the verdict is (--json has it); 65 an address is\n"
         "none, or there is no such listener; 66 FILE cannot be read; 75 the relay cannot\n"
         "answer now; 78 configuration.\n",
+    .group = GROUP_RUNNING,
+    .examples = {
+        { "waypost explain --client 192.0.2.7 --from ann@example.net --to joe@example.org",
+          "would this be taken, and where would it go?" },
+        { "waypost explain --client 192.0.2.7 --from ann@example.net --to joe@example.org --all",
+          "with each rule that was looked at" },
+    },
 };
 /* clang-format on */

@@ -177,5 +177,12 @@ const struct verb fetch_verb = {
         "\n"
         "Exit codes: 0 done, also when there was no mail; 64 there is no such provider;\n"
         "69 no relay is running; 75 it did not succeed, try again later; 78 configuration.\n",
+    .group = GROUP_OPERATING, .value = VALUE_FETCH,
+    .examples = {
+        { "waypost fetch",
+          "what came of the last time" },
+        { "waypost fetch isp",
+          "have it fetched now" },
+    },
 };
 /* clang-format on */

@@ -136,5 +136,12 @@ const struct verb follow_verb = {
         "\n"
         "Exit codes: 0 the output was closed; 64 wrong usage; 69 no relay answers; 75 the relay\n"
         "ended, or too many look on; 78 bad configuration.\n",
+    .group = GROUP_LOOKING,
+    .examples = {
+        { "waypost follow --match joe@example.org",
+          "all that concerns Joe" },
+        { "waypost follow --kinds refused,login-failed",
+          "who is turned away" },
+    },
 };
 /* clang-format on */

@@ -350,5 +350,12 @@ const struct verb history_verb = {
         "\n"
         "Exit codes: 0 done, also when nothing matched; 66 there is no queue yet; 75 it cannot\n"
         "be read now; 78 configuration.\n",
+    .group = GROUP_LOOKING,
+    .examples = {
+        { "waypost history --from joe@example.org --newer 2h",
+          "what became of Joe's mail of the last two hours" },
+        { "waypost history --state refused --limit 20",
+          "who was refused, and why" },
+    },
 };
 /* clang-format on */

@@ -195,5 +195,12 @@ const struct verb mailq_verb = {
         "\n"
         "Exit codes: 0 shown; 69 no relay is running; 75 it cannot tell now; 77 you may not\n"
         "look at the queue; 78 configuration.\n",
+    .group = GROUP_LOOKING,
+    .examples = {
+        { "mailq",
+          "what waits" },
+        { "mailq -q",
+          "try it now" },
+    },
 };
 /* clang-format on */

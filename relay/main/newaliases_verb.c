@@ -109,5 +109,12 @@ const struct verb newaliases_verb = {
         "\n"
         "Exit codes: 0 good; 65 a fault, as FILE:LINE:COLUMN: text; 66 it cannot be read; 78\n"
         "configuration.\n",
+    .group = GROUP_MAIL,
+    .examples = {
+        { "newaliases",
+          "are there faults?" },
+        { "newaliases -C new.conf",
+          "in the file that another configuration names?" },
+    },
 };
 /* clang-format on */

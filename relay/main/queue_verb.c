@@ -491,5 +491,12 @@ const struct verb queue_verb = {
         "\n"
         "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
         "69 no relay is running; 75 it cannot do it now; 78 configuration.\n",
+    .group = GROUP_OPERATING,
+    .examples = {
+        { "waypost queue list --state deferred --older 2h",
+          "what was tried in vain, and is older than two hours" },
+        { "waypost queue retry --domain branch.example --yes",
+          "try all mail for a domain now" },
+    },
 };
 /* clang-format on */

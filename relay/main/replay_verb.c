@@ -162,5 +162,12 @@ const struct verb replay_verb = {
         "\n"
         "Exit codes: 0 done, whatever was found; 66 there is no queue yet; 75 the history cannot\n"
         "be read now; 78 one of both configurations is wrong.\n",
+    .group = GROUP_RUNNING,
+    .examples = {
+        { "waypost replay --config new.conf",
+          "what would be otherwise, of the last week" },
+        { "waypost replay --config new.conf --since 30d --limit 10",
+          "of the last month, with more examples" },
+    },
 };
 /* clang-format on */

@@ -43,5 +43,12 @@ const struct verb run_verb = {
         "\n"
         "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"
         "failed; 78 the configuration, or a file that it names, is wrong.\n",
+    .group = GROUP_RUNNING,
+    .examples = {
+        { "waypost run -c /etc/waypost/waypost.conf",
+          "until Ctrl-C; the log is what it prints" },
+        { "waypost run -c /etc/waypost/waypost.conf 2>>waypost.log",
+          "the log in a file" },
+    },
 };
 /* clang-format on */

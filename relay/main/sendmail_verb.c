@@ -368,5 +368,12 @@ const struct verb sendmail_verb = {
         "Exit codes: 0 taken; 64 called wrongly; 65 the message or an address is wrong; 67 a\n"
         "recipient is refused; 69 refused otherwise; 75 try again later; 77 not allowed; 78\n"
         "configuration. Unless it is 0 nothing was sent.\n",
+    .group = GROUP_MAIL,
+    .examples = {
+        { "echo 'The disk is full' | sendmail -f alarm@example.org joe@example.org",
+          "a message of one line" },
+        { "sendmail -t -i <message.eml",
+          "to those whom its header names" },
+    },
 };
 /* clang-format on */

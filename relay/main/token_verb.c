@@ -230,5 +230,12 @@ const struct verb token_verb = {
         "Exit codes: 0 done; 64 a wrong call; 65 there is a token of that name; 67 there is none;\n"
         "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"
         "a fault in the file.\n",
+    .group = GROUP_ACCOUNTS,
+    .examples = {
+        { "waypost token add prometheus --role read",
+          "for who only looks" },
+        { "waypost token list",
+          "who has one" },
+    },
 };
 /* clang-format on */

@@ -255,5 +255,12 @@ const struct verb top_verb = {
         "3 refusals by rule, 4 what happens, live. q quits.\n"
         "\n"
         "Exit codes: 0 done; 69 no relay is running; 75 it cannot say now; 78 configuration.\n",
+    .group = GROUP_LOOKING,
+    .examples = {
+        { "waypost top",
+          "live, until q" },
+        { "waypost top --once",
+          "one page, for a mail or a ticket" },
+    },
 };
 /* clang-format on */

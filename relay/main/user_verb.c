@@ -388,5 +388,12 @@ const struct verb user_verb = {
         "Exit codes: 0 done; 65 this cannot be a password; 67 there is no such user;\n"
         "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"
         "a fault in the file.\n",
+    .group = GROUP_ACCOUNTS,
+    .examples = {
+        { "waypost user add printer-3",
+          "asks for the password" },
+        { "waypost user list",
+          "who is there" },
+    },
 };
 /* clang-format on */

@@ -3,11 +3,12 @@
  *
  * waypost [-c FILE] VERB [-c FILE] [arguments]. The last -c wins over earlier
  * ones and over WAYPOST_CONFIG. `--version` and `--help` are verbs too. A program
- * that is called by a verb's own name (sendmail) is that verb.
+ * that is called by a verb's own name (sendmail) is that verb. Behind "--" all is the verb's.
  */
 #include "relay/main/verbs.h"
 
 #include "policy/vocabulary/buffer.h"
+#include "relay/main/manual.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,7 +39,11 @@ const struct verb_option verb_filters[] = {
 
 static const struct verb help_verb = {
     .name = "help", .arguments = "[VERB]", .run = run_help,
-    .help = "print this, or more of one verb", .needs_no_config = true,
+    .help = "print this, or more of one verb", .needs_no_config = true, .value = VALUE_VERB,
+    .examples = {
+        { "waypost help queue", "all that queue can do" },
+        { "waypost queue list --help", "the same, from where one stands" },
+    },
 };
 static const struct verb help_option = {
     .name = "--help", .arguments = "[VERB]", .run = run_help, .needs_no_config = true,
@@ -51,15 +56,28 @@ static const struct verb version_verb = {
     .needs_no_config = true,
 };
 
+const struct verb_heading verb_headings[] = {
+    { "Running it",           GROUP_RUNNING },
+    { "Looking at it",        GROUP_LOOKING },
+    { "Operating it",         GROUP_OPERATING },
+    { "Mail of this machine", GROUP_MAIL },
+    { "Accounts",             GROUP_ACCOUNTS },
+    { "Service",              GROUP_SERVICE },
+    { NULL,                   GROUP_SERVICE },
+};
+
 const struct verb *const verbs[] = {
-    &run_verb, &check_verb, &explain_verb, &queue_verb, &history_verb, &dest_verb,
-    &top_verb, &fetch_verb, &follow_verb, &replay_verb, &user_verb, &token_verb,
-    &sendmail_verb, &mailq_verb, &newaliases_verb,
+    &run_verb, &check_verb, &explain_verb, &replay_verb,
+    &top_verb, &follow_verb, &history_verb, &mailq_verb,
+    &queue_verb, &dest_verb, &fetch_verb,
+    &sendmail_verb, &newaliases_verb,
+    &user_verb, &token_verb,
+    &completion_verb,
     &help_verb, &help_option, &help_letter, &version_verb, NULL,
 };
 /* clang-format on */
 
-static const struct verb *find_verb(const char *name)
+const struct verb *verbs_find(const char *name)
 {
     for (size_t i = 0; verbs[i]; i++)
         if (strcmp(verbs[i]->name, name) == 0)
@@ -133,6 +151,14 @@ static void print_usage(FILE *to, const struct verb *v)
     (void)fputc('\n', to);
 }
 
+static void print_examples(FILE *to, const struct verb *v)
+{
+    for (const struct verb_example *e = v->examples; e->command; e++)
+        (void)fprintf(to, "%s  %s\n      %s\n",
+                      e == v->examples ? "\nExamples:\n" : "", e->command,
+                      e->what);
+}
+
 static void print_verb(FILE *to, const struct verb *v)
 {
     print_usage(to, v);
@@ -148,6 +174,7 @@ static void print_verb(FILE *to, const struct verb *v)
     }
     if (v->more)
         (void)fprintf(to, "\n%s", v->more);
+    print_examples(to, v);
 }
 
 static bool wants_help(const char *word)
@@ -157,16 +184,23 @@ static bool wants_help(const char *word)
 
 static void print_overview(FILE *to)
 {
-    (void)fputs("Waypost, an SMTP relay. Usage: waypost VERB [-c FILE] ...\n\n",
+    (void)fputs("Waypost, an SMTP relay. Usage: waypost VERB [-c FILE] ...\n",
                 to);
-    for (size_t i = 0; verbs[i]; i++)
-        if (verbs[i]->help)
-            (void)fprintf(to, "  %-10s %s\n", verbs[i]->name, verbs[i]->help);
+    for (const struct verb_heading *h = verb_headings; h->name; h++) {
+        (void)fprintf(to, "\n%s:\n", h->name);
+        for (size_t i = 0; verbs[i]; i++)
+            if (verbs[i]->help && verbs[i]->group == h->group)
+                (void)fprintf(to, "  %-10s %s\n", verbs[i]->name,
+                              verbs[i]->help);
+    }
     (void)fputs("\nWithout -c FILE the environment's WAYPOST_CONFIG names the "
                 "configuration;\nwithout that either, built-in defaults "
                 "serve: mail of this machine on\n127.0.0.1:2525, delivered by "
-                "MX. Exit code 64: it was called wrongly; for others\nsee "
-                "waypost help VERB.\n",
+                "MX.\n\n"
+                "Exit codes: 0 done; 64 it was called wrongly; 65 what it was "
+                "given is wrong;\n66, 67 there is no such thing; 69 no relay "
+                "is running; 75 try again later;\n77 you may not; 78 the "
+                "configuration is wrong. More: waypost help VERB, man waypost.\n",
                 to);
 }
 
@@ -178,7 +212,11 @@ static int run_help(const struct verb_call *call)
         print_overview(stdout);
         return EX_OK;
     }
-    v = find_verb(call->argv[0]);
+    if (strcmp(call->argv[0], "--man") == 0) {
+        manual_print(stdout);
+        return EX_OK;
+    }
+    v = verbs_find(call->argv[0]);
     if (!v)
         return verbs_usage(call, "there is no verb \"%s\"", call->argv[0]);
     print_verb(stdout, v);
@@ -240,7 +278,7 @@ bool verbs_option(const struct verb_call *call, int *i, const char *name,
 /* ------------------------------------------------------ the program ------ */
 
 /* Moves the arguments that are not -c FILE together; false: -c has no FILE. Behind a verb
- * that is a program of its own nothing is touched. */
+ * that is a program of its own, and behind "--", nothing is touched. */
 static bool take_config(int *argc, char **argv, const char **config)
 {
     bool is_ours = true;
@@ -248,9 +286,10 @@ static bool take_config(int *argc, char **argv, const char **config)
 
     for (int i = 0; i < *argc; i++) {
         if (!is_ours || strcmp(argv[i], "-c") != 0) {
-            const struct verb *v = kept == 0 ? find_verb(argv[i]) : NULL;
+            const struct verb *v = kept == 0 ? verbs_find(argv[i]) : NULL;
 
-            is_ours = is_ours && !(v && v->is_program);
+            is_ours = is_ours && !(v && v->is_program) &&
+                      strcmp(argv[i], "--") != 0;
             argv[kept++] = argv[i];
             continue;
         }
@@ -266,7 +305,7 @@ static bool take_config(int *argc, char **argv, const char **config)
 static const struct verb *find_program(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const struct verb *v = find_verb(slash ? slash + 1 : path);
+    const struct verb *v = verbs_find(slash ? slash + 1 : path);
 
     return v && v->is_program ? v : NULL;
 }
@@ -302,7 +341,7 @@ int verbs_main(int argc, char **argv)
             print_overview(stderr);
             return EX_USAGE;
         }
-        call.verb = find_verb(argv[0]);
+        call.verb = verbs_find(argv[0]);
         if (!call.verb) {
             (void)fprintf(
                 stderr, "waypost: there is no verb \"%s\"; see waypost help\n",

@@ -36,6 +36,24 @@ enum verb_value {
     VALUE_STATE,
     VALUE_VERB,
     VALUE_ROLE,
+    VALUE_FETCH,    /* the title of a fetch section */
+    VALUE_LISTENER, /* of a listener */
+};
+
+/* Where the overview lists a verb. */
+enum verb_group {
+    GROUP_SERVICE, /* also for what says nothing else */
+    GROUP_RUNNING,
+    GROUP_LOOKING,
+    GROUP_OPERATING,
+    GROUP_MAIL,
+    GROUP_ACCOUNTS,
+};
+
+/* A call that does what it says: tests run all of them. */
+struct verb_example {
+    const char *command; /* "waypost queue count"; NULL ends a list */
+    const char *what;
 };
 
 /* A word that follows the verb: waypost queue LIST. */
@@ -66,13 +84,26 @@ struct verb {
                         are left as they are: no -c is taken out of them */
     bool needs_no_config;
     const char *more; /* prose of its help, with exit codes at its end; or NULL */
+    enum verb_group group;
+    enum verb_value value;           /* what its arguments are, where it has no subs */
+    struct verb_example examples[3]; /* the last has no command */
 };
+
+/* A group's name and what is in it, in the order of the overview; ended by one without name. */
+struct verb_heading {
+    const char *name;
+    enum verb_group group;
+};
+extern const struct verb_heading verb_headings[];
 
 /* The filters, as every verb has them. */
 extern const struct verb_option verb_filters[];
 
-/* All of them, in the order of the overview; ended by NULL. */
+/* All of them, in the order of the overview within each group; ended by NULL. */
 extern const struct verb *const verbs[];
+
+/* The verb of that name; NULL: none. */
+const struct verb *verbs_find(const char *name);
 
 /* The program: finds the verb and runs it. */
 int verbs_main(int argc, char **argv);
@@ -94,6 +125,7 @@ bool verbs_option(const struct verb_call *call, int *i, const char *name,
                   const char **out);
 
 extern const struct verb check_verb;
+extern const struct verb completion_verb;
 extern const struct verb dest_verb;
 extern const struct verb explain_verb;
 extern const struct verb fetch_verb;
