@@ -201,11 +201,11 @@ static void put_titles(struct quest *q, enum verb_value kind)
 
 static void put_states(struct quest *q)
 {
-    static const char *const waiting[] = { "active", "ready", "deferred",
+    static const char *const waiting[] = { "active", "ready",   "deferred",
                                            "held",   "deleted", NULL };
-    static const char *const past[] = { "delivered", "failed",   "expired",
-                                        "discarded", "deleted",  "returned",
-                                        "refused",   "changed",  NULL };
+    static const char *const past[] = { "delivered", "failed",  "expired",
+                                        "discarded", "deleted", "returned",
+                                        "refused",   "changed", NULL };
 
     put_words(q, q->verb == &history_verb ? past : waiting);
 }

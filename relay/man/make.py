@@ -27,7 +27,7 @@ def inline(text):
     text = re.sub(r"\[([^][]+)\]\([^)]*\)", r"\1", " ".join(text.split()))
     out = ""
     for i, part in enumerate(re.split(r"(``? ?[^`]+ ?``?|\*\*.+?\*\*)", text)):
-        word = part.strip("`*").strip() if i % 2 else part
+        word = part.strip("`").strip() if part.startswith("`") else part.strip("*")
         out += f"*{escaped(word)}*" if i % 2 else \
             escaped(part) if not out else re.sub(r"([\\*_])", r"\\\1", part)
     return out
@@ -47,8 +47,8 @@ def table(rows):
     head, out = cells(rows[0]), ""
     for row in rows[2:]:
         first, *middle, last = cells(row)
-        said = [f"{h}: {inline(m)}." for h, m in zip(head[1:], middle) if m]
-        out += entry(inline(first), " ".join(said + [inline(last)]))
+        said = [f"{h}: {inline(m)}++\n\t" for h, m in zip(head[1:], middle) if m]
+        out += entry(inline(first), "".join(said) + inline(last))
     return out
 
 
@@ -123,6 +123,8 @@ def types(root):
                     keys[key] = KINDS[kind]
                 if "sections_check_path" in row and kind in ("KEY_TEXT", "KEY_LIST"):
                     keys[key] = "file" if kind == "KEY_TEXT" else "list of files"
+                if key == "pam":
+                    keys[key] = "text"
             if "SECTIONS_RETRY_KEYS" in rows:
                 keys.update((k, "duration") for k in
                             ("first", "most", "expire", "expire-reports", "warn"))

@@ -282,7 +282,8 @@ def test_the_recipe_with_logins_does_what_it_says(tmp_path, authority, certifica
         assert re.search(shape, log), (shape, log)
     for secret in ("toner", "coffee", "pr0vider", "ink"):
         assert secret not in log
-    filter_text = re.search(r"^failregex = (.*)", block("[INCLUDES]"), re.M)[1]
+    rules = (ROOT / "relay/packaging/fail2ban/filter.d/waypost.conf").read_text()
+    filter_text = re.search(r"^mdre-normal = (.*)", rules, re.M)[1]
     banned = filter_text.replace("%(__prefix_line)s", r".* waypost/smtpd\[\d+\]: ")
     assert re.findall(banned.replace("<HOST>", r"([\d.]+)"), log, re.M) == \
         ["127.0.0.1"]
