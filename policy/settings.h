@@ -331,6 +331,9 @@ struct settings {
     struct span origin;           /* completes bare addresses; default hostname */
     struct span postmaster;       /* "" when not set */
     uint32_t workers;             /* 0: one for each core */
+    struct span user;             /* whom we become when root starts us; "": waypost, where
+                                     there is one */
+    bool sandbox;                 /* we keep ourselves from what we do not need */
     int64_t drain_ms;             /* 60 s */
     struct { struct span path; uint64_t reserve_bytes; int64_t history_ms;
              uint64_t history_bytes; } /* 0: no cap */
@@ -345,7 +348,9 @@ struct settings {
         size_t host_count;
         enum metric_names metric_names;
     } admin;
-    struct { enum log_form form; struct span tag; bool syslog; } log;
+    struct { enum log_form form; struct span tag; bool syslog;
+             struct span file; } /* "": standard error */
+        log;
     struct {                      /* see policy/srs.h; where no rule asks for it, unused */
         struct span secret_file;  /* one secret a line, SRS_SECRET_LEAST characters or more; the
                                      first signs */

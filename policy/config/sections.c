@@ -83,6 +83,17 @@ static bool check_tag(struct reading *r, const struct syntax_text *t,
     return sections_check_path(r, t, value);
 }
 
+/* Whether the machine has it is seen when it is needed. */
+static bool check_account(struct reading *r, const struct syntax_text *t,
+                          struct span *value)
+{
+    (void)value;
+    if (t->text.len)
+        return true;
+    faults_add(&r->faults, t->place, "the name of an account is empty");
+    return false;
+}
+
 /* "127.0.0.1@5301", "2001:db8::53" */
 static bool check_server(struct reading *r, const struct syntax_text *t,
                          struct span *value)
@@ -145,6 +156,8 @@ static const struct key top_keys[] = {
     { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
     { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
       .high = 3600 * 1000ull },
+    { "user",       KEY_TEXT,     IN(user),       .check = check_account },
+    { "sandbox",    KEY_BOOLEAN,  IN(sandbox),    .normal = "true" },
     { "srs-secret-file", KEY_TEXT, IN(srs.secret_file),
       .check = sections_check_path },
     { "srs-domain", KEY_TEXT,     IN(srs.domain), .check = sections_check_domain },
@@ -221,6 +234,7 @@ static const struct key log_keys[] = {
     { "tag",    KEY_TEXT,    IN(log.tag), .normal = "waypost",
       .check = check_tag },
     { "syslog", KEY_BOOLEAN, IN(log.syslog), .normal = "false" },
+    { "file",   KEY_TEXT,    IN(log.file), .check = sections_check_path },
 };
 /* clang-format on */
 
@@ -242,6 +256,13 @@ void sections_check_retry(struct reading *r, const struct retry_settings *retry,
 static void check_retry(struct reading *r, const struct syntax_entry *section)
 {
     sections_check_retry(r, &r->settings->retry, section);
+}
+
+static void check_log(struct reading *r, const struct syntax_entry *section)
+{
+    if (r->settings->log.file.len && r->settings->log.syslog)
+        faults_add(&r->faults, keys_place(section, "file"),
+                   "the log goes to a file or to syslog, not to both");
 }
 
 static void check_resolver(struct reading *r,
@@ -292,7 +313,7 @@ static const struct section {
     { "sendmail", &localmail_table,   localmail_check,         NULL, true },
     { "retry",    &tables[3],         check_retry,             NULL },
     { "resolver", &tables[4],         check_resolver,          NULL },
-    { "log",      &tables[5],         NULL,                    NULL },
+    { "log",      &tables[5],         check_log,               NULL },
     { "tls",      &credentials_tls,   credentials_check_tls,   NULL },
     { "users",    &credentials_users, credentials_check_users, NULL },
     { "listener", NULL,               NULL,                    listeners_read },

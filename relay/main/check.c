@@ -8,6 +8,7 @@
 #include "policy/table.h"
 #include "relay/main/configuration.h"
 #include "relay/main/herald.h"
+#include "relay/main/privilege.h"
 #include "relay/main/strongbox.h"
 
 #include <stdio.h>
@@ -25,11 +26,12 @@ static int check(const struct verb_call *call)
                            call->argv[0]);
     sources = sources_new(NULL);
     s = configuration_read(call, sources, &faults, &warnings);
-    sources_free(sources);
     if (s) {
+        privilege_check(s, call->config, sources, &faults, &warnings);
         strongbox_check(s, &faults, &warnings);
         herald_check(s, &faults, &warnings);
     }
+    sources_free(sources);
     is_good = s && faults.len == 0;
     (void)fputs(buffer_string(&faults), stderr);
     (void)fputs(buffer_string(&warnings), stderr);
@@ -57,7 +59,8 @@ const struct verb check_verb = {
         "Reads the files that it names too: certificates with their keys (do they fit, do\n"
         "they end soon?), authorities, users, senders, the passwords and tokens of accounts,\n"
         "secrets and authorities of webhooks (are they there, may others read them?), tables, with how many entries each has.\n"
-        "Run it as the user that the relay runs as.\n"
+        "Run it as the user that the relay runs as, or as root: then it says, too, which\n"
+        "files that user cannot read.\n"
         "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
         "\n"
         "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n",

@@ -5,12 +5,12 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
+#include "relay/main/doorstep.h"
 #include "relay/net/gauge.h"
 #include "relay/net/listener.h"
-#include "relay/net/notify.h"
 
+#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { LISTENERS_MOST = 64 };
 
@@ -23,8 +23,7 @@ struct entrance {
     struct settings *settings;
     struct listener *listeners[LISTENERS_MOST];
     size_t listener_count;
-    struct notify_socket passed[NOTIFY_SOCKETS_MOST]; /* fd -1: in use */
-    size_t passed_count;
+    struct doorstep *doorstep;
 };
 
 /* One connection on its way to a worker. */
@@ -37,7 +36,7 @@ struct arrival {
 
 struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
                               unsigned worker_count, struct census *census,
-                              struct gauge *gauge)
+                              struct gauge *gauge, struct doorstep *doorstep)
 {
     struct entrance *e = NEW(struct entrance);
 
@@ -46,10 +45,7 @@ struct entrance *entrance_new(uv_loop_t *loop, struct worker *const *workers,
     e->worker_count = worker_count;
     e->census = census;
     e->gauge = gauge;
-    e->passed_count =
-        notify_sockets(getenv("LISTEN_FDS"), getenv("LISTEN_FDNAMES"),
-                       getenv("LISTEN_PID"), getpid(), NOTIFY_FIRST_FD,
-                       e->passed, NOTIFY_SOCKETS_MOST);
+    e->doorstep = doorstep;
     return e;
 }
 
@@ -115,29 +111,6 @@ static void on_accepted(void *user, const struct listener *l, int fd,
     worker_post(w, task_accept, a);
 }
 
-/* A socket of the service manager for this listener, or -1. */
-static int find_passed(struct entrance *e, const struct listener_settings *l)
-{
-    for (size_t i = 0; i < e->passed_count; i++) {
-        struct notify_socket *s = &e->passed[i];
-        struct sockaddr_storage address = { 0 };
-        socklen_t len = sizeof address;
-        struct host_address host;
-        uint16_t port;
-        int fd = s->fd;
-
-        if (fd < 0 || getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-            continue;
-        host_address_from_socket(&host, &port, &address);
-        if (!span_is(s->name, l->title) &&
-            !(port == l->port && host_address_is(&host, &l->host)))
-            continue;
-        s->fd = -1;
-        return fd;
-    }
-    return -1;
-}
-
 /* Out of those that are open, if its address is among them. */
 static struct listener *take_open(struct entrance *e,
                                   const struct listener_settings *l)
@@ -170,6 +143,9 @@ static void complain(struct buffer *out_why, const struct listener_settings *l,
                   l->place.file ? l->place.file : "built-in configuration",
                   l->place.line, l->place.column, SPAN_FMT(l->address),
                   error_text(rc));
+    if (rc == -EACCES && l->port < DOORSTEP_PORTS)
+        buffer_put_string(out_why, ": ports under 1024 can be opened at the "
+                                   "start alone, by root or a socket unit");
 }
 
 int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why)
@@ -183,7 +159,9 @@ int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why
         struct listener *open = take_open(e, l);
 
         if (!open && (rc = listener_open(&open, e->loop, &l->host, l->port,
-                                         find_passed(e, l), on_accepted, e)) < 0) {
+                                         doorstep_take(e->doorstep, l->title,
+                                                       &l->host, l->port),
+                                         on_accepted, e)) < 0) {
             complain(out_why, l, rc);
             failed = rc;
             continue;
@@ -201,19 +179,6 @@ int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why
     return failed;
 }
 
-int entrance_take_passed(struct entrance *e, struct span name)
-{
-    for (size_t i = 0; i < e->passed_count; i++) {
-        int fd = e->passed[i].fd;
-
-        if (fd < 0 || !span_is(e->passed[i].name, name))
-            continue;
-        e->passed[i].fd = -1;
-        return fd;
-    }
-    return -1;
-}
-
 bool entrance_is_whole(const struct entrance *e)
 {
     return e->settings && e->listener_count == e->settings->listener_count;
@@ -229,9 +194,6 @@ void entrance_free(struct entrance *e)
     if (!e)
         return;
     ASSERT(e->listener_count == 0);
-    for (size_t i = 0; i < e->passed_count; i++)
-        if (e->passed[i].fd >= 0)
-            (void)close(e->passed[i].fd);
     settings_release(e->settings);
     free(e);
 }

@@ -9,6 +9,7 @@
 #include "relay/main/configuration.h"
 #include "relay/net/log.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { LOOK_MS = 1000 };
@@ -34,6 +35,7 @@ struct reloader {
     struct buffer said;       /* ... faults of the last reading */
     bool is_busy, is_closed;
     bool wants_all;           /* asked for while busy */
+    bool is_fenced;
 };
 
 static void begin(struct reloader *r, enum reload_kind kind);
@@ -85,8 +87,15 @@ static void log_tables(const struct reloader *r, const struct reading_job *job)
 static void refuse(struct reloader *r, struct reading_job *job)
 {
     bool is_told = span_is(buffer_span(&job->faults), buffer_span(&r->said));
+    bool is_out_of_reach =
+        r->is_fenced &&
+        strstr(buffer_string(&job->faults), error_text(-EACCES));
 
     log_lines(&job->faults, &r->said, job->kind);
+    if (is_out_of_reach && !is_told)
+        log_text(LOG_WARNING, "a file in a folder that was not named when the "
+                              "relay started can be read only after a restart "
+                              "(sandbox)");
     if (job->kind == RELOAD_ALL)
         log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
     else if (!is_told)
@@ -110,7 +119,7 @@ static void finish(struct reloader *r, struct reading_job *job)
     if (job->settings && job->kind == RELOAD_TABLES)
         log_tables(r, job);
     is_good = job->settings != NULL;
-    is_good = r->done(r->user, job->kind, job->settings) && is_good;
+    is_good = r->done(r->user, job->kind, job->settings, job->sources) && is_good;
     if (is_good)
         use(r, job);
     else
@@ -184,6 +193,11 @@ struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
     ASSERT(uv_timer_init(loop, &r->look) == 0);
     (void)uv_timer_start(&r->look, on_look, LOOK_MS, LOOK_MS);
     return r;
+}
+
+void reloader_fence(struct reloader *r)
+{
+    r->is_fenced = true;
 }
 
 void reloader_start(struct reloader *r)

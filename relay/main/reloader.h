@@ -26,13 +26,18 @@ enum reload_kind {
 
 struct reloader;
 
-/* settings: NULL: there was a fault, which has been logged. False: they cannot be used. */
+/* settings: NULL: there was a fault, which has been logged. sources: what they were read from.
+ * False: they cannot be used. */
 typedef bool reloader_done_fn(void *user, enum reload_kind kind,
-                              struct settings *take_settings);
+                              struct settings *take_settings,
+                              const struct sources *sources);
 
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
                               struct sources *take_sources,
                               reloader_done_fn *done, void *user);
+/* From now on only files in folders that were named so far can be read (sandbox.h), which is
+ * said where it is the reason. */
+void reloader_fence(struct reloader *r);
 /* Reads everything; more often than once before it is done is once. */
 void reloader_start(struct reloader *r);
 /* done is not called any more. */

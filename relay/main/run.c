@@ -27,7 +27,8 @@ static int run_relay(const struct verb_call *call)
         sources_free(sources);
         return EX_CONFIG;
     }
-    log_open(s->log.form, s->log.tag, s->log.syslog);
+    /* its file, when there is one, is opened by whom it belongs to */
+    log_open(s->log.form, s->log.tag, s->log.syslog, (struct span){ 0 });
     return station_run(call, s, sources);
 }
 

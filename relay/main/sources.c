@@ -138,6 +138,15 @@ int sources_read_file(void *user, const char *path, struct buffer *out)
     return 0;
 }
 
+const char *sources_next_file(const struct sources *s, const void **at)
+{
+    const struct sources_file *f = *at;
+
+    f = f ? f->next : s->files;
+    *at = f;
+    return f ? f->path : NULL;
+}
+
 /* FILE of "FILE#NAME"; for the caller to free. */
 static char *file_of(const char *path, struct span *out_name)
 {

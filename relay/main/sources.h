@@ -27,6 +27,9 @@ int sources_read_file(void *user, const char *path, struct buffer *out);
 int sources_read_table(void *user, const char *path, struct buffer *out,
                        struct buffer *out_why);
 
+/* Those that sources_read_file was asked for, from *at == NULL until NULL. */
+const char *sources_next_file(const struct sources *s, const void **at);
+
 /* Has a table changed, and not since the last look? */
 bool sources_look(struct sources *s);
 /* The tables as these sources have them were no good: no reason to look again. */

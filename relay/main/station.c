@@ -8,6 +8,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/main/configuration.h"
 #include "relay/main/dials.h"
+#include "relay/main/statedump.h"
 #include "relay/net/gauge.h"
 
 #include <signal.h>
@@ -69,6 +70,8 @@ static void end_loop(struct station *st)
     uv_close((uv_handle_t *)&st->term, NULL);
     uv_close((uv_handle_t *)&st->interrupt, NULL);
     uv_close((uv_handle_t *)&st->hangup, NULL);
+    uv_close((uv_handle_t *)&st->reopen, NULL);
+    uv_close((uv_handle_t *)&st->dump, NULL);
     uv_close((uv_handle_t *)&st->watchdog, NULL);
     uv_close((uv_handle_t *)&st->look, NULL);
     uv_close((uv_handle_t *)&st->minute, NULL);
@@ -112,14 +115,34 @@ static void on_wake(uv_async_t *handle)
         end_loop(st);
 }
 
+static void reopen_log(void)
+{
+    int rc = log_reopen();
+
+    if (rc < 0)
+        log_text(LOG_WARNING, "the log cannot be opened again: %s; it goes on "
+                              "where it was", error_text(rc));
+    else
+        log_text(LOG_NOTE, "the log was opened again");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct station *st = handle->data;
 
-    if (number == SIGHUP)
+    switch (number) {
+    case SIGHUP:
         st->wants_reload = true;
-    else
+        break;
+    case SIGUSR1:
+        reopen_log();
+        break;
+    case SIGUSR2:
+        statedump_log(st);
+        break;
+    default:
         shut_down(st);
+    }
 }
 
 static void answer_hangup(struct station *st)
@@ -160,16 +183,21 @@ static void open_loop(struct station *st)
     (void)uv_signal_init(&st->loop, &st->term);
     (void)uv_signal_init(&st->loop, &st->interrupt);
     (void)uv_signal_init(&st->loop, &st->hangup);
+    (void)uv_signal_init(&st->loop, &st->reopen);
+    (void)uv_signal_init(&st->loop, &st->dump);
     (void)uv_timer_init(&st->loop, &st->watchdog);
     (void)uv_timer_init(&st->loop, &st->look);
     (void)uv_timer_init(&st->loop, &st->minute);
     (void)uv_check_init(&st->loop, &st->turn);
     st->wake.data = st->term.data = st->interrupt.data = st->hangup.data = st;
+    st->reopen.data = st->dump.data = st;
     st->watchdog.data = st->look.data = st->turn.data = st;
     st->minute.data = st;
     (void)uv_signal_start(&st->term, on_signal, SIGTERM);
     (void)uv_signal_start(&st->interrupt, on_signal, SIGINT);
     (void)uv_signal_start(&st->hangup, on_signal, SIGHUP);
+    (void)uv_signal_start(&st->reopen, on_signal, SIGUSR1);
+    (void)uv_signal_start(&st->dump, on_signal, SIGUSR2);
     if (watchdog_ms)
         (void)uv_timer_start(&st->watchdog, on_watchdog, 0, watchdog_ms);
     (void)uv_timer_start(&st->look, station_look, 0, LOOK_MS);
@@ -290,7 +318,7 @@ static int open_all(struct station *st, struct buffer *out_why)
                         st->census, out_why)) < 0)
         return rc;
     st->entrance = entrance_new(&st->loop, st->crew.workers, st->crew.count,
-                                st->census, st->gauge);
+                                st->census, st->gauge, &st->doorstep);
     if ((rc = entrance_open(st->entrance, st->settings, out_why)) < 0)
         return rc;
     st->timetable = timetable_open(&st->loop, st->crew.workers,
@@ -332,6 +360,8 @@ static void free_all(struct station *st)
     postern_free(st->postern);
     census_free(st->census);
     gauge_free(st->gauge);
+    doorstep_close(&st->doorstep);
+    sandbox_fini(&st->sandbox);
     notify_fini(&st->notify);
     reloader_free(st->reloader);
     settings_release(st->settings);
@@ -358,18 +388,21 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
     st->settings = take_settings;
     st->config = call->config;
     st->settings->epoch = 1;
+    st->started_ns = uv_hrtime();
     st->census = census_new();
     st->gauge = gauge_new();
     raise_limits();
     if (notify_open(&st->notify, getenv("NOTIFY_SOCKET")) < 0)
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
-    if ((rc = strongbox_open(&st->strongbox, st->settings, &why)) < 0) {
+    if ((rc = station_enclose(st, take_sources, &why)) < 0) {
         sources_free(take_sources);
         return refuse(st, rc, &why);
     }
     open_loop(st);
     st->reloader =
         reloader_new(&st->loop, call, take_sources, station_reread, st);
+    if (st->sandbox.is_fenced)
+        reloader_fence(st->reloader);
     if (open_all(st, &why) < 0) {
         log_text(LOG_FATAL, "%s", buffer_string(&why));
         code = EX_TEMPFAIL;

@@ -9,6 +9,7 @@
 #include "queue/queue.h"
 #include "relay/admin/admin.h"
 #include "relay/main/crew.h"
+#include "relay/main/doorstep.h"
 #include "relay/main/entrance.h"
 #include "relay/main/explainer.h"
 #include "relay/main/prober.h"
@@ -16,6 +17,7 @@
 #include "relay/main/importer.h"
 #include "relay/main/postern.h"
 #include "relay/main/reloader.h"
+#include "relay/main/sandbox.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/timetable.h"
 #include "relay/main/windows.h"
@@ -29,10 +31,13 @@ struct station {
     uv_loop_t loop;
     uv_async_t wake;              /* a worker has ended */
     uv_signal_t term, interrupt, hangup;
+    uv_signal_t reopen, dump;     /* SIGUSR1, SIGUSR2 */
     uv_timer_t watchdog, look, minute;
     uv_check_t turn;
     struct pulse pulse;
     struct strongbox strongbox;
+    struct doorstep doorstep;
+    struct sandbox sandbox;
     struct windows *windows;      /* what the queue routes by */
     struct queue *queue;
     struct admin *admin;
@@ -47,14 +52,22 @@ struct station {
     struct explainer *explainer;
     struct herald *herald;
     struct prober *prober;
+    uint64_t started_ns;          /* uv_hrtime */
     const char *config;           /* the file; NULL: the built-in one */
     bool wants_reload;            /* SIGHUP, once or often: at the end of this turn */
     bool is_ending, is_over;
 };
 
+/*
+ * From what the process was when it was started to what it is to be: keys are read and low
+ * ports opened, the account is changed, the log is opened, and what is not needed is shut
+ * off. Before there is a second thread. On failure one line or more in out_why.
+ */
+MUST int station_enclose(struct station *st, const struct sources *sources,
+                         struct buffer *out_why);
 /* The reloader's answer: the settings are swapped, or why not is logged. */
 bool station_reread(void *user, enum reload_kind kind,
-                    struct settings *take_s);
+                    struct settings *take_s, const struct sources *sources);
 /* A timer's: were certificates or keys renewed on disk? */
 void station_look(uv_timer_t *timer);
 /* A timer's, at the beginning of each minute: a window may open or close. */

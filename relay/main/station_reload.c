@@ -43,7 +43,8 @@ int station_allow(struct station *st, const struct settings *s,
     if (!st->admin)
         return 0;
     if (s->admin.http.len)
-        fd = entrance_take_passed(st->entrance, SPAN("admin"));
+        fd = doorstep_take(&st->doorstep, SPAN("admin"), &s->admin.http_host,
+                           s->admin.http_port);
     access.passed_fd = fd > 0 ? fd : 0;
     return admin_allow(st->admin, &access, out_why);
 }
@@ -79,11 +80,28 @@ static void swap(struct station *st, enum reload_kind kind,
     buffer_fini(&why);
 }
 
-bool station_reread(void *user, enum reload_kind kind, struct settings *take_s)
+/* What only a restart can give is said, and the old settings stay. */
+static bool fits(struct station *st, const struct settings *s,
+                 const struct sources *sources)
+{
+    struct buffer why = { 0 };
+    bool yes = sandbox_permits(&st->sandbox, s, st->config, sources, &why);
+
+    station_log_lines(LOG_WARNING, &why);
+    buffer_fini(&why);
+    return yes;
+}
+
+bool station_reread(void *user, enum reload_kind kind, struct settings *take_s,
+                    const struct sources *sources)
 {
     struct station *st = user;
     struct buffer faults = { 0 };
 
+    if (take_s && kind == RELOAD_ALL && !fits(st, take_s, sources)) {
+        settings_release(take_s);
+        take_s = NULL;
+    }
     if (take_s && kind == RELOAD_ALL &&
         strongbox_reload(&st->strongbox, take_s, &faults) < 0) {
         settings_release(take_s);
@@ -95,7 +113,8 @@ bool station_reread(void *user, enum reload_kind kind, struct settings *take_s)
         swap(st, kind, take_s);
     if (kind == RELOAD_ALL) {
         if (take_s) {
-            log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog);
+            log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog,
+                     take_s->log.file);
             log_text(LOG_NOTE, "configuration reloaded");
         }
         notify_ready(&st->notify);

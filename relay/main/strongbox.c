@@ -11,14 +11,19 @@
 
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 
+int strongbox_read(struct strongbox *c, const struct settings *s,
+                   struct buffer *out_why)
+{
+    c->tls = tls_material_new(s, out_why);
+    return c->tls ? 0 : ERROR_CONFIG;
+}
+
 int strongbox_open(struct strongbox *c, const struct settings *s,
-                     struct buffer *out_why)
+                   struct buffer *out_why)
 {
     int rc;
 
-    c->tls = tls_material_new(s, out_why);
-    if (!c->tls)
-        return ERROR_CONFIG;
+    ASSERT(c->tls);
     if ((rc = sasl_desk_open(&c->sasl, s, out_why)) < 0)
         return rc;
     c->srs = srskeys_new();

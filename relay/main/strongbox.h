@@ -20,8 +20,12 @@ struct strongbox {
     int64_t warned_ms;  /* when what runs out was told last */
 };
 
-/* ERROR_CONFIG: faults, one a line, in out_why; or the machine does not give what it
- * needs. */
+/* Certificates and keys, while they can be read. ERROR_CONFIG: faults, one a line, in
+ * out_why. */
+MUST int strongbox_read(struct strongbox *c, const struct settings *s,
+                        struct buffer *out_why);
+/* Then the rest; makes threads. ERROR_CONFIG: as before; or the machine does not give what
+ * it needs. */
 MUST int strongbox_open(struct strongbox *c, const struct settings *s,
                           struct buffer *out_why);
 /* Before the worker's thread starts. */

@@ -6,13 +6,14 @@
  * share nothing but the setup, which is replaced whole. Lines about ourselves
  * are written at once.
  *
- * When standard error does not take the bytes they are lost: mail goes on
- * without a log.
+ * When standard error or the file does not take the bytes they are lost: mail
+ * goes on without a log. How many a file has lost is said once it takes some.
  */
 #include "relay/net/log.h"
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "relay/net/logfile.h"
 #include "relay/net/logline.h"
 #include "relay/net/maillog.h"
 
@@ -36,6 +37,7 @@ struct setup {
     struct setup *older;
     enum log_form form;
     bool to_syslog;
+    bool to_file;
     bool is_journal; /* standard error's reader adds time and host */
     char hostname[256];
     char tag[64];
@@ -81,19 +83,26 @@ static bool stderr_is_journal(void)
     return strcmp(stream, here) == 0;
 }
 
-void log_open(enum log_form form, struct span tag, bool to_syslog)
+void log_open(enum log_form form, struct span tag, bool to_syslog,
+              struct span file)
 {
     const struct setup *old = setup();
     struct setup *s = NEW(struct setup);
+    int rc = 0;
 
     s->form = form;
     s->to_syslog = to_syslog;
-    s->is_journal = stderr_is_journal();
+    if (file.len && (rc = logfile_open(file)) < 0)
+        log_text(LOG_WARNING, "the log cannot be written to %.*s: %s",
+                 SPAN_FMT(file), error_text(rc));
+    s->to_file = file.len > 0 && (rc == 0 || old->to_file);
+    s->is_journal = !s->to_file && stderr_is_journal();
     (void)snprintf(s->tag, sizeof s->tag, "%.*s", SPAN_FMT(tag));
     (void)snprintf(s->process, sizeof s->process, "[%d]: ", (int)getpid());
     if (gethostname(s->hostname, sizeof s->hostname - 1) < 0)
         (void)snprintf(s->hostname, sizeof s->hostname, "localhost");
     if (old->form == form && old->to_syslog == to_syslog &&
+        old->to_file == s->to_file &&
         strcmp(old->tag, s->tag) == 0 && old != &fallback) {
         free(s);
         return;
@@ -193,6 +202,7 @@ void log_put(const struct log_line *line)
     const struct setup *s = setup();
     log_tap_fn *tap = atomic_load_explicit(&tap_now, memory_order_relaxed);
     struct buffer *b = &mine.lines;
+    size_t before;
 
     ASSERT(line->event < LOG_EVENTS);
     if (tap)
@@ -203,12 +213,15 @@ void log_put(const struct log_line *line)
     }
     if (!b->at)
         *b = (struct buffer){ .at = mine.bytes, .size = sizeof mine.bytes };
+    before = b->len;
     b->cap =
         b->len + LINE_MOST - 2; /* leaves the line end and a NUL their room */
     put_line(b, s, line);
     b->cap++;
     buffer_put_byte(b, '\n');
     b->overflow = false;
+    if (s->to_file && line->event == LOG_FATAL) /* for who has started us */
+        (void)!write(STDERR_FILENO, b->at + before, b->len - before);
     if (b->len >= GATHERED_MOST || logline_is_urgent(line->event))
         log_flush();
 }
@@ -227,10 +240,48 @@ void log_text(enum log_event event, const char *format, ...)
     buffer_fini(&text);
 }
 
+/* Those that a file could not take, now that it takes some again. */
+static void tell_lost(void)
+{
+    int rc;
+    uint64_t lost = logfile_take_lost(&rc);
+    struct buffer text = { .cap = IDENT_MOST * 2 };
+    struct log_line line = { .event = LOG_WARNING };
+
+    if (lost == 0)
+        return;
+    buffer_printf(&text,
+                  "%llu lines are missing here: the log could not be "
+                  "written: %s",
+                  (unsigned long long)lost, error_text(rc));
+    line.text = buffer_span(&text);
+    mine.lines.cap = LINE_MOST - 2;
+    put_line(&mine.lines, setup(), &line);
+    mine.lines.cap++;
+    buffer_put_byte(&mine.lines, '\n');
+    if (!logfile_write(mine.bytes, mine.lines.len))
+        logfile_put_lost(lost - 1); /* it has been counted itself */
+    mine.lines.len = 0;
+    buffer_fini(&text);
+}
+
+int log_reopen(void)
+{
+    return setup()->to_file ? logfile_reopen() : 0;
+}
+
 void log_flush(void)
 {
     size_t sent = 0;
 
+    if (mine.lines.len && setup()->to_file) {
+        bool ok = logfile_write(mine.bytes, mine.lines.len);
+
+        mine.lines.len = 0;
+        if (ok)
+            tell_lost();
+        return;
+    }
     while (sent < mine.lines.len) {
         ssize_t n =
             write(STDERR_FILENO, mine.bytes + sent, mine.lines.len - sent);

@@ -73,8 +73,13 @@ struct log_line {
     uint32_t conn_use;
 };
 
-/* To stderr (with time and tag), or syslog when set; may be called again on a reload. */
-void log_open(enum log_form form, struct span tag, bool to_syslog);
+/* To stderr (with time and tag), or syslog or a file when set; may be called again on a
+ * reload. A file that cannot be opened is warned of where the log was until then, and it
+ * stays there. */
+void log_open(enum log_form form, struct span tag, bool to_syslog,
+              struct span file);
+/* The file, if there is one, is opened again by its name; on failure the old one stays. */
+MUST int log_reopen(void);
 void log_put(const struct log_line *line);
 /* "name: text" shortcuts for LOG_NOTE, LOG_WARNING, LOG_FATAL. */
 void log_text(enum log_event event, const char *format, ...)

@@ -7,7 +7,7 @@ build_packages=(
     gcc libc6-dev meson ninja-build pkg-config python3
     libuv1-dev libssl-dev libsqlite3-dev libunbound-dev libevent-dev nettle-dev
     libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libidn2-dev libpcre2-dev
-    libgsasl-dev libcrypt-dev libpam0g-dev
+    libgsasl-dev libcrypt-dev libpam0g-dev libseccomp-dev
     libxxhash-dev uthash-dev libcmocka-dev
     ca-certificates # whom `verify` trusts unless the configuration says otherwise
 )

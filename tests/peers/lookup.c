@@ -158,7 +158,7 @@ int main(int argc, char **argv)
             return 64;
         }
     }
-    log_open(LOG_POSTFIX, SPAN("lookup"), false);
+    log_open(LOG_POSTFIX, SPAN("lookup"), false, (struct span){ 0 });
     if (uv_loop_init(&loop) < 0)
         return 71;
     if (resolver_open(&r, &loop, &run.options, &why) < 0) {

@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -263,7 +266,7 @@ static void lines_wait_for_a_flush_but_urgent_ones_do_not(void **state)
     int saved, end = pipe_begin(&saved);
 
     (void)state;
-    log_open(LOG_JSON, SPAN("waypost"), false);
+    log_open(LOG_JSON, SPAN("waypost"), false, (struct span){ 0 });
     log_put(&line);
     pipe_end(end, saved, &before);
     end = pipe_begin(&saved);
@@ -284,7 +287,7 @@ static void a_postfix_line_has_time_host_and_process_in_front(void **state)
     char host[256] = "";
 
     (void)state;
-    log_open(LOG_POSTFIX, SPAN("wp"), false);
+    log_open(LOG_POSTFIX, SPAN("wp"), false, (struct span){ 0 });
     log_put(&line);
     log_flush();
     pipe_end(end, saved, &got);
@@ -307,7 +310,7 @@ static void an_endless_text_costs_its_line_and_no_other(void **state)
     (void)state;
     for (size_t i = 0; i < 100000; i++)
         buffer_put_byte(&text, '\x1b');
-    log_open(LOG_POSTFIX, SPAN("wp"), false);
+    log_open(LOG_POSTFIX, SPAN("wp"), false, (struct span){ 0 });
     log_put(&(struct log_line){ .event = LOG_CONNECT_FAILED,
                                 .text = buffer_span(&text) });
     log_put(&(struct log_line){ .event = LOG_REMOVED, .id = 32 });
@@ -320,6 +323,85 @@ static void an_endless_text_costs_its_line_and_no_other(void **state)
     buffer_fini(&got);
 }
 
+/* ---------------------------------------------------------------- a file ---- */
+
+static void read_whole(const char *path, struct buffer *out)
+{
+    FILE *file = fopen(path, "r");
+    char block[4096];
+    size_t n;
+
+    assert_non_null(file);
+    buffer_clear(out);
+    while ((n = fread(block, 1, sizeof block, file)) > 0)
+        buffer_put(out, span_make(block, n));
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_file_is_opened_again_by_its_name(void **state)
+{
+    char folder[] = "/tmp/log.XXXXXX";
+    char path[64], moved[64];
+    struct buffer got = { 0 };
+    struct stat st;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/log", folder);
+    (void)snprintf(moved, sizeof moved, "%s/log.1", folder);
+    log_open(LOG_POSTFIX, SPAN("wp"), false, span_of(path));
+    log_text(LOG_NOTE, "one");
+    assert_int_equal(rename(path, moved), 0);
+    log_text(LOG_NOTE, "two");
+    assert_int_equal(log_reopen(), 0);
+    log_text(LOG_NOTE, "three");
+    read_whole(moved, &got);
+    assert_non_null(strstr(buffer_string(&got), ": one\n"));
+    assert_non_null(strstr(buffer_string(&got), ": two\n"));
+    read_whole(path, &got);
+    assert_non_null(strstr(buffer_string(&got), ": three\n"));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07, 0);
+    /* what is cut off is gone, and no hole is in its place */
+    assert_int_equal(truncate(path, 0), 0);
+    log_text(LOG_NOTE, "four");
+    read_whole(path, &got);
+    assert_true(got.len < 100);
+
+    /* the folder vanishes: the log goes on where it was */
+    assert_int_equal(remove(path) | remove(moved) | remove(folder), 0);
+    assert_true(log_reopen() < 0);
+    log_text(LOG_NOTE, "five");
+    log_open(LOG_POSTFIX, SPAN("wp"), false, (struct span){ 0 });
+    buffer_fini(&got);
+}
+
+static void lines_that_a_full_disk_does_not_take_are_counted(void **state)
+{
+    char path[] = "/tmp/log.XXXXXX";
+    struct buffer got = { 0 };
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    log_open(LOG_POSTFIX, SPAN("wp"), false, SPAN("/dev/full"));
+    log_text(LOG_NOTE, "one");
+    log_text(LOG_NOTE, "two");
+    log_open(LOG_POSTFIX, SPAN("wp"), false, span_of(path));
+    log_text(LOG_NOTE, "three");
+    log_text(LOG_NOTE, "four");
+    read_whole(path, &got);
+    assert_null(strstr(buffer_string(&got), ": one\n"));
+    assert_non_null(strstr(buffer_string(&got),
+                           ": warning: 2 lines are missing here: the log could "
+                           "not be written: "));
+    assert_non_null(strstr(buffer_string(&got), ": four\n"));
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(close(fd), 0);
+    log_open(LOG_POSTFIX, SPAN("wp"), false, (struct span){ 0 });
+    buffer_fini(&got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +411,8 @@ int main(void)
         cmocka_unit_test(lines_wait_for_a_flush_but_urgent_ones_do_not),
         cmocka_unit_test(a_postfix_line_has_time_host_and_process_in_front),
         cmocka_unit_test(an_endless_text_costs_its_line_and_no_other),
+        cmocka_unit_test(a_file_is_opened_again_by_its_name),
+        cmocka_unit_test(lines_that_a_full_disk_does_not_take_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
