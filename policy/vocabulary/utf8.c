@@ -37,21 +37,38 @@ size_t utf8_length(struct span s)
     return lead->length;
 }
 
-/* Characters that move the cursor or turn the line around (U+0080..9F, U+200E/F,
- * U+2028..202E, U+2066..2069, U+FEFF). */
+/* Characters that move the cursor, turn the line around, or are not seen at all. */
+static const struct range {
+    uint32_t first, last;
+} unruly[] = {
+    { 0x0080, 0x009f },   /* control characters */
+    { 0x061c, 0x061c },   /* direction */
+    { 0x200b, 0x200b },   /* a space without width */
+    { 0x200e, 0x200f },   /* direction */
+    { 0x2028, 0x202e },   /* line ends, direction */
+    { 0x2060, 0x206f },   /* without width, direction */
+    { 0xfeff, 0xfeff },   /* byte order */
+    { 0xfff9, 0xfffb },   /* between the lines */
+    { 0xe0000, 0xe0fff }, /* tags */
+};
+
+static uint32_t code_point(const unsigned char *p, size_t n)
+{
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fU >> n);
+
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3fU);
+    return c;
+}
+
 static bool is_unruly(const unsigned char *p, size_t n)
 {
-    if (n == 2)
-        return p[0] == 0xc2 && p[1] < 0xa0;
-    if (n != 3)
-        return false;
-    if (p[0] == 0xef)
-        return p[1] == 0xbb && p[2] == 0xbf;
-    if (p[0] != 0xe2)
-        return false;
-    if (p[1] == 0x80)
-        return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
-    return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+    uint32_t c = code_point(p, n);
+
+    for (size_t i = 0; i < sizeof unruly / sizeof unruly[0]; i++)
+        if (c >= unruly[i].first && c <= unruly[i].last)
+            return true;
+    return false;
 }
 
 size_t utf8_is_showable(struct span s)

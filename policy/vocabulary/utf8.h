@@ -8,7 +8,7 @@
 
 /* Length of the well-formed character at the start (1 to 4), 0 when none. */
 size_t utf8_length(struct span s);
-/* The same, but 0 also for control, line-separator, direction and BOM ones. */
+/* The same, but 0 also for what moves the cursor, turns the line or is not seen. */
 size_t utf8_is_showable(struct span s);
 /* All of it well formed? */
 bool utf8_is_valid(struct span s);

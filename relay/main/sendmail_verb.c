@@ -36,14 +36,17 @@ static int fail(int code, const char *format, ...)
 
 static int fail(int code, const char *format, ...)
 {
-    struct buffer b = { 0 };
+    struct buffer b = { 0 }, shown = { 0 };
     va_list args;
 
     va_start(args, format);
     buffer_vprintf(&b, format, args);
     va_end(args);
-    (void)fprintf(stderr, "sendmail: %s\n", buffer_string(&b));
+    /* it may end in a web server's log, and the address came from a form */
+    buffer_put_escaped(&shown, buffer_span(&b));
+    (void)fprintf(stderr, "sendmail: %s\n", buffer_string(&shown));
     buffer_fini(&b);
+    buffer_fini(&shown);
     return code;
 }
 

@@ -234,15 +234,17 @@ static int run_version(const struct verb_call *call)
 
 int verbs_usage(const struct verb_call *call, const char *format, ...)
 {
-    struct buffer b = { 0 };
+    struct buffer b = { 0 }, shown = { 0 };
     va_list args;
 
     va_start(args, format);
     buffer_vprintf(&b, format, args);
     va_end(args);
-    (void)fprintf(stderr, "waypost: %s\nUsage: ", buffer_string(&b));
+    buffer_put_escaped(&shown, buffer_span(&b)); /* words of who called */
+    (void)fprintf(stderr, "waypost: %s\nUsage: ", buffer_string(&shown));
     print_usage(stderr, call->verb);
     buffer_fini(&b);
+    buffer_fini(&shown);
     return EX_USAGE;
 }
 
@@ -343,9 +345,13 @@ int verbs_main(int argc, char **argv)
         }
         call.verb = verbs_find(argv[0]);
         if (!call.verb) {
+            struct buffer name = { 0 };
+
+            buffer_put_escaped(&name, span_of(argv[0]));
             (void)fprintf(
                 stderr, "waypost: there is no verb \"%s\"; see waypost help\n",
-                argv[0]);
+                buffer_string(&name));
+            buffer_fini(&name);
             return EX_USAGE;
         }
         argc--;

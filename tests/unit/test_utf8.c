@@ -30,7 +30,16 @@ static void only_well_formed_characters_have_a_length(void **state)
         { "\xe2\x80\xae", 3, 0 }, /* right-to-left override */
         { "\xe2\x80\xaf", 3, 3 },
         { "\xe2\x81\xa6", 3, 0 }, /* isolate */
-        { "\xe2\x81\xaa", 3, 3 },
+        { "\xe2\x81\xaa", 3, 0 }, /* direction, of old */
+        { "\xe2\x81\x9f", 3, 3 },
+        { "\xd8\x9b", 2, 2 },
+        { "\xd8\x9c", 2, 0 }, /* Arabic letter mark */
+        { "\xe2\x80\x8b", 3, 0 }, /* a space without width */
+        { "\xe2\x80\x8c", 3, 3 },
+        { "\xef\xbf\xb9", 3, 0 }, /* an annotation */
+        { "\xef\xbf\xbd", 3, 3 },
+        { "\xf3\xa0\x81\x81", 4, 0 }, /* a tag */
+        { "\xf3\xa1\x80\x80", 4, 4 },
         { "\xe2\x82\xac", 3, 3 },
         { "\xf0\x9f\x98\x80", 4, 4 },
         { "\xf4\x8f\xbf\xbf", 4, 4 },
