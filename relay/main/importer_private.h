@@ -42,6 +42,7 @@ struct importer {
     struct settings *settings;
     char *folder;                 /* of these settings */
     int drop, jobs, refused;      /* directories; -1: not open */
+    int64_t complained_ms;        /* of what cannot be moved */
     struct job_wait waits[JOBS_WAITING];
     size_t wait_count;
     bool is_put;                  /* a report is under way */

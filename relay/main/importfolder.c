@@ -27,27 +27,48 @@ enum {
     ENVELOPE_MOST = 16 * 1024 * 1024, /* beside the message */
     TEMPORARY_MS = 24 * 3600 * 1000,  /* then nobody writes it any more */
     CLAIMS_AT_ONCE = 1000,
+    COMPLAINT_MS = 60 * 1000, /* of what stays where it is, one in so long */
 };
 
 /* ------------------------------------------------------------- folders ---- */
 
-static int open_folder(int at, const char *path, mode_t mode)
+static int set_mode(int fd, mode_t mode)
 {
     struct stat st;
+
+    if (fstat(fd, &st) < 0 ||
+        ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0))
+        return -errno;
+    return 0;
+}
+
+static int open_folder(int at, const char *path)
+{
     int fd;
 
     if (mkdirat(at, path, 0700) < 0 && errno != EEXIST)
         return -errno;
     fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -errno;
-    if ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0) {
-        int rc = -errno;
+    return fd < 0 ? -errno : fd;
+}
 
+/* One in the drop folder. Names in it are believed, so it is not anybody's. */
+static int open_own(const struct importer *i, const char *path)
+{
+    struct stat own, drop;
+    int fd = open_folder(i->drop, path), rc = fd;
+
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &own) < 0 || fstat(i->drop, &drop) < 0)
+        rc = -errno;
+    else if (own.st_uid != drop.st_uid)
+        rc = -EPERM;
+    else
+        rc = set_mode(fd, 0700);
+    if (rc < 0)
         (void)close(fd);
-        return rc;
-    }
-    return fd;
+    return rc < 0 ? rc : fd;
 }
 
 static void complain(const struct importer *i, int rc)
@@ -82,11 +103,13 @@ bool importfolder_open(struct importer *i)
     i->folder = span_dup(i->settings->sendmail.drop);
     rc = configuration_make_folder(span_of(i->folder));
     if (rc == 0)
-        rc = i->drop = open_folder(AT_FDCWD, i->folder, 01733);
+        rc = i->drop = open_folder(AT_FDCWD, i->folder);
     if (rc >= 0)
-        rc = i->jobs = open_folder(i->drop, "jobs", 0700);
+        rc = i->jobs = open_own(i, "jobs");
     if (rc >= 0)
-        rc = i->refused = open_folder(i->drop, "refused", 0700);
+        rc = i->refused = open_own(i, "refused");
+    if (rc >= 0)
+        rc = set_mode(i->drop, 01733); /* last: all is ours by then */
     if (rc >= 0) {
         doubt_way(i);
         return true;
@@ -112,18 +135,32 @@ void importfolder_close(struct importer *i)
     i->folder = NULL;
 }
 
+/* A folder of another user stays, and would be told of at every look. */
+static bool may_complain(struct importer *i)
+{
+    int64_t now_ms = wall_ms();
+
+    if (i->complained_ms && now_ms - i->complained_ms < COMPLAINT_MS)
+        return false;
+    i->complained_ms = now_ms;
+    return true;
+}
+
 void importfolder_set_aside(struct importer *i, int folder, const char *name,
                             const char *why)
 {
     struct buffer to = { 0 }, shown = { 0 };
     struct id_text id = id_print(queue_new_id(i->queue));
+    int rc;
 
     buffer_put_string(&to, id.at); /* nothing there is overwritten */
     buffer_put_escaped(&shown, span_first(span_of(name), 100));
-    if (renameat(folder, name, i->refused, buffer_string(&to)) < 0)
+    rc =
+        renameat(folder, name, i->refused, buffer_string(&to)) < 0 ? -errno : 0;
+    if (rc < 0 && may_complain(i))
         log_text(LOG_WARNING, "drop folder: \"%s\" %s, and cannot be moved: %s",
-                 buffer_string(&shown), why, error_text(-errno));
-    else
+                 buffer_string(&shown), why, error_text(rc));
+    else if (rc == 0)
         log_text(LOG_WARNING, "drop folder: \"%s\" %s; it is now %s/refused/%s",
                  buffer_string(&shown), why, i->folder, buffer_string(&to));
     buffer_fini(&to);
@@ -139,19 +176,38 @@ static void put_name(char *out, uint64_t mail, uint64_t report, uint64_t rest,
                    id_print(report).at, id_print(rest).at, uid);
 }
 
-static void claim(struct importer *i, const char *name, const struct stat *st)
+/* When it was last written, as far as that can be believed: its owner sets it. */
+static int64_t written_ms(const struct stat *st)
+{
+    int64_t most = INT64_MAX / 2000, at = st->st_mtim.tv_sec;
+
+    return (at < 0 ? 0 : at > most ? most : at) * 1000;
+}
+
+static bool claim(struct importer *i, const char *name, const struct stat *st)
 {
     char to[JOB_NAME_MOST];
     uint64_t mail = queue_new_id(i->queue);
     uint64_t report = queue_new_id(i->queue);
 
     put_name(to, mail, report, queue_new_id(i->queue), st->st_uid);
-    if (renameat(i->drop, name, i->jobs, to) < 0)
+    if (renameat(i->drop, name, i->jobs, to) == 0)
+        return true;
+    if (may_complain(i))
         log_text(LOG_WARNING, "drop folder: cannot take a file of uid %u: %s",
                  (unsigned)st->st_uid, error_text(-errno));
+    return false;
 }
 
-static void consider(struct importer *i, const char *name, bool *claimed)
+static bool is_being_written(const struct stat *st)
+{
+    int64_t age_ms = wall_ms() - written_ms(st);
+
+    return age_ms < TEMPORARY_MS && age_ms > -TEMPORARY_MS;
+}
+
+/* True: it is one of ours now. */
+static bool consider(struct importer *i, const char *name)
 {
     bool is_new = strncmp(name, "new.", 4) == 0;
     bool is_temporary = strncmp(name, "tmp.", 4) == 0;
@@ -159,19 +215,16 @@ static void consider(struct importer *i, const char *name, bool *claimed)
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
         strcmp(name, "jobs") == 0 || strcmp(name, "refused") == 0 ||
-        fstatat(i->drop, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return;
-    if (is_temporary &&
-        wall_ms() - st.st_mtim.tv_sec * (int64_t)1000 < TEMPORARY_MS)
-        return;
-    if (is_temporary && S_ISREG(st.st_mode)) {
+        fstatat(i->drop, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        (is_temporary && is_being_written(&st)))
+        return false;
+    if (is_temporary && S_ISREG(st.st_mode))
         importfolder_set_aside(i, i->drop, name, "was never finished");
-    } else if (!is_new || !S_ISREG(st.st_mode)) {
+    else if (!is_new || !S_ISREG(st.st_mode))
         importfolder_set_aside(i, i->drop, name, "is no message");
-    } else {
-        claim(i, name, &st);
-        *claimed = true;
-    }
+    else
+        return claim(i, name, &st);
+    return false;
 }
 
 static DIR *list(int folder)
@@ -188,11 +241,11 @@ void importfolder_claim(struct importer *i)
 {
     DIR *d = list(i->drop);
     const struct dirent *e;
-    bool claimed = false;
-    int n = 0;
+    int claimed = 0;
 
-    while (d && n++ < CLAIMS_AT_ONCE && (e = readdir(d)))
-        consider(i, e->d_name, &claimed);
+    /* to the end: what is left lying there must not hide what lies behind it */
+    while (d && claimed < CLAIMS_AT_ONCE && (e = readdir(d)))
+        claimed += consider(i, e->d_name);
     if (d)
         (void)closedir(d);
     /* the names are on disk before anything is done in their name */
@@ -284,7 +337,7 @@ bool importfolder_read(struct importer *i, const struct job *j,
         importfolder_set_aside(i, i->jobs, j->name, why);
         return false;
     }
-    *out_since_ms = st.st_mtim.tv_sec * (int64_t)1000;
+    *out_since_ms = written_ms(&st);
     return true;
 }
 
