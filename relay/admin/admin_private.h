@@ -27,6 +27,7 @@ struct admin {
     struct request *requests;
     struct events *events; /* pushed to those who follow */
     uint64_t last_token;
+    size_t body_bytes; /* that all requests hold */
     uint64_t started_ns;
     int64_t started_ms;      /* wall clock */
     bool is_closing;

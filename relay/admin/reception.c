@@ -17,7 +17,9 @@
 #include <stdio.h>
 
 enum {
-    BODY_READ_MOST = 1024 * 1024 /* thrown away before the 413, then cut */
+    BODY_READ_MOST = 1024 * 1024, /* thrown away before the 413, then cut */
+    BODIES_MOST =
+        64 * 1024 * 1024, /* of all requests, where large ones may be */
 };
 
 /* ------------------------------------------------------------- header ---- */
@@ -148,6 +150,22 @@ static bool has_huge_body(struct request *r)
            (!span_number(span_of(length), &n) || n > body_read_most(r));
 }
 
+/* What was kept so far is let go of when there is no room for more. For small bodies there
+ * always is: as many as there may be connections. */
+static void keep_body(struct request *r, struct span some)
+{
+    size_t before = r->body.len;
+
+    if (r->endpoint && r->endpoint->body_most)
+        r->is_crowded |= r->admin->body_bytes + some.len > BODIES_MOST;
+    if (r->is_crowded)
+        buffer_fini(&r->body);
+    else
+        buffer_put(&r->body, some);
+    r->admin->body_bytes += r->body.len;
+    r->admin->body_bytes -= before;
+}
+
 /* ---------------------------------------------------------- callbacks ---- */
 
 /* The header is there. Answers at once where nothing more needs to be read. */
@@ -182,14 +200,16 @@ enum MHD_Result reception_access(void *user, struct MHD_Connection *c,
     }
     if (*upload_len) {
         r->body_bytes += *upload_len;
-        buffer_put(&r->body, span_make(upload, *upload_len));
+        keep_body(r, span_make(upload, *upload_len));
         *upload_len = 0;
         return r->body_bytes > body_read_most(r) ? MHD_NO : MHD_YES;
     }
     if (r->state == REQUEST_READS) {
         portal_await_nothing(r->visit);
         r->state = REQUEST_THINKS;
-        if (r->body.overflow)
+        if (r->is_crowded)
+            request_refuse(r, 503, "too much is being sent here just now");
+        else if (r->body.overflow)
             refuse_body(r);
         else
             endpoints_run(r);

@@ -41,6 +41,7 @@ void request_free(struct request *r)
         at = &(*at)->next;
     *at = r->next;
     filter_fini(&r->filter);
+    r->admin->body_bytes -= r->body.len;
     buffer_fini(&r->body);
     buffer_fini(&r->answer);
     free(r);

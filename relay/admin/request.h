@@ -72,6 +72,7 @@ struct request {
     struct span name; /* what stood for the last part of the path */
     struct buffer body;
     uint64_t body_bytes; /* that came, also of what was thrown away */
+    bool is_crowded;     /* others hold so much that this one was thrown away */
     bool is_stream;
     bool is_push;   /* a stream that others put into, when they like */
     bool is_cut;    /* a stream that broke off: the client is to see that */

@@ -25,6 +25,7 @@ static bool text(struct reading_of *r, const char *key, struct span *out)
 {
     const json_t *v = json_object_get(r->object, key);
 
+    r->q->member = span_of(key);
     *out = (struct span){ NULL, 0 };
     if (!v)
         return true;
@@ -45,6 +46,7 @@ static bool flag(struct reading_of *r, const char *key, bool *out)
 {
     const json_t *v = json_object_get(r->object, key);
 
+    r->q->member = span_of(key);
     *out = json_is_true(v);
     if (!v || json_is_boolean(v))
         return true;
@@ -69,6 +71,7 @@ static bool check_members(struct reading_of *r)
             i++;
         if (i < sizeof known / sizeof known[0])
             continue;
+        r->q->member = arena_copy(&r->q->arena, span_of(key));
         buffer_put_string(r->why, "there is nothing called \"");
         buffer_put_escaped(r->why, span_first(span_of(key), TEXT_MOST));
         buffer_put_byte(r->why, '"');
@@ -249,6 +252,7 @@ static bool read_message(struct reading_of *r)
     const json_t *v = json_object_get(r->object, "message");
     const json_t *size = json_object_get(r->object, "size");
 
+    r->q->member = SPAN("size");
     if (size && (!json_is_integer(size) || json_integer_value(size) < 0)) {
         buffer_put_string(r->why, "size should be a number of bytes");
         return false;
@@ -257,6 +261,7 @@ static bool read_message(struct reading_of *r)
         struct span text =
             span_make(json_string_value(v), json_string_length(v));
 
+        r->q->member = SPAN("message");
         r->q->has_message = json_is_string(v) &&
                             text.len / 4 * 3 <= EXPLAIN_MESSAGE_MOST + 2 &&
                             decode(r, text);

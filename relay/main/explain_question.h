@@ -26,6 +26,7 @@ struct explain_question {
     struct span client_name;      /* at NULL: it is to be looked up */
     bool may_ask, has_message;
     struct buffer message;        /* with CRLF */
+    struct span member;           /* that was read last: where there is a fault, it is here */
 };
 
 /* False: one sentence in out_why. A copy is taken of what is in o. */

@@ -13,6 +13,7 @@
 #include "relay/main/explainer.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/admin/demand.h"
 #include "relay/inbound/inquest.h"
 #include "relay/inbound/srskeys.h"
 #include "relay/main/explain_json.h"
@@ -20,7 +21,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { ROUNDS_MOST = 200, JOBS_MOST = 64 };
+enum { ROUNDS_MOST = 200, JOBS_MOST = 64, MEMBERS_MOST = 1000 };
 
 struct job {
     struct job *next;
@@ -195,27 +196,60 @@ static struct explanation *explanation_of(const struct explain_question *q,
     return x;
 }
 
+/* Few members, whatever their size: to take a million apart holds up a worker. */
+static bool is_modest(struct span json)
+{
+    bool is_text = false;
+    size_t members = 0;
+
+    for (size_t i = 0; i < json.len; i++) {
+        if (json.at[i] == '"')
+            is_text = !is_text;
+        else if (is_text && json.at[i] == '\\')
+            i++;
+        else if (!is_text && is_one_of(json.at[i], ",[{"))
+            members++;
+    }
+    return members <= MEMBERS_MOST;
+}
+
+/* False: why begins with the path of the fault. */
+static bool read_question(struct job *j, const struct settings *s,
+                          struct buffer *why)
+{
+    struct span body = buffer_span(&j->body);
+    struct buffer fault = { 0 };
+    json_error_t error;
+    json_t *o = is_modest(body) ? json_loadb(body.len ? body.at : "", body.len,
+                                             JSON_REJECT_DUPLICATES, &error)
+                                : NULL;
+    bool is_good =
+        o && explain_question_read(&j->question, s, o, wall_ms(), &fault);
+
+    if (!json_is_object(o)) {
+        buffer_put_string(why, "$: the question should be a JSON object");
+    } else if (!is_good) {
+        demand_put_path(why, j->question.member);
+        buffer_put_string(why, ": ");
+        buffer_put(why, buffer_span(&fault));
+    }
+    json_decref(o);
+    buffer_fini(&fault);
+    buffer_fini(&j->body);
+    return is_good;
+}
+
 static void task_begin(struct worker *w, void *arg)
 {
     struct job *j = arg;
     struct buffer why = { 0 };
-    json_error_t error;
-    json_t *o =
-        json_loadb(j->body.at, j->body.len, JSON_REJECT_DUPLICATES, &error);
-    bool is_good;
 
     j->worker = w;
-    buffer_fini(&j->body);
-    is_good = o && explain_question_read(&j->question, w->settings, o,
-                                         wall_ms(), &why);
-    json_decref(o);
-    if (!is_good) {
-        refuse(j, o ? buffer_string(&why)
-                    : "the question should be a JSON object");
+    if (!read_question(j, w->settings, &why)) {
+        refuse(j, buffer_string(&why));
         buffer_fini(&why);
         return;
     }
-    buffer_fini(&why);
     j->question.facts.srs_secrets = srskeys_now(w->srs);
     j->explanation = explanation_of(&j->question, w->settings);
     j->explanation->is_full = is_full;

@@ -1,0 +1,54 @@
+"""The HTTP interface and who may use it, but means harm: what is held, and for how long."""
+
+import json
+import time
+
+import pytest
+
+from relay import SANITIZED, wait_for
+from web import JSON, Web
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    with Web(tmp_path_factory.mktemp("http"), {"*": "smtp://127.0.0.1:1"}) as r:
+        yield r
+
+
+def test_bodies_of_many_do_not_add_up(web):
+    """Each may be large, since a message comes along; all together may not."""
+    before, crowd = web.status("VmRSS"), []
+    for _ in range(10):
+        s = web.dial()
+        s.sendall(f"POST /api/v1/explain HTTP/1.1\r\nHost: localhost\r\n{JSON}"
+                  f"Authorization: Bearer {web.tokens['read']}\r\n"
+                  "Content-Length: 20000001\r\n\r\n".encode() + b'"' * 20_000_000)
+        crowd.append(s)
+    a = web.ask("POST", "/api/v1/explain", "read", b" " * 20_000_000, JSON)
+    assert a.status == 503 and "too much" in a.error
+    # what is small finds room, and an order over the socket does
+    assert web.change("/api/v1/queue/hold", body={"preview": True}).status == 200
+    assert web.uses_less_than(200 * 1024, since=before)
+    for s in crowd:
+        s.close()
+    wait_for(lambda: web.ask("POST", "/api/v1/explain", "read", b" " * 20_000_000,
+                             JSON).status == 400, 10, "room")
+
+
+@pytest.mark.parametrize("body, path", [
+    (b"[", "$: "), (b"7", "$: "), (b"\xff", "$: "), (b'{"client": 7}', "$.client: "),
+    (b'{"client": "x"}', "$.client: "), (b'{"client": "::1", "to": []}', "$.from: "),
+    (b'{"client": "::1", "from": "", "to": {}}', "$.to: "),
+    (b'{"client": "::1", "listener": "none"}', "$.listener: "),
+    (b'{"client": "::1", "from": "", "to": "a@b.c", "size": -1}', "$.size: "),
+    (b'{"client": "::1", "from": "", "to": "a@b.c", "message": "%"}', "$.message: "),
+    (b'{"\\u001b[2J\\u202e": 1}', '$["\\x1B'), (b'{"a":' * 3000, "$: "),
+    (b"[" * 3_000_000, "$: "),
+    (b"{" + b",".join(b'"k%d":1' % i for i in range(1_000_000)) + b"}", "$: ")],
+    ids=range(14))
+def test_a_question_with_a_fault_says_where_and_holds_up_nobody(web, body, path):
+    began = time.monotonic()
+    a = web.ask("POST", "/api/v1/explain", "read", body, JSON)
+    assert a.status == 400 and a.error.startswith(path), a
+    assert SANITIZED or time.monotonic() - began < 2
+    assert json.loads(a.body)["error"].isprintable()
