@@ -93,31 +93,43 @@ static bool is_known_here(struct request *r)
     return is_good;
 }
 
-/* By token; false: refused. Who shows none is anyone. */
-static bool is_known_by_token(struct request *r)
+/* NULL: refused. Who shows one that is right is never kept waiting: others may come from
+ * the same address, and tokens are too long to be found by trying. */
+static const struct tokenfile_entry *find_token(struct request *r,
+                                                struct span token)
 {
     struct admin *a = r->admin;
-    struct span token = gate_token(header(r, "Authorization"));
     const struct tokenfile_entry *e;
     uint64_t now_ms = uv_now(a->loop);
 
-    if (!token.len)
-        return true;
-    if (!tries_allow(&a->tries, &r->visit->client, now_ms)) {
-        request_refuse(r, 429, "too many wrong tokens; wait a moment");
-        return false;
-    }
     admin_look_at_tokens(a, false);
     e = tokenwatch_find(&a->tokenwatch, token);
-    if (!e) {
-        admin_look_at_tokens(a, true);
-        e = tokenwatch_find(&a->tokenwatch, token);
+    if (e)
+        return e;
+    if (!tries_allow(&a->tries, &r->visit->client, now_ms)) {
+        request_refuse(r, 429, "too many wrong tokens; wait a moment");
+        return NULL;
     }
+    admin_look_at_tokens(a, true);
+    e = tokenwatch_find(&a->tokenwatch, token);
     if (!e) {
         tries_note(&a->tries, &r->visit->client, now_ms);
         request_refuse(r, 401, "there is no such token");
-        return false;
     }
+    return e;
+}
+
+/* By token; false: refused. Who shows none is anyone. */
+static bool is_known_by_token(struct request *r)
+{
+    struct span token = gate_token(header(r, "Authorization"));
+    const struct tokenfile_entry *e;
+
+    if (!token.len)
+        return true;
+    e = find_token(r, token);
+    if (!e)
+        return false;
     r->role = e->role;
     r->key = *e;
     (void)snprintf(r->key_name, sizeof(r->key_name), "%.*s", SPAN_FMT(e->name));

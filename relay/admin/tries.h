@@ -1,7 +1,7 @@
 /*
  * tries - how often may one client be wrong about a token?
  *
- * Some wrong ones at once, then so many a second; over it nothing is looked at any more.
+ * Some wrong ones at once, then so many a second; over it the file is not read again for it.
  * Addresses share a fixed number of counts, by a hash that nobody outside can foresee;
  * an IPv6 network of 64 bits is one client.
  */
