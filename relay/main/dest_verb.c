@@ -347,14 +347,14 @@ const struct verb dest_verb = {
         "queue knows, names, addresses, greeting, TLS, certificate, login, and for an address\n"
         "MAIL FROM and RCPT TO; then what can be done. No mail is sent.\n"
         "\n"
-        "Exit codes: 0 done, also when nothing matched; 66 there is no such destination\n"
-        "(show); 69 no relay is running; 75 it cannot do it now, or what was\n"
+        "Exit codes: 0 done, also when there is nothing to list; 66 there is no such\n"
+        "destination; 69 no relay is running; 75 it cannot do it now, or what was\n"
         "probed does not work; 78 configuration.\n",
     .group = GROUP_OPERATING,
     .examples = {
         { "waypost dest list",
           "who cannot be reached, since when, and what waits" },
-        { "waypost dest suspend '*branch.example*' --for 2h --reason 'they move'",
+        { "waypost dest suspend smtp://mail.branch.example:25 --for 2h --reason 'they move'",
           "send nothing there for two hours" },
     },
 };

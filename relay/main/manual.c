@@ -35,6 +35,10 @@ static void put_escaped(FILE *to, struct span text)
         if (is_space)
             (void)fputc(' ', to);
         is_space = false;
+        if (c == '`') { /* what is in quotes is bold */
+            (void)fputc('*', to);
+            continue;
+        }
         /* the others are only special where a line begins */
         if (strchr("\\*_", c) || (i == 0 && strchr("#[]|-+<\".'", c)))
             (void)fputc('\\', to);
