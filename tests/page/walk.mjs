@@ -2,7 +2,7 @@
  * walk - through the page as a person goes, on a relay that carries mail.
  *
  * Each step acts in the page and looks at the relay itself for what came of it. Prints one
- * JSON object a line: {"step", "error": null or text}. The relay is loaded, and the walk
+ * JSON object a line: {"step", "error": null or text, "ms"}. The relay is loaded, and the walk
  * started, by tests/peers/test_page.py.
  */
 import { mkdirSync } from "node:fs";
@@ -15,6 +15,7 @@ const browser = await launch();
 const page = await tab(browser, base, faults);
 
 async function step(name, run) {
+    const began = Date.now();
     let error = null;
 
     try {
@@ -23,7 +24,8 @@ async function step(name, run) {
         await page.keyboard.press("Escape"); /* no dialogue stays for the next step */
         error = String(e.message).replace(/\x1b\[[0-9;]*m/g, "").slice(0, 1500);
     }
-    process.stdout.write(JSON.stringify({ step: name, error }) + "\n");
+    process.stdout.write(JSON.stringify({ step: name, error,
+        ms: Date.now() - began }) + "\n");
     return !error;
 }
 
@@ -154,6 +156,42 @@ await step("feed", async () => {
     await page.locator(".health").getByText("no <i>thanks</i>").waitFor();
     await page.locator(".health").getByText("write-ahead log").waitFor();
     await page.locator(".health").getByText(/\d+ days/).waitFor();
+});
+
+await step("theme switch", async () => {
+    const ink = () => page.evaluate(() => getComputedStyle(document.body).color);
+    await go(page, base, "flow");
+    await press("Theme: system");
+    await press("Theme: light");
+    const dark = await ink();
+    await page.reload();
+    await page.getByRole("button", { name: "Theme: dark" }).waitFor();
+    equal(await ink(), dark, "kept");
+    await press("Theme: dark");
+    holds(await ink() !== dark, "back to the system's");
+});
+
+await step("no answer", async () => {
+    await page.context().setOffline(true);
+    await page.locator("#alarm").getByText(/does not answer/).waitFor({ timeout: 15000 });
+    await page.context().setOffline(false);
+    await page.locator("#alarm").getByText(/does not answer/).waitFor({ state: "detached",
+        timeout: 15000 });
+    /* the browser itself tells of requests that could not be made */
+    faults.splice(0, faults.length, ...faults.filter((f) => !/ERR_INTERNET_DISCONNECTED/.test(f)));
+});
+
+/* who may only look */
+await step("reader", async () => {
+    const other = await tab(browser, base, faults);
+    await other.goto(base + "/#/destinations");
+    await token(other, tokens.reader);
+    await other.getByText("Your token may only read").waitFor();
+    await other.locator("article").first().waitFor();
+    const buttons = other.locator("button.deed");
+    holds(await buttons.count() > 0, "buttons");
+    equal(await buttons.evaluateAll((all) => all.filter((b) => !b.disabled).length), 0, "on");
+    await other.context().close();
 });
 
 await step("heat", async () => {
@@ -384,20 +422,6 @@ await step("no trap", async () => {
     }
 });
 
-/* --- who may only look --- */
-
-await step("reader", async () => {
-    const other = await tab(browser, base, faults);
-    await other.goto(base + "/#/destinations");
-    await token(other, tokens.reader);
-    await other.getByText("Your token may only read").waitFor();
-    await other.locator("article").first().waitFor();
-    const buttons = other.locator("button.deed");
-    holds(await buttons.count() > 0, "buttons");
-    equal(await buttons.evaluateAll((all) => all.filter((b) => !b.disabled).length), 0, "on");
-    await other.context().close();
-});
-
 /* --- looks --- */
 
 const deep = async () => ["flow", "queue", "destinations", "message/" +
@@ -450,29 +474,6 @@ await step("light", () => look("light", { colorScheme: "light" }));
 await step("dark", () => look("dark", { colorScheme: "dark" }));
 await step("phone", () => look("phone", { colorScheme: "light", isMobile: true, hasTouch: true,
     viewport: { width: 360, height: 740 } }));
-
-await step("theme switch", async () => {
-    const ink = () => page.evaluate(() => getComputedStyle(document.body).color);
-    await go(page, base, "flow");
-    await press("Theme: system");
-    await press("Theme: light");
-    const dark = await ink();
-    await page.reload();
-    await page.getByRole("button", { name: "Theme: dark" }).waitFor();
-    equal(await ink(), dark, "kept");
-    await press("Theme: dark");
-    holds(await ink() !== dark, "back to the system's");
-});
-
-await step("no answer", async () => {
-    await page.context().setOffline(true);
-    await page.locator("#alarm").getByText(/does not answer/).waitFor({ timeout: 15000 });
-    await page.context().setOffline(false);
-    await page.locator("#alarm").getByText(/does not answer/).waitFor({ state: "detached",
-        timeout: 15000 });
-    /* the browser itself tells of requests that could not be made */
-    faults.splice(0, faults.length, ...faults.filter((f) => !/ERR_INTERNET_DISCONNECTED/.test(f)));
-});
 
 await step("nothing wrong", async () => {
     equal(await page.evaluate(() => window.pwned ?? null), null, "a stranger's script ran");

@@ -21,9 +21,10 @@ PAGE = ROOT / "tests/page"
 EVIL = ('451 4.7.1 <script>window.pwned=1</script> \x1b[31mred \u202eevil\u2066 '
         '"onmouseover="window.pwned=1').encode() + b" \xff\xc0\x80\r\n"
 STEPS = ["token", "headline", "flow", "a message that has gone", "why", "offline", "feed",
-         "heat", "hold and release", "retry", "delete and bring back", "bounce", "move",
-         "destinations", "hold, retry and probe a destination", "message", "keyboard", "no trap", "reader", "light", "dark", "phone",
-         "theme switch", "no answer", "nothing wrong"]
+         "theme switch", "no answer", "reader", "heat", "hold and release", "retry",
+         "delete and bring back", "bounce", "move", "destinations",
+         "hold, retry and probe a destination", "message", "keyboard", "no trap", "light",
+         "dark", "phone", "nothing wrong"]
 
 
 def npm_packages():
@@ -125,7 +126,9 @@ def walk(tmp_path_factory):
                     "base": f"http://127.0.0.1:{http}", "smtp": relay.port, "tokens": tokens,
                     "hops": hops, "shots": os.environ.get("WAYPOST_SHOTS")})})
     print(done.stderr[-3000:])
-    return {row["step"]: row["error"] for row in map(json.loads, done.stdout.splitlines())}
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    print(" ".join(f"{row['step']}: {row['ms'] / 1000:.1f} s;" for row in rows))
+    return {row["step"]: row["error"] for row in rows}
 
 
 @pytest.mark.parametrize("step", STEPS)
