@@ -8,6 +8,7 @@
 
 #include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
+#include "relay/admin/metrics.h"
 #include "relay/net/acquaintance.h"
 #include "relay/net/log.h"
 
@@ -125,12 +126,41 @@ static void put_page(struct request *r)
     request_go_on(r);
 }
 
+static void each_found(void *user, const struct queue_destination_row *d)
+{
+    put_line(user, d);
+}
+
+/* What is known of the busiest may be a moment old, what is told of them is not. */
+static void each_busy(void *user, const struct queue_destination_row *d)
+{
+    struct request *r = user;
+
+    if (r->page_rows && is_meant(r->pattern, d->name) &&
+        queue_destination_find(request_queue(r), d->name, each_found, r))
+        r->page_rows--;
+}
+
 void nexthops_list(struct request *r)
 {
+    const char *busiest = request_parameter(r, "busiest");
+    uint64_t most = METRICS_DESTINATIONS;
+
     r->pattern = request_parameter(r, "name");
     if (!r->pattern)
         r->pattern = "";
-    put_page(r);
+    if (!busiest) {
+        put_page(r);
+    } else if (!span_number(span_of(busiest), &most) || most == 0) {
+        request_refuse(r, 400, "busiest: should be a number");
+    } else {
+        r->page_rows = (uint32_t)(most < METRICS_DESTINATIONS
+                                      ? most
+                                      : METRICS_DESTINATIONS);
+        request_look(r);
+        queue_busy_each(request_busy(r), each_busy, r);
+        request_go_on(r);
+    }
 }
 
 /* -------------------------------------------------------------- orders ---- */

@@ -2,6 +2,9 @@
  * nexthops - destinations over HTTP: which there are, and what people want of them.
  *
  *   GET  /api/v1/destinations?name=GLOB    a JSON object a line
+ *   GET  /api/v1/destinations?busiest=N    at most N of the METRICS_DESTINATIONS busiest, by
+ *                                          what waits and is open, in no order: quick, however
+ *                                          many there are
  *   POST /api/v1/destinations/suspend      {"name": GLOB, "until": "2h", "reason": "..."}
  *        .../resume .../retry .../probe    {"name": GLOB}
  *

@@ -6,7 +6,7 @@
  * read by fetch too. A 401 asks again, and the question is then put again.
  */
 
-const KEPT = "waypost.token";
+const KEPT = "waypost.token", SHARE = 10;
 
 let token = "";
 let asking = null;
@@ -183,12 +183,15 @@ export async function events(query, each, signal, opened) {
     });
 }
 
-/* Runs step() now and each so many ms while the page is seen; answers how to end it. */
+/* Runs step() now and each so many ms while the page is seen, less often where the answer takes
+ * long, so that looking costs the relay little; answers how to end it. */
 export function every(ms, step) {
     const cut = new AbortController();
     let timer = 0;
 
     async function turn() {
+        const began = Date.now();
+
         clearTimeout(timer);
         try {
             if (!document.hidden)
@@ -199,7 +202,7 @@ export function every(ms, step) {
         } finally {
             clearTimeout(timer);
             if (!cut.signal.aborted)
-                timer = setTimeout(turn, ms);
+                timer = setTimeout(turn, Math.max(ms, SHARE * (Date.now() - began)));
         }
     }
     function seen() {

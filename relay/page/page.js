@@ -113,7 +113,7 @@ async function look(signal) {
     showReader(status.role);
     const [system, destinations] = await Promise.all([
         orNull(get("/api/v1/system", null, signal)),
-        orNull(lines("/api/v1/destinations", null, signal))]);
+        orNull(lines("/api/v1/destinations", { busiest: 100 }, signal))]);
     if (!signal.aborted)
         showAlarms(alarms(status, system, destinations));
 }

@@ -2,13 +2,14 @@
  * tiles - a tile for each next hop, the ones in trouble first.
  *
  * A tile is brought up to date in place, so that a button does not move away under a hand.
+ * Where there are very many, those with the most mail are shown; a name finds any.
  */
 import { every, lines } from "/api.js";
 import { command, dress, h, keyed, say, setMoment, shape } from "/dom.js";
-import { deed, holdAll, probe, resume, retry, suspend } from "/orders.js";
+import { deed, exactly, holdAll, probe, resume, retry, suspend } from "/orders.js";
 import { count, milliseconds, plural, size } from "/text.js";
 
-const SHOWN_MOST = 60;
+const SHOWN_MOST = 60, BUSIEST = 100;
 
 export const states = {
     up: { shape: "good", word: "up", rank: 3 },
@@ -81,7 +82,10 @@ function update(tile, d) {
 
 export function open(main) {
     const search = h("input", { type: "search", id: "find", autocomplete: "off",
-                                spellcheck: "false", oninput: draw });
+                                spellcheck: "false", oninput: () => {
+                                    draw();
+                                    ask.now();
+                                } });
     const only = h("select", { id: "only", onchange: draw }, h("option", { value: "" }, "all"),
         Object.entries(states).map(([value, st]) => h("option", { value }, st.word)));
     const sum = h("p", { class: "dim", role: "status" });
@@ -97,9 +101,9 @@ export function open(main) {
                 (a.name < b.name ? -1 : 1));
 
         keyed(place, found.slice(0, SHOWN_MOST), (d) => d.name, make, update);
-        say(sum, found.length > SHOWN_MOST
-            ? `${SHOWN_MOST} of ${plural(found.length, "destination")}, those in trouble first`
-            : plural(found.length, "destination"));
+        say(sum, found.length > SHOWN_MOST || (all.length === BUSIEST && !want)
+            ? `${Math.min(SHOWN_MOST, found.length)} of the busiest, those in trouble first; a ` +
+              "name finds others" : plural(found.length, "destination"));
     }
 
     main.append(h("p", { class: "row" },
@@ -107,7 +111,9 @@ export function open(main) {
         sum), fault, place, command("waypost", "dest", "list"));
     const ask = every(3000, async (signal) => {
         try {
-            all = await lines("/api/v1/destinations", null, signal);
+            const want = search.value.trim();
+            all = await lines("/api/v1/destinations", want ? { name: `*${exactly(want)}*` }
+                : { busiest: BUSIEST }, signal);
             say(fault, "");
             draw();
         } catch (e) {

@@ -341,6 +341,8 @@ await step("message", async () => {
     await until(async () => (await waiting({ id, state: "held" })).length === 0, "released");
     await press("Show content");
     await page.locator("#content pre").getByText("<img src=x onerror=").waitFor();
+    const content = await page.locator("#content pre").innerText();
+    holds(/\\x1B\[2J \\u\{202E\} evil/.test(content), "escapes in the content: " + content);
     await press("Delete");
     await answer("Delete");
     await until(async () => (await waiting({ id, state: "deleted" })).length === 1, "deleted");

@@ -606,6 +606,7 @@ static void admin_refuses_paths_and_methods_it_does_not_have(void **state)
         { "GET",    "/page.c",                  404 },
         { "GET",    "/../page.css",             404 },
         { "POST",   "/",                        405 },
+        { "GET",    "/api/v1/destinations?busiest=x", 400 },
         { "GET",    "/api/v1/nothing",          404 },
         { "GET",    "/api/v1/queue/",           404 },
         { "GET",    "/api/v1/queue/a/b",        404 },
