@@ -94,6 +94,11 @@ static bool parse_address(struct arena *a, struct span text,
     struct address address;
     struct subject s;
 
+    if (span_starts_nocase(text, SPAN("*@"))) {
+        buffer_printf(why, "would match nobody: \"%.*s\" alone is all of its "
+                           "addresses", SPAN_FMT(span_skip(text, 2)));
+        return false;
+    }
     if (address_parse(text, &address) != ADDRESS_OK) {
         buffer_put_string(why, "is not an address");
         return false;

@@ -395,6 +395,8 @@ static void faults_of_rules_are_told(void **state)
             "w.conf:1:30: \".c\" is not a domain; *.domain",
             "w.conf:1:36: cannot read the table \"/x\": No such file",
             "w.conf:1:48: \"/(/\" is not an expression: missing closing" } },
+        { "rule \"a\" { from = {\"*@c.test\"} action = reject }\n",
+          { "w.conf:1:20: \"*@c.test\" would match nobody: \"c.test\" alone" } },
         { "rule \"a\" { from = {\"a_b\", \"[1.2]\", \"\", \"a b\"}\n"
           " action = reject }\n",
           { "\"a_b\" is not a domain, *.domain, address",
