@@ -41,7 +41,7 @@ static struct columns_row *row_new(struct span name)
     return row;
 }
 
-static struct columns_row *row_of(struct columns *c, struct span name)
+struct columns_row *columns_name(struct columns *c, struct span name)
 {
     uint64_t hash = buckets_hash(name);
     struct bucket_link *l = buckets_first(&c->rows, hash);
@@ -66,7 +66,7 @@ static struct columns_row *row_of(struct columns *c, struct span name)
 struct columns_row *columns_join(struct columns *c, int64_t lane,
                                  struct span name)
 {
-    struct columns_row *row = row_of(c, name);
+    struct columns_row *row = columns_name(c, name);
     struct lane_link *link;
 
     if (c->lanes.count < LANES_MOST) {

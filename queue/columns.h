@@ -30,6 +30,8 @@ struct columns_row *columns_find(const struct columns *c, int64_t lane);
 /* From now on this lane is counted under this name. */
 struct columns_row *columns_join(struct columns *c, int64_t lane,
                                  struct span name);
+/* The row of a name that no lane leads to. */
+struct columns_row *columns_name(struct columns *c, struct span name);
 /* Rows with a name, highest total first, at most limit; the caller frees the array. */
 struct columns_row **columns_top(const struct columns *c, size_t limit,
                                  size_t *out_count);

@@ -13,6 +13,7 @@
 
 enum {
     PAUSE_MS = 10000,      /* between two pictures, at least */
+    ASKED_MS = 2000,     /* the same for who begins to look */
     SHARE = 50,            /* times as long as it took */
     LONG_PAUSE_MS = 60000, /* the same when nobody looks */
     LONG_SHARE = 300,
@@ -105,6 +106,7 @@ static void end(struct heat *h, int rc)
     }
     pthread_mutex_unlock(&h->lock);
     columns_fini(&old);
+    h->took_ms = took_ms;
     h->next_ms = now_ms + (is_looked_at ? PAUSE_MS + took_ms * SHARE
                                         : LONG_PAUSE_MS + took_ms * LONG_SHARE);
 }
@@ -118,7 +120,7 @@ static bool is_wanted(struct heat *h, int64_t now_ms)
         return true;
     pthread_mutex_lock(&h->lock);
     is_it = h->looked_ms > h->began_ms &&
-            now_ms >= h->began_ms + PAUSE_MS + (h->next_ms - h->began_ms) / 8;
+            now_ms >= h->began_ms + ASKED_MS + h->took_ms * SHARE;
     pthread_mutex_unlock(&h->lock);
     return is_it;
 }
@@ -203,6 +205,7 @@ void queue_heat(struct queue *q, size_t limit, queue_heat_fn *each, void *user)
     out.rows = rows;
     each(user, &out);
     pthread_mutex_unlock(&h->lock);
+    reader_poke(&q->reader); /* an old picture is drawn anew at once */
     free(top);
     free(rows);
 }

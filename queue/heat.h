@@ -27,6 +27,7 @@ struct heat {
     uint64_t after_id;
     bool is_drawing;
     int64_t drawing_at_ms, began_ms, next_ms; /* began, next: monotonic */
+    int64_t took_ms;
 };
 
 void heat_init(struct heat *h);

@@ -439,6 +439,20 @@ typedef void queue_preview_fn(void *user, uint64_t token, int rc,
 void queue_preview(struct queue_port *p, const struct queue_filter *f,
                   queue_preview_fn *done, uint64_t token);
 
+/* Who fills the queue: names by the recipients they have there, most first, then in one row
+ * that is not named what was too many names. Borrowed for the call. */
+enum queue_rank_key { RANK_FROM, RANK_CLIENT, RANK_LOGIN, RANK_DOMAIN, RANK_VIA, RANK_KEYS };
+struct queue_rank {
+    bool is_named;
+    struct span name;             /* empty: no login, for one */
+    struct queue_count count;
+};
+typedef void queue_rank_fn(void *user, uint64_t token, int rc,
+                           const struct queue_rank *ranks, size_t count);
+void queue_ranks(struct queue_port *p, const struct queue_filter *f,
+                 enum queue_rank_key by, size_t limit, queue_rank_fn *done,
+                 uint64_t token);
+
 /*
  * All about one message, borrowed for the call; NULL: there is none. Its recipients in the
  * order of their numbers.

@@ -245,6 +245,7 @@ struct store_found {
     uint64_t message, size_bytes;
     int64_t received_ms;
     bool is_first;                /* of its message */
+    struct span sender, client, login, address; /* borrowed for the call */
 };
 typedef void store_found_fn(void *user, const struct store_found *f);
 MUST int store_find(struct store_reader *r, const struct queue_filter *f,

@@ -197,7 +197,11 @@ static void find_each(void *user, const struct scan_row *r)
                                             .message = r->message,
                                             .size_bytes = r->size_bytes,
                                             .received_ms = r->received_ms,
-                                            .is_first = r->is_first });
+                                            .is_first = r->is_first,
+                                            .sender = r->sender,
+                                            .client = r->client,
+                                            .login = r->login,
+                                            .address = r->address });
 }
 
 int store_find(struct store_reader *r, const struct queue_filter *f,

@@ -63,6 +63,7 @@ const struct endpoint endpoints[] = {
       .change = CHANGE_BOUNCE, .states = EVERY_STATE_BUT_DELETED },
     { "POST", "/api/v1/queue/move",     ordering_change, ROLE_OPERATOR, MEDIA_JSON,
       .change = CHANGE_MOVE, .states = EVERY_STATE_BUT_DELETED },
+    { "GET",  "/api/v1/queue/top",      waiting_top,     ROLE_READ,     MEDIA_LINES },
     { "GET",  "/api/v1/queue/heat",     heatmap_get,     ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/queue/*",        portrait_show,   ROLE_READ,     MEDIA_JSON },
     { "GET",  "/api/v1/queue/*/content", portrait_content, ROLE_OPERATOR, MEDIA_MESSAGE },

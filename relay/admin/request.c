@@ -305,7 +305,7 @@ static bool is_of_lists(struct query *q, struct span key, const char *value)
         q->request->after = value ? value : "";
         return true;
     }
-    return span_is(key, SPAN("progress"));
+    return span_is(key, SPAN("progress")) || span_is(key, SPAN("by"));
 }
 
 static enum MHD_Result add_parameter(void *user, enum MHD_ValueKind kind,

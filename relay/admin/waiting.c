@@ -10,6 +10,9 @@
 #include "relay/admin/endpoints.h"
 #include "relay/admin/listing.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum {
     PAGE_FIRST = 20, /* rows; doubles while pages stay small */
     PAGE_MOST = 200,
@@ -95,5 +98,64 @@ void waiting_count(struct request *r)
     if (!request_read_query(r))
         return;
     queue_count(request_port(r), &r->filter.queue, on_count, r->token);
+    request_wait(r);
+}
+
+/* ---------------------------------------------------------------- top ---- */
+
+enum { TOP = 20, TOP_MOST = 1000 };
+
+static void on_ranks(void *user, uint64_t token, int rc,
+                     const struct queue_rank *ranks, size_t count)
+{
+    struct request *r = request_find(user, token);
+
+    if (!r)
+        return;
+    if (rc < 0) {
+        request_refuse_queue(r, rc);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        json_t *o = listing_count(&ranks[i].count);
+        char *text;
+
+        ASSERT(json_object_set_new(o, "name",
+                                   ranks[i].is_named
+                                       ? listing_text(ranks[i].name)
+                                       : json_null()) == 0);
+        text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+        ASSERT(text);
+        buffer_put_string(&r->answer, text);
+        buffer_put_byte(&r->answer, '\n');
+        free(text);
+        json_decref(o);
+    }
+    request_go_on(r);
+}
+
+void waiting_top(struct request *r)
+{
+    static const char *const keys[RANK_KEYS] = {
+        [RANK_FROM] = "from",     [RANK_CLIENT] = "client",
+        [RANK_LOGIN] = "login",   [RANK_DOMAIN] = "domain",
+        [RANK_VIA] = "via",
+    };
+    const char *by = request_parameter(r, "by");
+    int key = by ? 0 : RANK_LOGIN;
+
+    if (!request_read_query(r))
+        return;
+    while (by && key < RANK_KEYS && strcmp(keys[key], by) != 0)
+        key++;
+    if (key == RANK_KEYS || r->limit > TOP_MOST) {
+        request_refuse(r, 400,
+                       key == RANK_KEYS
+                           ? "by should be from, client, login, domain or via"
+                           : "limit should be a number up to 1000");
+        return;
+    }
+    queue_ranks(request_port(r), &r->filter.queue, (enum queue_rank_key)key,
+                r->limit ? (size_t)r->limit : TOP, on_ranks, r->token);
     request_wait(r);
 }

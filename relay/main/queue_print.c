@@ -250,8 +250,10 @@ static void put_row(struct paper *p, const char *name, const json_t *row)
     buffer_put_byte(p->b, '\n');
 }
 
-void queue_print_shape(struct paper *p)
+void queue_print_shape(struct paper *p, int64_t now_s)
 {
+    int64_t age_s = now_s - paper_number(p->o, "at_ms") / 1000;
+
     const json_t *bounds = json_object_get(p->o, "bounds_min"), *one;
     struct buffer last = { 0 };
     size_t i;
@@ -273,4 +275,43 @@ void queue_print_shape(struct paper *p)
     }
     if (!paper_is_so(p->o, "complete"))
         buffer_put_string(p->b, "The queue is still being read; ask again.\n");
+    else if (age_s > SHAPE_FRESH_S)
+        buffer_printf(p->b, "As it was %lld s ago; it is being read anew.\n",
+                      (long long)age_s);
+}
+
+/* --------------------------------------------------------------- the top -- */
+
+static void put_rank_name(struct buffer *b, const json_t *rank, const char *by)
+{
+    const char *name = json_string_value(json_object_get(rank, "name"));
+
+    if (!name)
+        buffer_put_string(b, "(all others)");
+    else if (*name)
+        buffer_put_escaped(b, span_of(name));
+    else
+        buffer_printf(b, "(no %s)", by);
+}
+
+void queue_print_rank(struct buffer *b, const json_t *rank, const char *by,
+                      bool has_head)
+{
+    struct buffer size = { 0 };
+    const char *key = by;
+
+    listing_put_size(&size, paper_number(rank, "bytes"));
+    if (has_head) {
+        buffer_put_string(b, "MESSAGES RECIPIENTS    BYTES  ");
+        for (; *by; by++)
+            buffer_put_byte(b, (char)(*by - 'a' + 'A'));
+        buffer_put_byte(b, '\n');
+    }
+    buffer_printf(b, "%8lld %10lld %8s  ",
+                  (long long)paper_number(rank, "messages"),
+                  (long long)paper_number(rank, "recipients"),
+                  buffer_string(&size));
+    put_rank_name(b, rank, key);
+    buffer_put_byte(b, '\n');
+    buffer_fini(&size);
 }

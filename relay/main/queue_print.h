@@ -14,6 +14,10 @@ void queue_print_story(struct paper *p, int64_t now_s);
 /* The preview of an order: the first few messages, and counts by destination. */
 void queue_print_preview(struct paper *p, int64_t now_s, size_t width);
 /* GET /api/v1/queue/heat, as qshape's table. */
-void queue_print_shape(struct paper *p);
+enum { SHAPE_FRESH_S = 3 };     /* an older one says so */
+void queue_print_shape(struct paper *p, int64_t now_s);
+/* A row of GET /api/v1/queue/top; by: whose names they are. */
+void queue_print_rank(struct buffer *b, const json_t *rank, const char *by,
+                      bool has_head);
 
 #endif

@@ -28,6 +28,7 @@ struct order {
     struct ask *ask;
     json_t *filters; /* key -> value, as given */
     const char *route, *why; /* of move and bounce; or NULL */
+    const char *by, *limit;  /* of top; or NULL */
     bool json, yes, only_header, is_coloured;
     bool has_bar; /* progress is drawn on standard error */
     json_t *answer; /* of a change, its last line; or NULL */
@@ -36,12 +37,15 @@ struct order {
     uint64_t rows;
 };
 
+enum { FRESH_TRIES = 3, FRESH_WAIT_US = 50000 };
+
 typedef int sub_verb_fn(struct order *o);
 
-static sub_verb_fn do_list, do_show, do_cat, do_count, do_shape, do_change;
+static sub_verb_fn do_list, do_show, do_cat, do_count, do_top, do_shape,
+    do_change;
 
 enum {
-    LIST, SHOW, CAT, COUNT, SHAPE, RETRY, HOLD, RELEASE, DELETE, UNDELETE, BOUNCE, MOVE,
+    LIST, SHOW, CAT, COUNT, TOP, SHAPE, RETRY, HOLD, RELEASE, DELETE, UNDELETE, BOUNCE, MOVE,
 };
 
 /* clang-format off */
@@ -60,11 +64,18 @@ static const struct verb_option move_options[] = {
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
+static const struct verb_option top_options[] = {
+    { "--by", "KEY", "login (without it), from, client, domain or via", VALUE_WORD },
+    { "--limit", "N", "so many rows; 20 without it", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
 static const struct verb_sub subs[] = {
     [LIST]     = { "list", "", "one line for each message (--json: one object a line)", VALUE_ID, NULL },
     [SHOW]     = { "show", "ID", "all about one message", VALUE_ID, NULL },
     [CAT]      = { "cat", "ID", "its bytes, as they will be sent", VALUE_ID, cat_options },
     [COUNT]    = { "count", "", "how many messages, recipients and bytes", VALUE_ID, NULL },
+    [TOP]      = { "top", "", "who fills it: messages, recipients and bytes of each login, sender ...", VALUE_WORD, top_options },
     [SHAPE]    = { "shape", "", "recipients by domain and by age in minutes, as qshape shows them", VALUE_WORD, NULL },
     [RETRY]    = { "retry", "", "due now, and their destinations need not rest", VALUE_ID, NULL },
     [HOLD]     = { "hold", "", "keep without trying", VALUE_ID, NULL },
@@ -83,6 +94,7 @@ static const struct act {
     [SHOW]     = { do_show,   NULL },
     [CAT]      = { do_cat,    NULL },
     [COUNT]    = { do_count,  NULL },
+    [TOP]      = { do_top,    NULL },
     [SHAPE]    = { do_shape,  NULL },
     [RETRY]    = { do_change, "will be tried again now" },
     [HOLD]     = { do_change, "held" },
@@ -206,6 +218,45 @@ static int do_cat(struct order *o)
     return rc;
 }
 
+static bool print_rank(void *user, const json_t *rank)
+{
+    struct order *o = user;
+    struct buffer b = { 0 };
+
+    if (o->json) {
+        print_json(rank);
+    } else {
+        queue_print_rank(&b, rank, o->by ? o->by : "login", o->rows == 0);
+        print(&b);
+    }
+    o->rows++;
+    buffer_fini(&b);
+    return !ferror(stdout);
+}
+
+static int do_top(struct order *o)
+{
+    int rc;
+
+    add_filters(o);
+    if (o->by)
+        ask_add(o->ask, "by", o->by);
+    if (o->limit)
+        ask_add(o->ask, "limit", o->limit);
+    rc = ask_stream(o->ask, "/queue/top", NULL, print_rank, o);
+    if (rc == EX_OK && o->rows == 0 && !o->json)
+        (void)puts(json_object_size(o->filters) ? "Nothing matches."
+                                                : "The queue is empty.");
+    return rc;
+}
+
+static bool is_old(const json_t *heat)
+{
+    return paper_is_so(heat, "complete") &&
+           (int64_t)time(NULL) - paper_number(heat, "at_ms") / 1000 >
+               SHAPE_FRESH_S;
+}
+
 static int do_shape(struct order *o)
 {
     struct buffer b = { 0 };
@@ -216,13 +267,19 @@ static int do_shape(struct order *o)
     if (json_object_size(o->filters))
         return verbs_usage(o->call, "shape takes no filters: it shows all");
     rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
+    /* Nobody had looked for a while: with the question a new picture was begun. */
+    for (int i = 0; rc == EX_OK && i < FRESH_TRIES && is_old(heat); i++) {
+        json_decref(heat);
+        (void)usleep(FRESH_WAIT_US);
+        rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
+    }
     if (rc != EX_OK)
         return rc;
     p = paper_of(o, &b, heat);
     if (o->json) {
         print_json(heat);
     } else {
-        queue_print_shape(&p);
+        queue_print_shape(&p, time(NULL));
         print(&b);
     }
     json_decref(heat);
@@ -376,6 +433,9 @@ static bool read_own(struct order *o, int *i)
 
     if (o->act == &acts[CAT] && strcmp(call->argv[*i], "--header") == 0)
         return o->only_header = true;
+    if (o->act == &acts[TOP] && (verbs_option(call, i, "--by", &o->by) ||
+                                 verbs_option(call, i, "--limit", &o->limit)))
+        return true;
     return (o->act == &acts[MOVE] &&
             verbs_option(call, i, "--route", &o->route)) ||
            (o->act == &acts[BOUNCE] &&

@@ -1,0 +1,164 @@
+/*
+ * ranking - who fills the queue?
+ *
+ * What waits, counted by who sent it, where it came from or where it goes; a page at a time on
+ * the reader's thread. The table of names is bounded: what is over it is counted in a row
+ * without a name. A message counts where its first matching recipient does.
+ */
+#include "policy/vocabulary/memory.h"
+#include "queue/columns.h"
+#include "queue/core.h"
+#include "queue/criteria.h"
+#include "queue/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = 2000 };
+enum { CELL_MESSAGES, CELL_BYTES }; /* of a row; its total is recipients */
+
+struct ranking {
+    struct inquiry inquiry; /* first */
+    struct arena arena;
+    struct queue_filter filter;
+    enum queue_rank_key by;
+    size_t limit;
+    uint64_t after_id;
+    struct columns columns;
+    struct store_reader *db; /* for the step, as is the next */
+    struct store_view view;
+    int rc;
+    queue_rank_fn *done;
+    uint64_t token;
+};
+
+static struct columns_row *meet_lane(struct ranking *s, int64_t lane)
+{
+    struct columns_row *row = columns_find(&s->columns, lane);
+    struct buffer key = { 0 }, name = { 0 };
+
+    if (!row && s->rc == 0 &&
+        (s->rc = store_read_lane_key(s->db, lane, &key)) == 0) {
+        s->view.destination(s->view.user, buffer_span(&key), &name);
+        row = columns_join(&s->columns, lane, buffer_span(&name));
+    }
+    buffer_fini(&key);
+    buffer_fini(&name);
+    return row;
+}
+
+static struct columns_row *meet_domain(struct ranking *s, struct span address)
+{
+    char folded[256];
+    size_t at = span_find_last(address, '@');
+    struct span domain = span_skip(address, at < address.len ? at + 1 : at);
+
+    if (domain.len > sizeof folded)
+        domain.len = sizeof folded;
+    for (size_t i = 0; i < domain.len; i++)
+        folded[i] = ascii_lower(domain.at[i]);
+    return columns_name(&s->columns, span_make(folded, domain.len));
+}
+
+static void each_found(void *user, const struct store_found *f)
+{
+    struct ranking *s = user;
+    struct columns_row *row = NULL;
+
+    switch (s->by) {
+    case RANK_FROM:
+        row = columns_name(&s->columns, f->sender.len ? f->sender : SPAN("<>"));
+        break;
+    case RANK_CLIENT:
+        row = columns_name(&s->columns, f->client);
+        break;
+    case RANK_LOGIN:
+        row = columns_name(&s->columns, f->login);
+        break;
+    case RANK_DOMAIN:
+        row = meet_domain(s, f->address);
+        break;
+    case RANK_VIA:
+        row = meet_lane(s, f->lane);
+        break;
+    case RANK_KEYS:
+        break;
+    }
+    if (!row)
+        return;
+    row->total++;
+    if (f->is_first) {
+        row->cells[CELL_MESSAGES]++;
+        row->cells[CELL_BYTES] += f->size_bytes;
+    }
+}
+
+static bool step(struct reader *r, struct inquiry *i)
+{
+    struct ranking *s = (struct ranking *)i;
+    uint64_t next = 0;
+    int rc;
+
+    s->db = r->db;
+    s->view = view_of(r->queue);
+    rc = store_find(r->db, &s->filter, queue_now_ms(r->queue), &s->view,
+                    s->after_id, PAGE, each_found, s, &next);
+    if (rc < 0)
+        s->rc = rc;
+    s->after_id = next;
+    return s->rc < 0 || next == 0;
+}
+
+static struct queue_rank rank_of(const struct columns_row *row, bool is_named)
+{
+    return (struct queue_rank){
+        .is_named = is_named,
+        .name = span_make(row->name, row->len),
+        .count = { .messages = row->cells[CELL_MESSAGES],
+                   .recipients = row->total,
+                   .bytes = row->cells[CELL_BYTES] },
+    };
+}
+
+static void tell(struct ranking *s, void *user)
+{
+    size_t count = 0;
+    struct columns_row **top = columns_top(&s->columns, s->limit, &count);
+    struct queue_rank *ranks = NEW_ARRAY(struct queue_rank, count + 1);
+
+    for (size_t i = 0; i < count; i++)
+        ranks[i] = rank_of(top[i], true);
+    if (s->columns.others)
+        ranks[count++] = rank_of(s->columns.others, false);
+    s->done(user, s->token, s->rc, ranks, count);
+    free(ranks);
+    free(top);
+}
+
+static void open_letter(struct letter *take_l, bool is_dropped)
+{
+    struct ranking *s = (struct ranking *)take_l;
+
+    if (!is_dropped)
+        tell(s, take_l->port->user);
+    columns_fini(&s->columns);
+    arena_reset(&s->arena);
+    free(s);
+}
+
+void queue_ranks(struct queue_port *p, const struct queue_filter *f,
+                 enum queue_rank_key by, size_t limit, queue_rank_fn *done,
+                 uint64_t token)
+{
+    struct ranking *s = NEW(struct ranking);
+
+    s->inquiry.letter.port = p;
+    s->inquiry.letter.open = open_letter;
+    s->inquiry.step = step;
+    s->filter = criteria_copy(&s->arena, f);
+    s->by = by;
+    s->limit = limit;
+    s->done = done;
+    s->token = token;
+    reader_inquire(&p->queue->reader, &s->inquiry);
+}
