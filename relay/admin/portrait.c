@@ -51,7 +51,14 @@ static json_t *header_text(struct span header)
             line.len--;
         if (line.len == 0)
             continue;
-        buffer_put_escaped(&clean, line);
+        for (size_t at; line.len; line = span_skip(line, at)) {
+            at = span_find(line, '\t');
+            buffer_put_escaped(&clean, span_first(line, at));
+            if (at < line.len) {
+                buffer_put_byte(&clean, ' ');
+                at++;
+            }
+        }
         buffer_put_byte(&clean, '\n');
     }
     text = listing_text(buffer_span(&clean));

@@ -119,7 +119,10 @@ void dest_listing_put_line(struct buffer *b, const json_t *o)
     if (number_of(o, "since"))
         listing_put_duration(&cell, time(NULL) - number_of(o, "since"));
     put_column(b, &cell, 6);
-    buffer_put_escaped(b, text_of(o, "reason"));
+    /* One that is up but defers all has words as well. */
+    buffer_put_escaped(b, text_of(o, "reason").len || !number_of(o, "waiting")
+                              ? text_of(o, "reason")
+                              : text_of(o, "last_reply"));
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }

@@ -83,26 +83,50 @@ static double delay_of(const json_t *row)
     return sum;
 }
 
+/* Of a refusal: who came, and what in the configuration refused. */
+static void put_refusal(struct buffer *b, const json_t *row)
+{
+    struct span rule = text_of(row, "rule"), place = text_of(row, "place");
+    size_t slash = span_find_last(place, '/');
+
+    if (text_of(row, "client").len) {
+        buffer_put_string(b, "  from ");
+        buffer_put_escaped(b, text_of(row, "client"));
+    }
+    if (!rule.len)
+        return;
+    buffer_put_string(b, "  rule \"");
+    buffer_put_escaped(b, rule);
+    buffer_put_string(b, "\" ");
+    buffer_put_escaped(b, slash < place.len ? span_skip(place, slash + 1)
+                                            : place);
+}
+
 /* Who to whom, or, of an order, who. */
 static void put_parties(struct buffer *b, const json_t *row)
 {
-    struct span client = text_of(row, "client");
+    bool is_refused = span_is(text_of(row, "what"), SPAN("refused"));
+    struct span recipient = text_of(row, "recipient");
 
-    if (text_of(row, "who").len) {
+    if (text_of(row, "who").len && !recipient.len) {
         buffer_put_escaped(b, text_of(row, "who"));
         return;
     }
     put_address(b, text_of(row, "sender"));
-    buffer_put_string(b, " -> ");
-    put_address(b, text_of(row, "recipient"));
+    if (recipient.len || !is_refused) {
+        buffer_put_string(b, " -> ");
+        put_address(b, recipient);
+    }
+    if (text_of(row, "who").len) {
+        buffer_put_string(b, "  by ");
+        buffer_put_escaped(b, text_of(row, "who"));
+    }
     put_part(b, text_of(row, "status"));
     put_part(b, text_of(row, "host"));
     if (text_of(row, "host").len)
         buffer_printf(b, "  %.1fs", delay_of(row));
-    if (span_is(text_of(row, "what"), SPAN("refused")) && client.len) {
-        buffer_put_string(b, "  from ");
-        buffer_put_escaped(b, client);
-    }
+    if (is_refused)
+        put_refusal(b, row);
 }
 
 /* Cuts what was put since `from` to so many characters. */
