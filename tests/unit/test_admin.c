@@ -40,7 +40,7 @@ static struct {
     bool is_silent; /* answers do not come */
     /* the latest question */
     enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE,
-           ASKED_PREVIEW, ASKED_STORY, ASKED_COPY, ASKED_PART } asked;
+           ASKED_PREVIEW, ASKED_RANKS, ASKED_STORY, ASKED_COPY, ASKED_PART } asked;
     struct queue_filter filter;
     uint64_t after_id;
     uint32_t limit;
@@ -49,6 +49,8 @@ static struct {
     queue_page_fn *page;
     queue_count_fn *count, *progress;
     queue_preview_fn *preview;
+    queue_rank_fn *ranks;
+    enum queue_rank_key by;
     queue_story_fn *story;
     queue_copy_fn *copy;
     queue_read_fn *part;
@@ -133,6 +135,17 @@ void queue_preview(struct queue_port *p, const struct queue_filter *f,
     (void)p;
     fake.preview = done;
     ask(ASKED_PREVIEW, f, token);
+}
+
+void queue_ranks(struct queue_port *p, const struct queue_filter *f,
+                 enum queue_rank_key by, size_t limit, queue_rank_fn *done,
+                 uint64_t token)
+{
+    (void)p;
+    fake.ranks = done;
+    fake.by = by;
+    fake.part_len = limit;
+    ask(ASKED_RANKS, f, token);
 }
 
 void queue_story(struct queue_port *p, uint64_t id, queue_story_fn *done,
@@ -388,6 +401,17 @@ static void answer_preview(void)
                 });
 }
 
+static void answer_ranks(void)
+{
+    const struct queue_rank ranks[] = {
+        { true, SPAN("a\x1b"), { 3, 4, 5000 } },
+        { true, SPAN(""), { 2, 2, 10 } },
+        { false, SPAN(""), { 1, 1, 1 } },
+    };
+
+    fake.ranks(fake.port.user, fake.token, fake.rc, ranks, 3);
+}
+
 void queue_port_drain(struct queue_port *p)
 {
     static const struct queue_count three = { 3, 4, 5000 };
@@ -407,6 +431,8 @@ void queue_port_drain(struct queue_port *p)
         answer_part();
     else if (asked == ASKED_PREVIEW)
         answer_preview();
+    else if (asked == ASKED_RANKS)
+        answer_ranks();
     else if (asked == ASKED_CHANGE && fake.progress)
         fake.progress(p->user, fake.token, 0, &three);
     if (asked == ASKED_COUNT || asked == ASKED_CHANGE)
@@ -845,6 +871,43 @@ static void admin_pages_lists_by_limit_and_after(void **state)
     assert_int_equal(request(*state, "GET", "/api/v1/queue?after=x", ""), 400);
 }
 
+static void admin_tells_who_fills_the_queue(void **state)
+{
+    static const struct {
+        const char *query;
+        int status;
+        enum queue_rank_key by;
+        size_t limit;
+    } rows[] = {
+        { "", 200, RANK_LOGIN, 20 },
+        { "?by=from&limit=5", 200, RANK_FROM, 5 },
+        { "?by=via&domain=*.test", 200, RANK_VIA, 20 },
+        { "?by=domain", 200, RANK_DOMAIN, 20 },
+        { "?by=client", 200, RANK_CLIENT, 20 },
+        { "?by=moon", 400, 0, 0 },
+        { "?by=", 400, 0, 0 },
+        { "?limit=1001", 400, 0, 0 },
+        { "?colour=red", 400, 0, 0 },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char path[80];
+
+        (void)snprintf(path, sizeof path, "/api/v1/queue/top%s", rows[i].query);
+        fake.ranks = NULL;
+        assert_int_equal(request(*state, "GET", path, ""), rows[i].status);
+        assert_int_equal(fake.ranks != NULL, rows[i].status == 200);
+        if (rows[i].status != 200)
+            continue;
+        assert_int_equal(fake.by, rows[i].by);
+        assert_int_equal(fake.part_len, rows[i].limit);
+        assert_true(heard(*state, "\"messages\":3,\"recipients\":4"));
+        assert_true(heard(*state, "\"name\":\"\"}\n"));
+        assert_true(heard(*state, "\"name\":null}\n"));
+        assert_false(heard(*state, "\x1b"));
+    }
+}
+
 static void admin_tells_where_mail_waits_and_which_routes_there_are(void **state)
 {
     assert_int_equal(request(*state, "GET", "/api/v1/queue/heat", ""), 200);
@@ -1095,6 +1158,7 @@ int main(void)
         WITH_ROOM(admin_asks_for_no_page_that_nobody_reads),
         WITH_ROOM(admin_says_so_when_the_queue_fails),
         WITH_ROOM(admin_changes_only_what_was_meant),
+        WITH_ROOM(admin_tells_who_fills_the_queue),
         WITH_ROOM(admin_lists_destinations_by_pattern),
         WITH_ROOM(admin_orders_only_what_was_meant),
         WITH_ROOM(admin_lists_providers),
