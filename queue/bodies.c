@@ -67,6 +67,7 @@ int bodies_start(struct bodies *b, struct queue *q, bool read_only)
     b->queue = q;
     b->folder_fd = -1;
     pthread_mutex_init(&b->folder_lock, NULL);
+    pthread_mutex_init(&b->kept_lock, NULL);
     buffer_printf(&path, "%s.content", q->path);
     b->folder = span_dup(buffer_span(&path));
     buffer_fini(&path);
@@ -89,6 +90,42 @@ int bodies_start(struct bodies *b, struct queue *q, bool read_only)
         ASSERT(t->is_running);
     }
     return 0;
+}
+
+bool bodies_is_kept(struct bodies *b, uint64_t message)
+{
+    bool is_kept;
+
+    pthread_mutex_lock(&b->kept_lock);
+    is_kept = b->is_keeping;
+    if (is_kept) {
+        if (b->kept_count == b->kept_room) {
+            b->kept_room = b->kept_room ? b->kept_room * 2 : 64;
+            b->kept = memory_grow(b->kept, b->kept_room * sizeof *b->kept);
+        }
+        b->kept[b->kept_count++] = message;
+    }
+    pthread_mutex_unlock(&b->kept_lock);
+    return is_kept;
+}
+
+void bodies_keep(struct bodies *b, bool is_keeping)
+{
+    uint64_t *kept = NULL;
+    size_t count = 0;
+
+    pthread_mutex_lock(&b->kept_lock);
+    b->is_keeping = is_keeping;
+    if (!is_keeping) {
+        kept = b->kept;
+        count = b->kept_count;
+        b->kept = NULL;
+        b->kept_count = b->kept_room = 0;
+    }
+    pthread_mutex_unlock(&b->kept_lock);
+    for (size_t i = 0; i < count; i++)
+        body_unlink(b->queue, kept[i]);
+    free(kept);
 }
 
 void bodies_drain(struct bodies *b)

@@ -324,7 +324,8 @@ void body_finish(struct queue_body *take_b, struct put_job *take_j)
 
 static void run_unlink(struct queue *q, struct body_job *take_j)
 {
-    unlink_content(q, take_j->message);
+    if (!bodies_is_kept(&q->bodies, take_j->message))
+        unlink_content(q, take_j->message);
     free(take_j);
 }
 

@@ -55,6 +55,10 @@ struct bodies {
     int folder_fd;
     pthread_mutex_t folder_lock; /* held while the folder is fsynced */
     struct body_thread threads[BODY_THREADS];
+    pthread_mutex_t kept_lock; /* from here on */
+    bool is_keeping; /* files stay although their messages have gone */
+    uint64_t *kept;
+    size_t kept_count, kept_room;
 };
 
 /* Makes the folder; starts no thread when read_only. */
@@ -68,6 +72,11 @@ void bodies_stop(struct bodies *b);
 void body_finish(struct queue_body *take_b, struct put_job *take_j);
 /* Any thread. */
 void body_unlink(struct queue *q, uint64_t message);
+/* From now on no file is removed, until it is false again: then those are that would have
+ * been. A crash leaves them to the next start. */
+void bodies_keep(struct bodies *b, bool is_keeping);
+/* Is the file of this message to be kept for a while? Then it is noted. */
+bool bodies_is_kept(struct bodies *b, uint64_t message);
 /* To the thread of j->message. */
 void bodies_submit(struct queue *q, struct body_job *take_j);
 

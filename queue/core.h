@@ -9,6 +9,7 @@
 #ifndef WAYPOST_CORE_H
 #define WAYPOST_CORE_H
 
+#include "queue/backup.h"
 #include "queue/body.h"
 #include "queue/budget.h"
 #include "queue/destination.h"
@@ -19,6 +20,7 @@
 #include "queue/port.h"
 #include "queue/reader.h"
 #include "queue/recounting.h"
+#include "queue/snapshot.h"
 #include "queue/writer.h"
 
 #include "policy/vocabulary/histogram.h"
@@ -92,6 +94,8 @@ struct queue {
     struct recounting recounting;
     struct heat heat;
     struct bodies bodies;
+    struct snapshot snapshot;
+    struct backup backup;
 };
 
 static inline uint32_t queue_down(const struct queue *q)

@@ -3,7 +3,7 @@
  *
  * Opened in this order: the store (locked, checked, recovered), destination memory,
  * threads. The reader then walks the lanes while mail is taken already. Closed in the
- * order in which work flows: history, reader, content, writer, content again (files to
+ * order in which work flows: backup, history, reader, content, writer, content again (files to
  * be removed).
  */
 #include "queue/core.h"
@@ -143,6 +143,8 @@ static struct queue *queue_new(const struct queue_options *o)
     notes_init(&q->notes);
     heat_init(&q->heat);
     budgets_init(&q->budgets);
+    snapshot_init(&q->snapshot);
+    backup_init(&q->backup, q);
     recounting_init(&q->recounting, q);
     return q;
 }
@@ -162,6 +164,8 @@ static void queue_free(struct queue *q)
     notes_fini(&q->notes);
     disk_fini(&q->disk);
     heat_fini(&q->heat);
+    backup_fini(&q->backup);
+    snapshot_fini(&q->snapshot);
     pthread_mutex_destroy(&q->lock);
     free(q->path);
     free(q);
@@ -187,6 +191,7 @@ static int start_threads(struct queue *q, struct store *take_store)
 {
     int rc;
 
+    backup_sweep(q);
     writer_start(&q->writer, q, take_store);
     if ((rc = bodies_start(&q->bodies, q, false)) < 0 ||
         (rc = reader_start(&q->reader, q)) < 0)
@@ -202,6 +207,7 @@ static int start_threads(struct queue *q, struct store *take_store)
 
 static void stop_threads(struct queue *q)
 {
+    backup_stop(&q->backup);
     recounting_fini(&q->recounting);
     historian_stop(&q->historian);
     reader_stop(&q->reader);

@@ -746,6 +746,52 @@ bool queue_lane_waits(struct queue *q, struct span lane);
 bool queue_is_over_quota(struct queue *q, struct span lane, uint64_t bytes,
                          uint64_t quota_bytes);
 
+/* ------------------------------------------------------------- backup ---- */
+
+/*
+ * All that the queue holds at one moment, as bytes: lines of JSON, some followed by the bytes
+ * of a file.
+ *
+ *   {"copied":N,"of":N}              before the rest, now and then: how far it is
+ *   {"file":"NAME","size":N}         queue.db, queue.db.content/ID, history.db
+ *   {"bytes":N}                      of it; they follow the line
+ *   {"link":"NAME","to":"NAME"}      the same file by another name
+ *   {"lost":"NAME"}                  it should be there and is not
+ *   {"end":true,"messages":N,"recipients":N}
+ *
+ * Each call of done has some of them; the next one comes after queue_backup_next. The last has
+ * is_end; with rc < 0 its bytes are a sentence for a person, and the rest is worth nothing.
+ * One at a time: false, there is one already. What it costs: a copy of queue.db, then one of
+ * the history, on the disk of the queue while it is made.
+ */
+typedef void queue_backup_fn(void *user, uint64_t token, int rc,
+                             struct span bytes, bool is_end);
+bool queue_backup_begin(struct queue_port *p, bool has_history,
+                        queue_backup_fn *done, uint64_t token);
+void queue_backup_next(struct queue *q);
+/* Nobody waits for it any more. */
+void queue_backup_cancel(struct queue *q, uint64_t token);
+
+/* The queue's lock, for who changes files that no queue has open: a descriptor that holds it
+ * until it is closed. */
+MUST int queue_lock_path(const char *path, int *out_fd, struct buffer *out_why);
+/* What is in the queue at this path, which nobody has open: brings all of it into the one
+ * file, so that it may be moved. */
+MUST int queue_settle_files(const char *path, uint64_t *out_messages,
+                            struct buffer *out_why);
+
+struct queue_restored {
+    uint64_t messages, recipients;
+    uint64_t held;    /* recipients that were held for this */
+    uint64_t damaged; /* messages whose content is not what it was, or not there */
+};
+/* Looks through a queue that came out of a backup: every page, every message's content
+ * (Q6). Makes it fit to be used: what happens from now on is not taken for what happened
+ * since the backup. is_held: all that waits is held. */
+MUST int queue_restore_prepare(const char *path, bool is_held,
+                               struct queue_restored *out,
+                               struct buffer *out_why);
+
 /* ------------------------------------------------------------- memory ---- */
 
 /*

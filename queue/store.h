@@ -176,6 +176,10 @@ uint64_t store_wal_bytes(const struct store *s);
 MUST int store_checkpoint(struct store *s, bool reset);
 /* Gives up to `pages` free pages back, when idle. */
 MUST int store_vacuum(struct store *s, int pages);
+/* A copy of the database into an empty file, begun; see store_copy.h. */
+struct store_copy;
+MUST int store_copy_of(struct store *s, const char *path,
+                       struct store_copy **out_c);
 /* The largest message id ever used (for queue_new_id). */
 uint64_t store_last_id(const struct store *s);
 

@@ -37,21 +37,21 @@ static void read_owner(int fd, char *out, size_t size)
     out[strspn(out, "0123456789")] = '\0';
 }
 
-static int take_lock(struct store *s, const char *path, struct buffer *out_why)
+int queue_lock_path(const char *path, int *out_fd, struct buffer *out_why)
 {
     struct buffer lock = { 0 };
     char text[24] = "";
-    int rc = 0, n;
+    int rc = 0, fd, n;
 
     buffer_printf(&lock, "%s.lock", path);
-    s->lock_fd = open(buffer_string(&lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (s->lock_fd < 0) {
+    fd = open(buffer_string(&lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
         rc = -errno;
         buffer_printf(out_why, "%s cannot be opened: %s", buffer_string(&lock),
                       strerror(-rc));
-    } else if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rc = errno == EWOULDBLOCK ? ERROR_LOCKED : -errno;
-        read_owner(s->lock_fd, text, sizeof text);
+        read_owner(fd, text, sizeof text);
         if (rc == ERROR_LOCKED)
             buffer_printf(out_why,
                           "another Waypost (pid %s) is using this queue: stop "
@@ -60,12 +60,13 @@ static int take_lock(struct store *s, const char *path, struct buffer *out_why)
         else
             buffer_printf(out_why, "%s cannot be locked: %s",
                           buffer_string(&lock), strerror(-rc));
+        (void)close(fd);
     } else {
         n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
         /* Only for the other one's sentence; the lock itself is flock's. */
-        if (ftruncate(s->lock_fd, 0) < 0 ||
-            pwrite(s->lock_fd, text, (size_t)n, 0) < 0)
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
             rc = 0;
+        *out_fd = fd;
     }
     buffer_fini(&lock);
     return rc;
@@ -211,7 +212,7 @@ int store_open(struct store **out_s, const char *path, struct buffer *out_why,
 
     s->lock_fd = -1;
     s->trail.cap = (size_t)STORE_TRAIL * 2;
-    if ((rc = take_lock(s, path, out_why)) < 0)
+    if ((rc = queue_lock_path(path, &s->lock_fd, out_why)) < 0)
         goto fail;
     store_check_folder(path, out_notices);
     if ((rc = store_check_before(path, out_why)) < 0)

@@ -5,6 +5,7 @@
  * count of frames comes from SQLite's own hook after each commit; when it
  * shrinks, the WAL has begun anew and everything before is in the database.
  */
+#include "queue/store_copy.h"
 #include "queue/store_private.h"
 
 #include <stdio.h>
@@ -81,6 +82,11 @@ int store_vacuum(struct store *s, int pages)
     (void)snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", pages);
     rc = database_exec(&s->db, sql);
     return rc < 0 ? store_note_failure(s, rc, "giving free pages back") : 0;
+}
+
+int store_copy_of(struct store *s, const char *path, struct store_copy **out_c)
+{
+    return store_copy_begin(out_c, &s->db, path);
 }
 
 uint64_t store_last_id(const struct store *s)

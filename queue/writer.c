@@ -91,15 +91,18 @@ static bool writer_take(struct writer *w, struct job_list *batch)
     job_list_init(batch);
     pthread_mutex_lock(&w->lock);
     while (w->waiting == 0 && !w->is_stopping) {
-        int64_t wait = tidy_wait_ms(w);
+        int64_t wait = tidy_wait_ms(w), copy = snapshot_wait_ms(w);
 
-        if (wait == 0) {
+        if (wait == 0 || copy == 0) {
             pthread_mutex_unlock(&w->lock);
-            tidy_step(w);
+            if (wait == 0)
+                tidy_step(w);
+            else
+                snapshot_step(w, false);
             pthread_mutex_lock(&w->lock);
             continue;
         }
-        queue_condition_wait(&w->wake, &w->lock, wait);
+        queue_condition_wait(&w->wake, &w->lock, wait < copy ? wait : copy);
     }
     while (w->waiting && n < BATCH_JOBS && bytes < BATCH_BYTES) {
         struct job *j =
@@ -257,6 +260,8 @@ static void *writer_main(void *user)
         batch_commit(w, &batch);
         batch_finish(w, batch.first);
         tidy_after_commit(w);
+        if (snapshot_wait_ms(w) == 0)
+            snapshot_step(w, true);
     }
     return NULL;
 }

@@ -8,6 +8,7 @@
  */
 #include "relay/admin/endpoints.h"
 
+#include "relay/admin/backups.h"
 #include "relay/admin/chronicle.h"
 #include "relay/admin/events.h"
 #include "relay/admin/explains.h"
@@ -79,6 +80,7 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/v1/webhooks/**",    hooks_retry,     ROLE_OPERATOR, MEDIA_JSON },
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,
       .body_most = EXPLAIN_BODY_MOST },
+    { "POST", "/api/v1/backup",         backups_make,    ROLE_LOCAL,    MEDIA_FILE },
     { "GET",  "/",                      page_serve,      ROLE_ANYONE,   MEDIA_FILE },
     { "GET",  "/*",                     page_serve,      ROLE_ANYONE,   MEDIA_FILE },
     { NULL, NULL, NULL, ROLE_ANYONE, MEDIA_JSON },

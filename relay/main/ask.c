@@ -247,11 +247,12 @@ static bool no_object(void *user, const json_t *object)
     return true;
 }
 
-int ask_bytes(struct ask *a, const char *path, ask_bytes_fn *each, void *user)
+int ask_bytes(struct ask *a, const char *path, const json_t *body,
+              ask_bytes_fn *each, void *user)
 {
     a->each = no_object;
     a->bytes = each;
-    return perform(a, path, NULL, user);
+    return perform(a, path, body, user);
 }
 
 static bool keep(void *user, const json_t *object)

@@ -45,6 +45,7 @@ int ask_one(struct ask *a, const char *path, const json_t *body,
 /* A piece of an answer that is no JSON; false: enough. */
 typedef bool ask_bytes_fn(void *user, struct span bytes);
 /* The same of bytes as they are; an answer that breaks off is an error. */
-int ask_bytes(struct ask *a, const char *path, ask_bytes_fn *each, void *user);
+int ask_bytes(struct ask *a, const char *path, const json_t *body,
+              ask_bytes_fn *each, void *user);
 
 #endif

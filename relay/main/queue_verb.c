@@ -213,7 +213,7 @@ static int do_cat(struct order *o)
     buffer_printf(&path, "/queue/%s/content", id);
     if (o->only_header)
         ask_add(o->ask, "part", "header");
-    rc = ask_bytes(o->ask, buffer_string(&path), write_bytes, o);
+    rc = ask_bytes(o->ask, buffer_string(&path), NULL, write_bytes, o);
     buffer_fini(&path);
     return rc;
 }

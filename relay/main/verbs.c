@@ -72,7 +72,7 @@ const struct verb *const verbs[] = {
     &queue_verb, &dest_verb, &fetch_verb,
     &sendmail_verb, &newaliases_verb,
     &user_verb, &token_verb,
-    &completion_verb,
+    &backup_verb, &restore_verb, &completion_verb,
     &help_verb, &help_option, &help_letter, &version_verb, NULL,
 };
 /* clang-format on */

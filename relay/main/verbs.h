@@ -124,6 +124,7 @@ int verbs_sub(const struct verb_call *call);
 bool verbs_option(const struct verb_call *call, int *i, const char *name,
                   const char **out);
 
+extern const struct verb backup_verb;
 extern const struct verb check_verb;
 extern const struct verb completion_verb;
 extern const struct verb dest_verb;
@@ -133,6 +134,7 @@ extern const struct verb follow_verb;
 extern const struct verb history_verb;
 extern const struct verb queue_verb;
 extern const struct verb replay_verb;
+extern const struct verb restore_verb;
 extern const struct verb run_verb;
 extern const struct verb token_verb;
 extern const struct verb top_verb;
