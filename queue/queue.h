@@ -780,6 +780,15 @@ MUST int queue_lock_path(const char *path, int *out_fd, struct buffer *out_why);
 MUST int queue_settle_files(const char *path, uint64_t *out_messages,
                             struct buffer *out_why);
 
+/* A look at the files, which a relay may have open: whole, and ours? ERROR_GONE: there is no
+ * history. */
+MUST int queue_inspect(const char *path, int64_t *out_messages,
+                       struct buffer *out_why);
+MUST int queue_inspect_history(const char *path, int64_t *out_rows,
+                               struct buffer *out_why);
+/* A line for each thing to worry about where it lies: memory, a container, a network. */
+void queue_inspect_folder(const char *path, struct buffer *out_notices);
+
 struct queue_restored {
     uint64_t messages, recipients;
     uint64_t held;    /* recipients that were held for this */

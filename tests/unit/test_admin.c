@@ -212,6 +212,27 @@ void queue_heat(struct queue *q, size_t limit, queue_heat_fn *each, void *user)
                                      .is_complete = true });
 }
 
+bool queue_backup_begin(struct queue_port *p, bool has_history,
+                        queue_backup_fn *done, uint64_t token)
+{
+    (void)p;
+    (void)has_history;
+    (void)done;
+    (void)token;
+    return false;
+}
+
+void queue_backup_next(struct queue *q)
+{
+    (void)q;
+}
+
+void queue_backup_cancel(struct queue *q, uint64_t token)
+{
+    (void)q;
+    (void)token;
+}
+
 void queue_stats(struct queue *q, struct queue_stats *out)
 {
     (void)q;
