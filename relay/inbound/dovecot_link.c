@@ -108,12 +108,14 @@ int dovecot_link_read(struct dovecot_link *k, int64_t until_ms,
 }
 
 /* Dovecot tells clients apart by a number; it has to differ among our connections. */
-static unsigned client_number(void)
+static int client_number(unsigned *out_number)
 {
     unsigned n;
 
-    ASSERT(RAND_bytes((unsigned char *)&n, sizeof n) == 1);
-    return (n & 0x7fffffff) | 1;
+    if (RAND_bytes((unsigned char *)&n, sizeof n) != 1)
+        return -EIO;
+    *out_number = (n & 0x7fffffff) | 1;
+    return 0;
 }
 
 static int handshake(struct dovecot_link *k, int64_t until_ms,
@@ -121,12 +123,13 @@ static int handshake(struct dovecot_link *k, int64_t until_ms,
 {
     char hello[64];
     struct span line = { 0 }, word, rest, name;
-    unsigned set = 0;
+    unsigned set = 0, number;
     bool has_version = false;
-    int rc;
+    int rc = client_number(&number);
 
-    (void)snprintf(hello, sizeof hello, "VERSION\t1\t1\nCPID\t%u\n",
-                   client_number());
+    if (rc < 0)
+        return rc;
+    (void)snprintf(hello, sizeof hello, "VERSION\t1\t1\nCPID\t%u\n", number);
     rc = dovecot_link_send(k, span_of(hello), until_ms);
     while (rc == 0 && (rc = dovecot_link_read(k, until_ms, &line)) == 0) {
         word = span_split(line, '\t', &rest);

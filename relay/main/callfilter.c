@@ -56,7 +56,8 @@ static int deny_one(scmp_filter_ctx ctx, int number, struct scmp_arg_cmp a)
     return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), number, 1, a);
 }
 
-/* Unix, IPv4, IPv6, and of netlink what tells addresses (getifaddrs). */
+/* Unix, IPv4, IPv6, and of netlink what tells addresses (getifaddrs). PAM takes any other
+ * answer for its audit socket as a failure of the login. */
 static int deny_sockets(scmp_filter_ctx ctx)
 {
     int number = SCMP_SYS(socket), rc = 0;
@@ -67,7 +68,7 @@ static int deny_sockets(scmp_filter_ctx ctx)
     if (rc == 0)
         rc = deny_one(ctx, number, SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), number, 2,
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), number, 2,
                               SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
                               SCMP_A2(SCMP_CMP_GT, NETLINK_ROUTE));
     return rc;

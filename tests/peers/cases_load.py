@@ -291,7 +291,7 @@ def silent_clients_are_ended(w):
     with private(w.folder, w.row, open_files=8000, limits={
             "silence": '"2s"', "sessions-per-client": 20000}) as p:
         more_files(8000)
-        before = p.relay.descriptors()
+        before = p.relay.descriptors_at_rest()
         clients = [p.client() for _ in range(many)]
         for c in clients:
             c.send(f"MAIL FROM:<a@b.test>\r\nRCPT TO:<{p.to()}>\r\n".encode())

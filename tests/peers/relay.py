@@ -50,6 +50,7 @@ def tool(name):
     """One of the tests' C programs: built by meson, else by cc here."""
     source = {"ledger_generator": "fault/generator.c",
               "ledger_sink": "fault/sink.c", "libfaults.so": "fault/shim.c",
+              "libnorandom.so": "peers/norandom.c",
               "tlsload": "bench/tlsload.c"}[name]
     folder = f"tests/{source.partition('/')[0]}"
     try:
@@ -287,6 +288,14 @@ class Relay:
         if os.getuid() != 0:
             return 0  # only root may look into a relay
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def descriptors_at_rest(self):
+        """Once a start, which goes on behind the open port, is over."""
+        before = -1
+        while before != (now := self.descriptors()):
+            before = now
+            time.sleep(0.3)
+        return now
 
 
 # ----------------------------------------------------------------- client ----

@@ -334,7 +334,7 @@ static void what_mail_does_not_need_is_refused(void **state)
         { "ptrace", trace, EPERM },
         { "AF_PACKET", open_packets, EPERM },
         { "AF_ALG", open_alg, EPERM },
-        { "netlink for others", open_audit, EPERM },
+        { "netlink for others", open_audit, EPROTONOSUPPORT },
         { "mount", mount_something, EPERM },
         { "unshare", unshare_users, EPERM },
         { "bpf", load_bpf, EPERM },
