@@ -43,15 +43,18 @@ bool queue_thread_start(pthread_t *out_thread, const char *name,
                         void *(*run)(void *user), void *user)
 {
     sigset_t all, before;
+    char own[16] = "";
     bool is_started;
 
     /* Signals are for whoever runs the loops. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* It inherits the name; another's can be set only through /proc. */
+    (void)pthread_getname_np(pthread_self(), own, sizeof own);
+    (void)pthread_setname_np(pthread_self(), name);
     is_started = pthread_create(out_thread, NULL, run, user) == 0;
+    (void)pthread_setname_np(pthread_self(), own);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (is_started)
-        (void)pthread_setname_np(*out_thread, name);
     return is_started;
 }
 

@@ -255,6 +255,7 @@ static void *thread_main(void *arg)
     /* Of this thread alone: the loops go first. A check may take longer when
      * hundreds log in, mail may not. */
     (void)setpriority(PRIO_PROCESS, 0, CHECKS_NICE);
+    (void)pthread_setname_np(pthread_self(), "logins");
     (void)pthread_mutex_lock(&d->lock);
     index = d->thread_index++;
     for (;;) {
@@ -287,7 +288,7 @@ static void put_to_work(struct sasl_desk *d, unsigned count)
     while (d->thread_count < count &&
            pthread_create(&d->threads[d->thread_count], NULL, thread_main, d) ==
                0)
-        (void)pthread_setname_np(d->threads[d->thread_count++], "logins");
+        d->thread_count++;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_mutex_lock(&d->lock);
     d->threads_at_work = count;
