@@ -1,7 +1,9 @@
 """Rows M: the HTTP interface under attack, over TCP and over its socket."""
 
 import contextlib
+import json
 import os
+import re
 import socket
 import statistics
 import threading
@@ -9,7 +11,7 @@ import time
 
 from cases import case
 from relay import LONG, Sink, wait_for
-from web import JSON, Answer, Web, hear
+from web import JSON, Answer, Web, hear, unchunk
 
 HOSTILE = '<script>alert(1)</script>'
 
@@ -29,6 +31,115 @@ def web(w, **kw):
         assert r.is_alive
         assert len(r.queue_list()) == 1
         assert r.ask("GET", "/healthz").status == 200
+
+
+# What may not get to a terminal or the eye: ESC, C1, direction, tags, line ends, no UTF-8.
+ACTS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8b\x8e\x8f\xa8-\xae]|"
+                  rb"\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0")
+WORDS = (b"\x1b[2J\x1b]0;x\x07 \xc2\x9b1m \xe2\x80\xae\xe2\x80\xa8 \xd8\x9c\xe2\x81\xaa\xe2\x80\x8b"
+         b"\xf3\xa0\x81\x81 \xff\xfe \xc0\x80 %s%n \"\\ <b> Nov 22 00:00:00 x waypost/smtp[1]: forged")
+QUOTED = '"\u202e\u061c\u206a\U000e0041\u2028"'
+
+
+def is_harmless(data):
+    data.decode()
+    return not ACTS.search(data)
+
+
+@case("M01")
+def words_of_strangers_are_words(w):
+    for form in ("json", "postfix"):
+        with Sink({"rcpt": b"450 4.2.0 " + WORDS + b"\r\n450 4.2.0 \rmore\r\n"},
+                  extensions=["SMTPUTF8", "8BITMIME"]) as busy, \
+                Web(w.folder / form, {"*": busy.hop}, top=f"log {{ form = {form} }}\n",
+                    retry={"first": '"10min"', "most": '"1h"'}) as r:
+            read_everywhere(r)
+            r.stop()
+            lines = r.log_path.read_bytes().splitlines()
+            assert all(is_harmless(line) for line in lines), lines
+            for line in lines:
+                (json.loads if form == "json" else whole)(line)
+
+
+def whole(line):
+    assert re.match(rb"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ waypost/[a-z]+\[\d+\]: ", line), line
+
+
+def say_it_all(r):
+    with r.client() as c:
+        for verb in (b"EHLO ", b"AUTH PLAIN ", b"MAIL FROM:<", b"", b"VRFY "):
+            c.send(verb + WORDS + b"\r\n")
+            assert c.reply().code >= 500
+        c.command("EHLO x")
+        c.send(f"MAIL FROM:<{QUOTED}@from.test> SMTPUTF8\r\n".encode())
+        assert c.reply().code == 250
+        c.send(f"RCPT TO:<{QUOTED}@to.test>\r\n".encode())
+        assert c.reply().code == 250
+        c.command("DATA")
+        c.send(b"".join(name + b": " + WORDS + b"\r\n"
+                        for name in (b"Subject", b"From", b"To", b"Message-ID", b"\xe2\x80\xae"))
+               + b"\r\nx\r\n.\r\n")
+        assert c.reply().code == 250
+
+
+def read_everywhere(r):
+    """By each way to read, while and after it was said."""
+    with r.dial() as feed:
+        feed.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+                     f"Bearer {r.tokens['read']}\r\n\r\n".encode())
+        said = feed.recv(100)
+        say_it_all(r)
+        row = wait_for(lambda: [m for m in r.queue_list() if m["state"] == "deferred"], 20)[0]
+        while b'"event":"delivery"' not in said:
+            said += feed.recv(65536)
+    assert b"forged" in said
+    for line in unchunk(said.partition(b"\r\n\r\n")[2]).splitlines():
+        assert is_harmless(line) and (not line.startswith(b"data: {") or json.loads(line[6:]))
+    i = row["queue_id"]
+    wait_for(lambda: b"refused" in r.verb("history").stdout, 10, "the history")
+    for path in ("queue", f"queue/{i}", "history", "destinations", "status", "system",
+                 "queue?from=%ff%1b", "%1b%e2%80%ae", "queue/heat"):
+        a = r.ask("GET", "/api/v1/" + path, "read")
+        assert is_harmless(a.body) and all(map(json.loads, a.body.splitlines())), a
+    assert is_harmless(r.ask("GET", "/metrics", "read").body)
+    for words in (("queue", "list"), ("queue", "show", i), ("history",), ("history", i),
+                  ("dest", "list"), ("dest", "show", "*"), ("top",), ("queue", "list", "--json"),
+                  ("dest", "probe", "to.test"), ("queue", "list", "--" + QUOTED), ("\x1b[2J",)):
+        done = r.verb(*words, check=False)
+        assert done.stdout + done.stderr and is_harmless(done.stdout + done.stderr), done
+
+
+@case("M09")
+def names_of_strangers_make_no_metrics(w):
+    rules = ('rule "no" { from = {"no.test"}  action = reject }\n'
+             'rule "wait" { client = {"127.0.0.0/8"}  action = hold }\n'
+             'rule "loopback" { client = {"127.0.0.0/8"}  action = relay }\n')
+    with Web(w.folder / "relay", {"*": "mx"}, rules=rules,
+             limits={"errors": 100000, "recipients": 1000}) as r:
+        def metrics():
+            return r.ask("GET", "/metrics", "read").body.decode()
+        with r.client() as c:
+            c.command("EHLO first.test")
+            c.mail(b"x\r\n", "s@first.test", ["r@first.test"])
+            c.command("MAIL FROM:<a@no.test>")
+            c.command("RSET")
+            before = len(metrics().splitlines())
+            for i in range(10_000 if LONG else 500):
+                assert c.command(f"EHLO h{i}.test").code == 250
+                c.command(f"XM{i}")
+                c.command(f"MAIL FROM:<a@no.test> X{i}=y")
+                c.command(f"MAIL FROM:<s@f{i}.test>")
+                if i % 50 == 0:
+                    r.ask("GET", f"/api/v1/p{i}")
+                    r.ask("GET", "/api/v1/queue", f"t{i}.test")
+            to = [f"x@d{i}.test" for i in range(2000)]
+            for first in (0, 1000):
+                c.command("RSET")
+                assert c.mail(b"x\r\n", to=to[first:first + 1000]).code == 250
+        wait_for(lambda: metrics().count("waypost_destination_queued{") == 100, 30)
+        text = metrics()
+        assert len(text.splitlines()) <= before + 4 * 100 + 60
+        assert ".test" not in re.sub(r'destination="[^"]*"', "", text)
 
 
 @case("M02")
