@@ -37,13 +37,18 @@ struct parsing {
     struct target_list targets; /* of the entry at hand; heap */
 };
 
+/* An included file is often a user's own: what he writes may neither keep the relay from
+ * starting, nor is it quoted, for it may be a link to what he could not read himself. */
 static void tell(struct parsing *p, bool is_warning, const char *what,
                  struct span about)
 {
     struct buffer b = { 0 };
 
+    is_warning = is_warning || p->is_included;
     buffer_printf(&b, "%u:%u: ", p->line, p->column);
-    if (about.at) {
+    if (p->is_included) {
+        buffer_put_string(&b, "what stands here ");
+    } else if (about.at) {
         buffer_put_byte(&b, '"');
         buffer_put_escaped(&b, span_first(about, 100));
         buffer_put_string(&b, "\" ");

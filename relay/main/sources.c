@@ -79,10 +79,11 @@ void sources_free(struct sources *s)
 
 /* --- reading -------------------------------------------------------------- */
 
-static int read_all(const char *path, size_t most, struct buffer *out)
+static int read_all(const char *path, int flags, size_t most,
+                    struct buffer *out)
 {
     size_t before = out->len;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     int rc = 0;
     ssize_t n;
 
@@ -126,7 +127,7 @@ int sources_read_file(void *user, const char *path, struct buffer *out)
     if (kept)
         buffer_put(&text, buffer_span(&kept->text));
     else
-        rc = read_all(path, FILE_MOST, &text);
+        rc = read_all(path, 0, FILE_MOST, &text);
     if (rc < 0) {
         buffer_fini(&text);
         return rc;
@@ -197,7 +198,8 @@ static int read_table(const char *file, struct span name, struct buffer *out,
                                    "behind #");
         return ERROR_SYNTAX;
     }
-    return read_all(file, TABLE_MOST, out);
+    /* a user's list may have become a pipe since it was looked at: not waited for */
+    return read_all(file, O_NONBLOCK | O_NOCTTY, TABLE_MOST, out);
 }
 
 int sources_read_table(void *user, const char *path, struct buffer *out,

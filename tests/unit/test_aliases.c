@@ -37,6 +37,9 @@ static int read_file(void *user, const char *path, struct buffer *out)
     } else if (strcmp(path, "/lists/team") == 0) {
         buffer_put_string(out, "# the team\nann@example.com\n"
                                "Bob <bob@example.net>, carl\n");
+    } else if (strcmp(path, "/lists/shadow") == 0) { /* a user's link */
+        buffer_put_string(out, "root:$y$secret:1 x\n:include:/lists/team\n"
+                               "\x1b[2J\nann@example.com\n");
     } else {
         return ERROR_GONE;
     }
@@ -203,6 +206,24 @@ static void what_is_wrong_is_told_with_its_line(void **state)
     }
 }
 
+static void a_users_list_stops_nothing_and_is_not_quoted(void **state)
+{
+    struct buffer faults = { 0 }, warnings = { 0 };
+    struct settings *s = settings_of("", "all: :include:/lists/shadow\n",
+                                     &faults, &warnings);
+
+    (void)state;
+    assert_non_null(s);
+    assert_string_equal(buffer_string(&faults), "");
+    assert_non_null(strstr(buffer_string(&warnings), "/lists/shadow:1:1: "));
+    assert_null(strstr(buffer_string(&warnings), "secret"));
+    assert_null(strstr(buffer_string(&warnings), "\x1b"));
+    assert_int_equal(aliases_find(s->aliases, SPAN("all"))->count, 1);
+    settings_release(s);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+}
+
 static struct facts facts_of(const char *listener, const char *login,
                              const struct address *to)
 {
@@ -254,6 +275,7 @@ int main(void)
         cmocka_unit_test(names_are_looked_up_until_addresses_are_left),
         cmocka_unit_test(postmaster_has_what_root_and_others_have_no_alias_for),
         cmocka_unit_test(what_is_wrong_is_told_with_its_line),
+        cmocka_unit_test(a_users_list_stops_nothing_and_is_not_quoted),
         cmocka_unit_test(only_users_that_are_named_are_granted_on_their_socket),
     };
 
