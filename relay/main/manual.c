@@ -136,6 +136,17 @@ static void put_usage(FILE *to, const struct verb *v)
     (void)fputc('\n', to);
 }
 
+/* As they are typed, each with what it does in front. */
+static void put_examples(FILE *to, const struct verb *v)
+{
+    if (!v->examples[0].command)
+        return;
+    (void)fputs("\t```\n", to);
+    for (const struct verb_example *e = v->examples; e->command; e++)
+        (void)fprintf(to, "\t# %s\n\t$ %s\n", e->what, e->command);
+    (void)fputs("\t```\n\n", to);
+}
+
 static void put_verb(FILE *to, const struct verb *v)
 {
     put_usage(to, v);
@@ -149,11 +160,7 @@ static void put_verb(FILE *to, const struct verb *v)
         put_options(to, s->options, 2);
     }
     put_options(to, v->options, 1);
-    for (const struct verb_example *e = v->examples; e->command; e++) {
-        (void)fputc('\t', to);
-        put_text(to, e->what);
-        (void)fprintf(to, ":\n\n\t```\n\t$ %s\n\t```\n\n", e->command);
-    }
+    put_examples(to, v);
 }
 
 void manual_print(FILE *to)
