@@ -23,13 +23,20 @@ def escaped(text):
 
 
 def inline(text):
-    """`code` and **strong** are bold, links are their text."""
+    """`code` and **strong** are bold, *this* is underlined, links are their text."""
     text = re.sub(r"\[([^][]+)\]\([^)]*\)", r"\1", " ".join(text.split()))
     out = ""
-    for i, part in enumerate(re.split(r"(``? ?[^`]+ ?``?|\*\*.+?\*\*)", text)):
-        word = part.strip("`").strip() if part.startswith("`") else part.strip("*")
-        out += f"*{escaped(word)}*" if i % 2 else \
-            escaped(part) if not out else re.sub(r"([\\*_])", r"\\\1", part)
+    marks = r"(\*\*.+?\*\*|``? ?[^`]+ ?``?|(?<![\w*])\*\w[^*`]*\w\*(?![\w*]))"
+    for i, part in enumerate(re.split(marks, text)):
+        if not i % 2:
+            part = re.sub(r"([\\*_])", r"\\\1", part)
+            out += part if out else re.sub(r"^([#\[\]|<\"+.'-])", r"\\\1", part)
+        elif part.startswith("`"):
+            out += f"*{escaped(part.strip('`').strip())}*"
+        elif part.startswith("**"):
+            out += f"*{escaped(part[2:-2].replace('`', ''))}*"
+        else:
+            out += f"_{escaped(part[1:-1])}_"
     return out
 
 
@@ -42,13 +49,22 @@ def entry(term, text):
     return f"{term}\n\t{text or '-'}\n\n"
 
 
+# Columns that need no name.
+PLAIN = ("means", "does", "what has happened")
+
+
 def table(rows):
-    """The first column is the term; the last says what it is; between stands how."""
+    """The first column is the term; what the others are is said where it must be."""
     head, out = cells(rows[0]), ""
     for row in rows[2:]:
         first, *middle, last = cells(row)
-        said = [f"{h}: {inline(m)}++\n\t" for h, m in zip(head[1:], middle) if m]
-        out += entry(inline(first), "".join(said) + inline(last))
+        if head[-1] == "commands":
+            commands = "".join(f"\t$ {c}\n" for c in re.findall(r"`([^`]+)`", last))
+            out += f"{inline(first)}\n\n\t```\n{commands}\t```\n\n"
+            continue
+        said = [inline(c) if h in PLAIN or len(head) == 2 else f"{h}: {inline(c)}"
+                for h, c in zip(head[1:], middle + [last]) if c]
+        out += entry(inline(first), "++\n".join(said))
     return out
 
 

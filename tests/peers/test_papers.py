@@ -105,7 +105,8 @@ def test_each_verb_word_and_option_stands_in_its_page(pages):
 
 def test_no_markup_is_left_in_a_page(pages):
     for name, page in pages.items():
-        assert not re.search(r"`|\*\*|\]\(#|@[A-Z]+@|\\_", page), name
+        assert not re.search(r"`|\*\*|\]\(#|@[A-Z]+@|\\_|\.\w*br\b", page), name
+        assert not re.search(r"(?<!\S)\*\w+\*(?!\S)", page), name
     rules = pages["waypost.conf.5"]
     for text in ("*.example.org what is below it", "server = \"127.0.0.1:10023\"",
                  "status=deferred with dsn=4.7.4"):
