@@ -67,7 +67,7 @@ const struct verb_heading verb_headings[] = {
 };
 
 const struct verb *const verbs[] = {
-    &run_verb, &check_verb, &explain_verb, &replay_verb,
+    &run_verb, &check_verb, &selftest_verb, &explain_verb, &replay_verb,
     &top_verb, &follow_verb, &history_verb, &mailq_verb,
     &queue_verb, &dest_verb, &fetch_verb,
     &sendmail_verb, &newaliases_verb,

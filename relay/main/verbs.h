@@ -135,6 +135,7 @@ extern const struct verb history_verb;
 extern const struct verb queue_verb;
 extern const struct verb replay_verb;
 extern const struct verb restore_verb;
+extern const struct verb selftest_verb;
 extern const struct verb run_verb;
 extern const struct verb token_verb;
 extern const struct verb top_verb;
