@@ -8,6 +8,7 @@
  * relay may not go. Until all is in it and on the disk it has another name: what is there
  * under its own name is whole.
  */
+#include "relay/admin/listing.h"
 #include "relay/main/ask.h"
 #include "relay/main/backup_local.h"
 #include "relay/main/configuration.h"
@@ -72,18 +73,52 @@ static int complain(const char *path, int error)
                                                                  : EX_CANTCREAT;
 }
 
+/* Who had made it could read along, or it is a second name of something else. */
+static bool is_own_file(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_uid == geteuid() && st.st_nlink == 1;
+}
+
+static bool is_named(int fd, const char *path)
+{
+    struct stat st, there;
+
+    return fstat(fd, &st) == 0 && lstat(path, &there) == 0 &&
+           st.st_dev == there.st_dev && st.st_ino == there.st_ino;
+}
+
+/* Not EX_OK: it is none of ours, and stays. */
+static int take_part(struct making *m, const char *path)
+{
+    m->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                 0600);
+    if (m->fd < 0)
+        return complain(path, -errno);
+    if (!is_own_file(m->fd)) {
+        (void)fprintf(stderr, "waypost: %s is there, and is not ours\n", path);
+        return EX_CANTCREAT;
+    }
+    /* one that has just ended has given it its name */
+    if (flock(m->fd, LOCK_EX | LOCK_NB) < 0 || !is_named(m->fd, path)) {
+        (void)fprintf(stderr, "waypost: another backup writes %s\n", path);
+        return EX_TEMPFAIL;
+    }
+    return EX_OK;
+}
+
 static int open_part(struct making *m)
 {
     const char *path;
+    int rc;
 
     buffer_printf(&m->part, "%s.part", m->file);
     path = buffer_string(&m->part);
-    m->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (m->fd < 0)
-        return complain(path, -errno);
-    if (flock(m->fd, LOCK_EX | LOCK_NB) < 0) {
-        (void)fprintf(stderr, "waypost: another backup writes %s\n", path);
-        return EX_TEMPFAIL;
+    if ((rc = take_part(m, path)) != EX_OK) {
+        m->part.len = 0;
+        return rc;
     }
     if (fchmod(m->fd, 0600) < 0 || ftruncate(m->fd, 0) < 0)
         return complain(path, -errno);
@@ -173,20 +208,30 @@ static int ask_for_it(struct making *m, const struct settings *s)
     return rc;
 }
 
+static void print_json(const struct making *m)
+{
+    const struct backup_stream *s = &m->stream;
+    json_t *o =
+        json_pack("{s:o, s:b, s:I, s:I, s:I, s:I}", "file",
+                  listing_text(span_of(m->file)), "done", true, "bytes",
+                  (json_int_t)archive_bytes(s->archive), "messages",
+                  (json_int_t)s->messages, "recipients",
+                  (json_int_t)s->recipients, "lost", (json_int_t)s->lost);
+    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    ASSERT(text);
+    (void)printf("%s\n", text);
+    free(text);
+    json_decref(o);
+}
+
 static void print_end(const struct making *m)
 {
     const struct backup_stream *s = &m->stream;
     uint64_t bytes = archive_bytes(s->archive);
 
     if (m->is_json) {
-        (void)printf("{\"file\":\"");
-        for (const char *c = m->file; *c; c++)
-            (void)printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-        (void)printf("\",\"done\":true,\"bytes\":%llu,\"messages\":%llu,"
-                     "\"recipients\":%llu,\"lost\":%llu}\n",
-                     (unsigned long long)bytes, (unsigned long long)s->messages,
-                     (unsigned long long)s->recipients,
-                     (unsigned long long)s->lost);
+        print_json(m);
         return;
     }
     (void)printf("%s: %llu message%s for %llu recipient%s, %.1f MB%s\n",

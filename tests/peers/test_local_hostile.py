@@ -1,5 +1,7 @@
 """Users of this machine who mean harm: the drop folder, sendmail's socket and its words."""
 
+import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -91,6 +93,34 @@ def test_a_folder_of_another_user_names_nobody(folder):
         (drop / "jobs").rmdir()
         wait_for(lambda: senders(r) == {"a"}, 15, "the message")
         assert (drop / "jobs").stat().st_uid == 0
+
+
+def test_a_backup_is_read_by_nobody_else(folder):
+    """Whoever knows its name may have been there first: with a file, a link, a pipe."""
+    folder.chmod(0o1777)
+    (folder / "precious").write_text("precious")
+    r = Relay(folder / "r", {"*": NEXT}, rules="")
+    r.folder.chmod(0o711)
+    with r:
+        nobody_does(folder, ": > mine.tar.part; mkfifo pipe.tar.part; ln -s r/x link.tar.part")
+        os.link(folder / "precious", folder / "two.tar.part")
+        mine = (folder / "mine.tar.part").open("rb")
+        for name in ("mine", "pipe", "link", "two"):
+            done = r.verb("backup", folder / f"{name}.tar", check=False)
+            assert done.returncode == 73 and done.stderr.count(b"\n") == 1, done
+            assert not (folder / f"{name}.tar").exists()
+            assert (folder / f"{name}.tar.part").is_symlink() or \
+                (folder / f"{name}.tar.part").exists()
+        assert mine.read() == b"" and (folder / "precious").read_text() == "precious"
+        # one that is being written stays that one's
+        with (folder / "busy.tar.part").open("wb") as busy:
+            fcntl.flock(busy, fcntl.LOCK_EX)
+            assert r.verb("backup", folder / "busy.tar", check=False).returncode == 75
+            assert (folder / "busy.tar.part").exists()
+        odd = folder / "o\n\x1b\".tar"
+        done = r.verb("backup", "--json", odd)
+        assert json.loads(done.stdout)["done"] and done.stdout.isascii()
+        assert odd.stat().st_mode & 0o777 == 0o600 and odd.stat().st_uid == 0
 
 
 @pytest.mark.parametrize("words", [("\x1b]0;x\a <a", ), ("-f", "\x1b[2J\nx y", "a@b.test"),
