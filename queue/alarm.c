@@ -108,6 +108,7 @@ bool alarm_page(struct reader *r)
     struct queue *q = r->queue;
     struct alarms a = { .reader = r };
     struct queue_port *p;
+    bool is_void = false;
     uint64_t epoch;
     int rc;
 
@@ -127,11 +128,12 @@ bool alarm_page(struct reader *r)
                            each_alarm, &a);
     queue_lock(q);
     for (size_t i = 0; i < a.count; i++) {
-        if (rc >= 0 && epoch == q->change_epoch) {
+        if (rc >= 0 && epoch == q->change_epoch && q->changing == 0) {
             a.at[i] = active_add_alarm(q, a.at[i]);
         } else {
             bundle_free(a.at[i]);
             a.at[i] = NULL;
+            is_void = true;
         }
     }
     works_reading_end(q);
@@ -141,6 +143,8 @@ bool alarm_page(struct reader *r)
             alarm_send(r, a.at[i], p);
     if (rc < 0)
         reader_failed(r, "alarms", rc);
+    else if (is_void)
+        atomic_store(&r->wants_alarms, true);
     r->alarm_after = a.read == ALARMS_PAGE && rc >= 0 ? a.last : 0;
     return r->alarm_after != 0;
 }

@@ -3,7 +3,8 @@
  *
  * Done in slices between other jobs. What is being sent is left alone; what waits in
  * memory and is to stay there no more is dropped before the slice looks at it and
- * once more when the slice is committed, and pages the reader has in hand are void.
+ * once more when the slice is committed; pages the reader has in hand are void, and it takes
+ * no others meanwhile, or what is about to change could be claimed as it was.
  * Afterwards the lanes are walked again, since anything may be due now. A retry also
  * ends the rest of the next hops that what it changed waits for, once each. What is bounced
  * comes back as an alarm.
@@ -41,6 +42,7 @@ struct change_job {
     struct arena lanes;  /* their keys */
     uint64_t *changed; /* messages of this slice */
     size_t changed_count, changed_size;
+    bool is_changing; /* this slice is, see core.h */
     bool has_wanted; /* destinations whose rest is to end */
     queue_count_fn *done, *progress;
     int64_t told_ms; /* of progress */
@@ -155,6 +157,10 @@ static int run(struct queue *q, struct job *j)
         .user = c,
     };
 
+    queue_lock(q);
+    q->changing += !c->is_changing;
+    c->is_changing = true;
+    queue_unlock(q);
     c->changed_count = c->moved_count = 0;
     arena_reset(&c->lanes);
     c->slice = c->total;
@@ -203,10 +209,19 @@ static void count_moved(struct queue *q, const struct change_job *c)
     }
 }
 
+/* The reader may go on. The queue's lock is held. */
+static void end_slice(struct queue *q, struct change_job *c)
+{
+    q->changing -= c->is_changing;
+    c->is_changing = false;
+    reader_poke(&q->reader);
+}
+
 static void committed(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
 
+    end_slice(q, c);
     q->change_epoch++;
     count_moved(q, c);
     for (size_t i = 0; takes_away(c->change) && i < c->changed_count; i++)
@@ -250,6 +265,11 @@ static bool finish(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
 
+    if (j->rc < 0) {
+        queue_lock(q);
+        end_slice(q, c);
+        queue_unlock(q);
+    }
     if (j->rc < 0 || c->last == 0)
         return true;
     tell_progress(c);

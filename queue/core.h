@@ -76,6 +76,8 @@ struct queue {
     bool is_reading; /* the reader holds rows of a moment ago */
     struct bundle *ghosts;
     uint64_t change_epoch; /* rows were changed by other than a settle */
+    uint32_t changing;     /* slices of orders that are not committed yet: rows that
+                              are read meanwhile may be about to change */
     uint64_t changes;      /* people's orders so far: their numbers */
     struct queue_survey surveys[QUEUE_SURVEYS]; /* see tally.c */
 

@@ -295,7 +295,8 @@ static void pass_end(struct queue *q, struct pass *p, bool is_whole)
 
 static void pass_apply(struct queue *q, struct pass *p, struct found *f)
 {
-    bool is_void = p->epoch != q->change_epoch || p->lane->pass != p->number ||
+    bool is_void = q->changing > 0 || p->epoch != q->change_epoch ||
+                   p->lane->pass != p->number ||
                    !p->lane->has_more || p->lane->destination != p->destination;
 
     if (is_void) {
@@ -317,7 +318,8 @@ bool refill_page(struct reader *r)
     int rc;
 
     queue_lock(q);
-    has_pass = q->active < q->active_most / 2 && pass_begin(q, &p);
+    has_pass = q->changing == 0 && q->active < q->active_most / 2 &&
+               pass_begin(q, &p);
     queue_unlock(q);
     if (!has_pass)
         return false;

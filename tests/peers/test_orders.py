@@ -240,7 +240,7 @@ def test_two_operators_at_once(stuck):
         t.start()
     for t in both:
         t.join()
-    assert [code for code, _, _ in answers] == [0, 0, 0]
+    assert [code for code, _, _ in answers] == [0, 0, 0], answers
     # Each message met one of them, or was moved and then met another.
     wait_for(lambda: not rows(stuck, "--state", "active,ready,deferred,held"), 30, "an end")
     gone = len(stuck.good.messages) + len(rows(stuck, "--state", "deleted"))

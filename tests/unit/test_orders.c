@@ -144,6 +144,74 @@ static void two_orders_at_once_are_carried_out_one_after_the_other(void **state)
     world_free(w);
 }
 
+static void defer_all(struct world *w, struct queue_slot *slot)
+{
+    struct queue_work *work = NULL;
+
+    queue_slot_connected(slot);
+    for (int i = 0; i < 20 && (work = queue_slot_next(slot, 50)); i++)
+        world_settle(w, work, OUTCOME_DEFERRED, queue_now_ms(w->q) + 3);
+    world_close_slot(w, slot); /* another is opened for what is left */
+}
+
+/* Deliveries begin and end all the while: a message is sent, or moved, never both. */
+static void orders_and_deliveries_do_not_meet(void **state)
+{
+    enum { MESSAGES = 600, ROUNDS = 25 };
+    struct world *w = world_new(100, false);
+    const struct queue_filter all = { 0 };
+
+    (void)state;
+    w->opened = defer_all;
+    for (int i = 0; i < MESSAGES; i++)
+        (void)world_put(w, "from.test", i % 2 ? "a.test" : "b.group", "x");
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct queue_order o = { .change = CHANGE_MOVE,
+                                       .filter = &all,
+                                       .route = i % 2 ? SPAN("x.group")
+                                                      : SPAN("y") };
+        size_t before = w->answers;
+
+        queue_order(w->p, &o, world_on_count, 1);
+        queue_change(w->p, &all, CHANGE_DELETE, SPAN("bob"), world_on_count, 1);
+        world_until(w, &w->answers, before + 2);
+        order(w, CHANGE_UNDELETE, all, "");
+    }
+    w->opened = w->ready = world_take_all;
+    order(w, CHANGE_RETRY, all, "");
+    world_until(w, &w->removed, MESSAGES);
+    assert_int_equal(world_count(w, ~0U).messages, 0);
+    world_free(w);
+}
+
+/* Else it could be claimed as it was, after the order has looked at it. */
+static void nothing_is_read_while_an_order_is_being_written(void **state)
+{
+    struct world *w = world_new(0, false);
+    struct queue_work *work;
+
+    (void)state;
+    (void)world_put(w, "from.test", "a.test", "1");
+    world_until(w, &w->slot_count, 1);
+    work = queue_slot_next(w->slots[0], 10);
+    queue_lock(w->q);
+    w->q->changing++;
+    queue_unlock(w->q);
+    world_settle(w, work, OUTCOME_DEFERRED, queue_now_ms(w->q));
+    world_settle_down(w);
+    assert_null(queue_slot_next(w->slots[0], 10));
+    queue_lock(w->q);
+    w->q->changing--;
+    queue_unlock(w->q);
+    reader_poke(&w->q->reader);
+    world_until(w, &w->readies, 1);
+    work = queue_slot_next(w->slots[0], 10);
+    assert_non_null(work);
+    world_settle(w, work, OUTCOME_DELIVERED, 0);
+    world_until(w, &w->removed, 1);
+    world_free(w);
+}
+
 /* ------------------------------------------------------------- looking ---- */
 
 static size_t told;
@@ -285,6 +353,8 @@ int main(void)
         cmocka_unit_test(what_is_bounced_comes_back_until_it_is_settled),
         cmocka_unit_test(
             two_orders_at_once_are_carried_out_one_after_the_other),
+        cmocka_unit_test(orders_and_deliveries_do_not_meet),
+        cmocka_unit_test(nothing_is_read_while_an_order_is_being_written),
         cmocka_unit_test(people_see_what_waits),
         cmocka_unit_test(content_can_be_read_also_while_the_message_leaves),
     };
