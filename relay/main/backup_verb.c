@@ -326,5 +326,11 @@ const struct verb backup_verb = {
         "\n"
         "Exit codes: 0 done; 64 a wrong call; 66 there is no queue; 73, 74 FILE cannot be made\n"
         "or written; 75 the relay or the queue could not give it now; 78 configuration.\n",
+    .examples = {
+        { "waypost backup /var/backups/waypost.tar",
+          "all mail of the queue in one file, while mail flows" },
+        { "waypost backup --no-history /var/backups/waypost.tar",
+          "smaller, without what became of older mail" },
+    },
 };
 /* clang-format on */

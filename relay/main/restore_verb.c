@@ -239,5 +239,11 @@ const struct verb restore_verb = {
         "Exit codes: 0 done; 64 a wrong call; 65 FILE is damaged or no backup; 66 it is not\n"
         "there; 73 there is mail in the queue, or its folder cannot be written; 74 the disk;\n"
         "75 a relay runs on this queue; 78 configuration.\n",
+    .examples = {
+        { "waypost restore --hold /var/backups/waypost.tar",
+          "put it in place, and look at it before anything is sent" },
+        { "waypost restore --force /var/backups/waypost.tar",
+          "also where there is mail in the queue, which is put aside" },
+    },
 };
 /* clang-format on */
