@@ -1,15 +1,16 @@
 """waypost backup and restore: what is in one, what kills and full disks leave of it."""
 
-import hashlib
 import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import tarfile
+import tempfile
 import threading
 import time
 
@@ -341,3 +342,28 @@ def test_one_relay_at_a_time(tmp_path, full):
     other_one = other(full, tmp_path / "empty")
     done = waypost("backup", "-c", other_one.config, tmp_path / "d.tar")
     assert done.returncode == NOINPUT and not other_one.queue_path.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_root_leaves_nothing_of_its_own(tmp_path, busy):
+    """The folder is the relay's account's: what root restores or backs up with no relay
+    running stays so; FILE is root's."""
+    nobody = 65534
+    folder = pathlib.Path(tempfile.mkdtemp(dir="/tmp", prefix="waypost-root-"))
+    folder.chmod(0o755)
+    try:
+        with Relay(folder / "r", {"*": busy.hop}, retry=slow_retry()) as r:
+            with r.client() as c:
+                assert c.mail(b"Subject: large\r\n\r\n" + LARGE).code == 250
+        r.folder.chmod(0o700)
+        for p in [r.folder, *r.folder.rglob("*")]:
+            os.chown(p, nobody, nobody)
+        backup(r, tmp_path / "b.tar")
+        assert (tmp_path / "b.tar").stat().st_uid == 0
+        done = waypost("restore", "--force", "-c", r.config, tmp_path / "b.tar")
+        assert done.returncode == 0, done.stderr
+        owners = {p: p.stat().st_uid for p in r.folder.rglob("*")}
+        assert set(owners.values()) == {nobody}, owners
+        assert len(list((r.folder / "queue.db.content").iterdir())) == 1
+    finally:
+        shutil.rmtree(folder)
