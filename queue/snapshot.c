@@ -81,7 +81,7 @@ int64_t snapshot_wait_ms(const struct writer *w)
     const struct snapshot *s = &w->queue->snapshot;
     int64_t left;
 
-    if (atomic_load_explicit(&s->state, memory_order_relaxed) !=
+    if (atomic_load_explicit(&s->state, memory_order_acquire) !=
         SNAPSHOT_WANTED)
         return INT64_MAX;
     left = s->next_us - now_us();

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/span.h"
 
+#include <grp.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,8 +17,14 @@ void guise_put_on(struct guise *g, const char *path)
     struct stat st;
 
     *g = (struct guise){ .uid = geteuid(), .gid = getegid() };
-    if (g->uid == 0 && stat(dirname(copy), &st) == 0 && st.st_uid != 0)
-        g->is_on = setegid(st.st_gid) == 0 && seteuid(st.st_uid) == 0;
+    g->group_count = getgroups(GUISE_GROUPS, g->groups);
+    /* Where root may not be somebody else (no such capability) it goes on as root. */
+    if (g->uid == 0 && g->group_count >= 0 && stat(dirname(copy), &st) == 0 &&
+        st.st_uid != 0 && setgroups(0, NULL) == 0) {
+        g->is_on = true;
+        if (setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0)
+            guise_take_off(g);
+    }
     free(copy);
 }
 
@@ -26,7 +33,8 @@ void guise_take_off(struct guise *g)
     if (!g->is_on)
         return;
     /* We were root: this cannot fail. */
-    if (seteuid(g->uid) < 0 || setegid(g->gid) < 0)
+    if (seteuid(g->uid) < 0 || setegid(g->gid) < 0 ||
+        setgroups((size_t)g->group_count, g->groups) < 0)
         abort();
-    g->is_on = 0;
+    g->is_on = false;
 }

@@ -7,12 +7,17 @@
 #ifndef WAYPOST_GUISE_H
 #define WAYPOST_GUISE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
+enum { GUISE_GROUPS = 64 };
+
 struct guise {
-    uid_t uid; /* to be again; 0 with is_on: root */
+    uid_t uid; /* to be again */
     gid_t gid;
-    int is_on;
+    gid_t groups[GUISE_GROUPS];
+    int group_count;
+    bool is_on;
 };
 
 /* As the owner of the folder that this path is in. */
