@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { ASIDE_TRIES = 100 };
+
 void unpacking_init(struct unpacking *u, const char *path)
 {
     *u = (struct unpacking){ .path = path, .fd = -1 };
@@ -274,21 +276,36 @@ static int link_content(struct unpacking *u, const char *aside,
     return rc;
 }
 
-int unpacking_put_aside(struct unpacking *u, struct buffer *out_folder,
-                        struct buffer *out_why)
+/* Named after now; one of the same second has a number too. */
+static int make_aside(const char *path, struct buffer *out_folder)
 {
     time_t now = time(NULL);
     struct tm t = { 0 };
     char when[32];
-    int rc = 0;
+    int tries = 1;
+
+    (void)localtime_r(&now, &t);
+    (void)strftime(when, sizeof(when), "%Y%m%d-%H%M%S", &t);
+    do {
+        buffer_clear(out_folder);
+        buffer_printf(out_folder, "%s.before-restore-%s", path, when);
+        if (tries > 1)
+            buffer_printf(out_folder, "-%d", tries);
+        if (mkdir(buffer_string(out_folder), 0700) == 0)
+            return 0;
+    } while (errno == EEXIST && tries++ < ASIDE_TRIES);
+    return -errno;
+}
+
+int unpacking_put_aside(struct unpacking *u, struct buffer *out_folder,
+                        struct buffer *out_why)
+{
+    int rc;
 
     if (access(u->path, F_OK) < 0)
         return 0;
-    (void)localtime_r(&now, &t);
-    (void)strftime(when, sizeof(when), "%Y%m%d-%H%M%S", &t);
-    buffer_printf(out_folder, "%s.before-restore-%s", u->path, when);
-    if (mkdir(buffer_string(out_folder), 0700) < 0)
-        return failed(out_why, buffer_string(out_folder), -errno);
+    if ((rc = make_aside(u->path, out_folder)) < 0)
+        return failed(out_why, buffer_string(out_folder), rc);
     for (size_t i = 0; rc == 0 && i < sizeof(olds) / sizeof(olds[0]); i++) {
         struct buffer from = { 0 };
 
