@@ -29,7 +29,7 @@ static void tell_account(const struct listing *l, const struct account *a)
         return;
     tell(l, PLACE_READ, a->password_file);
     tell(l, PLACE_READ, a->client_secret_file);
-    tell(l, PLACE_READ, a->refresh_token_file);
+    tell(l, PLACE_KEPT, a->refresh_token_file);
 }
 
 /* The folder in front of what depends on the recipient. */

@@ -13,6 +13,7 @@
 enum place_kind {
     PLACE_READ, /* a file that is read, and may be replaced by another of its name */
     PLACE_TABLE, /* the same; where it is a SQLite file others lie beside it */
+    PLACE_KEPT,   /* a file that is read, and replaced by another of ours */
     PLACE_STATE, /* a file that is written, and others beside it; its folder is made */
     PLACE_LOG,    /* the same, of the log */
     PLACE_FOLDER, /* a folder that is written */

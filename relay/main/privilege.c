@@ -167,7 +167,7 @@ static void look_at(void *user, enum place_kind kind, const char *path)
 {
     const struct look *l = user;
 
-    if (kind != PLACE_READ && kind != PLACE_TABLE)
+    if (kind != PLACE_READ && kind != PLACE_TABLE && kind != PLACE_KEPT)
         return;
     if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 || errno == ENOENT)
         return;

@@ -157,6 +157,7 @@ static void want_place(void *user, enum place_kind kind, const char *path)
     case PLACE_TABLE:
         want_file(user, path);
         break;
+    case PLACE_KEPT:
     case PLACE_STATE:
     case PLACE_LOG:
         put_folder(&folder, path);
