@@ -156,6 +156,37 @@ int privilege_drop(const struct privilege *p, struct buffer *out_why)
     return 0;
 }
 
+/* ------------------------------------------------- can he do his work ---- */
+
+static void try_folder(void *user, enum place_kind kind, const char *path)
+{
+    struct preparation *work = user;
+    char *folder = span_dup(span_of(path));
+    char *slash = strrchr(folder, '/');
+
+    if (kind == PLACE_STATE && slash && slash != folder && work->rc == 0) {
+        *slash = '\0';
+        if (access(folder, W_OK | X_OK) < 0) {
+            work->rc = ERROR_CONFIG;
+            buffer_printf(work->why,
+                          "the user %s cannot write to %s: %s: chown it and "
+                          "what is in it, or set user = NAME",
+                          work->account->name, folder, error_text(-errno));
+        }
+    }
+    free(folder);
+}
+
+int privilege_try(const struct privilege *p, const struct settings *s,
+                  struct buffer *out_why)
+{
+    struct preparation work = { p, out_why, 0 };
+
+    if (p->is_given)
+        places_each(s, NULL, NULL, try_folder, &work);
+    return work.rc;
+}
+
 /* ---------------------------------------------- what he cannot read ---- */
 
 struct look {

@@ -35,6 +35,9 @@ MUST int privilege_prepare(const struct privilege *p, const struct settings *s,
                            struct buffer *out_why);
 /* On failure the process must end. */
 MUST int privilege_drop(const struct privilege *p, struct buffer *out_why);
+/* Can that account write where the relay must? ERROR_CONFIG: no. After the drop. */
+MUST int privilege_try(const struct privilege *p, const struct settings *s,
+                       struct buffer *out_why);
 /* Nothing started from here gets more than we have, no core is left behind, and nobody but
  * root looks into us. */
 void privilege_close_doors(void);

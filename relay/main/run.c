@@ -39,7 +39,10 @@ const struct verb run_verb = {
     .more =
         "SIGTERM ends it and awaits deliveries that are past their final dot; SIGHUP\n"
         "reads the configuration again without dropping a session. Certificates and\n"
-        "users files that change are read again without it.\n"
+        "users files that change are read again without it. SIGUSR1 opens the log's file\n"
+        "again, SIGUSR2 writes into the log what it is doing.\n"
+        "Started by root, it opens ports and keys and goes on as another (user). Then it\n"
+        "keeps itself from files, programs and calls that it does not need (sandbox).\n"
         "It leaves no core file behind, and only root can look into it with a debugger.\n"
         "\n"
         "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"

@@ -49,6 +49,8 @@ static int become(const struct settings *s, struct buffer *out_why)
         rc = privilege_prepare(&p, s, out_why);
     if (rc == 0)
         rc = privilege_drop(&p, out_why);
+    if (rc == 0)
+        rc = privilege_try(&p, s, out_why);
     if (rc == 0) {
         privilege_close_doors();
         log_open(s->log.form, s->log.tag, s->log.syslog, s->log.file);

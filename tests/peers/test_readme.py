@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from pki import Authority
-from relay import ROOT, Client, Sink, end, free_port, program, wait_for, \
-    wait_for_port
+from relay import AS_STARTED, ROOT, Client, Sink, end, free_port, program, \
+    wait_for, wait_for_port
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
@@ -107,7 +107,7 @@ def test_a_configuration_is_good(text, tmp_path, certificate, dovecot):
     if not re.search("^route", text, re.M):
         text += 'route "*" { via = {"smtp://next.example"} }\n'
     path = tmp_path / "waypost.conf"
-    path.write_text(make_files(text, tmp_path, certificate, dovecot))
+    path.write_text(AS_STARTED + make_files(text, tmp_path, certificate, dovecot))
     out = subprocess.run([program(), "check", "-c", path], capture_output=True,
                          text=True, timeout=30)
     assert out.returncode == 0 and not out.stderr, (out.stderr, path.read_text())
@@ -204,7 +204,7 @@ class Running:
             assert host in text
             text = text.replace(host, other)
         self.config, self.log_path = folder / "waypost.conf", folder / "log"
-        self.config.write_text(text)
+        self.config.write_text(AS_STARTED + text)
 
     def add_user(self, name, password, *more):
         subprocess.run([program(), "user", "add", *more, name, "-c", self.config],
@@ -377,7 +377,7 @@ def test_the_last_step_in_full(tmp_path):
     rules = re.findall(r'^rule "(.*?)"', EDGE, re.M)
     config = edge_with(rules, tmp_path)
     text = config.read_text().replace("[::]:25", f"127.0.0.1:{free_port()}")
-    config.write_text(text)
+    config.write_text(AS_STARTED + text)
     command, _, sample = block("$ waypost explain --client 198").partition("\n")
     relay = subprocess.Popen([program(), "run", "-c", config],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -136,6 +136,15 @@ def test_an_account_that_there_is_not_is_a_fault(tmp_path, sink):
 
 
 @as_root
+def test_a_folder_that_is_not_the_users_is_told_of(folder, sink):
+    r = Service(folder, {"*": sink.hop})
+    r.state.mkdir(mode=0o700)
+    done = r.verb("run", check=False)
+    assert done.returncode == 78
+    assert f"user daemon cannot write to {r.state}" in done.stderr.decode()
+
+
+@as_root
 def test_check_tells_root_what_the_user_cannot_read(folder, sink):
     secret = folder / "secret"
     secret.write_text("0123456789\n")
