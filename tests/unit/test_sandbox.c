@@ -3,6 +3,7 @@
 #include "relay/main/sandbox.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/main/fence.h"
 #include "relay/main/privilege.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@
 
 #include <cmocka.h>
 
-enum { NO_LANDLOCK = 255 };
+enum { NO_LANDLOCK = 255, NOT_FENCED = 252 };
 
 struct bench {
     char folder[64]; /* readable by all; "state" in it is the relay's */
@@ -284,6 +285,15 @@ static int start_a_thread_and_a_child(const struct bench *b)
     return pid < 0 ? errno : tried(waitpid(pid, NULL, 0));
 }
 
+static bool kernel_has_landlock(void)
+{
+    struct fence f;
+    int rc = fence_open(&f);
+
+    fence_fini(&f);
+    return rc == 0;
+}
+
 /* In a process of its own, as run does it: the account, the doors, the sandbox. */
 static int ask(const struct bench *b, question_fn *question)
 {
@@ -315,7 +325,7 @@ static int ask(const struct bench *b, question_fn *question)
     if (!box.is_filtered)
         _exit(253);
     if (!box.is_fenced && !box.runs_programs)
-        _exit(NO_LANDLOCK);
+        _exit(kernel_has_landlock() ? NOT_FENCED : NO_LANDLOCK);
     _exit(question(b));
 }
 
