@@ -35,6 +35,8 @@ struct ask {
     ask_bytes_fn *bytes; /* instead of each, where it is no error; or NULL */
     void *user;
     bool is_ended; /* `each` has had enough */
+    const char *patience; /* for a terminal that waits; or NULL */
+    bool has_patience;    /* it stands there now */
 };
 
 struct ask *ask_new(struct span socket)
@@ -75,6 +77,11 @@ bool ask_is_there(const struct ask *a)
     if (fd >= 0)
         close(fd);
     return is;
+}
+
+void ask_patience(struct ask *a, const char *text)
+{
+    a->patience = text;
 }
 
 void ask_add(struct ask *a, const char *key, const char *value)
@@ -137,12 +144,30 @@ static bool take_line(struct ask *a)
     return true;
 }
 
+/* Somebody at a terminal sees at once that it is being worked on. */
+static void put_patience(struct ask *a)
+{
+    if (!a->patience || !isatty(STDERR_FILENO))
+        return;
+    (void)fprintf(stderr, "%s ...", a->patience);
+    (void)fflush(stderr);
+    a->has_patience = true;
+}
+
+static void clear_patience(struct ask *a)
+{
+    if (a->has_patience)
+        (void)fputs("\r\033[K", stderr);
+    a->has_patience = false;
+}
+
 static size_t on_bytes(char *at, size_t size, size_t count, void *user)
 {
     struct ask *a = user;
     struct span in = { at, size * count }, rest;
     long code = 0;
 
+    clear_patience(a);
     curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &code);
     if (a->bytes && code < HTTP_ERRORS) {
         a->is_ended = !a->bytes(a->user, in);
@@ -222,7 +247,9 @@ static int perform(struct ask *a, const char *path, const json_t *body,
         curl_easy_setopt(a->curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, text);
     }
+    put_patience(a);
     rc = curl_easy_perform(a->curl);
+    clear_patience(a);
     if (rc == CURLE_OK && a->line.len && !take_object(a))
         rc = a->is_ended ? CURLE_OK : CURLE_WRITE_ERROR;
     curl_slist_free_all(headers);

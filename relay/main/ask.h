@@ -20,6 +20,10 @@ void ask_free(struct ask *a);
 /* Does a relay listen there? Nothing is printed. */
 bool ask_is_there(const struct ask *a);
 
+/* The next questions may take long: a terminal sees this text until something is heard. It is
+ * borrowed; NULL: none. */
+void ask_patience(struct ask *a, const char *text);
+
 /* Adds ?key=value to the next question. */
 void ask_add(struct ask *a, const char *key, const char *value);
 

@@ -524,6 +524,8 @@ static int operate(const struct verb_call *call)
     o.width = terminal_width();
     o.is_coloured = o.width && !getenv("NO_COLOR");
     o.ask = ask_new(settings->admin.socket);
+    if (!json_object_get(o.filters, "id"))
+        ask_patience(o.ask, "looking through the queue");
     rc = o.act->run(&o);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = EX_IOERR;

@@ -213,6 +213,17 @@ def test_held_mail_waits_until_it_is_released(waiting):
     assert not rows(waiting, "--state", "held")
 
 
+def test_a_terminal_that_waits_is_told_so(waiting):
+    ours, theirs = os.openpty()
+    out = subprocess.run([peers.program(), "queue", "count", "-c", waiting.config],
+                         stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=30)
+    os.close(theirs)
+    said = os.read(ours, 4096)
+    os.close(ours)
+    assert said == b"looking through the queue ...\r\x1b[K"
+    assert out.stdout.startswith("3 messages")
+
+
 def test_returned_mail_is_counted_as_bounced(waiting):
     assert verb(waiting, "bounce", "--from", "a@*", "--yes", "--why", "given up").returncode == 0
     wait_for(lambda: "a@one.test" not in senders(rows(waiting)), 10, "its return")
