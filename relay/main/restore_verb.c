@@ -26,7 +26,8 @@
 struct restoring {
     const char *file;
     bool is_forced, is_held, is_json;
-    char *path; /* of queue.db */
+    bool is_check; /* nothing but looked at; path is a name of our own */
+    char *path;    /* of queue.db */
     int lock_fd;
     int fd; /* of the file */
     struct unpacking unpacking;
@@ -124,10 +125,12 @@ static void print_end(struct restoring *r)
         print_json(r);
         return;
     }
-    (void)printf("%s: %llu message%s for %llu recipient%s restored\n", r->path,
+    (void)printf("%s: %llu message%s for %llu recipient%s %s\n",
+                 r->is_check ? r->file : r->path,
                  (unsigned long long)f->messages, f->messages == 1 ? "" : "s",
                  (unsigned long long)f->recipients,
-                 f->recipients == 1 ? "" : "s");
+                 f->recipients == 1 ? "" : "s",
+                 r->is_check ? "could be restored" : "restored");
     if (f->damaged)
         (void)printf("Of %llu the content was damaged or missing when the "
                      "backup was made; they will be held.\n",
@@ -135,6 +138,8 @@ static void print_end(struct restoring *r)
     if (r->aside.len)
         (void)printf("The queue that was there is in %s.\n",
                      buffer_string(&r->aside));
+    if (r->is_check)
+        return;
     if (r->is_held)
         (void)puts("All of it is held: look with waypost queue list, let go "
                    "with waypost queue release.");
@@ -145,6 +150,17 @@ static void print_end(struct restoring *r)
 }
 
 /* ------------------------------------------------------------- the call -- */
+
+static int replace(struct restoring *r)
+{
+    int rc = take_lock(r);
+
+    if (rc == EX_OK)
+        rc = look_at_old(r);
+    if (rc == EX_OK)
+        rc = unpack(r);
+    return rc == EX_OK ? put_in_place(r) : rc;
+}
 
 static int restore(struct restoring *r)
 {
@@ -158,21 +174,29 @@ static int restore(struct restoring *r)
     }
     guise_put_on(&guise, r->path);
     unpacking_init(&r->unpacking, r->path);
-    rc = take_lock(r);
-    if (rc == EX_OK)
-        rc = look_at_old(r);
-    if (rc == EX_OK)
-        rc = unpack(r);
-    if (rc == EX_OK)
-        rc = put_in_place(r);
+    rc = r->is_check ? unpack(r) : replace(r);
     /* Another's, who has the lock, is left alone. */
-    if (r->lock_fd >= 0)
+    if (r->lock_fd >= 0 || r->is_check)
         unpacking_clean(&r->unpacking);
     unpacking_fini(&r->unpacking);
     guise_take_off(&guise);
     if (rc == EX_OK)
         print_end(r);
     return rc;
+}
+
+/* A check has a name of its own beside the queue, which a relay may use meanwhile. */
+static char *path_of(struct span queue, bool is_check)
+{
+    struct buffer path = { 0 };
+    char *copy;
+
+    buffer_put(&path, queue);
+    if (is_check)
+        buffer_printf(&path, ".check-%ld", (long)getpid());
+    copy = span_dup(buffer_span(&path));
+    buffer_fini(&path);
+    return copy;
 }
 
 static int run_restore(const struct verb_call *call)
@@ -188,6 +212,8 @@ static int run_restore(const struct verb_call *call)
             r.is_forced = true;
         else if (strcmp(word, "--hold") == 0)
             r.is_held = true;
+        else if (strcmp(word, "--check") == 0)
+            r.is_check = true;
         else if (strcmp(word, "--json") == 0)
             r.is_json = true;
         else if (*word == '-' || r.file)
@@ -200,7 +226,7 @@ static int run_restore(const struct verb_call *call)
     s = configuration_load_brief(call->config);
     if (!s)
         return EX_CONFIG;
-    r.path = span_dup(s->queue.path);
+    r.path = path_of(s->queue.path, r.is_check);
     rc = configuration_make_folder(s->queue.path);
     settings_release(s);
     if (rc < 0) {
@@ -222,12 +248,13 @@ static int run_restore(const struct verb_call *call)
 static const struct verb_option options[] = {
     { "--hold",  NULL, "all that waits is held, so that a person can decide", VALUE_WORD },
     { "--force", NULL, "also where there is a queue with mail: it is put aside", VALUE_WORD },
+    { "--check", NULL, "only look: could FILE be restored? The relay may run", VALUE_WORD },
     { "--json",  NULL, "the end as a JSON object", VALUE_WORD },
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
 const struct verb restore_verb = {
-    .name = "restore", .group = GROUP_SERVICE, .value = VALUE_FILE, .arguments = "[--hold] [--force] [--json] FILE", .run = run_restore,
+    .name = "restore", .group = GROUP_SERVICE, .value = VALUE_FILE, .arguments = "[--check] [--hold] [--force] [--json] FILE", .run = run_restore,
     .help = "put a backup in the queue's place; the relay must not run", .options = options,
     .more =
         "All of FILE is unpacked beside the queue and checked, its sums and every message's\n"
