@@ -233,5 +233,11 @@ const struct verb selftest_verb = {
         "\n"
         "Exit codes: 0 well, perhaps with warnings; 64 a wrong call; 75 something is bad; 78 the\n"
         "configuration is.\n",
+    .examples = {
+        { "waypost selftest --no-network",
+          "before it is started the first time" },
+        { "waypost selftest --no-network --json",
+          "the same, for a program that watches" },
+    },
 };
 /* clang-format on */
