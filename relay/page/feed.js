@@ -30,7 +30,7 @@ function markOf(e) {
 }
 
 const first = ["queue_id", "from", "to", "client", "relay", "status", "dsn"];
-const aside = new Set(["event", "time", "daemon", "process", "pid", "tag", "text", "at", "host_name"]);
+const aside = new Set(["event", "time", "daemon", "tag", "text"]);
 
 /* The known members in a known order, then the others, then the words. */
 function wordsOf(e) {
@@ -43,12 +43,9 @@ function wordsOf(e) {
 }
 
 function timeOf(e) {
-    const t = e.time ?? e.at;
+    const ms = Date.parse(e.time);
 
-    if (typeof t === "number")
-        return clock(t > 1e11 ? t / 1000 : t);
-    const read = Date.parse(t);
-    return clock((Number.isNaN(read) ? Date.now() : read) / 1000);
+    return clock((Number.isNaN(ms) ? Date.now() : ms) / 1000);
 }
 
 function line(e) {

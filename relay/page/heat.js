@@ -40,7 +40,7 @@ function heatOf(n, most) {
 
 /* ---------------------------------------------------------------- grid --- */
 
-function cell(row, i) {
+function cell(i) {
     return h("button", { type: "button", class: "cell", tabindex: "-1", "data-cell": i });
 }
 
@@ -74,7 +74,7 @@ function updateRow(e, row, bounds, most, pick) {
             return;
         }
         if (!b) {
-            b = cell(row, i);
+            b = cell(i);
             if (row.domain !== null)
                 b.addEventListener("click", () => pick(row.domain, i));
             place.append(b);

@@ -6,7 +6,7 @@
 import { every, lines } from "/api.js";
 import { command, h, keyed, s, say, setMoment, shape } from "/dom.js";
 import { deed, fetchNow, retry } from "/orders.js";
-import { absolute, plural, relative, size, span } from "/text.js";
+import { absolute, count, plural, relative, size, span } from "/text.js";
 import { states } from "/tiles.js";
 
 const FAR = 30 * 86400, WIDTH = 200;
@@ -55,8 +55,10 @@ function make(d) {
 }
 
 function windowOf(d) {
+    const far = d.opens - Date.now() / 1000 > 72000;
+
     if (d.opens)
-        return `opens ${relative(d.opens)} (${absolute(d.opens).slice(0, 16)})`;
+        return `opens ${relative(d.opens)}, ${absolute(d.opens).slice(far ? 0 : 11, 16)}`;
     return d.closes ? `open, closes ${relative(d.closes)}` : "none set";
 }
 
@@ -70,8 +72,7 @@ function update(tile, d) {
     }
     setScale(tile.querySelector(".seen"), d.last_good);
     setMoment(seen, d.last_good);
-    say(waiting, d.waiting ? `${plural(d.waiting, "recipient")}, ${size(d.waiting_bytes)}`
-        : "none");
+    say(waiting, d.waiting ? `${count(d.waiting)}, ${size(d.waiting_bytes)}` : "none");
     say(when, windowOf(d));
     say(tile.querySelector(".last"), d.reason || (d.fetched ? "It fetches its mail itself."
         : d.since ? `In this state since ${absolute(d.since).slice(0, 16)}.` : ""));

@@ -11,7 +11,7 @@ import { Refusal, get, getText, lines } from "/api.js";
 import { command, h, moment, say, shape } from "/dom.js";
 import { stateWord, table } from "/messages.js";
 import { changeButtons, deed } from "/orders.js";
-import { clock, plural, relative, size, span, visibleLines } from "/text.js";
+import { clock, relative, size, span, visibleLines } from "/text.js";
 
 const FOUND_MOST = 30, CONTENT_MOST = 256 * 1024;
 const ID = /^[0-9a-hjkmnp-tv-z]{13}$/i;

@@ -125,7 +125,7 @@ await step("why", async () => {
 
 await step("offline", async () => {
     await go(page, base, "offline");
-    await tile("pickup:branch").getByText(/2 recipients/).waitFor();
+    await tile("pickup:branch").getByText(/^2, \d+ bytes/).waitFor();
     await tile("pickup:branch").getByRole("button", { name: /^Release/ }).click();
     await until(async () => (await states("branch.test")).length === 0, "fetched");
     await page.getByText("waypost dest list 'pickup:*'").waitFor();
