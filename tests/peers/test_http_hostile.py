@@ -1,11 +1,14 @@
 """The HTTP interface and who may use it, but means harm: what is held, and for how long."""
 
+import collections
 import json
+import random
+import threading
 import time
 
 import pytest
 
-from relay import SANITIZED, wait_for
+from relay import LONG, SANITIZED, Sink, wait_for
 from web import JSON, Web
 
 
@@ -52,3 +55,49 @@ def test_a_question_with_a_fault_says_where_and_holds_up_nobody(web, body, path)
     assert a.status == 400 and a.error.startswith(path), a
     assert SANITIZED or time.monotonic() - began < 2
     assert json.loads(a.body)["error"].isprintable()
+
+
+def orders_at_random(r, seed, until, counts):
+    chance = random.Random(seed)
+    while time.monotonic() < until:
+        rows = r.ask("GET", "/api/v1/queue?limit=20", "read").body.splitlines()
+        order = chance.choice(("retry", "hold", "release", "delete", "undelete", "move"))
+        body = {"to": f"*{chance.randrange(10)}@*", "yes": True}
+        if rows and chance.random() < 0.7:
+            body = {"id": json.loads(chance.choice(rows))["queue_id"]}
+        if order == "move":
+            body["route"] = chance.choice(("*", "good.test"))
+        a = r.change(f"/api/v1/queue/{order}", body=body)
+        assert a.status == 200, (order, body, a)
+        counts[order] = counts.get(order, 0) + json.loads(a.body)["messages"]
+
+
+def test_operators_who_change_what_is_being_sent_break_nothing(tmp_path):
+    """Orders, deliveries and the reader at the same rows: each recipient has one fate."""
+    seconds, counts = 60 if LONG else 6, {}
+    with Sink() as good, Sink({"rcpt": b"450 4.2.0 busy\r\n"}) as busy, \
+            Web(tmp_path / "r", {"*": busy.hop, "good.test": good.hop}) as r:
+        until = time.monotonic() + seconds
+        crowd = [threading.Thread(target=orders_at_random, args=(r, n, until, counts))
+                 for n in range(5)]
+        for t in crowd:
+            t.start()
+        sent = 0
+        while time.monotonic() < until:
+            with r.client() as c:
+                for _ in range(20):
+                    sent += 1
+                    assert c.mail(b"x\r\n" * 1000, to=[f"a{sent}@good.test", f"b{sent}@other.test"]
+                                  ).code == 250
+        for t in crowd:
+            t.join()
+        assert r.is_alive and min(counts.values()) > 0, counts
+        busy.script.clear()
+        for order in ("undelete", "release", "retry"):
+            assert r.change(f"/api/v1/queue/{order}", body={"yes": True}).status == 200
+        r.wait_empty(60)
+        got = collections.Counter(
+            to for sink in (good, busy) for m in sink.messages for to in m.recipients)
+        assert len(got) == 2 * sent and set(got.values()) == {1}
+        for line in r.ask("GET", "/api/v1/destinations", "read").body.splitlines():
+            assert json.loads(line)["waiting"] == 0, line
