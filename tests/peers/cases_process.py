@@ -116,5 +116,5 @@ def without_random_numbers_nothing_secret_is_made(w):
         begun = p.relay.start(wait=False).process
         assert begun.wait(30) != 0
         over.unlink()
-        with p.relay.start(), p.client() as c:
+        with p.relay, p.client() as c:
             assert c.starttls(tls).code == 250
