@@ -198,6 +198,9 @@ class Relay:
         self.config.write_text(text + self.extra + "\n")
 
     def __enter__(self):
+        # begun already: another would be orphaned
+        if self.process is not None and self.is_alive:
+            return self
         return self.start()
 
     def __exit__(self, kind, *_):
