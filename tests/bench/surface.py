@@ -237,7 +237,7 @@ def main():
             with relay.client() as c:
                 c.mail(b"Subject: x\r\n\r\nx\r\n", "a@b.test", ("c@customer7.mass.example",))
             name = relay.queue_list("--from", "a@b.test")[0]["queue_id"]
-            wait_for(lambda: "indexes are ready" in relay.log() or o.history < 100000, 3600,
+            wait_for(lambda: "indexes are ready" in relay.log() or o.history < 150000, 3600,
                      "the indexes")
             print(f"indexes are ready {time.time() - begin:.0f} s after the start", flush=True)
             asked = [q for q in questions(relay, scene.http, scene.token(), some, name)
