@@ -1,5 +1,5 @@
 /*
- * store_change - a person's orders, in slices; and the end of what was deleted.
+ * store_change - a person's orders, in slices.
  *
  *               retry
  *              +-----+
@@ -22,11 +22,9 @@
  */
 #include "queue/store_private.h"
 
-#include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 static const struct order {
     const char *name;
@@ -191,100 +189,6 @@ static int write_purge(struct store *s, const struct store_change *c,
     return database_run(&s->db, which);
 }
 
-static void put_condition(struct buffer *b, const char *name, struct span value)
-{
-    if (!value.len)
-        return;
-    buffer_printf(b, " %s=", name);
-    buffer_put_escaped(b, span_first(value, LIMIT_PATH));
-}
-
-static void put_moment(struct buffer *b, const char *name, int64_t ms)
-{
-    time_t t = (time_t)(ms / 1000);
-    char text[32];
-    struct tm tm;
-
-    if (ms && gmtime_r(&t, &tm) &&
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
-        buffer_printf(b, " %s=%s", name, text);
-}
-
-static void put_states(struct buffer *b, unsigned states)
-{
-    static const struct {
-        enum queue_state state;
-        const char *name;
-    } names[] = {
-        { STATE_ACTIVE, "active" },     { STATE_READY, "ready" },
-        { STATE_DEFERRED, "deferred" }, { STATE_HELD, "held" },
-        { STATE_DELETED, "deleted" },
-    };
-    const char *between = " state=";
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (!(states & names[i].state))
-            continue;
-        buffer_put_string(b, between);
-        buffer_put_string(b, names[i].name);
-        between = ",";
-    }
-}
-
-static void put_filter(struct buffer *b, const struct queue_filter *f)
-{
-    if (f->id)
-        put_condition(b, "id", span_of(id_print(f->id).at));
-    put_condition(b, "from", f->from);
-    put_condition(b, "to", f->to);
-    put_condition(b, "domain", f->domain);
-    put_condition(b, "client", f->client);
-    put_condition(b, "login", f->login);
-    put_condition(b, "reason", f->reason);
-    put_condition(b, "via", f->via);
-    put_states(b, f->states);
-    if (f->attempts)
-        buffer_printf(b, " attempts=%u", f->attempts);
-    put_moment(b, "before", f->older_ms);
-    put_moment(b, "after", f->newer_ms);
-}
-
-/*
- * "delete from=a@* state=held: 2 messages, 3 recipients", with who in the place of the login.
- * count NULL: it has only begun.
- */
-static int audit(struct store *s, const struct store_change *c,
-                 const struct queue_count *count)
-{
-    const struct queue_filter *f = c->filter;
-    struct envelope e = { .login = c->who };
-    struct queue_result r = { 0 };
-    struct store_event event = {
-        .kind = EVENT_CHANGED,
-        .at_ms = c->now_ms,
-        .message = f->id,
-        .envelope = &e,
-        .result = &r,
-        .who = c->who,
-    };
-
-    buffer_clear(&s->text);
-    buffer_put_string(&s->text, orders[c->change].name);
-    put_condition(&s->text, "route", c->route);
-    put_condition(&s->text, "why", c->why);
-    put_filter(&s->text, f);
-    if (count)
-        buffer_printf(&s->text, ": %llu message%s, %llu recipient%s",
-                      (unsigned long long)count->messages,
-                      count->messages == 1 ? "" : "s",
-                      (unsigned long long)count->recipients,
-                      count->recipients == 1 ? "" : "s");
-    else
-        buffer_put_string(&s->text, ": begun");
-    r.reply = buffer_span(&s->text);
-    return store_event_put(s, &event);
-}
-
 static int write_targets(struct store *s, const struct store_change *c,
                          struct targets *t, struct queue_count *count)
 {
@@ -381,6 +285,7 @@ int store_change(struct store *s, const struct store_change *c,
                  uint64_t after_id, uint32_t limit, struct queue_count *count,
                  uint64_t *out_last)
 {
+    const char *name = orders[c->change].name;
     struct targets t = { .change = c };
     struct scan scan = {
         .filter = c->filter,
@@ -396,11 +301,11 @@ int store_change(struct store *s, const struct store_change *c,
     int rc = store_scan(&s->db, &scan, &last);
 
     if (rc == 0 && after_id == 0 && last)
-        rc = audit(s, c, NULL);
+        rc = store_audit_put(s, c, name, NULL);
     if (rc == 0)
         rc = write_targets(s, c, &t, count);
     if (rc == 0 && last == 0)
-        rc = audit(s, c, count);
+        rc = store_audit_put(s, c, name, count);
     if (rc == 0)
         rc = tell_lanes(s, c, &t);
     if (rc == 0)
@@ -424,123 +329,5 @@ int store_hasten(struct store *s, struct span lane, int64_t now_ms,
     if ((rc = database_run(&s->db, HASTEN)) < 0)
         return store_note_failure(s, rc, "making mail due");
     *out_count = (uint32_t)sqlite3_changes(s->db.db);
-    return 0;
-}
-
-/* ----------------------------------------------------------- purge ---- */
-
-static int purge_one(struct store *s, uint64_t message, int64_t now_ms,
-                     bool *out_has_file)
-{
-    struct database *d = &s->db;
-    sqlite3_stmt *events = database_statement(d, PURGE_EVENTS);
-    int rc;
-
-    bind_number(events, 1, s->last_event + 1);
-    bind_number(events, 2, now_ms);
-    bind_number(events, 3, EVENT_DELETED);
-    bind_number(events, 4, (int64_t)message);
-    bind_number(database_statement(d, PURGE_RECIPIENTS), 1, (int64_t)message);
-    bind_number(database_statement(d, REMOVE_MESSAGE), 1, (int64_t)message);
-    bind_number(database_statement(d, REMOVE_CONTENT), 1, (int64_t)message);
-    bind_number(database_statement(d, CLEAR_PURGE), 1, (int64_t)message);
-    if ((rc = database_run(d, PURGE_EVENTS)) < 0)
-        return rc;
-    s->last_event += sqlite3_changes(d->db);
-    if ((rc = database_run(d, PURGE_RECIPIENTS)) < 0 ||
-        (rc = database_run(d, REMOVE_MESSAGE)) < 0)
-        return rc;
-    *out_has_file = false;
-    if (sqlite3_changes(d->db) == 0)
-        return database_run(d, CLEAR_PURGE);
-    if ((rc = database_run(d, REMOVE_CONTENT)) < 0)
-        return rc;
-    *out_has_file = sqlite3_changes(d->db) == 0;
-    return 0;
-}
-
-int store_purge(struct store *s, int64_t now_ms, uint32_t limit,
-                void (*has_file)(void *user, uint64_t message), void *user)
-{
-    sqlite3_stmt *find = database_statement(&s->db, FIND_PURGE);
-    int rc = 0;
-
-    for (uint32_t i = 0; i < limit; i++) {
-        uint64_t message;
-        bool is_file;
-
-        bind_number(find, 1, now_ms);
-        if ((rc = database_step(&s->db, FIND_PURGE)) <= 0)
-            break;
-        message = (uint64_t)column_number(find, 0);
-        database_reset(&s->db, FIND_PURGE);
-        if ((rc = purge_one(s, message, now_ms, &is_file)) < 0)
-            break;
-        if (is_file && has_file)
-            has_file(user, message);
-    }
-    return rc < 0 ? store_note_failure(s, rc, "purging") : 0;
-}
-
-int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
-                      bool *out_more)
-{
-    sqlite3_stmt *st = database_statement(&s->db, PURGE_NOTES);
-    int rc;
-
-    bind_number(st, 1, now_ms);
-    bind_number(st, 2, limit);
-    if ((rc = database_run(&s->db, PURGE_NOTES)) < 0)
-        return store_note_failure(s, rc, "purging notes");
-    *out_more = (uint32_t)sqlite3_changes(s->db.db) == limit;
-    return 0;
-}
-
-/* What was said about messages that are gone, a slice of them. */
-int store_purge_dialogues(struct store *s, uint32_t limit)
-{
-    sqlite3_stmt *bound = database_statement(&s->db, DIALOGUES_BOUND);
-    sqlite3_stmt *st = database_statement(&s->db, PURGE_DIALOGUES);
-    uint64_t end_id = INT64_MAX;
-    int rc;
-
-    bind_number(bound, 1, (int64_t)s->dialogues_purged);
-    bind_number(bound, 2, limit);
-    if ((rc = database_step(&s->db, DIALOGUES_BOUND)) == 1) {
-        end_id = (uint64_t)column_number(bound, 0);
-        database_reset(&s->db, DIALOGUES_BOUND);
-    }
-    bind_number(st, 1, (int64_t)s->dialogues_purged);
-    bind_number(st, 2, (int64_t)end_id);
-    if (rc < 0 || (rc = database_run(&s->db, PURGE_DIALOGUES)) < 0)
-        return store_note_failure(s, rc, "purging dialogues");
-    s->dialogues_purged = end_id == INT64_MAX ? 0 : end_id;
-    return 0;
-}
-
-/* ----------------------------------------------------------- count ---- */
-
-int store_read_sizes(struct store *s, struct store_cursor *cursor,
-                     uint64_t before_id, uint32_t limit, store_size_fn *each,
-                     void *user, bool *out_more)
-{
-    sqlite3_stmt *st = database_statement(&s->db, READ_SIZES);
-    uint32_t count = 0;
-    int rc;
-
-    bind_number(st, 1, (int64_t)cursor->message);
-    bind_number(st, 2, cursor->number);
-    bind_number(st, 3, (int64_t)before_id);
-    bind_number(st, 4, limit);
-    while ((rc = database_step(&s->db, READ_SIZES)) == 1) {
-        count++;
-        cursor->message = (uint64_t)column_number(st, 0);
-        cursor->number = (uint32_t)column_number(st, 1);
-        each(user, column_span(st, 2), (uint64_t)column_number(st, 3),
-             column_number(st, 4));
-    }
-    if (rc < 0)
-        return store_note_failure(s, rc, "counting what waits");
-    *out_more = count == limit;
     return 0;
 }

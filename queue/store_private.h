@@ -122,6 +122,10 @@ struct store_event {
 };
 MUST int store_event_put(struct store *s, const struct store_event *e);
 
+/* store_audit.c: an order of this name for the history. count NULL: it has only begun. */
+MUST int store_audit_put(struct store *s, const struct store_change *c,
+                         const char *name, const struct queue_count *count);
+
 /* store_read.c */
 /* The 16 columns of an envelope, borrowed from the statement. */
 void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out);

@@ -2,7 +2,8 @@
  * store_read - read-only connections, and the small questions.
  *
  * Each call is one short read transaction, so the WAL is never pinned. What
- * stands in callbacks is borrowed from the statement.
+ * stands in callbacks is borrowed from the statement. Only what waits is counted
+ * on the writer's own connection, so that it agrees with what is being written.
  */
 #include "queue/store_private.h"
 
@@ -226,4 +227,28 @@ int store_read_files(struct store_reader *r, uint64_t after_id, uint32_t limit,
     if (rc == 0)
         *out_count = count;
     return rc;
+}
+int store_read_sizes(struct store *s, struct store_cursor *cursor,
+                     uint64_t before_id, uint32_t limit, store_size_fn *each,
+                     void *user, bool *out_more)
+{
+    sqlite3_stmt *st = database_statement(&s->db, READ_SIZES);
+    uint32_t count = 0;
+    int rc;
+
+    bind_number(st, 1, (int64_t)cursor->message);
+    bind_number(st, 2, cursor->number);
+    bind_number(st, 3, (int64_t)before_id);
+    bind_number(st, 4, limit);
+    while ((rc = database_step(&s->db, READ_SIZES)) == 1) {
+        count++;
+        cursor->message = (uint64_t)column_number(st, 0);
+        cursor->number = (uint32_t)column_number(st, 1);
+        each(user, column_span(st, 2), (uint64_t)column_number(st, 3),
+             column_number(st, 4));
+    }
+    if (rc < 0)
+        return store_note_failure(s, rc, "counting what waits");
+    *out_more = count == limit;
+    return 0;
 }
