@@ -8,6 +8,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/net/log.h"
 #include "relay/net/worker.h"
+#include "relay/outbound/weburl.h"
 
 #include <stdlib.h>
 
@@ -153,7 +154,7 @@ static uint64_t behind(const struct hook *k)
 static void describe(const struct hook *k, struct buffer *host,
                      struct admin_webhook *out)
 {
-    webpost_put_host(host, k->url);
+    weburl_put_host(host, k->url);
     *out = (struct admin_webhook){
         .name = k->title,
         .host = buffer_span(host),

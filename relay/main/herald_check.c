@@ -3,7 +3,7 @@
  */
 #include "relay/main/herald.h"
 #include "relay/outbound/secret.h"
-#include "relay/outbound/webpost.h"
+#include "relay/outbound/weburl.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -38,7 +38,7 @@ static void check_rest(const struct webhook_settings *w, struct buffer *faults)
     struct buffer why = { 0 };
     char *path = span_dup(w->authorities);
 
-    if (webpost_check_url(w->url, "url", &why) < 0) {
+    if (weburl_check(w->url, "url", &why) < 0) {
         put_place(faults, w);
         buffer_printf(faults, "%s\n", buffer_string(&why));
     }

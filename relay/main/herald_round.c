@@ -18,6 +18,7 @@
 #include "relay/net/log.h"
 #include "relay/net/worker.h"
 #include "relay/outbound/secret.h"
+#include "relay/outbound/weburl.h"
 
 #include <stdlib.h>
 
@@ -96,7 +97,7 @@ static void on_posted(void *user, const struct webpost_answer *a)
         succeed(k);
         return;
     }
-    webpost_put_host(&k->error, k->url);
+    weburl_put_host(&k->error, k->url);
     if (a->rc < 0) {
         buffer_put_string(&k->error, ": ");
         buffer_put(&k->error, a->why);
@@ -185,7 +186,7 @@ static void tell(struct hook *k, const struct queue_sequel *s)
 {
     struct buffer secret = { 0 }, why = { 0 }, body = { 0 };
     bool is_exposed;
-    int rc = webpost_check_url(k->url, "url", &why);
+    int rc = weburl_check(k->url, "url", &why);
 
     if (rc == 0)
         rc = secret_read(k->secret_file, &secret, &is_exposed, &why);

@@ -1,5 +1,5 @@
 /*
- * station_private - the running relay, between station.c and station_reload.c.
+ * station_private - the running relay, between the files that are called station.
  */
 #ifndef WAYPOST_STATION_PRIVATE_H
 #define WAYPOST_STATION_PRIVATE_H
@@ -72,6 +72,8 @@ bool station_reread(void *user, enum reload_kind kind,
 void station_look(uv_timer_t *timer);
 /* A timer's, at the beginning of each minute: a window may open or close. */
 void station_minute(uv_timer_t *timer);
+/* The socket, where the settings name one, and who may come in by HTTP. */
+MUST int station_admin_open(struct station *st, struct buffer *out_why);
 /* Who may come in by HTTP, as the settings say. */
 MUST int station_allow(struct station *st, const struct settings *s,
                        struct buffer *out_why);

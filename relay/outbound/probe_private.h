@@ -99,6 +99,18 @@ bool probe_target_find(struct probe *p, struct span name);
 /* Visits the hosts of the leg; probe_go_on follows. */
 void probe_session_begin(struct probe *p);
 
+/* ---------------------------------------------------------- probe_lookup.c ---- */
+
+/* The itinerary's event: the names of the leg were looked up. */
+void probe_lookup_tell(void *user, const struct mx_answer *a);
+
+/* ------------------------------------------------------------- probe_tls.c ---- */
+
+/* The handshake succeeded: what was agreed, and the certificate. */
+void probe_tls_tell(struct probe *p, const struct tls *tls);
+/* It failed: the certificate, if one was shown. */
+void probe_tls_tell_refused(struct probe *p, const struct tls *tls);
+
 /* ---------------------------------------------------------- probe_folder.c ---- */
 
 /* A maildir: can it be written? probe_go_on follows. */

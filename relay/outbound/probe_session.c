@@ -2,7 +2,7 @@
  * probe_session - a probe's way to hosts that speak SMTP or LMTP.
  *
  * The itinerary and the talk tell what happens, the witness what is said; all of it becomes
- * lines here. A host that lets us in is asked about the recipient, if there is one, and
+ * lines here, in probe_lookup.c and in probe_tls.c. A host that lets us in is asked about the recipient, if there is one, and
  * left; then the next member's turn has come.
  */
 #include "relay/outbound/probe_private.h"
@@ -13,7 +13,6 @@ enum {
     LINGER_MS = 1000,
     PATIENCE_MS = 12000, /* for one address */
     LINES_MOST = 200,
-    SHOWN_MOST = 20, /* addresses of one host */
 };
 
 /* Shorter than usual: a person waits. */
@@ -150,91 +149,6 @@ static void on_heard(void *user, enum client_stage stage, const struct reply *r)
     }
 }
 
-/* ------------------------------------------------------------------------ TLS ---- */
-
-static void put_day(struct buffer *b, int64_t ms)
-{
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-
-    (void)gmtime_r(&s, &tm);
-    buffer_printf(b, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1,
-                  tm.tm_mday);
-}
-
-static json_t *certificate_detail(struct tls_certificate *c)
-{
-    json_t *detail = json_object();
-
-    probe_put(detail, "subject", probe_text(buffer_span(&c->subject)));
-    probe_put(detail, "issuer", probe_text(buffer_span(&c->issuer)));
-    probe_put(detail, "names", probe_text(buffer_span(&c->names)));
-    probe_put(detail, "not_before", json_integer(c->from_ms / 1000));
-    probe_put(detail, "not_after", json_integer(c->until_ms / 1000));
-    probe_put(detail, "days",
-              json_integer((c->until_ms - wall_ms()) / 86400000));
-    if (c->trouble.len)
-        probe_put(detail, "trouble", probe_text(buffer_span(&c->trouble)));
-    return detail;
-}
-
-static void put_trust(struct buffer *b, struct tls_certificate *c,
-                      const struct tls_facts *f)
-{
-    if (c->trouble.len)
-        buffer_printf(b, "it is not trusted: %s", buffer_string(&c->trouble));
-    else if (f && f->trust == TLS_TRUSTED)
-        buffer_put_string(b, "its authority is trusted, but it is not for "
-                             "this host's name");
-    else if (f)
-        buffer_put_string(b, "it is trusted");
-    else
-        buffer_put_string(b, "it is refused");
-}
-
-/* facts NULL: the handshake failed. */
-static void tell_certificate(struct probe *p, const struct tls *tls,
-                             const struct tls_facts *f)
-{
-    struct tls_certificate c;
-    struct buffer b = { 0 };
-    enum probe_state state;
-
-    if (!tls_certificate_read(tls, &c))
-        return;
-    buffer_printf(&b, "certificate for %s by %s, valid from ",
-                  c.names.len ? buffer_string(&c.names)
-                              : buffer_string(&c.subject),
-                  buffer_string(&c.issuer));
-    put_day(&b, c.from_ms);
-    buffer_put_string(&b, " to ");
-    put_day(&b, c.until_ms);
-    buffer_put_string(&b, ": ");
-    put_trust(&b, &c, f);
-    state = !f ? PROBE_BAD : f->trust == TLS_VERIFIED ? PROBE_OK : PROBE_INFO;
-    probe_tell(p, "certificate", state, certificate_detail(&c), "%s",
-               buffer_string(&b));
-    tls_certificate_fini(&c);
-    buffer_fini(&b);
-}
-
-static void tell_tls(struct probe *p)
-{
-    const struct tls *tls = conn_tls(&p->talk.conn);
-    const struct tls_facts *f = tls_facts(tls);
-    json_t *detail = json_object();
-
-    probe_put(detail, "protocol", json_string(f->protocol));
-    probe_put(detail, "cipher", json_string(f->cipher));
-    probe_put(detail, "bits", json_integer(f->bits));
-    probe_put(detail, "resumed", json_boolean(f->is_resumed));
-    if (f->fingerprint.len)
-        probe_put(detail, "fingerprint", probe_text(f->fingerprint));
-    probe_tell(p, "tls", PROBE_OK, detail, "%s with %s", f->protocol,
-               f->cipher);
-    tell_certificate(p, tls, f);
-}
-
 static void on_awaits(void *user, enum client_stage stage)
 {
     struct probe *p = user;
@@ -242,9 +156,9 @@ static void on_awaits(void *user, enum client_stage stage)
 
     if (p->awaiting == STAGE_TLS && tls) {
         if (stage == STAGE_IDLE)
-            tell_certificate(p, tls, NULL);
+            probe_tls_tell_refused(p, tls);
         else
-            tell_tls(p);
+            probe_tls_tell(p, tls);
     }
     if (stage == STAGE_IDLE) {
         p->ended_at = p->awaiting;
@@ -372,95 +286,6 @@ static const struct talk_events talk_events = {
 
 /* ------------------------------------------------------------------- the way ---- */
 
-static json_t *addresses_of(const struct mx_host *h, uint16_t port,
-                            const struct hostmemory *m, struct buffer *b,
-                            size_t *out_resting)
-{
-    json_t *list = json_array();
-    struct buffer one = { 0 };
-
-    *out_resting = 0;
-    for (size_t i = 0; i < h->count && i < SHOWN_MOST; i++) {
-        struct race_target t = { .address = h->addresses[i], .port = port };
-
-        buffer_clear(&one);
-        host_address_print(&one, &h->addresses[i]);
-        *out_resting += hostmemory_is_resting(m, &t, wall_ms());
-        buffer_put_string(b, i ? ", " : "");
-        buffer_put(b, buffer_span(&one));
-        ASSERT(json_array_append_new(list, probe_text(buffer_span(&one))) == 0);
-    }
-    buffer_fini(&one);
-    return list;
-}
-
-static void tell_host(struct probe *p, const struct mx_host *h)
-{
-    const struct hop *hop = hop_of(p);
-    struct buffer b = { 0 }, name = { 0 };
-    json_t *detail = json_object();
-    size_t resting;
-
-    buffer_put_escaped(&name, h->name);
-    probe_put(detail, "host", probe_text(h->name));
-    probe_put(detail, "addresses",
-              addresses_of(h, hop->port ? hop->port : 25, p->delivery->hosts,
-                           &b, &resting));
-    if (resting)
-        probe_put(detail, "resting", json_integer((json_int_t)resting));
-    probe_tell(p, "address", h->count ? PROBE_OK : PROBE_WARNING, detail,
-               "%s: %s%s", buffer_string(&name),
-               h->count ? buffer_string(&b) : "no address",
-               resting ? " (failed lately: it is tried last)" : "");
-    buffer_fini(&b);
-    buffer_fini(&name);
-}
-
-static void tell_exchangers(struct probe *p, const struct mx_answer *a)
-{
-    json_t *detail = json_object(), *hosts = json_array();
-    struct buffer b = { 0 };
-
-    for (size_t i = 0; i < a->count; i++) {
-        json_t *o = json_object();
-
-        probe_put(o, "name", probe_text(a->hosts[i].name));
-        probe_put(o, "preference", json_integer(a->hosts[i].preference));
-        ASSERT(json_array_append_new(hosts, o) == 0);
-        buffer_put_string(&b, i ? ", " : "");
-        buffer_put_escaped(&b, a->hosts[i].name);
-        buffer_printf(&b, " (%u)", a->hosts[i].preference);
-    }
-    probe_put(detail, "dnssec", json_boolean(a->is_secure));
-    probe_put(detail, "hosts", hosts);
-    probe_tell(p, "mx", PROBE_OK, detail, "mail for %.*s goes to %s%s",
-               SPAN_FMT(p->target.domain), buffer_string(&b),
-               a->is_secure ? "; signed, and the signature holds"
-                            : "; not signed with DNSSEC");
-    buffer_fini(&b);
-}
-
-static void on_looked_up(void *user, const struct mx_answer *a)
-{
-    struct probe *p = user;
-    const struct hop *hop = hop_of(p);
-    bool is_mx = hop->kind == HOP_MX;
-    bool is_answer = a->kind == RESOLVER_OK && a->count;
-    struct buffer why = { 0 };
-
-    if (is_answer && is_mx)
-        tell_exchangers(p, a);
-    for (size_t i = 0; is_answer && !hop->is_literal && i < a->count; i++)
-        tell_host(p, &a->hosts[i]);
-    buffer_put_escaped(&why, a->why);
-    if (!is_answer && (!is_mx || a->kind == RESOLVER_FAILED))
-        probe_fail(p, is_mx ? "mx" : "dns", FAILURE_LOOKUP, NULL,
-                   "%.*s cannot be looked up: %s",
-                   SPAN_FMT(is_mx ? p->target.domain : hop->host),
-                   why.len ? buffer_string(&why) : "no address");
-    buffer_fini(&why);
-}
-
 static void on_missed(void *user, const struct race_target *t, int rc)
 {
     struct probe *p = user;
@@ -531,7 +356,7 @@ static const struct itinerary_events itinerary_events = {
     .connected = on_connected,
     .judged = on_judged,
     .exhausted = on_exhausted,
-    .looked_up = on_looked_up,
+    .looked_up = probe_lookup_tell,
     .missed = on_missed,
     .patience_ms = PATIENCE_MS,
 };

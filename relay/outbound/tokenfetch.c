@@ -17,6 +17,7 @@
 #include "relay/net/log.h"
 #include "relay/outbound/keyring_private.h"
 #include "relay/outbound/secret.h"
+#include "relay/outbound/weburl.h"
 
 enum { ERROR_LINES_MOST = 10 }; /* of a command, in the log */
 
@@ -74,7 +75,7 @@ static void on_command(void *user, const struct tokencommand_end *end)
 static void put_server(struct entry *e, struct buffer *why)
 {
     buffer_put_string(why, "token server ");
-    webpost_put_host(why, e->profile->account.token_url);
+    weburl_put_host(why, e->profile->account.token_url);
     buffer_put_byte(why, ' ');
 }
 
@@ -207,8 +208,7 @@ static void on_posted(void *user, const struct webpost_answer *a)
 static void start_post(struct entry *e)
 {
     struct buffer why = { 0 };
-    int rc = webpost_check_url(e->profile->account.token_url, "token-url",
-                               &why);
+    int rc = weburl_check(e->profile->account.token_url, "token-url", &why);
 
     if (rc == 0)
         rc = read_secrets(e, &why);

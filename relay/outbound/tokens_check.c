@@ -6,7 +6,7 @@
  */
 #include "relay/outbound/secret.h"
 #include "relay/outbound/tokens.h"
-#include "relay/outbound/webpost.h"
+#include "relay/outbound/weburl.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -48,7 +48,7 @@ static void check_url(struct check *c, const struct account *a)
     struct buffer why = { 0 };
 
     if (a->token_url.len &&
-        webpost_check_url(a->token_url, "token-url", &why) < 0) {
+        weburl_check(a->token_url, "token-url", &why) < 0) {
         put_place(c->faults, a);
         buffer_printf(c->faults, "%s\n", buffer_string(&why));
     }

@@ -45,13 +45,6 @@ struct webpost_desk *webpost_desk_open(uv_loop_t *loop);
 /* Drops what is under way; frees itself when the loop has closed its handles. */
 void webpost_desk_close(struct webpost_desk *d);
 
-/* May a secret be sent there? https, or http to a loopback host; no user in it. key: what
- * it stands behind in the configuration. */
-MUST int webpost_check_url(struct span url, const char *key,
-                           struct buffer *why);
-/* The host of a good one, for people. */
-void webpost_put_host(struct buffer *b, struct span url);
-
 /* Everything is copied; the copies of headers and body are wiped. */
 struct webpost *webpost_send(struct webpost_desk *d,
                              const struct webpost_question *q, webpost_fn *done,

@@ -3,6 +3,8 @@
  */
 #include "tokens_world.h"
 
+#include "relay/outbound/weburl.h"
+
 /* ------------------------------------------------------------- token server ---- */
 
 static void client_credentials_are_shown_by_basic(void **state)
@@ -415,7 +417,7 @@ static void a_secret_goes_by_https_or_stays_on_this_machine(void **state)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct buffer why = { 0 };
-        int rc = webpost_check_url(span_of(rows[i].url), "token-url", &why);
+        int rc = weburl_check(span_of(rows[i].url), "token-url", &why);
 
         if (!rows[i].why)
             assert_int_equal(rc, 0);
