@@ -10,7 +10,7 @@ import threading
 import time
 
 from cases import case
-from relay import LONG, Sink, wait_for
+from relay import LONG, Relay, Sink, wait_for
 from web import JSON, Answer, Web, hear, unchunk
 
 HOSTILE = '<script>alert(1)</script>'
@@ -359,6 +359,46 @@ def tokens_cannot_be_guessed(w):
         a, b = times(near), times(wrong)
         assert abs(a - b) < 0.005, (a, b)
         assert r.tokens["read"] not in r.log() and wrong not in r.log()
+
+
+def checked(w, text, code=78, admin=None):
+    """What check says of a usual configuration with this in its place or behind it."""
+    r = Relay(w.folder / "checked", {"*": "smtp://127.0.0.1:1"}, admin=admin)
+    usual = r.config.read_text()
+    key = text.partition(" ")[0]
+    line = re.search(rf"^{key} = .*\n", usual, re.M)
+    r.config.write_text(usual.replace(line[0], text + "\n") if line else usual + text + "\n")
+    done = r.verb("check", check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code and is_harmless(said), (text, done)
+    assert not code or re.search(rb"waypost\.conf:\d+:\d+: ", said), (text, said)
+    return said
+
+
+@case("M10")
+def settings_carry_nothing_across_a_line(w):
+    for value in ("a\\r\\nX: y", "a\r\nb", "a\nb", "a b", "a\x1b[2J", "a\0b", "${helo}", "<x>"):
+        for key in ("hostname", "origin", "postmaster"):
+            checked(w, f'{key} = "{value}"')
+        checked(w, f'log {{ tag = "{value}: " }}')
+        checked(w, f'listener "{value}\x1b" {{ address = "127.0.0.1:2" }}')
+        checked(w, f'rule "{value}\x1b" {{ action = reject }}')
+        checked(w, f'webhook "w" {{ url = "{value}"  secret-file = "/x" }}')
+        checked(w, "", admin={"allow-hosts": f'{{"{value}\x1b"}}'})
+    for reply in ("550 a\\r\\n250 ok", "550 a\n250 ok", "550 a\x1b[2J"):
+        checked(w, f'rule "r" {{ action = reject  reply = "{reply}" }}')
+
+
+@case("M11")
+def a_configuration_with_a_fault_is_none(w):
+    for text in ('hostnam = "x"', 'hostname = "a.test"\nhostname = "b.test"', "limits { nothing = 1 }",
+                 'aliases = "/nonexistent"', 'x "y" { }',
+                 'rule "r" { client = {"0.0.0.0/0"}  action = relay }',
+                 'rule "r" { client = {"::/0"}  action = relay }', 'rule "r" { action = relay }'):
+        checked(w, text)
+    assert b"warning: " in checked(w, "", 0, {"http": '"0.0.0.0:8025"'})
+    (w.folder / "checked" / "waypost.conf").chmod(0o666)
+    assert b"anybody on this machine may write" in checked(w, "", 0)
 
 
 def dial_socket(r, timeout=15):
