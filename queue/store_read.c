@@ -228,6 +228,7 @@ int store_read_files(struct store_reader *r, uint64_t after_id, uint32_t limit,
         *out_count = count;
     return rc;
 }
+
 int store_read_sizes(struct store *s, struct store_cursor *cursor,
                      uint64_t before_id, uint32_t limit, store_size_fn *each,
                      void *user, bool *out_more)

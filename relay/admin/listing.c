@@ -144,8 +144,7 @@ void listing_put_duration(struct buffer *b, int64_t s)
         buffer_printf(b, "%lldd", (long long)(s / day));
 }
 
-/* Right-aligned in so many columns. */
-static void put_right(struct buffer *b, struct buffer *cell, int columns)
+void listing_put_cell(struct buffer *b, struct buffer *cell, int columns)
 {
     buffer_printf(b, "%*s  ", columns, buffer_string(cell));
     buffer_clear(cell);
@@ -177,8 +176,7 @@ static void put_recipients(struct buffer *b, const json_t *recipients)
     }
 }
 
-/* Cuts what was put since `from` to so many characters. */
-static void cut(struct buffer *b, size_t from, size_t width)
+void listing_cut(struct buffer *b, size_t from, size_t width)
 {
     struct span line = span_skip(buffer_span(b), from);
     size_t kept = 0, dots = 3, seen = 0;
@@ -206,16 +204,16 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
     buffer_put_escaped(b, text_of(message, "queue_id"));
     buffer_put_string(b, "  ");
     listing_put_duration(&cell, now_s - number_of(message, "arrival_time"));
-    put_right(b, &cell, 6);
+    listing_put_cell(b, &cell, 6);
     listing_put_size(&cell, number_of(message, "message_size"));
-    put_right(b, &cell, 6);
+    listing_put_cell(b, &cell, 6);
     buffer_put_escaped(&cell, text_of(message, "state"));
     buffer_printf(b, "%-*s  ", COLUMN_STATE, buffer_string(&cell));
     buffer_put_escaped(b, text_of(message, "sender"));
     buffer_put_string(b, " -> ");
     put_recipients(b, json_object_get(message, "recipients"));
     if (width > 3)
-        cut(b, from, width);
+        listing_cut(b, from, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }

@@ -39,6 +39,10 @@ void listing_put_head(struct buffer *b);
 /* One line of at most `width` characters (0: uncut), with its line end. */
 void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
                       size_t width);
+/* Cuts what was put since `from` to so many characters. */
+void listing_cut(struct buffer *b, size_t from, size_t width);
+/* A cell of so many columns (negative: at their left), emptied, and the gap behind it. */
+void listing_put_cell(struct buffer *b, struct buffer *cell, int columns);
 /* "34.5K"; "12s", "5min", "3h", "4d" */
 void listing_put_size(struct buffer *b, int64_t bytes);
 void listing_put_duration(struct buffer *b, int64_t s);

@@ -4,29 +4,18 @@
 #include "relay/main/dest_listing.h"
 
 #include "relay/admin/listing.h"
+#include "relay/main/paper.h"
 
 #include <time.h>
 
-static int64_t number_of(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
-}
-
-static struct span text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return span_of(text ? text : "");
-}
-
 static bool is_up(const json_t *o)
 {
-    return span_is(text_of(o, "state"), SPAN("up"));
+    return span_is(paper_span(o, "state"), SPAN("up"));
 }
 
 static bool is_offline(const json_t *o)
 {
-    return span_is(text_of(o, "state"), SPAN("offline"));
+    return span_is(paper_span(o, "state"), SPAN("offline"));
 }
 
 /* By a customer, over a connection of his own. */
@@ -37,7 +26,7 @@ static bool is_fetched(const json_t *o)
 
 static void put_seen(struct buffer *b, const json_t *o)
 {
-    int64_t last = number_of(o, "last_good");
+    int64_t last = paper_number(o, "last_good");
 
     if (last)
         listing_put_duration(b, time(NULL) - last);
@@ -48,7 +37,7 @@ static void put_seen(struct buffer *b, const json_t *o)
 /* A probe, or the window that opens before; 0: not by itself. */
 static int64_t next_s(const json_t *o)
 {
-    int64_t due = number_of(o, "due"), opens = number_of(o, "opens");
+    int64_t due = paper_number(o, "due"), opens = paper_number(o, "opens");
 
     return opens && is_offline(o) && (!due || opens < due) ? opens : due;
 }
@@ -68,7 +57,7 @@ static void put_next(struct buffer *b, const json_t *o)
 /* "opens in 3h": when mail goes out without being asked for, and no longer. */
 static void put_window(struct buffer *b, const json_t *o, const char *what)
 {
-    int64_t at = number_of(o, what), now = time(NULL);
+    int64_t at = paper_number(o, what), now = time(NULL);
 
     if (!at)
         return;
@@ -79,12 +68,6 @@ static void put_window(struct buffer *b, const json_t *o, const char *what)
     } else {
         buffer_put_string(b, "now");
     }
-}
-
-static void put_column(struct buffer *b, struct buffer *cell, int columns)
-{
-    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
-    buffer_clear(cell);
 }
 
 void dest_listing_put_head(struct buffer *b)
@@ -98,31 +81,32 @@ void dest_listing_put_line(struct buffer *b, const json_t *o)
 {
     struct buffer cell = { 0 };
 
-    buffer_put_escaped(&cell, text_of(o, "name"));
-    put_column(b, &cell, -32);
+    buffer_put_escaped(&cell, paper_span(o, "name"));
+    listing_put_cell(b, &cell, -32);
     if (is_fetched(o))
         buffer_put_string(&cell, "fetched");
     else
-        buffer_put_escaped(&cell, text_of(o, "state"));
-    put_column(b, &cell, -11);
+        buffer_put_escaped(&cell, paper_span(o, "state"));
+    listing_put_cell(b, &cell, -11);
     put_seen(&cell, o);
-    put_column(b, &cell, 6);
+    listing_put_cell(b, &cell, 6);
     put_next(&cell, o);
-    put_column(b, &cell, 6);
-    buffer_printf(&cell, "%lld/%lld", (long long)number_of(o, "open"),
-                  (long long)number_of(o, "window"));
-    put_column(b, &cell, 7);
-    buffer_printf(&cell, "%lld", (long long)number_of(o, "waiting"));
-    put_column(b, &cell, 7);
-    listing_put_size(&cell, number_of(o, "waiting_bytes"));
-    put_column(b, &cell, 7);
-    if (number_of(o, "since"))
-        listing_put_duration(&cell, time(NULL) - number_of(o, "since"));
-    put_column(b, &cell, 6);
+    listing_put_cell(b, &cell, 6);
+    buffer_printf(&cell, "%lld/%lld", (long long)paper_number(o, "open"),
+                  (long long)paper_number(o, "window"));
+    listing_put_cell(b, &cell, 7);
+    buffer_printf(&cell, "%lld", (long long)paper_number(o, "waiting"));
+    listing_put_cell(b, &cell, 7);
+    listing_put_size(&cell, paper_number(o, "waiting_bytes"));
+    listing_put_cell(b, &cell, 7);
+    if (paper_number(o, "since"))
+        listing_put_duration(&cell, time(NULL) - paper_number(o, "since"));
+    listing_put_cell(b, &cell, 6);
     /* One that is up but defers all has words as well. */
-    buffer_put_escaped(b, text_of(o, "reason").len || !number_of(o, "waiting")
-                              ? text_of(o, "reason")
-                              : text_of(o, "last_reply"));
+    buffer_put_escaped(b, paper_span(o, "reason").len ||
+                                  !paper_number(o, "waiting")
+                              ? paper_span(o, "reason")
+                              : paper_span(o, "last_reply"));
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }
@@ -138,14 +122,14 @@ static void put_fact(struct buffer *b, const char *name, struct buffer *value)
 static void put_standing(struct buffer *b, const json_t *o,
                          struct buffer *value)
 {
-    buffer_put_escaped(value, text_of(o, "state"));
+    buffer_put_escaped(value, paper_span(o, "state"));
     if (json_is_true(json_object_get(o, "on_demand")))
         buffer_put_string(value, ", on demand");
     if (is_fetched(o))
         buffer_put_string(value, ", being fetched");
     put_fact(b, "state", value);
     put_seen(value, o);
-    if (number_of(o, "last_good"))
+    if (paper_number(o, "last_good"))
         buffer_put_string(value, " ago");
     put_fact(b, "last seen", value);
     if (!is_up(o) && !next_s(o)) {
@@ -158,8 +142,9 @@ static void put_standing(struct buffer *b, const json_t *o,
     put_window(value, o, "opens");
     put_window(value, o, "closes");
     put_fact(b, "window", value);
-    if (number_of(o, "downs"))
-        buffer_printf(value, "%lld in a row", (long long)number_of(o, "downs"));
+    if (paper_number(o, "downs"))
+        buffer_printf(value, "%lld in a row",
+                      (long long)paper_number(o, "downs"));
     put_fact(b, "failures", value);
 }
 
@@ -167,17 +152,17 @@ static void put_standing(struct buffer *b, const json_t *o,
 static void put_amount(struct buffer *b, const json_t *o, struct buffer *value)
 {
     buffer_printf(value, "%lld recipient%s of %lld domain%s, %lld in memory",
-                  (long long)number_of(o, "waiting"),
-                  number_of(o, "waiting") == 1 ? "" : "s",
-                  (long long)number_of(o, "lanes"),
-                  number_of(o, "lanes") == 1 ? "" : "s",
-                  (long long)number_of(o, "active"));
+                  (long long)paper_number(o, "waiting"),
+                  paper_number(o, "waiting") == 1 ? "" : "s",
+                  (long long)paper_number(o, "lanes"),
+                  paper_number(o, "lanes") == 1 ? "" : "s",
+                  (long long)paper_number(o, "active"));
     put_fact(b, "waiting", value);
     buffer_printf(value, "%lld bytes",
-                  (long long)number_of(o, "waiting_bytes"));
+                  (long long)paper_number(o, "waiting_bytes"));
     put_fact(b, "size", value);
-    if (number_of(o, "since"))
-        listing_put_duration(value, time(NULL) - number_of(o, "since"));
+    if (paper_number(o, "since"))
+        listing_put_duration(value, time(NULL) - paper_number(o, "since"));
     put_fact(b, "for", value);
 }
 
@@ -185,22 +170,22 @@ static void put_amount(struct buffer *b, const json_t *o, struct buffer *value)
 static void put_deliveries(struct buffer *b, const json_t *o,
                            struct buffer *value)
 {
-    if (!number_of(o, "last_at"))
+    if (!paper_number(o, "last_at"))
         return;
     buffer_printf(value, "%lld sent, %lld deferred, %lld bounced",
-                  (long long)number_of(o, "sent"),
-                  (long long)number_of(o, "deferred"),
-                  (long long)number_of(o, "bounced"));
+                  (long long)paper_number(o, "sent"),
+                  (long long)paper_number(o, "deferred"),
+                  (long long)paper_number(o, "bounced"));
     put_fact(b, "since start", value);
-    buffer_put_escaped(value, text_of(o, "tls"));
+    buffer_put_escaped(value, paper_span(o, "tls"));
     put_fact(b, "TLS", value);
     if (json_is_integer(json_object_get(o, "delivery_ms")))
         buffer_printf(value, "%lld ms a delivery",
-                      (long long)number_of(o, "delivery_ms"));
+                      (long long)paper_number(o, "delivery_ms"));
     put_fact(b, "time", value);
-    listing_put_duration(value, time(NULL) - number_of(o, "last_at"));
+    listing_put_duration(value, time(NULL) - paper_number(o, "last_at"));
     buffer_put_string(value, " ago: ");
-    buffer_put_escaped(value, text_of(o, "last_reply"));
+    buffer_put_escaped(value, paper_span(o, "last_reply"));
     put_fact(b, "last reply", value);
 }
 
@@ -208,16 +193,16 @@ void dest_listing_put_story(struct buffer *b, const json_t *o)
 {
     struct buffer value = { 0 };
 
-    buffer_put_escaped(&value, text_of(o, "name"));
+    buffer_put_escaped(&value, paper_span(o, "name"));
     put_fact(b, "destination", &value);
     put_standing(b, o, &value);
     buffer_printf(&value, "%lld open of %lld allowed now, %lld at most",
-                  (long long)number_of(o, "open"),
-                  (long long)number_of(o, "window"),
-                  (long long)number_of(o, "connections"));
+                  (long long)paper_number(o, "open"),
+                  (long long)paper_number(o, "window"),
+                  (long long)paper_number(o, "connections"));
     put_fact(b, "connections", &value);
     put_amount(b, o, &value);
-    buffer_put_escaped(&value, text_of(o, "reason"));
+    buffer_put_escaped(&value, paper_span(o, "reason"));
     put_fact(b, "last words", &value);
     put_deliveries(b, o, &value);
     buffer_fini(&value);

@@ -92,8 +92,7 @@ static bool each_stage(void *user, const json_t *o)
         w->is_bad = paper_is(o, "state", "bad");
     }
     if (w->what->is_json) {
-        (void)json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        (void)putchar('\n');
+        paper_print_json(o);
     } else {
         dest_probe_put(&p, w->what->is_verbose);
         (void)fwrite(b.at, 1, b.len, stdout);

@@ -10,6 +10,7 @@
 #include "relay/main/configuration.h"
 #include "relay/main/dest_listing.h"
 #include "relay/main/dest_probe.h"
+#include "relay/main/paper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,21 +77,10 @@ static const struct act {
 };
 /* clang-format on */
 
-static void print_json(const json_t *object)
-{
-    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
-}
-
 static void print(struct buffer *b)
 {
     (void)fwrite(b->at, 1, b->len, stdout);
     buffer_fini(b);
-}
-
-static int64_t number_of(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
 }
 
 /* ---------------------------------------------------------------- looks ---- */
@@ -101,7 +91,7 @@ static bool print_line(void *user, const json_t *o)
     struct buffer b = { 0 };
 
     if (w->json) {
-        print_json(o);
+        paper_print_json(o);
         return !ferror(stdout);
     }
     if (w->rows++ == 0)
@@ -119,7 +109,7 @@ static bool print_story(void *user, const json_t *o)
     if (w->rows++ && !w->json)
         buffer_put_byte(&b, '\n');
     if (w->json)
-        print_json(o);
+        paper_print_json(o);
     else
         dest_listing_put_story(&b, o);
     print(&b);
@@ -179,14 +169,14 @@ static int ask_order(struct wish *w, bool is_preview, json_t **out)
 static void print_order(const struct wish *w, const json_t *answer,
                         bool is_done)
 {
-    int64_t skipped = number_of(answer, "skipped");
-    int64_t n = number_of(answer, "destinations") - (is_done ? skipped : 0);
+    int64_t skipped = paper_number(answer, "skipped");
+    int64_t n = paper_number(answer, "destinations") - (is_done ? skipped : 0);
     struct buffer b = { 0 };
     const json_t *name;
     size_t i;
 
     if (w->json) {
-        print_json(answer);
+        paper_print_json(answer);
         return;
     }
     json_array_foreach(json_object_get(answer, "names"), i, name)
@@ -212,7 +202,7 @@ static int do_order(struct wish *w)
 
     if (!is_done) {
         rc = ask_order(w, true, &answer);
-        is_done = rc == EX_OK && number_of(answer, "destinations") == 1;
+        is_done = rc == EX_OK && paper_number(answer, "destinations") == 1;
         if (is_done)
             json_decref(answer);
     }

@@ -10,6 +10,7 @@
 #include "relay/main/configuration.h"
 #include "relay/main/explain_listing.h"
 #include "relay/main/explainer.h"
+#include "relay/main/paper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -295,8 +296,7 @@ static int print(const struct wish *w, const json_t *o)
     struct buffer b = { 0 };
 
     if (w->json) {
-        (void)json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        (void)putchar('\n');
+        paper_print_json(o);
     } else {
         explain_listing_put(&b, o, &w->looks);
         (void)fwrite(b.at, 1, b.len, stdout);

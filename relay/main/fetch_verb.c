@@ -8,6 +8,7 @@
 #include "relay/admin/listing.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
+#include "relay/main/paper.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,25 +20,6 @@ struct wish {
     bool json;
     uint64_t rows;
 };
-
-static struct span text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return span_of(text ? text : "");
-}
-
-static void print_json(const json_t *object)
-{
-    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
-}
-
-static void put_column(struct buffer *b, struct buffer *cell, int columns)
-{
-    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
-    buffer_clear(cell);
-}
 
 /* How far away a moment is; "-": there is none. */
 static void put_distance(struct buffer *b, const json_t *o, const char *key)
@@ -56,23 +38,23 @@ static bool print_line(void *user, const json_t *o)
     struct buffer b = { 0 }, cell = { 0 };
 
     if (w->json) {
-        print_json(o);
+        paper_print_json(o);
         return !ferror(stdout);
     }
     if (w->rows++ == 0)
         (void)printf("%-16s  %-32s  %-7s  %6s  %6s  %s\n", "NAME", "FROM",
                      "STATE", "LAST", "NEXT", "RESULT");
-    buffer_put_escaped(&cell, text_of(o, "name"));
-    put_column(&b, &cell, -16);
-    buffer_put_escaped(&cell, text_of(o, "from"));
-    put_column(&b, &cell, -32);
-    buffer_put_escaped(&cell, text_of(o, "state"));
-    put_column(&b, &cell, -7);
+    buffer_put_escaped(&cell, paper_span(o, "name"));
+    listing_put_cell(&b, &cell, -16);
+    buffer_put_escaped(&cell, paper_span(o, "from"));
+    listing_put_cell(&b, &cell, -32);
+    buffer_put_escaped(&cell, paper_span(o, "state"));
+    listing_put_cell(&b, &cell, -7);
     put_distance(&cell, o, "last");
-    put_column(&b, &cell, 6);
+    listing_put_cell(&b, &cell, 6);
     put_distance(&cell, o, "next");
-    put_column(&b, &cell, 6);
-    buffer_put_escaped(&b, text_of(o, "result"));
+    listing_put_cell(&b, &cell, 6);
+    buffer_put_escaped(&b, paper_span(o, "result"));
     (void)printf("%s\n", buffer_string(&b));
     buffer_fini(&b);
     buffer_fini(&cell);
@@ -114,11 +96,11 @@ static int do_fetch(struct wish *w, struct ask *a)
         rc = EX_USAGE;
     if (rc == EX_OK) {
         if (w->json) {
-            print_json(answer);
+            paper_print_json(answer);
         } else {
-            buffer_put_escaped(&line, text_of(answer, "name"));
+            buffer_put_escaped(&line, paper_span(answer, "name"));
             buffer_put_string(&line, ": ");
-            buffer_put_escaped(&line, text_of(answer, "result"));
+            buffer_put_escaped(&line, paper_span(answer, "result"));
             (void)printf("%s\n", buffer_string(&line));
         }
         if (!json_is_true(json_object_get(answer, "ok")))

@@ -3,21 +3,12 @@
  */
 #include "relay/main/history_listing.h"
 
-#include "policy/vocabulary/utf8.h"
 #include "relay/admin/listing.h"
+#include "relay/main/paper.h"
 
 #include <time.h>
 
 enum { COLUMNS_BEFORE = 47 }; /* time, what and id */
-
-static struct span text_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v)
-               ? span_make(json_string_value(v), json_string_length(v))
-               : SPAN("");
-}
 
 void history_listing_put_time(struct buffer *b, int64_t s)
 {
@@ -86,12 +77,13 @@ static double delay_of(const json_t *row)
 /* Of a refusal: who came, and what in the configuration refused. */
 static void put_refusal(struct buffer *b, const json_t *row)
 {
-    struct span rule = text_of(row, "rule"), place = text_of(row, "place");
+    struct span rule = paper_span(row, "rule");
+    struct span place = paper_span(row, "place");
     size_t slash = span_find_last(place, '/');
 
-    if (text_of(row, "client").len) {
+    if (paper_span(row, "client").len) {
         buffer_put_string(b, "  from ");
-        buffer_put_escaped(b, text_of(row, "client"));
+        buffer_put_escaped(b, paper_span(row, "client"));
     }
     if (!rule.len)
         return;
@@ -105,61 +97,42 @@ static void put_refusal(struct buffer *b, const json_t *row)
 /* Who to whom, or, of an order, who. */
 static void put_parties(struct buffer *b, const json_t *row)
 {
-    bool is_refused = span_is(text_of(row, "what"), SPAN("refused"));
-    struct span recipient = text_of(row, "recipient");
+    bool is_refused = span_is(paper_span(row, "what"), SPAN("refused"));
+    struct span recipient = paper_span(row, "recipient");
 
-    if (text_of(row, "who").len && !recipient.len) {
-        buffer_put_escaped(b, text_of(row, "who"));
+    if (paper_span(row, "who").len && !recipient.len) {
+        buffer_put_escaped(b, paper_span(row, "who"));
         return;
     }
-    put_address(b, text_of(row, "sender"));
+    put_address(b, paper_span(row, "sender"));
     if (recipient.len || !is_refused) {
         buffer_put_string(b, " -> ");
         put_address(b, recipient);
     }
-    if (text_of(row, "who").len) {
+    if (paper_span(row, "who").len) {
         buffer_put_string(b, "  by ");
-        buffer_put_escaped(b, text_of(row, "who"));
+        buffer_put_escaped(b, paper_span(row, "who"));
     }
-    put_part(b, text_of(row, "status"));
-    put_part(b, text_of(row, "host"));
-    if (text_of(row, "host").len)
+    put_part(b, paper_span(row, "status"));
+    put_part(b, paper_span(row, "host"));
+    if (paper_span(row, "host").len)
         buffer_printf(b, "  %.1fs", delay_of(row));
     if (is_refused)
         put_refusal(b, row);
 }
 
-/* Cuts what was put since `from` to so many characters. */
-static void cut(struct buffer *b, size_t from, size_t width)
-{
-    struct span line = span_skip(buffer_span(b), from);
-    size_t kept = 0, dots = 3, seen = 0;
-
-    while (line.len) {
-        size_t n = utf8_length(line);
-
-        if (seen + dots == width)
-            kept = b->len - line.len;
-        if (seen++ == width) {
-            b->len = kept;
-            buffer_put_string(b, "...");
-            return;
-        }
-        line = span_skip(line, n ? n : 1);
-    }
-}
-
 void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
                               bool in_colour)
 {
-    struct span what = text_of(row, "what"), reply = text_of(row, "reply");
+    struct span what = paper_span(row, "what");
+    struct span reply = paper_span(row, "reply");
     const char *colour = in_colour ? colour_of(what) : NULL;
     struct buffer rest = { 0 };
 
     history_listing_put_time(b, json_integer_value(json_object_get(row, "at")));
     buffer_printf(b, "  %s%-9.*s%s  %-13.*s  ", colour ? colour : "",
                   SPAN_FMT(what), colour ? "\033[0m" : "",
-                  SPAN_FMT(text_of(row, "queue_id")));
+                  SPAN_FMT(paper_span(row, "queue_id")));
     put_parties(&rest, row);
     if (reply.len) {
         buffer_put_string(&rest, "  (");
@@ -167,7 +140,7 @@ void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
         buffer_put_byte(&rest, ')');
     }
     if (width > COLUMNS_BEFORE + 10)
-        cut(&rest, 0, width - COLUMNS_BEFORE);
+        listing_cut(&rest, 0, width - COLUMNS_BEFORE);
     buffer_put(b, buffer_span(&rest));
     buffer_put_byte(b, '\n');
     buffer_fini(&rest);

@@ -9,6 +9,7 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
+#include "relay/main/paper.h"
 
 #include <stdlib.h>
 
@@ -22,20 +23,6 @@ struct story {
     struct scene *scenes;
     size_t count, room;
 };
-
-static struct span text_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-
-    return json_is_string(v)
-               ? span_make(json_string_value(v), json_string_length(v))
-               : SPAN("");
-}
-
-static int64_t number_of(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
-}
 
 /* The text's owner is the story. */
 static struct buffer *add_scene(struct story *s, int64_t at_ms)
@@ -86,28 +73,28 @@ static void add_tries(struct story *s, struct span recipient,
 
     json_array_foreach(tries, i, one)
     {
-        struct buffer *b = add_scene(s, number_of(one, "at") * 1000);
+        struct buffer *b = add_scene(s, paper_number(one, "at") * 1000);
 
         buffer_put_string(b, "deferred   ");
         buffer_put_escaped(b, recipient);
-        put_after(b, " at ", text_of(one, "host"));
-        put_after(b, ": ", text_of(one, "status"));
-        put_after(b, " ", text_of(one, "reply"));
+        put_after(b, " at ", paper_span(one, "host"));
+        put_after(b, ": ", paper_span(one, "status"));
+        put_after(b, " ", paper_span(one, "reply"));
     }
 }
 
 static void add_end(struct story *s, const json_t *row)
 {
-    struct span who = text_of(row, "who");
-    struct buffer *b = add_scene(s, number_of(row, "at_ms"));
+    struct span who = paper_span(row, "who");
+    struct buffer *b = add_scene(s, paper_number(row, "at_ms"));
 
-    buffer_printf(b, "%-9.*s  ", SPAN_FMT(text_of(row, "what")));
-    buffer_put_escaped(b, text_of(row, "recipient"));
-    put_after(b, " at ", text_of(row, "host"));
-    if (text_of(row, "recipient").len)
+    buffer_printf(b, "%-9.*s  ", SPAN_FMT(paper_span(row, "what")));
+    buffer_put_escaped(b, paper_span(row, "recipient"));
+    put_after(b, " at ", paper_span(row, "host"));
+    if (paper_span(row, "recipient").len)
         buffer_put_string(b, ": ");
-    put_after(b, "", text_of(row, "status"));
-    put_after(b, " ", text_of(row, "reply"));
+    put_after(b, "", paper_span(row, "status"));
+    put_after(b, " ", paper_span(row, "reply"));
     put_after(b, who.len ? ", by " : "", who);
     if (json_is_true(json_object_get(row, "in_doubt")))
         buffer_put_string(b, ", in doubt: it may have arrived");
@@ -126,33 +113,33 @@ static void put_fact(struct buffer *b, const char *name, struct span value)
 /* "192.0.2.7 (client.example), login joe, on listener edge, TLSv1.3 256" */
 static void put_origin(struct buffer *b, const json_t *row)
 {
-    put_after(b, " from ", text_of(row, "client"));
-    if (text_of(row, "client_name").len) {
-        put_after(b, " (", text_of(row, "client_name"));
+    put_after(b, " from ", paper_span(row, "client"));
+    if (paper_span(row, "client_name").len) {
+        put_after(b, " (", paper_span(row, "client_name"));
         buffer_put_byte(b, ')');
     }
-    put_after(b, ", who says ", text_of(row, "helo"));
-    put_after(b, ", logged in as ", text_of(row, "login"));
-    put_after(b, ", on listener ", text_of(row, "listener"));
-    put_after(b, ", by ", text_of(row, "protocol"));
-    put_after(b, ", ", text_of(row, "tls"));
+    put_after(b, ", who says ", paper_span(row, "helo"));
+    put_after(b, ", logged in as ", paper_span(row, "login"));
+    put_after(b, ", on listener ", paper_span(row, "listener"));
+    put_after(b, ", by ", paper_span(row, "protocol"));
+    put_after(b, ", ", paper_span(row, "tls"));
 }
 
 static void put_ruling(struct buffer *b, const json_t *row)
 {
-    put_after(b, "\n                     to ", text_of(row, "recipient"));
-    put_after(b, ", the client said ", text_of(row, "asked_to"));
-    put_after(b, ", by rule ", text_of(row, "rule"));
-    if (text_of(row, "place").len) {
-        put_after(b, " (", text_of(row, "place"));
+    put_after(b, "\n                     to ", paper_span(row, "recipient"));
+    put_after(b, ", the client said ", paper_span(row, "asked_to"));
+    put_after(b, ", by rule ", paper_span(row, "rule"));
+    if (paper_span(row, "place").len) {
+        put_after(b, " (", paper_span(row, "place"));
         buffer_put_byte(b, ')');
     }
-    put_after(b, ", held by rule ", text_of(row, "held_by"));
+    put_after(b, ", held by rule ", paper_span(row, "held_by"));
 }
 
 static bool is_of_mail(const json_t *row)
 {
-    return !span_is(text_of(row, "what"), SPAN("changed"));
+    return !span_is(paper_span(row, "what"), SPAN("changed"));
 }
 
 static const json_t *first_of_mail(const json_t *rows)
@@ -174,19 +161,19 @@ static void put_head(struct buffer *b, const json_t *row, const json_t *rows,
     struct buffer sender = { 0 };
 
     put_fact(b, "message",
-             text_of(row       ? row
-                     : waiting ? waiting
-                               : json_array_get(rows, 0),
-                     "queue_id"));
+             paper_span(row       ? row
+                        : waiting ? waiting
+                                  : json_array_get(rows, 0),
+                        "queue_id"));
     if (row || waiting) {
-        buffer_put(&sender, text_of(row ? row : waiting, "sender"));
+        buffer_put(&sender, paper_span(row ? row : waiting, "sender"));
         put_fact(b, "from", sender.len ? buffer_span(&sender) : SPAN("<>"));
         buffer_printf(b, "%-10s %lld bytes\n", "size",
-                      (long long)(row ? number_of(row, "size")
-                                      : number_of(waiting, "message_size")));
+                      (long long)(row ? paper_number(row, "size")
+                                      : paper_number(waiting, "message_size")));
     }
     if (row)
-        put_fact(b, "message-id", text_of(row, "message_id"));
+        put_fact(b, "message-id", paper_span(row, "message_id"));
     buffer_put_byte(b, '\n');
     buffer_fini(&sender);
 }
@@ -194,8 +181,8 @@ static void put_head(struct buffer *b, const json_t *row, const json_t *rows,
 static void add_arrival(struct story *s, const json_t *row, const json_t *rows,
                         const json_t *waiting)
 {
-    int64_t at =
-        row ? number_of(row, "received") : number_of(waiting, "arrival_time");
+    int64_t at = row ? paper_number(row, "received")
+                     : paper_number(waiting, "arrival_time");
     struct buffer *b = add_scene(s, at * 1000);
     const json_t *each;
     size_t i;
@@ -217,16 +204,16 @@ static void put_waiting(struct buffer *b, const json_t *waiting, int64_t now_s)
 
     json_array_foreach(json_object_get(waiting, "recipients"), i, r)
     {
-        int64_t due = number_of(r, "due");
+        int64_t due = paper_number(r, "due");
 
         buffer_put_string(b, "still here           ");
-        buffer_printf(b, "%-9.*s  ", SPAN_FMT(text_of(r, "state")));
-        buffer_put_escaped(b, text_of(r, "address"));
-        if (span_is(text_of(r, "state"), SPAN("deferred")) && due > now_s) {
+        buffer_printf(b, "%-9.*s  ", SPAN_FMT(paper_span(r, "state")));
+        buffer_put_escaped(b, paper_span(r, "address"));
+        if (span_is(paper_span(r, "state"), SPAN("deferred")) && due > now_s) {
             buffer_put_string(b, ", next attempt in ");
             listing_put_duration(b, due - now_s);
         }
-        put_after(b, ": ", text_of(r, "delay_reason"));
+        put_after(b, ": ", paper_span(r, "delay_reason"));
         buffer_put_byte(b, '\n');
     }
 }
@@ -243,11 +230,13 @@ void history_story_put(struct buffer *b, const json_t *rows,
         add_arrival(&s, first, rows, waiting);
     json_array_foreach(rows, i, row)
     {
-        add_tries(&s, text_of(row, "recipient"), json_object_get(row, "tries"));
+        add_tries(&s, paper_span(row, "recipient"),
+                  json_object_get(row, "tries"));
         add_end(&s, row);
     }
     json_array_foreach(json_object_get(waiting, "recipients"), i, row)
-        add_tries(&s, text_of(row, "address"), json_object_get(row, "tries"));
+        add_tries(&s, paper_span(row, "address"),
+                  json_object_get(row, "tries"));
     if (s.count)
         qsort(s.scenes, s.count, sizeof *s.scenes, compare_scenes);
     for (i = 0; i < s.count; i++) {

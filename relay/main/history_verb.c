@@ -12,6 +12,7 @@
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
 #include "relay/main/history_listing.h"
+#include "relay/main/paper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +77,7 @@ static void print_row(struct question *q, const json_t *row)
         return;
     }
     if (q->json) {
-        (void)json_dumpf(row, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-        (void)putchar('\n');
+        paper_print_json(row);
         return;
     }
     if (q->width && q->found == 1)

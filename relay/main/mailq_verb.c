@@ -16,6 +16,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
+#include "relay/main/paper.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,16 +33,9 @@ struct list {
     uint64_t count, bytes;
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-
-    return text ? text : "";
-}
-
 static char mark_of(const json_t *message)
 {
-    const char *state = text_of(message, "state");
+    const char *state = paper_text(message, "state");
 
     return strcmp(state, "active") == 0 ? '*'
            : strcmp(state, "held") == 0 ? '!'
@@ -68,13 +62,13 @@ static void put_recipients(struct buffer *b, const json_t *all)
 
     json_array_foreach(all, i, r)
     {
-        const char *reason = text_of(r, "delay_reason");
+        const char *reason = paper_text(r, "delay_reason");
 
         if (*reason && strcmp(reason, before) != 0)
             put_reason(b, reason);
         before = reason;
         buffer_printf(b, "%-11s %8s %20s ", "", "", "");
-        buffer_put_escaped(b, span_of(text_of(r, "address")));
+        buffer_put_escaped(b, span_of(paper_text(r, "address")));
         buffer_put_byte(b, '\n');
     }
     buffer_put_byte(b, '\n');
@@ -95,10 +89,11 @@ static bool print_message(void *user, const json_t *message)
     l->bytes += (uint64_t)size;
     if (localtime_r(&at, &tm))
         (void)strftime(when, sizeof when, "%a %b %e %H:%M:%S ", &tm);
-    buffer_printf(&id, "%s%c", text_of(message, "queue_id"), mark_of(message));
+    buffer_printf(&id, "%s%c", paper_text(message, "queue_id"),
+                  mark_of(message));
     buffer_printf(&b, "%-11s %8lld %20.20s ", buffer_string(&id),
                   (long long)size, when);
-    buffer_put_escaped(&b, span_of(text_of(message, "sender")));
+    buffer_put_escaped(&b, span_of(paper_text(message, "sender")));
     buffer_put_byte(&b, '\n');
     put_recipients(&b, json_object_get(message, "recipients"));
     (void)fwrite(b.at, 1, b.len, stdout);

@@ -3,11 +3,30 @@
  */
 #include "relay/main/paper.h"
 
+#include <stdio.h>
+
+void paper_print_json(const json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    (void)putchar('\n');
+}
+
+void paper_print(struct buffer *b)
+{
+    (void)fwrite(b->at, 1, b->len, stdout);
+    buffer_clear(b);
+}
+
 const char *paper_text(const json_t *o, const char *key)
 {
     const char *text = json_string_value(json_object_get(o, key));
 
     return text ? text : "";
+}
+
+struct span paper_span(const json_t *o, const char *key)
+{
+    return span_of(paper_text(o, key));
 }
 
 bool paper_is(const json_t *o, const char *key, const char *value)

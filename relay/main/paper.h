@@ -24,8 +24,13 @@ enum paper_colour {
     PAPER_FAINT,
 };
 
+/* On standard output: an object in a line of its own; a text, which is empty then. */
+void paper_print_json(const json_t *object);
+void paper_print(struct buffer *b);
+
 /* Of an object's member; "", false or 0 where there is none of that type. */
 const char *paper_text(const json_t *o, const char *key);
+struct span paper_span(const json_t *o, const char *key);
 bool paper_is(const json_t *o, const char *key, const char *value);
 bool paper_is_so(const json_t *o, const char *key);
 int64_t paper_number(const json_t *o, const char *key);

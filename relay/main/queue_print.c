@@ -9,11 +9,6 @@
 
 enum { NAME_COLUMNS = 30, DIALOGUES_SHOWN = 3 };
 
-static struct span text_of(const json_t *o, const char *key)
-{
-    return span_of(paper_text(o, key));
-}
-
 static void put_moment(struct buffer *b, int64_t s)
 {
     time_t t = (time_t)s;
@@ -145,12 +140,12 @@ static void put_dialogues(struct paper *p, const json_t *dialogues)
 
 static void put_origin(struct paper *p)
 {
-    put_fact(p, "client", text_of(p->o, "client"));
-    put_fact(p, "name", text_of(p->o, "client_name"));
-    put_fact(p, "greeting", text_of(p->o, "helo"));
-    put_fact(p, "login", text_of(p->o, "login"));
-    put_fact(p, "listener", text_of(p->o, "listener"));
-    put_fact(p, "TLS", text_of(p->o, "tls"));
+    put_fact(p, "client", paper_span(p->o, "client"));
+    put_fact(p, "name", paper_span(p->o, "client_name"));
+    put_fact(p, "greeting", paper_span(p->o, "helo"));
+    put_fact(p, "login", paper_span(p->o, "login"));
+    put_fact(p, "listener", paper_span(p->o, "listener"));
+    put_fact(p, "TLS", paper_span(p->o, "tls"));
 }
 
 void queue_print_story(struct paper *p, int64_t now_s)
@@ -159,12 +154,12 @@ void queue_print_story(struct paper *p, int64_t now_s)
     const json_t *r;
     size_t i;
 
-    put_fact(p, "message", text_of(p->o, "queue_id"));
+    put_fact(p, "message", paper_span(p->o, "queue_id"));
     buffer_printf(p->b, "%-9s ", "state");
     put_coloured(p, colour_of(paper_text(p->o, "state")),
                  paper_text(p->o, "state"));
     buffer_put_byte(p->b, '\n');
-    put_fact(p, "from", text_of(p->o, "sender"));
+    put_fact(p, "from", paper_span(p->o, "sender"));
     buffer_printf(p->b, "%-9s %lld bytes\n%-9s ", "size",
                   (long long)paper_number(p->o, "message_size"), "arrived");
     put_moment(p->b, arrived);
@@ -182,7 +177,7 @@ void queue_print_story(struct paper *p, int64_t now_s)
         put_recipient(p, r);
     if (*paper_text(p->o, "header"))
         buffer_put_string(p->b, "header\n");
-    put_lines(p, "  ", text_of(p->o, "header"));
+    put_lines(p, "  ", paper_span(p->o, "header"));
     if (paper_is_so(p->o, "header_is_cut"))
         buffer_put_string(p->b, "  ...\n");
     put_dialogues(p, json_object_get(p->o, "dialogues"));

@@ -1,17 +1,13 @@
 /*
  * queue_verb - waypost queue list|show|count|retry|...
  *
- * Reads the filters, asks the relay over its socket, prints what it says. What
- * would change more than one message is counted first and only announced; --yes
- * does it.
+ * Reads the filters and options; queue_look.c and queue_act.c ask the relay over its
+ * socket and print what it says.
  */
-#include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/filter.h"
-#include "relay/admin/listing.h"
-#include "relay/main/ask.h"
 #include "relay/main/configuration.h"
-#include "relay/main/queue_print.h"
+#include "relay/main/queue_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,29 +16,6 @@
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
-
-struct order {
-    const struct verb_call *call;
-    const char *name; /* of the sub verb */
-    const struct act *act;
-    struct ask *ask;
-    json_t *filters; /* key -> value, as given */
-    const char *route, *why; /* of move and bounce; or NULL */
-    const char *by, *limit;  /* of top; or NULL */
-    bool json, yes, only_header, is_coloured;
-    bool has_bar; /* progress is drawn on standard error */
-    json_t *answer; /* of a change, its last line; or NULL */
-    int64_t expected; /* messages that it is about; 0: not known */
-    size_t width; /* of the terminal; 0: not one */
-    uint64_t rows;
-};
-
-enum { FRESH_TRIES = 3, FRESH_WAIT_US = 50000 };
-
-typedef int sub_verb_fn(struct order *o);
-
-static sub_verb_fn do_list, do_show, do_cat, do_count, do_top, do_shape,
-    do_change;
 
 enum {
     LIST, SHOW, CAT, COUNT, TOP, SHAPE, RETRY, HOLD, RELEASE, DELETE, UNDELETE, BOUNCE, MOVE,
@@ -88,363 +61,43 @@ static const struct verb_sub subs[] = {
 };
 
 static const struct act {
-    sub_verb_fn *run;   const char *done;
+    queue_call_fn *run;          const char *done;
 } acts[] = {
-    [LIST]     = { do_list,   NULL },
-    [SHOW]     = { do_show,   NULL },
-    [CAT]      = { do_cat,    NULL },
-    [COUNT]    = { do_count,  NULL },
-    [TOP]      = { do_top,    NULL },
-    [SHAPE]    = { do_shape,  NULL },
-    [RETRY]    = { do_change, "will be tried again now" },
-    [HOLD]     = { do_change, "held" },
-    [RELEASE]  = { do_change, "released" },
-    [DELETE]   = { do_change, "deleted; waypost queue undelete brings it back for a day" },
-    [UNDELETE] = { do_change, "back in the queue" },
-    [BOUNCE]   = { do_change, "returned to the senders" },
-    [MOVE]     = { do_change, "on another route" },
+    [LIST]     = { queue_look_list,   NULL },
+    [SHOW]     = { queue_look_show,   NULL },
+    [CAT]      = { queue_look_cat,    NULL },
+    [COUNT]    = { queue_look_count,  NULL },
+    [TOP]      = { queue_look_top,    NULL },
+    [SHAPE]    = { queue_look_shape,  NULL },
+    [RETRY]    = { queue_act, "will be tried again now" },
+    [HOLD]     = { queue_act, "held" },
+    [RELEASE]  = { queue_act, "released" },
+    [DELETE]   = { queue_act, "deleted; waypost queue undelete brings it back for a day" },
+    [UNDELETE] = { queue_act, "back in the queue" },
+    [BOUNCE]   = { queue_act, "returned to the senders" },
+    [MOVE]     = { queue_act, "on another route" },
 };
 /* clang-format on */
 
-static void print(struct buffer *b)
-{
-    (void)fwrite(b->at, 1, b->len, stdout);
-    buffer_clear(b);
-}
-
-static void print_json(const json_t *object)
-{
-    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
-}
-
-static struct paper paper_of(const struct order *o, struct buffer *b,
-                             const json_t *object)
-{
-    return (struct paper){ .b = b, .o = object, .is_coloured = o->is_coloured };
-}
-
-static void add_filters(struct order *o)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(o->filters, key, value)
-        ask_add(o->ask, key, json_string_value(value));
-}
-
-static bool print_row(void *user, const json_t *message)
-{
-    struct order *o = user;
-    struct buffer b = { 0 };
-
-    if (o->json) {
-        print_json(message);
-    } else {
-        if (o->width && o->rows == 0)
-            listing_put_head(&b);
-        listing_put_line(&b, message, time(NULL), o->width);
-        print(&b);
-    }
-    o->rows++;
-    buffer_fini(&b);
-    return !ferror(stdout);
-}
-
-static int do_list(struct order *o)
-{
-    int rc;
-
-    add_filters(o);
-    rc = ask_stream(o->ask, "/queue", NULL, print_row, o);
-    if (rc == EX_OK && o->width && !o->json) {
-        if (o->rows)
-            (void)printf("-- %llu message%s\n", (unsigned long long)o->rows,
-                         o->rows == 1 ? "" : "s");
-        else
-            (void)puts(json_object_size(o->filters) ? "Nothing matches."
-                                                    : "The queue is empty.");
-    }
-    return rc;
-}
-
-static int do_show(struct order *o)
-{
-    const char *id = json_string_value(json_object_get(o->filters, "id"));
-    struct buffer b = { 0 };
-    json_t *message;
-    int rc;
-
-    if (!id || json_object_size(o->filters) != 1)
-        return verbs_usage(o->call, "show takes the id of one message");
-    buffer_printf(&b, "/queue/%s", id);
-    rc = ask_one(o->ask, buffer_string(&b), NULL, &message);
-    buffer_clear(&b);
-    if (rc == EX_OK) {
-        struct paper p = paper_of(o, &b, message);
-
-        if (o->json) {
-            print_json(message);
-        } else {
-            queue_print_story(&p, time(NULL));
-            print(&b);
-        }
-        json_decref(message);
-    }
-    buffer_fini(&b);
-    return rc;
-}
-
-static bool write_bytes(void *user, struct span bytes)
-{
-    (void)user;
-    return fwrite(bytes.at, 1, bytes.len, stdout) == bytes.len;
-}
-
-/* To a terminal too: who asks for the bytes gets them. */
-static int do_cat(struct order *o)
-{
-    const char *id = json_string_value(json_object_get(o->filters, "id"));
-    struct buffer path = { 0 };
-    int rc;
-
-    if (!id || json_object_size(o->filters) != 1)
-        return verbs_usage(o->call, "cat takes the id of one message");
-    buffer_printf(&path, "/queue/%s/content", id);
-    if (o->only_header)
-        ask_add(o->ask, "part", "header");
-    rc = ask_bytes(o->ask, buffer_string(&path), NULL, write_bytes, o);
-    buffer_fini(&path);
-    return rc;
-}
-
-static bool print_rank(void *user, const json_t *rank)
-{
-    struct order *o = user;
-    struct buffer b = { 0 };
-
-    if (o->json) {
-        print_json(rank);
-    } else {
-        queue_print_rank(&b, rank, o->by ? o->by : "login", o->rows == 0);
-        print(&b);
-    }
-    o->rows++;
-    buffer_fini(&b);
-    return !ferror(stdout);
-}
-
-static int do_top(struct order *o)
-{
-    int rc;
-
-    add_filters(o);
-    if (o->by)
-        ask_add(o->ask, "by", o->by);
-    if (o->limit)
-        ask_add(o->ask, "limit", o->limit);
-    rc = ask_stream(o->ask, "/queue/top", NULL, print_rank, o);
-    if (rc == EX_OK && o->rows == 0 && !o->json)
-        (void)puts(json_object_size(o->filters) ? "Nothing matches."
-                                                : "The queue is empty.");
-    return rc;
-}
-
-static bool is_old(const json_t *heat)
-{
-    return paper_is_so(heat, "complete") &&
-           (int64_t)time(NULL) - paper_number(heat, "at_ms") / 1000 >
-               SHAPE_FRESH_S;
-}
-
-static int do_shape(struct order *o)
-{
-    struct buffer b = { 0 };
-    struct paper p;
-    json_t *heat;
-    int rc;
-
-    if (json_object_size(o->filters))
-        return verbs_usage(o->call, "shape takes no filters: it shows all");
-    rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
-    /* Nobody had looked for a while: with the question a new picture was begun. */
-    for (int i = 0; rc == EX_OK && i < FRESH_TRIES && is_old(heat); i++) {
-        json_decref(heat);
-        (void)usleep(FRESH_WAIT_US);
-        rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
-    }
-    if (rc != EX_OK)
-        return rc;
-    p = paper_of(o, &b, heat);
-    if (o->json) {
-        print_json(heat);
-    } else {
-        queue_print_shape(&p, time(NULL));
-        print(&b);
-    }
-    json_decref(heat);
-    buffer_fini(&b);
-    return EX_OK;
-}
-
-static int do_count(struct order *o)
-{
-    struct buffer b = { 0 };
-    json_t *count;
-    int rc;
-
-    add_filters(o);
-    rc = ask_one(o->ask, "/queue/count", NULL, &count);
-    if (rc != EX_OK)
-        return rc;
-    if (o->json) {
-        print_json(count);
-    } else {
-        listing_put_count(&b, count);
-        buffer_put_byte(&b, '\n');
-        print(&b);
-    }
-    json_decref(count);
-    buffer_fini(&b);
-    return EX_OK;
-}
-
-/* ------------------------------------------------------------ changes --- */
-
-/* What was done, or would be. */
-static void print_change(const struct order *o, const json_t *count,
-                         bool is_done)
-{
-    struct buffer b = { 0 };
-    struct paper p = paper_of(o, &b, count);
-
-    if (o->json) {
-        print_json(count);
-        return;
-    }
-    if (json_integer_value(json_object_get(count, "messages")) == 0) {
-        (void)puts("Nothing matches.");
-        return;
-    }
-    if (!is_done)
-        queue_print_preview(&p, time(NULL), o->width);
-    paper_begin(&p, is_done ? PAPER_GOOD : PAPER_DOUBTFUL);
-    listing_put_count(&b, count);
-    if (is_done)
-        buffer_printf(&b, ": %s.", o->act->done);
-    else
-        buffer_printf(&b, " match. Nothing was changed; with --yes: %s.",
-                      o->act->done);
-    paper_end(&p, is_done ? PAPER_GOOD : PAPER_DOUBTFUL);
-    buffer_put_byte(&b, '\n');
-    print(&b);
-    buffer_fini(&b);
-}
-
-/* "[######      ] 3400 of 10000", drawn over the one before. */
-static void draw_bar(const struct order *o, int64_t done)
-{
-    enum { CELLS = 40 };
-    int64_t all = o->expected > done ? o->expected : done;
-    int full = all ? (int)(done * CELLS / all) : CELLS;
-
-    (void)fprintf(stderr, "\r[%.*s%*s] %lld of %lld", full,
-                  "########################################", CELLS - full, "",
-                  (long long)done, (long long)all);
-    (void)fflush(stderr);
-}
-
-static bool take_line(void *user, const json_t *line)
-{
-    const json_t *progress = json_object_get(line, "progress");
-    struct order *o = user;
-
-    if (!progress) {
-        json_decref(o->answer);
-        o->answer = json_deep_copy(line);
-    } else if (o->has_bar) {
-        draw_bar(o, paper_number(progress, "messages"));
-    }
-    return true;
-}
-
-static json_t *change_body(const struct order *o)
-{
-    json_t *body = json_deep_copy(o->filters);
-
-    ASSERT(body);
-    if (o->route)
-        (void)json_object_set_new(body, "route", json_string(o->route));
-    if (o->why)
-        (void)json_object_set_new(body, "why", json_string(o->why));
-    return body;
-}
-
-/* For the bar: how many is it about? */
-static int64_t expect(struct order *o, const char *path)
-{
-    json_t *body = change_body(o), *count = NULL;
-    int64_t messages = 0;
-
-    (void)json_object_set_new(body, "preview", json_true());
-    if (ask_one(o->ask, path, body, &count) == EX_OK)
-        messages = paper_number(count, "messages");
-    json_decref(body);
-    json_decref(count);
-    return messages;
-}
-
-static int do_change(struct order *o)
-{
-    bool has_id = json_object_get(o->filters, "id");
-    bool is_done = o->yes || has_id;
-    json_t *body = change_body(o);
-    struct buffer path = { 0 };
-    int rc = EX_OK;
-
-    buffer_printf(&path, "/queue/%s", o->name);
-    o->has_bar = is_done && !has_id && !o->json && isatty(STDERR_FILENO);
-    (void)json_object_set_new(body, is_done ? "yes" : "preview", json_true());
-    if (o->has_bar) {
-        (void)json_object_set_new(body, "progress", json_true());
-        o->expected = expect(o, buffer_string(&path));
-    }
-    rc = ask_stream(o->ask, buffer_string(&path), body, take_line, o);
-    if (o->has_bar)
-        (void)fputs("\r\033[K", stderr);
-    if (rc == EX_OK && !o->answer) {
-        (void)fputs("waypost: the relay said nothing\n", stderr);
-        rc = EX_TEMPFAIL;
-    }
-    if (rc == EX_OK)
-        print_change(o, o->answer, is_done);
-    json_decref(body);
-    json_decref(o->answer);
-    buffer_fini(&path);
-    return rc;
-}
-
-/* ------------------------------------------------------------- calling --- */
-
 /* An option of this sub verb's own: true when it is one. */
-static bool read_own(struct order *o, int *i)
+static bool read_own(struct queue_call *o, int *i)
 {
     const struct verb_call *call = o->call;
 
-    if (o->act == &acts[CAT] && strcmp(call->argv[*i], "--header") == 0)
+    if (o->sub == CAT && strcmp(call->argv[*i], "--header") == 0)
         return o->only_header = true;
-    if (o->act == &acts[TOP] && (verbs_option(call, i, "--by", &o->by) ||
+    if (o->sub == TOP && (verbs_option(call, i, "--by", &o->by) ||
                                  verbs_option(call, i, "--limit", &o->limit)))
         return true;
-    return (o->act == &acts[MOVE] &&
+    return (o->sub == MOVE &&
             verbs_option(call, i, "--route", &o->route)) ||
-           (o->act == &acts[BOUNCE] &&
+           (o->sub == BOUNCE &&
             verbs_option(call, i, "--why", &o->why));
 }
 
 /* Reads the options; 0 or EX_USAGE. A word that is no option is an id. Values
  * are checked here too, so that what is wrong is said without a relay. */
-static int read_options(struct order *o, struct filter *checked)
+static int read_options(struct queue_call *o, struct filter *checked)
 {
     const struct verb_call *call = o->call;
     struct buffer why = { 0 };
@@ -484,7 +137,7 @@ static int read_options(struct order *o, struct filter *checked)
             rc = verbs_usage(call, "--%s should be UTF-8", key);
     }
     buffer_fini(&why);
-    if (rc == EX_OK && o->act == &acts[MOVE] && !(o->route && *o->route))
+    if (rc == EX_OK && o->sub == MOVE && !(o->route && *o->route))
         rc = verbs_usage(call, "move needs --route TITLE");
     return rc;
 }
@@ -502,18 +155,17 @@ static size_t terminal_width(void)
 
 static int operate(const struct verb_call *call)
 {
-    struct order o = { .call = call, .filters = json_object() };
+    struct queue_call o = { .call = call, .filters = json_object() };
     struct settings *settings = NULL;
     struct filter checked;
-    int sub, rc;
+    int rc = EX_USAGE;
 
     filter_init(&checked);
-    sub = verbs_sub(call);
-    rc = EX_USAGE;
-    if (sub < 0)
+    o.sub = verbs_sub(call);
+    if (o.sub < 0)
         goto done;
-    o.name = subs[sub].name;
-    o.act = &acts[sub];
+    o.name = subs[o.sub].name;
+    o.done = acts[o.sub].done;
     rc = read_options(&o, &checked);
     if (rc != EX_OK)
         goto done;
@@ -526,7 +178,7 @@ static int operate(const struct verb_call *call)
     o.ask = ask_new(settings->admin.socket);
     if (!json_object_get(o.filters, "id"))
         ask_patience(o.ask, "looking through the queue");
-    rc = o.act->run(&o);
+    rc = acts[o.sub].run(&o);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
         rc = EX_IOERR;
 done:

@@ -35,21 +35,14 @@ struct restoring {
     struct buffer aside; /* where the old queue is; empty: there was none */
 };
 
-static int complain(struct buffer *why, int exit_code)
-{
-    (void)fprintf(stderr, "waypost: %s\n", buffer_string(why));
-    buffer_fini(why);
-    return exit_code;
-}
-
 static int take_lock(struct restoring *r)
 {
     struct buffer why = { 0 };
     int rc = queue_lock_path(r->path, &r->lock_fd, &why);
 
     if (rc == ERROR_LOCKED)
-        return complain(&why, EX_TEMPFAIL);
-    return rc < 0 ? complain(&why, EX_CANTCREAT) : EX_OK;
+        return verbs_complain(&why, EX_TEMPFAIL);
+    return rc < 0 ? verbs_complain(&why, EX_CANTCREAT) : EX_OK;
 }
 
 /* Is there mail that a person should know of? */
@@ -61,7 +54,7 @@ static int look_at_old(struct restoring *r)
 
     if (rc < 0 && !r->is_forced) {
         buffer_put_string(&why, "; --force puts it aside as it is");
-        return complain(&why, EX_CANTCREAT);
+        return verbs_complain(&why, EX_CANTCREAT);
     }
     if (rc == 0 && messages > 0 && !r->is_forced) {
         buffer_printf(&why,
@@ -69,7 +62,7 @@ static int look_at_old(struct restoring *r)
                       "aside, and what is in it is not sent then",
                       r->path, (unsigned long long)messages,
                       messages == 1 ? "" : "s");
-        return complain(&why, EX_CANTCREAT);
+        return verbs_complain(&why, EX_CANTCREAT);
     }
     buffer_fini(&why);
     return EX_OK;
@@ -92,7 +85,7 @@ static int unpack(struct restoring *r)
     /* All of it in the one file, the history too: what is renamed is whole. */
     if (rc == 0)
         rc = queue_settle_files(unpacking_queue(&r->unpacking), &ignored, &why);
-    return rc < 0 ? complain(&why, EX_DATAERR) : EX_OK;
+    return rc < 0 ? verbs_complain(&why, EX_DATAERR) : EX_OK;
 }
 
 static int put_in_place(struct restoring *r)
@@ -102,7 +95,7 @@ static int put_in_place(struct restoring *r)
 
     if (rc == 0)
         rc = unpacking_put_in_place(&r->unpacking, &why);
-    return rc < 0 ? complain(&why, EX_CANTCREAT) : EX_OK;
+    return rc < 0 ? verbs_complain(&why, EX_CANTCREAT) : EX_OK;
 }
 
 /* ------------------------------------------------------------ the words -- */

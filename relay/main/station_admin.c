@@ -36,8 +36,8 @@ static void tell_status(void *user, struct admin_status *out)
     out->is_stopping = st->is_ending;
     out->is_deaf = !entrance_is_whole(st->entrance);
     out->scores = st->crew.scores;
-    out->has_old_names = st->settings->admin.metric_names ==
-                         METRIC_NAMES_POSTFIX_EXPORTER;
+    out->has_old_names =
+        st->settings->admin.metric_names == METRIC_NAMES_POSTFIX_EXPORTER;
 }
 
 int station_admin_open(struct station *st, struct buffer *out_why)
@@ -56,12 +56,18 @@ int station_admin_open(struct station *st, struct buffer *out_why)
     gauges.user = st;
     if (st->settings->admin.socket.len == 0)
         return 0;
-    rc = admin_open(&st->admin, &st->loop, st->queue, &(struct admin_options){
-        .socket = st->settings->admin.socket, .status = tell_status,
-        .settings = tell_settings,
-        .user = st, .fetches = fetches, .explains = explains,
-        .webhooks = webhooks,
-        .gauges = gauges, .probes = probes,
-        .acquaintances = st->crew.acquaintances }, out_why);
+    rc = admin_open(
+        &st->admin, &st->loop, st->queue,
+        &(struct admin_options){ .socket = st->settings->admin.socket,
+                                 .status = tell_status,
+                                 .settings = tell_settings,
+                                 .user = st,
+                                 .fetches = fetches,
+                                 .explains = explains,
+                                 .webhooks = webhooks,
+                                 .gauges = gauges,
+                                 .probes = probes,
+                                 .acquaintances = st->crew.acquaintances },
+        out_why);
     return rc < 0 ? rc : station_allow(st, st->settings, out_why);
 }

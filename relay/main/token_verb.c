@@ -9,7 +9,6 @@
 #include "relay/main/configuration.h"
 #include "relay/net/linefile.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,20 +41,6 @@ static act_fn *const acts[] = {
 
 /* ------------------------------------------------------------ the acts --- */
 
-static int complain(struct buffer *why, int exit_code)
-{
-    (void)fprintf(stderr, "waypost: %s\n", buffer_string(why));
-    buffer_fini(why);
-    return exit_code;
-}
-
-static int exit_code_of(int rc)
-{
-    if (rc == -EACCES || rc == -EPERM || rc == -EROFS)
-        return EX_NOPERM;
-    return rc == -ENOENT || rc == -ENOTDIR ? EX_CANTCREAT : EX_IOERR;
-}
-
 static bool is_there(const struct order *o)
 {
     for (size_t i = 0; i < tokenfile_count(o->file); i++)
@@ -76,7 +61,7 @@ static int write_token(struct order *o, enum role role, const char *token)
                              &why);
     buffer_fini(&rest);
     if (rc < 0)
-        return complain(&why, exit_code_of(rc));
+        return verbs_complain(&why, verbs_code_of_file(rc));
     buffer_fini(&why);
     (void)printf("%s\n", token);
     return EX_OK;
@@ -112,7 +97,7 @@ static int do_delete(struct order *o)
                                  NULL, &why);
 
     if (rc < 0)
-        return complain(&why, exit_code_of(rc));
+        return verbs_complain(&why, verbs_code_of_file(rc));
     buffer_fini(&why);
     if (rc == LINEFILE_ABSENT) {
         (void)fprintf(stderr, "waypost: there is no token \"%s\"\n", o->name);
@@ -196,7 +181,7 @@ static int run_token(const struct verb_call *call)
     settings_release(s);
     /* A file with faults is not changed: what becomes of them should be seen first. */
     o.file = tokenfile_read(o.path, &ignored, &why);
-    rc = o.file ? acts[sub](&o) : complain(&why, EX_CONFIG);
+    rc = o.file ? acts[sub](&o) : verbs_complain(&why, EX_CONFIG);
     tokenfile_free(o.file);
     free(o.path);
     free(o.queue_folder);

@@ -48,20 +48,6 @@ static const struct act {
 };
 /* clang-format on */
 
-static int complain(struct buffer *why, int exit_code)
-{
-    (void)fprintf(stderr, "waypost: %s\n", buffer_string(why));
-    buffer_fini(why);
-    return exit_code;
-}
-
-static int exit_code_of(int rc)
-{
-    if (rc == -EACCES || rc == -EPERM || rc == -EROFS)
-        return EX_NOPERM;
-    return rc == -ENOENT || rc == -ENOTDIR ? EX_CANTCREAT : EX_IOERR;
-}
-
 /* One line of standard input; NULL: there is none that can be a password. */
 static char *read_line(void)
 {
@@ -171,7 +157,7 @@ static bool is_good(enum userfile_kind kind, const char *path)
     f = userfile_read(kind, path, &st, &why);
     userfile_free(f);
     if (!f)
-        (void)complain(&why, 0);
+        (void)verbs_complain(&why, 0);
     return f != NULL;
 }
 
@@ -202,7 +188,7 @@ static int do_add(struct user_order *o)
     password_forget(prepared);
     password_forget_buffer(&rest);
     if (rc < 0)
-        return complain(&why, exit_code_of(rc));
+        return verbs_complain(&why, verbs_code_of_file(rc));
     buffer_fini(&why);
     (void)printf("%s: %s\n", o->login,
                  rc == LINEFILE_ADDED ? "added" : "has a new password");
@@ -219,7 +205,7 @@ static int remove_from(const char *path, const struct user_order *o,
         return EX_OK;
     rc = linefile_change(path, span_of(o->login), NULL, &why);
     if (rc < 0)
-        return complain(&why, exit_code_of(rc));
+        return verbs_complain(&why, verbs_code_of_file(rc));
     *is_removed = *is_removed || rc == LINEFILE_REMOVED;
     buffer_fini(&why);
     return EX_OK;
@@ -253,7 +239,7 @@ static struct userfile *open_list(enum userfile_kind kind, const char *path,
     if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
         f = userfile_read(kind, path, &st, &why);
         if (!f)
-            *rc = complain(&why, EX_CONFIG);
+            *rc = verbs_complain(&why, EX_CONFIG);
     }
     return f;
 }

@@ -10,6 +10,7 @@
 #include "policy/vocabulary/buffer.h"
 #include "relay/main/manual.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,20 @@ int verbs_usage(const struct verb_call *call, const char *format, ...)
     buffer_fini(&b);
     buffer_fini(&shown);
     return EX_USAGE;
+}
+
+int verbs_complain(struct buffer *take_why, int exit_code)
+{
+    (void)fprintf(stderr, "waypost: %s\n", buffer_string(take_why));
+    buffer_fini(take_why);
+    return exit_code;
+}
+
+int verbs_code_of_file(int rc)
+{
+    if (rc == -EACCES || rc == -EPERM || rc == -EROFS)
+        return EX_NOPERM;
+    return rc == -ENOENT || rc == -ENOTDIR ? EX_CANTCREAT : EX_IOERR;
 }
 
 int verbs_sub(const struct verb_call *call)

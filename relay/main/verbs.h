@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buffer;
 struct verb;
 
 /* One call of a verb. `-c FILE` has been taken out of the arguments. */
@@ -112,6 +113,12 @@ int verbs_main(int argc, char **argv);
  */
 int verbs_usage(const struct verb_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Says why in one line on standard error and answers the exit code. */
+int verbs_complain(struct buffer *take_why, int exit_code);
+
+/* The exit code where a file could not be changed. */
+int verbs_code_of_file(int rc);
 
 /* Which of the verb's subs does the first argument name? Its place in the table; -1: none,
  * which has been complained of. */
