@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -310,7 +311,7 @@ def quickstart(tmp_path):
         env = {**os.environ, "WAYPOST_EXE": str(peers.program()),
                "XDG_STATE_HOME": str(tmp_path / "state")}
         env.pop("WAYPOST_CONFIG", None)
-        log = tmp_path / "quickstart.log"
+        log = tmp_path / f"quickstart-{len(started)}.log"
         with open(log, "wb") as out:
             p = subprocess.Popen([ROOT / "relay/quickstart", *words], env=env,
                                  stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -351,6 +352,14 @@ def test_quickstart_demo_tells_four_stories(quickstart, tmp_path):
     assert re.search(r"TLS connection established from .*: TLSv1\.3", fourth)
     assert "logged in as demo" in fourth and "login=demo" in fourth
     assert "status=sent" in fourth
+    page = re.search(r"^Watch it in a browser: (http://127\.0\.0\.1:\d+/)$", text, re.M)[1]
+    token = re.search(r"\bwp_\w+$", text, re.M)[0]
+    status = urllib.request.Request(page + "api/v1/status",
+                                    headers={"Authorization": "Bearer " + token})
+    assert b"Waypost" in urllib.request.urlopen(page, timeout=10).read()
+    assert urllib.request.urlopen(status, timeout=10).status == 200
+    again, log2 = quickstart("--demo")
+    assert again.wait(10) == 1 and "one runs already" in log2.read_text()
     assert "Verified TLS connection established to" in fourth
     mail = "".join(p.read_text() for p in (
         tmp_path / "state/waypost-demo/mail/welcome@demo.test").iterdir())
