@@ -171,6 +171,25 @@ def test_every_key_stands_in_the_table_with_its_default():
             assert said[section][key] == real[section][key], (section, key)
 
 
+# ------------------------------------------------------------------ links ----
+
+def test_every_link_leads_somewhere():
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.S | re.M)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+               for title in re.findall(r"^#+ (.*)$", prose, re.M)}
+    links = re.findall(r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", prose)
+    assert len(links) > 40
+    lost = [to for to in map("".join, links) if not re.match("https?:", to) and not (
+        to[1:] in anchors if to.startswith("#") else (ROOT / to).exists())]
+    assert not lost
+
+
+def test_every_file_of_the_source_that_is_named_is_there():
+    named = re.findall(r"`((?:policy|queue|relay|tests)/[\w./-]*)`", README)
+    assert len(named) > 30
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 # ------------------------------------------------------------------ verbs ----
 
 def test_every_verb_is_told_of():
