@@ -12,9 +12,9 @@
 #include "policy/config/accounts.h"
 
 #include "policy/config/lists.h"
-#include "policy/config/sections.h"
 #include "policy/config/titles.h"
 #include "policy/config/value.h"
+#include "policy/config/valuecheck.h"
 
 #include <stdlib.h>
 
@@ -84,16 +84,16 @@ static bool check_not_empty(struct reading *r, const struct syntax_text *t,
 static const struct key account_keys[] = {
     { "user",          KEY_TEXT, IN(user), .check = check_not_empty },
     { "password-file", KEY_TEXT, IN(password_file),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "mechanisms",    KEY_OWN,  IN(mechanisms), .read = lists_mechanisms },
     { "token-command", KEY_LIST, IN(token_command), IN(token_command_count),
       .check = check_not_empty },
     { "token-url",     KEY_TEXT, IN(token_url), .check = accounts_check_url },
     { "client-id",     KEY_TEXT, IN(client_id), .check = check_not_empty },
     { "client-secret-file",  KEY_TEXT, IN(client_secret_file),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "refresh-token-file",  KEY_TEXT, IN(refresh_token_file),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "scope",         KEY_TEXT, IN(scope), .check = check_not_empty },
 };
 /* clang-format on */

@@ -7,7 +7,7 @@
  */
 #include "policy/config/credentials.h"
 
-#include "policy/config/sections.h"
+#include "policy/config/valuecheck.h"
 #include "policy/senders.h"
 
 #define IN(field) offsetof(struct settings, field)
@@ -15,26 +15,26 @@
 /* clang-format off */
 static const struct key tls_keys[] = {
     { "certificate", KEY_LIST, IN(tls.certificates),
-      IN(tls.certificate_count), .check = sections_check_path },
+      IN(tls.certificate_count), .check = valuecheck_path },
     { "key",         KEY_LIST, IN(tls.keys), IN(tls.key_count),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "authorities", KEY_TEXT, IN(tls.authorities),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "client-authorities", KEY_TEXT, IN(tls.client_authorities),
-      .check = sections_check_path },
+      .check = valuecheck_path },
 };
 
 static const struct key users_keys[] = {
-    { "file",         KEY_TEXT,    IN(users.file), .check = sections_check_path },
+    { "file",         KEY_TEXT,    IN(users.file), .check = valuecheck_path },
     { "cram",         KEY_TEXT,    IN(users.cram_file),
-      .check = sections_check_path },
-    { "pam",          KEY_TEXT,    IN(users.pam), .check = sections_check_path },
+      .check = valuecheck_path },
+    { "pam",          KEY_TEXT,    IN(users.pam), .check = valuecheck_path },
     { "dovecot",      KEY_TEXT,    IN(users.dovecot),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "certificates", KEY_TEXT,    IN(users.certificates),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "senders",      KEY_TEXT,    IN(users.senders),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "from-header",  KEY_BOOLEAN, IN(users.from_header), .normal = "false" },
 };
 /* clang-format on */

@@ -14,6 +14,7 @@
 #include "policy/config/protection.h"
 #include "policy/config/sections.h"
 #include "policy/config/titles.h"
+#include "policy/config/valuecheck.h"
 
 enum {
     ODMR_PORT = 366,
@@ -62,10 +63,10 @@ static const struct key fetch_keys[] = {
     { "login",           KEY_OWN,  .read = read_login },
     { "user",            KEY_TEXT, OWN(user) },
     { "password-file",   KEY_TEXT, OWN(password_file),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "mechanisms",      KEY_OWN,  OWN(mechanisms), .read = lists_mechanisms },
     { "domains",         KEY_LIST, IN(domains), IN(domain_count),
-      .check = sections_check_domain },
+      .check = valuecheck_domain },
     { "every",           KEY_DURATION, IN(every_ms), .normal = "0",
       .high = DURATION_MOST },
     { "tls",             KEY_EARLY_WORD, IN(route.tls),
@@ -73,9 +74,9 @@ static const struct key fetch_keys[] = {
     { "tls-name",        KEY_TEXT, IN(route.tls_name),
       .check = protection_check_name },
     { "certificate",     KEY_TEXT, IN(route.certificate),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "certificate-key", KEY_TEXT, IN(route.certificate_key),
-      .check = sections_check_path },
+      .check = valuecheck_path },
 };
 /* clang-format on */
 

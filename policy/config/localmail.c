@@ -10,7 +10,7 @@
 
 #include "policy/aliases.h"
 #include "policy/config/lists.h"
-#include "policy/config/sections.h"
+#include "policy/config/valuecheck.h"
 
 static const struct span title = SPAN_INIT("sendmail");
 static const struct span nowhere = SPAN_INIT("none");
@@ -26,8 +26,8 @@ static void read_users(struct reading *r, const struct key *key,
 
 /* clang-format off */
 static const struct key sendmail_keys[] = {
-    { "socket", KEY_TEXT, IN(socket), .check = sections_check_path },
-    { "drop",   KEY_TEXT, IN(drop),   .check = sections_check_path },
+    { "socket", KEY_TEXT, IN(socket), .check = valuecheck_path },
+    { "drop",   KEY_TEXT, IN(drop),   .check = valuecheck_path },
     { "users",  KEY_OWN,  IN(users),  .read = read_users },
 };
 /* clang-format on */

@@ -9,7 +9,7 @@
 
 #include "policy/config/accounts.h"
 #include "policy/config/hops.h"
-#include "policy/config/sections.h"
+#include "policy/config/valuecheck.h"
 
 const char *const protection_words[] = {
     [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
@@ -80,7 +80,7 @@ bool protection_check_name(struct reading *r, const struct syntax_text *t,
     struct host_address ignored;
 
     return host_address_parse(t->text, &ignored) ||
-           sections_check_domain(r, t, value);
+           valuecheck_domain(r, t, value);
 }
 
 enum route_tls protection_default(const struct route *route)

@@ -11,6 +11,7 @@
 #include "policy/config/sections.h"
 #include "policy/config/tables.h"
 #include "policy/config/titles.h"
+#include "policy/config/valuecheck.h"
 #include "policy/config/verify.h"
 #include "policy/pattern.h"
 
@@ -140,13 +141,13 @@ static const struct key route_keys[] = {
     { "tls",         KEY_EARLY_WORD, IN(tls), .words = protection_words, },
     { "tls-name",    KEY_TEXT,     IN(tls_name), .check = protection_check_name },
     { "certificate", KEY_TEXT,     IN(certificate),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "certificate-key", KEY_TEXT, IN(certificate_key),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "account",     KEY_OWN,      .read = read_account },
     { "user",        KEY_TEXT,     offsetof(struct draft, own.user) },
     { "password-file", KEY_TEXT,   offsetof(struct draft, own.password_file),
-      .check = sections_check_path },
+      .check = valuecheck_path },
     { "convert",     KEY_WORD,     IN(convert), .normal = "unsigned",
       .words = convert_words },
     { "fold",        KEY_NUMBER,   IN(fold), .normal = "0", .high = FOLD_MOST },

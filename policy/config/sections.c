@@ -14,104 +14,8 @@
 #include "policy/config/routes.h"
 #include "policy/config/rules.h"
 #include "policy/config/value.h"
+#include "policy/config/valuecheck.h"
 #include "policy/config/webhooks.h"
-#include "policy/vocabulary/address.h"
-
-/* --- checks of single values --------------------------------------------- */
-
-bool sections_check_domain(struct reading *r, const struct syntax_text *t,
-                           struct span *value)
-{
-    struct buffer folded = { 0 };
-    bool ok = domain_fold(t->text, &folded) == 0;
-
-    if (ok)
-        *value = arena_copy(r->arena, buffer_span(&folded));
-    else
-        faults_add(&r->faults, t->place, "%s is not a domain",
-                   faults_quote(&r->faults, t->text));
-    buffer_fini(&folded);
-    return ok;
-}
-
-/* What is said in banner, EHLO and Received: as written, but plain ASCII. */
-static bool check_hostname(struct reading *r, const struct syntax_text *t,
-                           struct span *value)
-{
-    struct host_address ignored;
-
-    if (t->text.len && t->text.at[0] == '[' &&
-        host_literal_parse(t->text, &ignored))
-        return true;
-    return sections_check_domain(r, t, value);
-}
-
-static bool check_address(struct reading *r, const struct syntax_text *t,
-                          struct span *value)
-{
-    struct address ignored;
-
-    (void)value;
-    if (address_parse(t->text, &ignored) == ADDRESS_OK)
-        return true;
-    faults_add(&r->faults, t->place, "%s is not an address",
-               faults_quote(&r->faults, t->text));
-    return false;
-}
-
-bool sections_check_path(struct reading *r, const struct syntax_text *t,
-                       struct span *value)
-{
-    (void)value;
-    if (t->text.len)
-        return true;
-    faults_add(&r->faults, t->place, "the name of a file is empty");
-    return false;
-}
-
-static bool check_tag(struct reading *r, const struct syntax_text *t,
-                      struct span *value)
-{
-    (void)value;
-    for (size_t i = 0; i < t->text.len; i++) {
-        if (strchr(" :[]", t->text.at[i]) || t->text.at[i] & 0x80) {
-            faults_add(&r->faults, t->place,
-                       "a syslog tag has no spaces, colons or brackets");
-            return false;
-        }
-    }
-    return sections_check_path(r, t, value);
-}
-
-/* Whether the machine has it is seen when it is needed. */
-static bool check_account(struct reading *r, const struct syntax_text *t,
-                          struct span *value)
-{
-    (void)value;
-    if (t->text.len)
-        return true;
-    faults_add(&r->faults, t->place, "the name of an account is empty");
-    return false;
-}
-
-/* "127.0.0.1@5301", "2001:db8::53" */
-static bool check_server(struct reading *r, const struct syntax_text *t,
-                         struct span *value)
-{
-    struct span port_text, host = span_split(t->text, '@', &port_text);
-    struct host_address ignored;
-    uint16_t port;
-
-    (void)value;
-    if (host_address_parse(host, &ignored) &&
-        (!port_text.at || value_port(port_text, &port)))
-        return true;
-    faults_add(&r->faults, t->place,
-               "%s is not an address of a name server, such as 192.0.2.53 or "
-               "127.0.0.1@5301",
-               faults_quote(&r->faults, t->text));
-    return false;
-}
 
 /* Where programs and browsers come in; what they show there is seen by all between. */
 static void read_http(struct reading *r, const struct key *key,
@@ -149,22 +53,22 @@ static const char *const metric_words[] = {
 
 /* clang-format off */
 static const struct key top_keys[] = {
-    { "hostname",   KEY_TEXT,     IN(hostname),   .check = check_hostname },
-    { "origin",     KEY_TEXT,     IN(origin),     .check = sections_check_domain },
-    { "postmaster", KEY_TEXT,     IN(postmaster), .check = check_address },
-    { "aliases",    KEY_TEXT,     IN(aliases_file), .check = sections_check_path },
+    { "hostname",   KEY_TEXT,     IN(hostname),   .check = valuecheck_hostname },
+    { "origin",     KEY_TEXT,     IN(origin),     .check = valuecheck_domain },
+    { "postmaster", KEY_TEXT,     IN(postmaster), .check = valuecheck_address },
+    { "aliases",    KEY_TEXT,     IN(aliases_file), .check = valuecheck_path },
     { "workers",    KEY_NUMBER,   IN(workers),    .normal = "0", .high = 256 },
     { "drain",      KEY_DURATION, IN(drain_ms),   .normal = "60s",
       .high = 3600 * 1000ull },
-    { "user",       KEY_TEXT,     IN(user),       .check = check_account },
+    { "user",       KEY_TEXT,     IN(user),       .check = valuecheck_account },
     { "sandbox",    KEY_BOOLEAN,  IN(sandbox),    .normal = "true" },
     { "srs-secret-file", KEY_TEXT, IN(srs.secret_file),
-      .check = sections_check_path },
-    { "srs-domain", KEY_TEXT,     IN(srs.domain), .check = sections_check_domain },
+      .check = valuecheck_path },
+    { "srs-domain", KEY_TEXT,     IN(srs.domain), .check = valuecheck_domain },
 };
 
 static const struct key queue_keys[] = {
-    { "path",    KEY_TEXT,     IN(queue.path), .check = sections_check_path },
+    { "path",    KEY_TEXT,     IN(queue.path), .check = valuecheck_path },
     { "reserve", KEY_SIZE,     IN(queue.reserve_bytes), .normal = "0" },
     { "history", KEY_DURATION, IN(queue.history_ms), .normal = "30d",
       .high = DURATION_MOST },
@@ -172,11 +76,11 @@ static const struct key queue_keys[] = {
 };
 
 static const struct key admin_keys[] = {
-    { "socket",      KEY_TEXT, IN(admin.socket), .check = sections_check_path },
+    { "socket",      KEY_TEXT, IN(admin.socket), .check = valuecheck_path },
     { "http",        KEY_OWN,  .read = read_http },
-    { "tokens",      KEY_TEXT, IN(admin.tokens), .check = sections_check_path },
+    { "tokens",      KEY_TEXT, IN(admin.tokens), .check = valuecheck_path },
     { "allow-hosts", KEY_LIST, IN(admin.hosts), IN(admin.host_count),
-      .check = sections_check_domain },
+      .check = valuecheck_domain },
     { "metric-names", KEY_WORD, IN(admin.metric_names), .words = metric_words },
 };
 
@@ -219,11 +123,11 @@ static const struct key resolver_keys[] = {
     { "mode",         KEY_WORD, IN(resolver.mode), .normal = "system",
       .words = resolver_modes },
     { "server",       KEY_LIST, IN(resolver.servers),
-      IN(resolver.server_count), .check = check_server },
+      IN(resolver.server_count), .check = valuecheck_server },
     { "insecure",     KEY_LIST, IN(resolver.insecure),
-      IN(resolver.insecure_count), .check = sections_check_domain },
-    { "root-hints",   KEY_TEXT, IN(resolver.root_hints), .check = sections_check_path },
-    { "trust-anchor", KEY_TEXT, IN(resolver.trust_anchor), .check = sections_check_path },
+      IN(resolver.insecure_count), .check = valuecheck_domain },
+    { "root-hints",   KEY_TEXT, IN(resolver.root_hints), .check = valuecheck_path },
+    { "trust-anchor", KEY_TEXT, IN(resolver.trust_anchor), .check = valuecheck_path },
 };
 
 static const char *const log_forms[] = { "postfix", "json", NULL };
@@ -232,9 +136,9 @@ static const struct key log_keys[] = {
     { "form",   KEY_WORD,    IN(log.form), .normal = "postfix",
       .words = log_forms },
     { "tag",    KEY_TEXT,    IN(log.tag), .normal = "waypost",
-      .check = check_tag },
+      .check = valuecheck_tag },
     { "syslog", KEY_BOOLEAN, IN(log.syslog), .normal = "false" },
-    { "file",   KEY_TEXT,    IN(log.file), .check = sections_check_path },
+    { "file",   KEY_TEXT,    IN(log.file), .check = valuecheck_path },
 };
 /* clang-format on */
 

@@ -11,14 +11,6 @@ void sections_set_defaults(struct reading *r);
 /* The meaning of a whole tree. */
 void sections_read(struct reading *r, struct syntax_entry *tree);
 
-/* A domain in its folded form; for key rows. */
-bool sections_check_domain(struct reading *r, const struct syntax_text *text,
-                           struct span *value);
-
-/* The name of a file; for key rows. */
-bool sections_check_path(struct reading *r, const struct syntax_text *text,
-                         struct span *value);
-
 /* The keys of retry, which a route has too, for a struct at `base`. */
 #define SECTIONS_RETRY_KEYS(base, first, most, expire, reports, warn)          \
     { "first", KEY_DURATION, (base) + offsetof(struct retry_settings,          \

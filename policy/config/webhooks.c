@@ -7,8 +7,8 @@
 #include "policy/config/webhooks.h"
 
 #include "policy/config/accounts.h"
-#include "policy/config/sections.h"
 #include "policy/config/titles.h"
+#include "policy/config/valuecheck.h"
 
 const char *const settings_webhook_events[WEBHOOK_EVENTS + 1] = {
     [WEBHOOK_DELIVERED] = "delivered", [WEBHOOK_FAILED] = "failed",
@@ -43,11 +43,11 @@ static void read_events(struct reading *r, const struct key *key,
 /* clang-format off */
 static const struct key webhook_keys[] = {
     { "url",         KEY_TEXT, IN(url), .check = accounts_check_url },
-    { "secret-file", KEY_TEXT, IN(secret_file), .check = sections_check_path },
+    { "secret-file", KEY_TEXT, IN(secret_file), .check = valuecheck_path },
     { "events",      KEY_OWN,  IN(events), .read = read_events },
     { "batch",       KEY_NUMBER, IN(batch), .normal = "100", .low = 1,
       .high = WEBHOOK_BATCH_MOST },
-    { "authorities", KEY_TEXT, IN(authorities), .check = sections_check_path },
+    { "authorities", KEY_TEXT, IN(authorities), .check = valuecheck_path },
 };
 /* clang-format on */
 
