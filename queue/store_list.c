@@ -15,6 +15,33 @@ enum {
     ALL_BUT_DELETED = STATE_ACTIVE | STATE_READY | STATE_DEFERRED | STATE_HELD,
 };
 
+/* Where a walk over the queue is, and how far it may go. */
+struct stretch {
+    const struct queue_filter *filter;
+    int64_t now_ms;
+    const struct store_view *view; /* may be NULL */
+    uint64_t after_id;
+    uint32_t limit;
+};
+
+static int walk(struct store_reader *r, const struct stretch *s,
+                void (*each)(void *user, const struct scan_row *r), void *user,
+                uint64_t *out_next)
+{
+    struct scan scan = {
+        .filter = s->filter,
+        .states = ALL_BUT_DELETED,
+        .now_ms = s->now_ms,
+        .view = s->view,
+        .after_id = s->after_id,
+        .limit = s->limit,
+        .each = each,
+        .user = user,
+    };
+
+    return store_scan(&r->db, &scan, out_next);
+}
+
 struct listing {
     struct queue_row row; /* of the message being gathered */
     struct queue_row_recipient *recipients;
@@ -82,17 +109,8 @@ int store_list(struct store_reader *r, const struct queue_filter *f,
                void *user, uint64_t *out_next)
 {
     struct listing l = { .each = each, .user = user };
-    struct scan scan = {
-        .filter = f,
-        .states = ALL_BUT_DELETED,
-        .now_ms = now_ms,
-        .view = view,
-        .after_id = after_id,
-        .limit = limit,
-        .each = list_each,
-        .user = &l,
-    };
-    int rc = store_scan(&r->db, &scan, out_next);
+    struct stretch s = { f, now_ms, view, after_id, limit };
+    int rc = walk(r, &s, list_each, &l, out_next);
 
     if (rc == 0)
         give_row(&l);
@@ -117,18 +135,9 @@ int store_count(struct store_reader *r, const struct queue_filter *f,
                 uint64_t after_id, uint32_t limit, struct queue_count *count,
                 uint64_t *out_next)
 {
-    struct scan scan = {
-        .filter = f,
-        .states = ALL_BUT_DELETED,
-        .now_ms = now_ms,
-        .view = view,
-        .after_id = after_id,
-        .limit = limit,
-        .each = count_each,
-        .user = count,
-    };
+    struct stretch s = { f, now_ms, view, after_id, limit };
 
-    return store_scan(&r->db, &scan, out_next);
+    return walk(r, &s, count_each, count, out_next);
 }
 
 struct surveying {
@@ -170,18 +179,9 @@ int store_survey(struct store_reader *r, const struct queue_filter *f,
                  struct queue_survey *survey, uint64_t *out_next)
 {
     struct surveying to = { survey, now_ms };
-    struct scan scan = {
-        .filter = f,
-        .states = ALL_BUT_DELETED,
-        .now_ms = now_ms,
-        .view = view,
-        .after_id = after_id,
-        .limit = limit,
-        .each = survey_each,
-        .user = &to,
-    };
+    struct stretch s = { f, now_ms, view, after_id, limit };
 
-    return store_scan(&r->db, &scan, out_next);
+    return walk(r, &s, survey_each, &to, out_next);
 }
 
 struct finding {
@@ -210,16 +210,7 @@ int store_find(struct store_reader *r, const struct queue_filter *f,
                uint64_t *out_next)
 {
     struct finding finding = { each, user };
-    struct scan scan = {
-        .filter = f,
-        .states = ALL_BUT_DELETED,
-        .now_ms = now_ms,
-        .view = view,
-        .after_id = after_id,
-        .limit = limit,
-        .each = find_each,
-        .user = &finding,
-    };
+    struct stretch s = { f, now_ms, view, after_id, limit };
 
-    return store_scan(&r->db, &scan, out_next);
+    return walk(r, &s, find_each, &finding, out_next);
 }
