@@ -25,7 +25,8 @@
  *                  +----------------------|-----------------------------------+
  *
  * Threads: one writer (the only SQLite connection that writes or checkpoints), one
- * reader (refill, alarms, lists), one historian, a few for large content. All
+ * reader (refill, alarms, lists, counts), one historian, a few for large content; and
+ * while somebody wants them, one for questions to the history and one for a backup. All
  * functions below may be called from any thread but those of a port, which belong
  * to the port's thread.
  */
@@ -717,9 +718,9 @@ bool queue_release(struct queue *q, struct span destination);
  * until the slot is closed, only this slot is given work of it, and only work of these lanes
  * (count 0: of all that lead there). It is given to the caller at once, `slot_opened` does
  * not come. Nothing is loaded before the first queue_slot_next; when all that is due is gone,
- * or it may go out no more, the slot is told slot_ended. What was deferred for itself is due. When it is closed the destination
- * waits again, if it is on demand and was not released meanwhile. queue_slot_failed is no
- * failure of the destination. Port's thread.
+ * or it may go out no more, the slot is told slot_ended. What was deferred for itself is due.
+ * When it is closed the destination waits again, if it is on demand and was not released
+ * meanwhile. queue_slot_failed is no failure of the destination. Port's thread.
  */
 enum queue_turn {
     QUEUE_TURNED,
@@ -771,6 +772,8 @@ bool queue_backup_begin(struct queue_port *p, bool has_history,
 void queue_backup_next(struct queue *q);
 /* Nobody waits for it any more. */
 void queue_backup_cancel(struct queue *q, uint64_t token);
+
+/* ------------------------------------------ files that no queue has open ---- */
 
 /* The queue's lock, for who changes files that no queue has open: a descriptor that holds it
  * until it is closed. */

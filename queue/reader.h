@@ -1,9 +1,9 @@
 /*
  * reader - the one thread that reads: lists, lanes, more work, alarms.
  *
- * In turns, a short transaction each: notes that are asked for, a page of a list or count that somebody asked
- * for, content for destinations that wait for it, a page of recipients for each hungry
- * destination, then what a clock brings: lanes and destinations that are due, alarms.
+ * In turns, a short transaction each: notes that are asked for, a page of a list or count that
+ * somebody asked for, content for destinations that wait for it, a page of recipients for each
+ * hungry destination, then what a clock brings: lanes and destinations that are due, alarms.
  */
 #ifndef WAYPOST_READER_H
 #define WAYPOST_READER_H

@@ -125,8 +125,8 @@ struct store_view {
  * recipients: those of a message that it does not mean are left alone. *out_last: where to
  * go on, 0 when done; a slice may change nothing and yet not be the last. An audit event is
  * written with the last slice, which tells how many; where that is not the first (after_id 0),
- * another one with the first, so that nothing is changed unsaid. DELETE marks rows deleted (due never, alarm
- * in a day); files are kept until purged.
+ * another one with the first, so that nothing is changed unsaid. DELETE marks rows deleted (due
+ * never, purged in a day); files are kept until then.
  */
 struct store_change {
     const struct queue_filter *filter;

@@ -23,7 +23,7 @@ struct acquaintance;
 struct scorecard;
 struct settings;
 
-/* What only the main loop knows, for GET /api/v1/status. */
+/* What only the main loop knows, for GET /api/v1/status and the metrics. */
 struct admin_status {
     uint32_t workers;
     uint64_t sessions; /* inbound, open now */

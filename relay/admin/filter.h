@@ -1,10 +1,9 @@
 /*
  * filter - which messages do you mean?
  *
- * The one filter language: the same keys with the same meaning as options of a
- * command
+ * The one filter language: the same keys with the same meaning as options of a command
  * (--older 2h), as query parameters (older=2h) and as members of a JSON object
- * ({"older": "2h"}). One table of keys serves all three.
+ * ({"older": "2h"}). One table of keys serves all three, for waiting mail and for the history.
  *
  * Durations count back from `now_ms`, which the caller gives; dates are the local clock's
  * (instant.h). What `state` may be depends on what is looked at.

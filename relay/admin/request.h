@@ -1,11 +1,11 @@
 /*
- * request - one HTTP request, between the server (admin.c) and its endpoints
- * (endpoints.c).
+ * request - one HTTP request, between the server (reception.c) and the endpoints (those of
+ * the table in endpoints.c, each in its own file).
  *
  *   READS --whole body--> THINKS --answer--> ANSWERS
  *                           |  ^
  *              request_wait |  | request_answer, request_go_on
- *                           v  | (from a callback of the queue)
+ *                           v  | (from a callback, on the main loop)
  *                          WAITS
  *                     (the connection is suspended)
  *

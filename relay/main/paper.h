@@ -1,7 +1,7 @@
 /*
- * paper - JSON laid out as text for people.
+ * paper - what verbs have to say, on standard output: JSON as it is, or laid out for people.
  *
- * Text is escaped: strangers may have written it.
+ * For people text is escaped: strangers may have written it.
  */
 #ifndef WAYPOST_PAPER_H
 #define WAYPOST_PAPER_H

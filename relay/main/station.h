@@ -1,7 +1,9 @@
 /*
  * station - the running relay: one queue, its workers, its listeners.
  *
- *   start:  queue (checks, recovery) -> workers -> listeners -> admin -> ready
+ *   start:  account and sandbox (station_enclose.c) -> queue (checks, recovery) -> workers
+ *           -> listeners -> who fetches, explains, probes and tells -> admin -> the sendmail
+ *           socket and the drop folder -> ready
  *   reload: settings read whole (reloader.h); on any fault the old ones stay
  *   end:    listeners close, claims stop, sessions get 421, couriers past their final dot
  *           are awaited (drain), workers end, the queue closes last
