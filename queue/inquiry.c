@@ -1,8 +1,9 @@
 /*
- * inquiry - lists and counts for people, a page at a time on the reader's thread.
+ * inquiry - lists and counts for people, a page at a time on the thread of such questions.
  *
- * A list answers with one page, which the caller's limit caps; a count walks the whole
- * queue in pages between which other readings have their turn.
+ * A list answers with one page, which the caller's limit caps, and the clock: then it is as
+ * long as it is, unless nothing was found yet. A count walks the whole queue in
+ * pages between which other questions have their turn.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
@@ -13,28 +14,27 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LIST_MOST = 1000, COUNT_PAGE = 2000 };
+enum { LIST_MOST = 1000, LIST_MS = 100, COUNT_PAGE = 2000 };
 
 struct list {
-    struct inquiry inquiry; /* first */
+    struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
     uint64_t after_id, next_id;
     uint32_t limit;
+    int64_t began_ms; /* monotonic; 0: not yet */
     struct queue_row *rows;
     size_t count;
-    int rc;
     queue_page_fn *done;
     uint64_t token;
 };
 
 struct tally {
-    struct inquiry inquiry; /* first */
+    struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
     uint64_t after_id;
     struct queue_count count;
-    int rc;
     queue_count_fn *done;
     uint64_t token;
 };
@@ -47,15 +47,19 @@ static void each_row(void *user, const struct queue_row *row)
         rows_copy(&l->arena, row, &l->rows[l->count++]);
 }
 
-static bool step_list(struct reader *r, struct inquiry *i)
+static bool step_list(struct store_reader *db, struct recount *r)
 {
-    struct list *l = (struct list *)i;
-    struct store_view view = view_of(r->queue);
+    struct list *l = (struct list *)r;
+    struct queue *q = r->letter.port->queue;
+    struct store_view view = view_of(q);
 
-    l->rc = store_list(r->db, &l->filter, l->after_id, l->limit,
-                       queue_now_ms(r->queue), &view, each_row, l, &l->next_id);
-    /* A slice in which nothing matched is not the end. */
-    if (l->rc < 0 || l->count > 0 || l->next_id == 0)
+    if (!l->began_ms)
+        l->began_ms = queue_monotonic_ms();
+    r->rc =
+        store_list(db, &l->filter, l->after_id, l->limit - (uint32_t)l->count,
+                   queue_now_ms(q), &view, each_row, l, &l->next_id);
+    if (r->rc < 0 || l->count == l->limit || l->next_id == 0 ||
+        (l->count > 0 && queue_monotonic_ms() > l->began_ms + LIST_MS))
         return true;
     l->after_id = l->next_id;
     return false;
@@ -66,7 +70,7 @@ static void open_list(struct letter *take_l, bool is_dropped)
     struct list *l = (struct list *)take_l;
 
     if (!is_dropped)
-        l->done(take_l->port->user, l->token, l->rc, l->rows, l->count,
+        l->done(take_l->port->user, l->token, l->recount.rc, l->rows, l->count,
                 l->next_id);
     arena_reset(&l->arena);
     free(l->rows);
@@ -79,16 +83,16 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
 {
     struct list *l = NEW(struct list);
 
-    l->inquiry.letter.port = p;
-    l->inquiry.letter.open = open_list;
-    l->inquiry.step = step_list;
+    l->recount.letter.port = p;
+    l->recount.letter.open = open_list;
+    l->recount.walk = step_list;
     l->filter = criteria_copy(&l->arena, f);
     l->after_id = after_id;
     l->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
     l->rows = NEW_ARRAY(struct queue_row, l->limit);
     l->done = done;
     l->token = token;
-    reader_inquire(&p->queue->reader, &l->inquiry);
+    recounting_ask(&p->queue->recounting, &l->recount);
 }
 
 struct files_list {
@@ -126,16 +130,17 @@ int queue_list_files(const char *path, const struct queue_filter *f,
     return rc;
 }
 
-static bool step_count(struct reader *r, struct inquiry *i)
+static bool step_count(struct store_reader *db, struct recount *r)
 {
-    struct tally *t = (struct tally *)i;
-    struct store_view view = view_of(r->queue);
+    struct tally *t = (struct tally *)r;
+    struct queue *q = r->letter.port->queue;
+    struct store_view view = view_of(q);
     uint64_t next = 0;
 
-    t->rc = store_count(r->db, &t->filter, queue_now_ms(r->queue), &view,
-                        t->after_id, COUNT_PAGE, &t->count, &next);
+    r->rc = store_count(db, &t->filter, queue_now_ms(q), &view, t->after_id,
+                        COUNT_PAGE, &t->count, &next);
     t->after_id = next;
-    return t->rc < 0 || next == 0;
+    return r->rc < 0 || next == 0;
 }
 
 static void open_count(struct letter *take_l, bool is_dropped)
@@ -143,7 +148,7 @@ static void open_count(struct letter *take_l, bool is_dropped)
     struct tally *t = (struct tally *)take_l;
 
     if (!is_dropped)
-        t->done(take_l->port->user, t->token, t->rc, &t->count);
+        t->done(take_l->port->user, t->token, t->recount.rc, &t->count);
     arena_reset(&t->arena);
     free(t);
 }
@@ -153,11 +158,11 @@ void queue_count(struct queue_port *p, const struct queue_filter *f,
 {
     struct tally *t = NEW(struct tally);
 
-    t->inquiry.letter.port = p;
-    t->inquiry.letter.open = open_count;
-    t->inquiry.step = step_count;
+    t->recount.letter.port = p;
+    t->recount.letter.open = open_count;
+    t->recount.walk = step_count;
     t->filter = criteria_copy(&t->arena, f);
     t->done = done;
     t->token = token;
-    reader_inquire(&p->queue->reader, &t->inquiry);
+    recounting_ask(&p->queue->recounting, &t->recount);
 }

@@ -1,8 +1,8 @@
 /*
  * preview - what would an order meet?
  *
- * As a count, a page at a time on the reader's thread; the first few rows are those of a list,
- * and where each lane leads is asked once.
+ * As a count, a page at a time on the thread of such questions; the first few rows are those
+ * of a list, and where each lane leads is asked once.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/columns.h"
@@ -16,7 +16,7 @@
 enum { PAGE = 2000 };
 
 struct preview {
-    struct inquiry inquiry; /* first */
+    struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
     uint64_t after_id;
@@ -27,7 +27,6 @@ struct preview {
     struct queue_count count;
     struct store_reader *db; /* for the step, as is the next */
     struct store_view view;
-    int rc;
     queue_preview_fn *done;
     uint64_t token;
 };
@@ -45,7 +44,7 @@ static struct columns_row *meet_lane(struct preview *s, int64_t lane)
     struct buffer key = { 0 }, name = { 0 };
     struct columns_row *row = NULL;
 
-    if ((s->rc = store_read_lane_key(s->db, lane, &key)) == 0) {
+    if ((s->recount.rc = store_read_lane_key(s->db, lane, &key)) == 0) {
         s->view.destination(s->view.user, buffer_span(&key), &name);
         row = columns_join(&s->columns, lane, buffer_span(&name));
     }
@@ -64,34 +63,34 @@ static void each_found(void *user, const struct store_found *f)
         s->count.messages++;
         s->count.bytes += f->size_bytes;
     }
-    if (!row && s->rc == 0)
+    if (!row && s->recount.rc == 0)
         row = meet_lane(s, f->lane);
     if (row)
         row->total++;
 }
 
-static bool step(struct reader *r, struct inquiry *i)
+static bool step(struct store_reader *db, struct recount *r)
 {
-    struct preview *s = (struct preview *)i;
-    int64_t now_ms = queue_now_ms(r->queue);
+    struct preview *s = (struct preview *)r;
+    int64_t now_ms = queue_now_ms(r->letter.port->queue);
     uint64_t next = 0;
     int rc;
 
-    s->db = r->db;
-    s->view = view_of(r->queue);
+    s->db = db;
+    s->view = view_of(r->letter.port->queue);
     if (!s->is_listed) {
-        s->rc = store_list(r->db, &s->filter, s->after_id, PREVIEW_ROWS, now_ms,
-                           &s->view, each_row, s, &next);
-        s->is_listed = s->rc < 0 || s->row_count || next == 0;
+        s->recount.rc = store_list(db, &s->filter, s->after_id, PREVIEW_ROWS,
+                                   now_ms, &s->view, each_row, s, &next);
+        s->is_listed = s->recount.rc < 0 || s->row_count || next == 0;
         s->after_id = s->is_listed ? 0 : next;
-        return s->rc < 0;
+        return s->recount.rc < 0;
     }
-    rc = store_find(r->db, &s->filter, now_ms, &s->view, s->after_id, PAGE,
+    rc = store_find(db, &s->filter, now_ms, &s->view, s->after_id, PAGE,
                     each_found, s, &next);
     if (rc < 0)
-        s->rc = rc;
+        s->recount.rc = rc;
     s->after_id = next;
-    return s->rc < 0 || next == 0;
+    return s->recount.rc < 0 || next == 0;
 }
 
 static void tell(struct preview *s, void *user)
@@ -107,7 +106,7 @@ static void tell(struct preview *s, void *user)
         out.busiest[i].name = span_make(top[i]->name, top[i]->len);
         out.busiest[i].recipients = top[i]->total;
     }
-    s->done(user, s->token, s->rc, &out);
+    s->done(user, s->token, s->recount.rc, &out);
     free(top);
 }
 
@@ -127,11 +126,11 @@ void queue_preview(struct queue_port *p, const struct queue_filter *f,
 {
     struct preview *s = NEW(struct preview);
 
-    s->inquiry.letter.port = p;
-    s->inquiry.letter.open = open_letter;
-    s->inquiry.step = step;
+    s->recount.letter.port = p;
+    s->recount.letter.open = open_letter;
+    s->recount.walk = step;
     s->filter = criteria_copy(&s->arena, f);
     s->done = done;
     s->token = token;
-    reader_inquire(&p->queue->reader, &s->inquiry);
+    recounting_ask(&p->queue->recounting, &s->recount);
 }

@@ -2,7 +2,7 @@
  * ranking - who fills the queue?
  *
  * What waits, counted by who sent it, where it came from or where it goes; a page at a time on
- * the reader's thread. The table of names is bounded: what is over it is counted in a row
+ * the thread of such questions. The table of names is bounded: what is over it is counted in a row
  * without a name. A message counts where its first matching recipient does.
  */
 #include "policy/vocabulary/memory.h"
@@ -18,7 +18,7 @@ enum { PAGE = 2000 };
 enum { CELL_MESSAGES, CELL_BYTES }; /* of a row; its total is recipients */
 
 struct ranking {
-    struct inquiry inquiry; /* first */
+    struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
     enum queue_rank_key by;
@@ -27,7 +27,6 @@ struct ranking {
     struct columns columns;
     struct store_reader *db; /* for the step, as is the next */
     struct store_view view;
-    int rc;
     queue_rank_fn *done;
     uint64_t token;
 };
@@ -37,8 +36,8 @@ static struct columns_row *meet_lane(struct ranking *s, int64_t lane)
     struct columns_row *row = columns_find(&s->columns, lane);
     struct buffer key = { 0 }, name = { 0 };
 
-    if (!row && s->rc == 0 &&
-        (s->rc = store_read_lane_key(s->db, lane, &key)) == 0) {
+    if (!row && s->recount.rc == 0 &&
+        (s->recount.rc = store_read_lane_key(s->db, lane, &key)) == 0) {
         s->view.destination(s->view.user, buffer_span(&key), &name);
         row = columns_join(&s->columns, lane, buffer_span(&name));
     }
@@ -93,20 +92,21 @@ static void each_found(void *user, const struct store_found *f)
     }
 }
 
-static bool step(struct reader *r, struct inquiry *i)
+static bool step(struct store_reader *db, struct recount *r)
 {
-    struct ranking *s = (struct ranking *)i;
+    struct ranking *s = (struct ranking *)r;
+    struct queue *q = r->letter.port->queue;
     uint64_t next = 0;
     int rc;
 
-    s->db = r->db;
-    s->view = view_of(r->queue);
-    rc = store_find(r->db, &s->filter, queue_now_ms(r->queue), &s->view,
-                    s->after_id, PAGE, each_found, s, &next);
+    s->db = db;
+    s->view = view_of(q);
+    rc = store_find(db, &s->filter, queue_now_ms(q), &s->view, s->after_id,
+                    PAGE, each_found, s, &next);
     if (rc < 0)
-        s->rc = rc;
+        s->recount.rc = rc;
     s->after_id = next;
-    return s->rc < 0 || next == 0;
+    return s->recount.rc < 0 || next == 0;
 }
 
 static struct queue_rank rank_of(const struct columns_row *row, bool is_named)
@@ -130,7 +130,7 @@ static void tell(struct ranking *s, void *user)
         ranks[i] = rank_of(top[i], true);
     if (s->columns.others)
         ranks[count++] = rank_of(s->columns.others, false);
-    s->done(user, s->token, s->rc, ranks, count);
+    s->done(user, s->token, s->recount.rc, ranks, count);
     free(ranks);
     free(top);
 }
@@ -152,13 +152,13 @@ void queue_ranks(struct queue_port *p, const struct queue_filter *f,
 {
     struct ranking *s = NEW(struct ranking);
 
-    s->inquiry.letter.port = p;
-    s->inquiry.letter.open = open_letter;
-    s->inquiry.step = step;
+    s->recount.letter.port = p;
+    s->recount.letter.open = open_letter;
+    s->recount.walk = step;
     s->filter = criteria_copy(&s->arena, f);
     s->by = by;
     s->limit = limit;
     s->done = done;
     s->token = token;
-    reader_inquire(&p->queue->reader, &s->inquiry);
+    recounting_ask(&p->queue->recounting, &s->recount);
 }

@@ -1,5 +1,5 @@
 /*
- * reader - the one thread that reads.
+ * reader - the thread that reads what mail waits for.
  */
 #include "queue/reader.h"
 

@@ -1,8 +1,8 @@
 /*
- * reader - the one thread that reads: lists, lanes, more work, alarms.
+ * reader - the thread that reads what mail waits for: lanes, more work, alarms.
  *
- * In turns, a short transaction each: notes that are asked for, a page of a list or count that
- * somebody asked for, content for destinations that wait for it, a page of recipients for each
+ * In turns, a short transaction each: notes that are asked for, a single message that somebody
+ * asked to see, content for destinations that wait for it, a page of recipients for each
  * hungry destination, then what a clock brings: lanes and destinations that are due, alarms.
  */
 #ifndef WAYPOST_READER_H
@@ -16,7 +16,7 @@
 
 struct reader;
 
-/* Asked for by a port; see inquiry.c. */
+/* Asked for by a port, soon read: see story.c. What walks far is recounting's. */
 struct inquiry {
     struct letter letter; /* first */
     struct inquiry *next;

@@ -1,5 +1,8 @@
 /*
- * recounting - people's questions to the history, on a thread of their own.
+ * recounting - people's questions that walk far, on a thread of their own.
+ *
+ * A file is opened by the first question to it in the thread's life; a history that cannot be
+ * read fails its own questions alone.
  */
 #include "queue/recounting.h"
 
@@ -140,18 +143,45 @@ static bool is_stopping(struct recounting *all)
     return is;
 }
 
+/* The thread's files. */
+struct shelf {
+    struct annals *annals;
+    bool is_tried; /* the annals, and what came of it */
+    int rc;
+    struct store_reader *db;
+};
+
+static int open_shelf(struct shelf *s, const char *path,
+                      const struct recount *r)
+{
+    if (r->walk)
+        return s->db ? 0 : store_reader_open(&s->db, path);
+    if (!s->is_tried)
+        s->rc = annals_open(&s->annals, path, false);
+    s->is_tried = true;
+    return s->rc;
+}
+
+/* True: it is answered. */
+static bool step(struct recounting *all, struct shelf *s, struct recount *r)
+{
+    if (r->rc == 0)
+        r->rc = is_stopping(all) ? ERROR_CLOSING
+                                 : open_shelf(s, all->queue->path, r);
+    if (r->rc < 0)
+        return true;
+    return r->walk ? r->walk(s->db, r) : r->step(s->annals, r);
+}
+
 static void *recounting_main(void *user)
 {
     struct recounting *all = user;
-    struct annals *a = NULL;
+    struct shelf shelf = { 0 };
     struct recount *r;
-    int rc = annals_open(&a, all->queue->path, false);
 
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
     while ((r = take_first(all))) {
-        if (r->rc == 0)
-            r->rc = rc < 0 ? rc : is_stopping(all) ? ERROR_CLOSING : 0;
-        if (r->rc < 0 || r->step(a, r)) {
+        if (step(all, &shelf, r)) {
             port_post(&r->letter);
             continue;
         }
@@ -159,7 +189,9 @@ static void *recounting_main(void *user)
         put_last(all, r);
         pthread_mutex_unlock(&all->lock);
     }
-    annals_close(a);
+    annals_close(shelf.annals);
+    if (shelf.db)
+        store_reader_close(shelf.db);
     return NULL;
 }
 

@@ -1,10 +1,11 @@
 /*
- * recounting - people's questions to the history, on a thread of their own.
+ * recounting - people's questions that walk far, on a thread of their own.
  *
- * The thread is there only while somebody asks: it begins with a question, ends a while after
- * the last, and has a low priority, since mail must not notice. Each question gets a slice
- * in turn, and its page when something was found or it has had its time. So a question whose
- * asker has gone costs no more than that.
+ * To the history, and to the queue: lists, counts, rankings, previews. The thread is there
+ * only while somebody asks: it begins with a question, ends a while after the last, and has
+ * a low priority and its own read-only connections, since mail must not notice. Each question
+ * gets a slice in turn. One to the history has its page when something was found or it has
+ * had its time, so that one whose asker has gone costs no more than that.
  */
 #ifndef WAYPOST_RECOUNTING_H
 #define WAYPOST_RECOUNTING_H
@@ -12,6 +13,7 @@
 #include "policy/vocabulary/arena.h"
 #include "queue/annals.h"
 #include "queue/port.h"
+#include "queue/store.h"
 
 #include <pthread.h>
 
@@ -20,8 +22,9 @@ struct recount {
     struct letter letter; /* first; opened when it is answered */
     struct recount *next;
     int rc; /* negative: it is answered with that, and no step is made */
-    /* One slice; true: it is answered. */
+    /* One slice; true: it is answered. Of the history, or else of the queue. */
     bool (*step)(struct annals *a, struct recount *r);
+    bool (*walk)(struct store_reader *db, struct recount *r);
 };
 
 struct recounting {

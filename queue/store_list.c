@@ -13,6 +13,10 @@
 
 enum {
     ALL_BUT_DELETED = STATE_ACTIVE | STATE_READY | STATE_DEFERRED | STATE_HELD,
+    /* Of one call, whose read transaction keeps the WAL from beginning anew; a thread of low
+     * priority may need several times as long as the processor does. */
+    LOOKS = 4000,
+    SLICE_MS = 50,
 };
 
 /* Where a walk over the queue is, and how far it may go. */
@@ -35,6 +39,8 @@ static int walk(struct store_reader *r, const struct stretch *s,
         .view = s->view,
         .after_id = s->after_id,
         .limit = s->limit,
+        .looks = LOOKS,
+        .slice_ms = SLICE_MS,
         .each = each,
         .user = user,
     };

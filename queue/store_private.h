@@ -154,6 +154,8 @@ struct scan {
     const struct store_view *view; /* may be NULL */
     uint64_t after_id;
     uint32_t limit; /* messages that match */
+    uint32_t looks; /* messages looked at; 0: SCAN_MESSAGES of store_scan.c */
+    int64_t slice_ms; /* by the clock, at least one message; 0: any */
     void (*each)(void *user, const struct scan_row *row);
     void *user;
 };

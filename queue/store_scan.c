@@ -23,13 +23,15 @@
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum {
-    SCAN_MESSAGES = 10 * 1000, /* looked at in one call */
+    SCAN_MESSAGES = 10 * 1000, /* looked at in one call, unless it says */
     SCAN_ROWS = 50 * 1000,     /* recipients that matched in one call */
     SCAN_PATTERN = 1000,       /* bytes in a pattern */
     SCAN_RESTS = 64,           /* lanes whose answer is kept; a power of two */
     SCAN_VIAS = 1024,          /* the same of where they lead */
+    SCAN_CLOCK = 64,           /* recipients between two looks at the clock */
 };
 
 /* What the view said of a lane. */
@@ -51,6 +53,8 @@ struct via {
 struct slice {
     const struct scan *scan;
     struct database *db;
+    int64_t until_ms;   /* monotonic */
+    uint32_t clock_row; /* when the clock is looked at next */
     bool asks_rests;
     const char *reason;       /* pattern, NULL: any */
     bool is_match;            /* no reason, with the filter's */
@@ -136,7 +140,7 @@ static int find_end(struct database *d, const struct scan *scan,
         return 0;
     }
     bind_number(st, 1, (int64_t)after_id);
-    bind_number(st, 2, SCAN_MESSAGES - 1);
+    bind_number(st, 2, (scan->looks ? scan->looks : SCAN_MESSAGES) - 1);
     if ((rc = database_step(d, SCAN_BOUND)) < 0)
         return rc;
     *out_end_id = rc ? (uint64_t)column_number(st, 0) : INT64_MAX;
@@ -302,6 +306,22 @@ static bool is_meant(const struct slice *s, const struct scan_row *row)
 
 /* ------------------------------------------------------- the slice ----- */
 
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000;
+}
+
+static bool is_late(struct slice *s, uint32_t rows)
+{
+    if (!s->scan->slice_ms || rows < s->clock_row)
+        return false;
+    s->clock_row = rows + SCAN_CLOCK;
+    return monotonic_ms() >= s->until_ms;
+}
+
 /*
  * Steps through the slice up to end_id. *out_next: the last id that was looked
  * at whole when there may be more, else 0.
@@ -320,7 +340,7 @@ static int scan_rows(struct slice *s, uint64_t end_id, uint64_t *out_next)
         bool is_there = true;
 
         if (id != last_seen && last_seen &&
-            (given == scan->limit || rows > SCAN_ROWS)) {
+            (given == scan->limit || rows > SCAN_ROWS || is_late(s, rows))) {
             database_reset(s->db, SCAN);
             *out_next = last_seen;
             return 0;
@@ -357,7 +377,9 @@ int store_scan(struct database *d, const struct scan *scan, uint64_t *out_next)
     sqlite3_stmt *st = database_statement(d, SCAN);
     const struct queue_filter *f = scan->filter;
     uint64_t after_id = scan->after_id, end_id;
-    struct slice slice = { .scan = scan, .db = d };
+    struct slice slice = { .scan = scan,
+                           .db = d,
+                           .until_ms = monotonic_ms() + scan->slice_ms };
     struct patterns p = { 0 };
     int rc;
 

@@ -54,6 +54,7 @@ struct world {
     size_t alarm_count;
 
     size_t puts, puts_ok, settles, removed, answers;
+    size_t rounds;                    /* of the reader, that were asked for */
     size_t puts_asked, settles_asked; /* of what is to be answered */
     size_t readies;                   /* parked slots that were told of work */
     int last_rc;
@@ -212,6 +213,17 @@ static inline void world_on_count(void *user, uint64_t token, int rc,
     w->last_rc = rc;
     w->count = *count;
     w->answers++;
+}
+
+static inline void world_on_story(void *user, uint64_t token, int rc,
+                                  const struct queue_story *story)
+{
+    struct world *w = user;
+
+    (void)token;
+    (void)rc;
+    (void)story;
+    w->rounds++;
 }
 
 /* Drains the port until *what is at least this; fails after a long while. */
@@ -441,8 +453,11 @@ static inline void world_settle_down(struct world *w)
 
     for (int i = 0, quiet = 0; quiet < QUIET; i++) {
         assert_true(i < WORLD_PATIENCE_S * 1000);
-        if (quiet % 10 == 0)
-            (void)world_count(w, 0); /* a round of the reader's at least */
+        if (quiet % 10 == 0) {
+            /* a round of the reader's at least */
+            queue_story(w->p, 1, world_on_story, 1);
+            world_until(w, &w->rounds, w->rounds + 1);
+        }
         world_moment(w);
         quiet = world_is_quiet(w) ? quiet + 1 : 0;
     }

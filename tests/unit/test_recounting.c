@@ -1,6 +1,7 @@
 /*
- * Questions to the history of an open queue: answered on the port's thread, in pages, by a
- * thread that comes and goes; and what keeps the file small.
+ * Questions to the history of an open queue, and those that walk through the queue: answered
+ * on the port's thread, in pages, by a thread that comes and goes; and what keeps the file
+ * small.
  */
 #include "queue/history_index.h"
 #include "tests/unit/queue_world.h"
@@ -145,6 +146,96 @@ static void a_history_that_cannot_be_read_says_so(void **state)
     world_free(w);
 }
 
+/* ---------------------------------------------------------- the queue ---- */
+
+static void on_ranks(void *user, uint64_t token, int rc,
+                     const struct queue_rank *ranks, size_t count)
+{
+    (void)user;
+    answers[token].rc = rc;
+    answers[token].rows = count ? ranks[0].count.messages : 0;
+    answers[token].pages++;
+}
+
+static void on_rows(void *user, uint64_t token, int rc,
+                    const struct queue_row *rows, size_t count, uint64_t next)
+{
+    (void)user;
+    (void)rows;
+    answers[token].rc = rc;
+    answers[token].rows = count;
+    answers[token].is_last = next == 0;
+    answers[token].pages++;
+}
+
+static void on_preview(void *user, uint64_t token, int rc,
+                       const struct queue_preview *p)
+{
+    (void)user;
+    answers[token].rc = rc;
+    answers[token].rows = p->count.messages;
+    answers[token].pages++;
+}
+
+static bool has_thread(struct world *w)
+{
+    struct recounting *r = &w->q->recounting;
+    bool has;
+
+    pthread_mutex_lock(&r->lock);
+    has = r->has_thread;
+    pthread_mutex_unlock(&r->lock);
+    return has;
+}
+
+/* Whatever its history is like. */
+static void what_walks_through_the_queue_leaves_the_reader_alone(void **state)
+{
+    struct queue_filter all = { .id = 0 };
+    struct world *w = world_with(1);
+    char path[120];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/history.db", w->folder);
+    assert_int_equal(remove(path), 0);
+    for (int i = 0; i < 5; i++)
+        (void)world_put(w, "from.test", "a.test", "x");
+    world_until(w, &w->puts, 5);
+    queue_story(w->p, w->last_id, world_on_story, 0);
+    world_until(w, &w->rounds, 1);
+    assert_false(has_thread(w));
+    queue_history(w->p, &all, NULL, 10, on_page, 0);
+    queue_ranks(w->p, &all, RANK_DOMAIN, 10, on_ranks, 1);
+    queue_list(w->p, &all, 0, 3, on_rows, 2);
+    queue_preview(w->p, &all, on_preview, 3);
+    assert_int_equal(world_count(w, 0).messages, 5);
+    assert_true(has_thread(w));
+    for (size_t i = 0; i < 4; i++)
+        world_until(w, &answers[i].pages, 1);
+    assert_true(answers[0].rc < 0);
+    assert_int_equal(answers[1].rows, 5);
+    assert_int_equal(answers[2].rows, 3);
+    assert_false(answers[2].is_last);
+    assert_int_equal(answers[3].rows, 5);
+    world_free(w);
+}
+
+static void who_has_gone_is_not_told_of_the_queue(void **state)
+{
+    struct queue_filter all = { .id = 0 };
+    struct world *w = world_with(1);
+
+    (void)state;
+    (void)world_put(w, "from.test", "a.test", "x");
+    world_until(w, &w->puts, 1);
+    queue_ranks(w->p, &all, RANK_DOMAIN, 10, on_ranks, 1);
+    queue_list(w->p, &all, 0, 3, on_rows, 2);
+    queue_preview(w->p, &all, on_preview, 3);
+    world_close_queue(w);
+    assert_int_equal(answers[1].pages + answers[2].pages + answers[3].pages, 0);
+    world_free(w);
+}
+
 /* --------------------------------------------------------------- size ---- */
 
 static int64_t number(struct world *w, const char *sql)
@@ -210,6 +301,8 @@ int main(void)
         cmocka_unit_test(who_has_gone_is_not_answered),
         cmocka_unit_test(a_question_that_is_too_long_fails_alone),
         cmocka_unit_test(a_history_that_cannot_be_read_says_so),
+        cmocka_unit_test(what_walks_through_the_queue_leaves_the_reader_alone),
+        cmocka_unit_test(who_has_gone_is_not_told_of_the_queue),
         cmocka_unit_test(a_history_over_its_cap_forgets_the_oldest_and_shrinks),
     };
 

