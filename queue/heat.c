@@ -80,10 +80,12 @@ static void each_found(void *user, const struct store_found *f)
 
 static void begin(struct heat *h, int64_t now_ms)
 {
+    pthread_mutex_lock(&h->lock); /* a first one that failed is shown still */
     columns_fini(&h->drawn);
+    h->drawing_at_ms = now_ms;
+    pthread_mutex_unlock(&h->lock);
     h->is_drawing = true;
     h->after_id = 0;
-    h->drawing_at_ms = now_ms;
     h->began_ms = queue_monotonic_ms();
 }
 

@@ -22,11 +22,13 @@ struct heat {
     bool is_complete;     /* under lock */
     int64_t looked_ms; /* under lock; monotonic: somebody looked; 0: nobody */
 
-    /* The reader's. */
+    /* The reader's; the first two under lock while nothing is complete, since they are
+     * shown then. */
     struct columns drawn;
+    int64_t drawing_at_ms;
     uint64_t after_id;
     bool is_drawing;
-    int64_t drawing_at_ms, began_ms, next_ms; /* began, next: monotonic */
+    int64_t began_ms, next_ms; /* monotonic */
     int64_t took_ms;
 };
 

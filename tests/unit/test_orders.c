@@ -5,6 +5,9 @@
 #include "queue_world.h"
 
 #include "policy/vocabulary/id.h"
+#include "queue/reader.h"
+
+#include <sqlite3.h>
 
 static void order(struct world *w, enum queue_change change,
                   struct queue_filter f, const char *words)
@@ -290,6 +293,73 @@ static void people_see_what_waits(void **state)
     world_free(w);
 }
 
+/* ----------------------------------------------- a picture that fails ---- */
+
+enum { DRAWINGS = 200 };
+
+struct drawer {
+    struct reader reader;
+    _Atomic bool has_ended;
+};
+
+/* As the reader does it; the next one begins at once. */
+static void *draw(void *user)
+{
+    struct drawer *d = user;
+    struct heat *h = &d->reader.queue->heat;
+
+    for (int i = 0; i < DRAWINGS; i++) {
+        h->next_ms = 0;
+        while (heat_step(&d->reader) && h->is_drawing)
+            ;
+    }
+    atomic_store(&d->has_ended, true);
+    return NULL;
+}
+
+/* Whoever reads the key of c.test fails. */
+static void damage_a_lane(struct world *w)
+{
+    static const char sql[] =
+        "ALTER TABLE lane RENAME TO whole;"
+        "CREATE VIEW lane AS SELECT id, iif(key LIKE 'c.test%',"
+        " abs(-9223372036854775807 - 1), key) AS key FROM whole";
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void a_first_picture_that_fails_can_be_looked_at(void **state)
+{
+    static const char *const lanes[] = { "a.test", "b.test", "c.test" };
+    struct world *w = world_new(0, false);
+    struct drawer d = { 0 };
+    struct queue_heat heat = { 0 };
+    pthread_t thread;
+
+    (void)state;
+    w->opened = keep;
+    (void)world_put_many(w, "from.test", lanes, 3, "x", INT64_MAX);
+    world_until(w, &w->puts, 1);
+    world_close_queue(w);
+    damage_a_lane(w);
+    w->options.read_only = true; /* its reader does not draw */
+    world_open_queue(w);
+    d.reader.queue = w->q;
+    assert_int_equal(store_reader_open(&d.reader.db, w->path), 0);
+    assert_int_equal(pthread_create(&thread, NULL, draw, &d), 0);
+    while (!atomic_load(&d.has_ended))
+        queue_heat(w->q, 50, on_heat, &heat);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_false(heat.is_complete);
+    queue_heat(w->q, 50, on_heat, &heat);
+    assert_int_equal(heat.total, 2); /* as far as it came */
+    store_reader_close(d.reader.db);
+    world_free(w);
+}
+
 /* ------------------------------------------------------------ its bytes ---- */
 
 static struct queue_copy *copy;
@@ -356,6 +426,7 @@ int main(void)
         cmocka_unit_test(orders_and_deliveries_do_not_meet),
         cmocka_unit_test(nothing_is_read_while_an_order_is_being_written),
         cmocka_unit_test(people_see_what_waits),
+        cmocka_unit_test(a_first_picture_that_fails_can_be_looked_at),
         cmocka_unit_test(content_can_be_read_also_while_the_message_leaves),
     };
 
