@@ -223,11 +223,24 @@ class Relay:
         if wait:
             try:
                 wait_for_port(self.port, self.process, 30, self.address)
+                self.wait_for_admin()
             except (RuntimeError, TimeoutError):
                 print(self.log()[-2500:])
                 end(self.process)
                 raise
         return self
+
+    def wait_for_admin(self):
+        """Its listeners are open before it takes questions."""
+        path = re.search(r'^admin \{\n(?: .*\n)*? *socket = "(/.*)"',
+                         self.config.read_text(), re.M)
+
+        def answers():
+            with socket.socket(socket.AF_UNIX) as s:
+                return (s.connect_ex(path[1]) == 0
+                        or self.process.poll() is not None)
+        if path:
+            wait_for(answers, 30, "the admin socket")
 
     def stop(self):
         return end(self.process, 30) if self.process else None
