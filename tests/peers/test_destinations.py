@@ -63,7 +63,7 @@ def test_it_waits_is_released_and_waits_again(tmp_path, route, name):
         assert waiting["state"] == "deferred" and waiting["due"] is None
         assert waiting["delay_reason"] == "4.4.1 waits for pick-up"
         shown = r.verb("queue", "show", r.queue_list()[0]["queue_id"]).stdout
-        assert b"waits for pick-up" in shown
+        assert b"it waits to be fetched" in shown
 
         r.verb("dest", "resume", found["name"])
         assert len(s.wait(2)) == 2
