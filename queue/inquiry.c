@@ -3,7 +3,8 @@
  *
  * A list answers with one page, which the caller's limit caps, and the clock: then it is as
  * long as it is, unless nothing was found yet. A count walks the whole queue in
- * pages between which other questions have their turn.
+ * pages between which other questions have their turn. Where the filter leads to few messages by
+ * their lanes, these are looked for first; see store_among.c.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
@@ -20,6 +21,7 @@ struct list {
     struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
+    struct store_among among;
     uint64_t after_id, next_id;
     uint32_t limit;
     int64_t began_ms; /* monotonic; 0: not yet */
@@ -33,6 +35,7 @@ struct tally {
     struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
+    struct store_among among;
     uint64_t after_id;
     struct queue_count count;
     queue_count_fn *done;
@@ -55,6 +58,11 @@ static bool step_list(struct store_reader *db, struct recount *r)
 
     if (!l->began_ms)
         l->began_ms = queue_monotonic_ms();
+    if (!l->among.is_over) {
+        r->rc = store_among_look(db, &l->filter, &view, &l->among);
+        return r->rc < 0;
+    }
+    view.among = &l->among;
     r->rc =
         store_list(db, &l->filter, l->after_id, l->limit - (uint32_t)l->count,
                    queue_now_ms(q), &view, each_row, l, &l->next_id);
@@ -72,6 +80,7 @@ static void open_list(struct letter *take_l, bool is_dropped)
     if (!is_dropped)
         l->done(take_l->port->user, l->token, l->recount.rc, l->rows, l->count,
                 l->next_id);
+    store_among_fini(&l->among);
     arena_reset(&l->arena);
     free(l->rows);
     free(l);
@@ -137,6 +146,11 @@ static bool step_count(struct store_reader *db, struct recount *r)
     struct store_view view = view_of(q);
     uint64_t next = 0;
 
+    if (!t->among.is_over) {
+        r->rc = store_among_look(db, &t->filter, &view, &t->among);
+        return r->rc < 0;
+    }
+    view.among = &t->among;
     r->rc = store_count(db, &t->filter, queue_now_ms(q), &view, t->after_id,
                         COUNT_PAGE, &t->count, &next);
     t->after_id = next;
@@ -149,6 +163,7 @@ static void open_count(struct letter *take_l, bool is_dropped)
 
     if (!is_dropped)
         t->done(take_l->port->user, t->token, t->recount.rc, &t->count);
+    store_among_fini(&t->among);
     arena_reset(&t->arena);
     free(t);
 }

@@ -19,6 +19,7 @@ struct preview {
     struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
+    struct store_among among;
     uint64_t after_id;
     struct queue_row rows[PREVIEW_ROWS];
     size_t row_count;
@@ -78,6 +79,11 @@ static bool step(struct store_reader *db, struct recount *r)
 
     s->db = db;
     s->view = view_of(r->letter.port->queue);
+    if (!s->among.is_over) {
+        r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
+        return r->rc < 0;
+    }
+    s->view.among = &s->among;
     if (!s->is_listed) {
         s->recount.rc = store_list(db, &s->filter, s->after_id, PREVIEW_ROWS,
                                    now_ms, &s->view, each_row, s, &next);
@@ -117,6 +123,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
     if (!is_dropped)
         tell(s, take_l->port->user);
     columns_fini(&s->columns);
+    store_among_fini(&s->among);
     arena_reset(&s->arena);
     free(s);
 }

@@ -21,6 +21,7 @@ struct ranking {
     struct recount recount; /* first */
     struct arena arena;
     struct queue_filter filter;
+    struct store_among among;
     enum queue_rank_key by;
     size_t limit;
     uint64_t after_id;
@@ -101,6 +102,11 @@ static bool step(struct store_reader *db, struct recount *r)
 
     s->db = db;
     s->view = view_of(q);
+    if (!s->among.is_over) {
+        r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
+        return r->rc < 0;
+    }
+    s->view.among = &s->among;
     rc = store_find(db, &s->filter, queue_now_ms(q), &s->view, s->after_id,
                     PAGE, each_found, s, &next);
     if (rc < 0)
@@ -142,6 +148,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
     if (!is_dropped)
         tell(s, take_l->port->user);
     columns_fini(&s->columns);
+    store_among_fini(&s->among);
     arena_reset(&s->arena);
     free(s);
 }

@@ -222,6 +222,9 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND (?10 IS NULL OR lower(r.reply) GLOB ?10 OR (?12 AND r.reply=''))"
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
+    [PAGE_OF_LANES]    = { R, "SELECT id,key FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
+    [LANE_MESSAGES]    = { R,
+        "SELECT message FROM recipient INDEXED BY recipient_due WHERE lane=?1 LIMIT ?2" },
     [READ_DIALOGUES]   = { R,
         "SELECT at_ms,host,text FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT ?2" },
     [READ_STORY]       = { R,

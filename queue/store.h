@@ -115,7 +115,26 @@ struct store_view {
     void *user;
     /* The name of the destination that the lane leads to is put. */
     void (*destination)(void *user, struct span lane, struct buffer *out_name);
+    /* For store_list, store_count and store_find: when it is known, only its messages are
+     * looked at. */
+    const struct store_among *among;
 };
+
+/* The messages that a filter by domain or destination may mean; see store_among.c. */
+struct store_among {
+    bool is_over;                 /* looked for */
+    bool is_known;                /* there are few: ids are all of them */
+    uint64_t *ids;                /* sorted when known */
+    size_t count, room;
+    int64_t after_lane;
+    uint32_t lanes;               /* looked at so far */
+};
+/* One slice of the looking for; until is_over. */
+MUST int store_among_look(struct store_reader *r, const struct queue_filter *f,
+                          const struct store_view *view, struct store_among *a);
+/* The place of the first id behind this one. */
+size_t store_among_after(const struct store_among *a, uint64_t after_id);
+void store_among_fini(struct store_among *a);
 
 /*
  * One slice of a change: at most `limit` messages with id > after_id that match.

@@ -8,6 +8,7 @@ struct listed {
     bool active;    /* everything is in memory */
     int64_t rest_ms; /* example.org is down until then; 0: it is up */
     unsigned asked;  /* about lanes */
+    const struct store_among *among;
 };
 
 static bool is_active(void *user, uint64_t message, uint32_t number)
@@ -33,7 +34,10 @@ static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
 
 static struct store_view view_of(struct listed *l)
 {
-    return (struct store_view){ is_active, is_resting, l };
+    return (struct store_view){ .is_active = is_active,
+                                .is_resting = is_resting,
+                                .user = l,
+                                .among = l->among };
 }
 
 static void keep_row(void *user, const struct queue_row *row)
@@ -130,6 +134,86 @@ static void every_filter_means_what_it_says(void **state)
         } while (next);
         assert_int_equal(c.messages, rows);
     }
+}
+
+/* Each lane leads to a destination of its own. */
+static void lead(void *user, struct span lane, struct buffer *out_name)
+{
+    (void)user;
+    buffer_put_string(out_name, "X.");
+    buffer_put(out_name, lane);
+}
+
+static struct store_among look_among(struct bench *b, struct queue_filter f)
+{
+    struct store_view view = { .destination = lead };
+    struct store_among a = { 0 };
+
+    while (!a.is_over)
+        assert_int_equal(store_among_look(b->r, &f, &view, &a), 0);
+    return a;
+}
+
+static void a_filter_by_lanes_means_the_same_of_fewer_messages(void **state)
+{
+    struct bench *b = *state;
+    /* clang-format off */
+    const struct { struct queue_filter filter; bool is_known; size_t count; } cases[] = {
+        { { 0 }, false, 0 },
+        { { .id = 2, .domain = SPAN("example.net") }, false, 0 },
+        { { .domain = SPAN("Example.NET") }, true, 1 },
+        { { .domain = SPAN("example.org"), .states = STATE_HELD }, true, 3 },
+        { { .domain = SPAN("*.org") }, true, 3 },
+        { { .domain = SPAN("*ample.net"), .to = SPAN("u2*") }, true, 1 },
+        { { .domain = SPAN("ample.org") }, true, 0 },
+        { { .domain = SPAN("ex*.org") }, false, 0 },
+        { { .domain = SPAN("x@example.org") }, false, 0 },
+        { { .domain = SPAN("ex\xc3\xa4mple.org") }, false, 0 },
+        { { .via = SPAN("x.Example.net") }, true, 1 },
+        { { .via = SPAN("*.org") }, true, 3 },
+        { { .via = SPAN("example.net") }, true, 0 },
+    };
+    /* clang-format on */
+
+    fill(b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store_among a = look_among(b, cases[i].filter);
+        struct queue_filter f = cases[i].filter;
+        struct listed all = { 0 }, few = { .among = &a };
+
+        if (a.is_known != cases[i].is_known ||
+            (a.is_known && a.count != cases[i].count))
+            fail_msg("case %zu: %d, %zu", i, a.is_known, a.count);
+        f.via = (struct span){ 0 }; /* nothing leads anywhere here */
+        if (!cases[i].filter.via.len) {
+            list(b, &all, f);
+            list(b, &few, f);
+            assert_string_equal(few.text, all.text);
+        }
+        store_among_fini(&a);
+    }
+}
+
+static void what_is_among_few_comes_in_pages(void **state)
+{
+    struct bench *b = *state;
+    struct queue_filter f = { .domain = SPAN("example.org") };
+    struct store_among a;
+    struct store_view view = { .among = &a };
+    struct queue_count c = { 0 };
+    uint64_t next = 0;
+    unsigned pages = 0;
+
+    fill(b);
+    a = look_among(b, f);
+    do {
+        assert_int_equal(store_count(b->r, &f, T0, &view, next, 1, &c, &next),
+                         0);
+        assert_int_equal(c.messages, ++pages);
+    } while (next);
+    assert_int_equal(pages, 3);
+    assert_int_equal(c.recipients, 4);
+    store_among_fini(&a);
 }
 
 static void what_is_in_memory_is_active(void **state)
@@ -302,6 +386,7 @@ static void a_long_look_is_cut_into_slices(void **state)
     struct bench *b = *state;
     struct queue_filter f = { .to = SPAN("rare@*") };
     struct listed l = { 0 };
+    struct store_among a;
     struct sample p;
     uint64_t next = 0;
     unsigned slices = 0;
@@ -319,6 +404,10 @@ static void a_long_look_is_cut_into_slices(void **state)
             store_list(b->r, &f, next, 2, T0, NULL, keep_row, &l, &next), 0);
         slices++;
     } while (next);
+    f = (struct queue_filter){ .domain = SPAN("example.org") };
+    a = look_among(b, f);
+    assert_false(a.is_known);
+    store_among_fini(&a);
     assert_string_equal(l.text, "20001:1:2");
     assert_true(slices >= 6); /* 4000 messages are looked at in each */
 }
@@ -349,6 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
         T(every_filter_means_what_it_says),
+        T(a_filter_by_lanes_means_the_same_of_fewer_messages),
+        T(what_is_among_few_comes_in_pages),
         T(what_is_in_memory_is_active),
         T(what_waits_for_a_next_hop_that_is_down_is_deferred),
         T(a_rest_is_shown_with_its_end_and_its_reason),

@@ -1,0 +1,204 @@
+/*
+ * store_among - the few messages that a filter by domain or destination may mean.
+ *
+ * Lanes are looked through first, a page at a time: those whose domain or destination the
+ * filter means lead by the index of what is due to their messages, whose ids are sorted. A
+ * filter is then asked of these alone, so that it means the same as ever, in the same order.
+ * Messages that come to those lanes meanwhile are not among them.
+ *
+ * A lane's domain is that of its recipients' addresses, folded; where the two may be written
+ * differently (IDN, address literals) the lane is one of those. Where there are too many lanes
+ * or messages, or where a pattern could match in front of the domain, all messages are
+ * looked at.
+ */
+#include "queue/store_private.h"
+
+#include "policy/vocabulary/memory.h"
+
+#include <stdlib.h>
+
+enum {
+    AMONG_MESSAGES = 20 * 1000,
+    AMONG_LANES = 100 * 1000,
+    AMONG_PAGE = 500,     /* lanes in one slice */
+    AMONG_PATTERN = 1000, /* what is longer is for store_scan to refuse */
+};
+
+struct search {
+    struct store_reader *r;
+    struct store_among *to;
+    const struct store_view *view;
+    struct buffer domain, via; /* patterns in small letters; empty: any */
+    bool is_ending;            /* the domain's: it began with a star */
+};
+
+static void put_small(struct buffer *b, struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        buffer_put_byte(b, ascii_lower(s.at[i]));
+}
+
+static bool is_plain(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] & 0x80 || strchr("*?[@", s.at[i]))
+            return false;
+    return true;
+}
+
+/* Text without wildcards, or behind one star: that cannot end in front of the domain. */
+static bool is_useful(const struct queue_filter *f)
+{
+    const struct span all[] = { f->from,  f->to,     f->domain, f->client,
+                                f->login, f->reason, f->via };
+    struct span domain = f->domain;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].len > AMONG_PATTERN)
+            return false;
+    if (span_starts_nocase(domain, SPAN("*")))
+        domain = span_skip(domain, 1);
+    return !f->id && (f->domain.len || f->via.len) && is_plain(domain);
+}
+
+static bool is_domain(const struct search *s, struct span key)
+{
+    struct span domain = span_first(key, span_find(key, '\t'));
+    struct span wanted = buffer_span(&s->domain);
+
+    if (!is_plain(domain) || domain.len == 0)
+        return true;
+    for (size_t i = 0; i + 4 <= domain.len; i++)
+        if (span_is(span_make(domain.at + i, 4), SPAN("xn--")))
+            return true;
+    return s->is_ending ? span_ends_nocase(domain, wanted)
+                        : wanted.len == 0 || span_is_nocase(domain, wanted);
+}
+
+/* As in store_scan.c. */
+static bool is_destination(struct search *s, struct span key)
+{
+    struct buffer name = { 0 }, small = { 0 };
+    bool is_it;
+
+    if (!s->via.len)
+        return true;
+    if (s->view && s->view->destination)
+        s->view->destination(s->view->user, key, &name);
+    put_small(&small, buffer_span(&name));
+    is_it = strcmp(buffer_string(&s->via), buffer_string(&small)) == 0 ||
+            sqlite3_strglob(buffer_string(&s->via), buffer_string(&small)) == 0;
+    buffer_fini(&name);
+    buffer_fini(&small);
+    return is_it;
+}
+
+/* One more than may be shows that there are too many. */
+static int take_lane(struct search *s, int64_t lane)
+{
+    struct store_among *to = s->to;
+    sqlite3_stmt *st = database_statement(&s->r->db, LANE_MESSAGES);
+    int rc;
+
+    bind_number(st, 1, lane);
+    bind_number(st, 2, (int64_t)(AMONG_MESSAGES + 1 - to->count));
+    while ((rc = database_step(&s->r->db, LANE_MESSAGES)) == 1) {
+        if (to->count == to->room) {
+            to->room = to->room ? to->room * 2 : 64;
+            to->ids = memory_grow(to->ids, to->room * sizeof *to->ids);
+        }
+        to->ids[to->count++] = (uint64_t)column_number(st, 0);
+    }
+    return rc;
+}
+
+static int look_at_lanes(struct search *s, bool *out_more)
+{
+    sqlite3_stmt *st = database_statement(&s->r->db, PAGE_OF_LANES);
+    int count = 0, rc;
+
+    bind_number(st, 1, s->to->after_lane);
+    bind_number(st, 2, AMONG_PAGE);
+    while ((rc = database_step(&s->r->db, PAGE_OF_LANES)) == 1) {
+        struct span key = column_span(st, 1);
+
+        count++;
+        s->to->after_lane = column_number(st, 0);
+        if (!is_domain(s, key) || !is_destination(s, key))
+            continue;
+        if ((rc = take_lane(s, s->to->after_lane)) < 0 ||
+            s->to->count > AMONG_MESSAGES) {
+            database_reset(&s->r->db, PAGE_OF_LANES);
+            break;
+        }
+    }
+    *out_more = count == AMONG_PAGE;
+    return rc < 0 ? rc : 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void sort(struct store_among *a)
+{
+    size_t n = 0;
+
+    if (a->count)
+        qsort(a->ids, a->count, sizeof *a->ids, compare_ids);
+    for (size_t i = 0; i < a->count; i++)
+        if (n == 0 || a->ids[n - 1] != a->ids[i])
+            a->ids[n++] = a->ids[i];
+    a->count = n;
+}
+
+int store_among_look(struct store_reader *r, const struct queue_filter *f,
+                     const struct store_view *view, struct store_among *a)
+{
+    struct search s = { .r = r, .to = a, .view = view };
+    bool has_more = false;
+    int rc;
+
+    a->is_over = !is_useful(f);
+    if (a->is_over)
+        return 0;
+    s.is_ending = span_starts_nocase(f->domain, SPAN("*"));
+    put_small(&s.domain, span_skip(f->domain, s.is_ending));
+    put_small(&s.via, f->via);
+    rc = look_at_lanes(&s, &has_more);
+    buffer_fini(&s.domain);
+    buffer_fini(&s.via);
+    if (rc < 0)
+        return rc;
+    a->lanes += AMONG_PAGE;
+    a->is_known = !has_more && a->count <= AMONG_MESSAGES;
+    a->is_over =
+        a->is_known || a->count > AMONG_MESSAGES || a->lanes >= AMONG_LANES;
+    if (a->is_known)
+        sort(a);
+    return 0;
+}
+
+size_t store_among_after(const struct store_among *a, uint64_t after_id)
+{
+    size_t low = 0, high = a->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (a->ids[middle] > after_id)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+void store_among_fini(struct store_among *a)
+{
+    free(a->ids);
+    *a = (struct store_among){ 0 };
+}
