@@ -85,9 +85,12 @@ def free_port(family=socket.AF_INET, host="127.0.0.1"):
     range of ports that outgoing connections take, so that it stays free, and for
     each process that runs tests beside others from a range of its own."""
     side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
-    first = 11000 + 10000 * side
-    for port in range(first + os.getpid() * 7 % 6000, first + 10000):
+    first, count = 11000 + 10000 * side, 10000
+    for n in range(2 * count):
+        port = first + (os.getpid() * 7 + n) % count
         with _giving:
+            if n == count:
+                _given.clear()  # a long run: those of tests that are over
             if port in _given:
                 continue
             _given.add(port)

@@ -131,6 +131,8 @@ def test_what_is_refused_and_what_becomes_of_mail_is_counted(tmp_path):
                         raise RuntimeError("was let in")
         s.wait(1)
         s.close()
+        # Those who have left are let go of a moment later.
+        wait_for(lambda: metrics(r)['waypost_sessions{listener="test"}'] == 0)
         with r.client() as c:
             c.mail(NOTE, to=("late@to.test",))
         wait_for(lambda: metrics(r)["waypost_connects_failed_total"] > 0)
