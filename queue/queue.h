@@ -25,8 +25,8 @@
  *                  +----------------------|-----------------------------------+
  *
  * Threads: one writer (the only SQLite connection that writes or checkpoints), one
- * reader (refill, alarms, lists, counts), one historian, a few for large content; and
- * while somebody wants them, one for questions to the history and one for a backup. All
+ * reader (refill, alarms), one historian, a few for large content; and while somebody
+ * asks, one for people's questions (lists, counts, history) and one for a backup. All
  * functions below may be called from any thread but those of a port, which belong
  * to the port's thread.
  */
