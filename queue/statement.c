@@ -222,6 +222,12 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " AND (?10 IS NULL OR lower(r.reply) GLOB ?10 OR (?12 AND r.reply=''))"
         " AND r.attempts>=?11"
         " ORDER BY m.id,r.number" },
+    /* all that is not deleted, of messages ?1 < id <= ?2 */
+    [COUNT_WAITING]    = { R,
+        "SELECT sum(n>0),sum(n),sum(CASE WHEN n>0 THEN size ELSE 0 END) FROM"
+        " (SELECT m.size AS size,(SELECT count(*) FROM recipient r"
+        "  WHERE r.message=m.id AND r.state&2=0) AS n"
+        "  FROM message m WHERE m.id>?1 AND m.id<=?2)" },
     [PAGE_OF_LANES]    = { R, "SELECT id,key FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
     [LANE_MESSAGES]    = { R,
         "SELECT message FROM recipient INDEXED BY recipient_due WHERE lane=?1 LIMIT ?2" },

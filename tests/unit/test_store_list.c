@@ -194,6 +194,49 @@ static void a_filter_by_lanes_means_the_same_of_fewer_messages(void **state)
     }
 }
 
+static void count_row(void *user, const struct store_found *f)
+{
+    struct queue_count *c = user;
+
+    c->recipients++;
+    c->messages += f->is_first;
+    c->bytes += f->is_first ? f->size_bytes : 0;
+}
+
+static void a_count_of_all_is_that_of_a_walk(void **state)
+{
+    struct bench *b = *state;
+    struct queue_filter all = { 0 };
+    struct queue_filter net = { .domain = SPAN("example.net") },
+                        third = { .id = 3 };
+    struct store_change c = { .change = CHANGE_DELETE, .now_ms = T0 };
+    const struct queue_filter *const deleted[] = { NULL, &net, &third };
+
+    fill(b);
+    for (size_t i = 0; i < 3; i++) {
+        struct queue_count changed = { 0 }, quick = { 0 }, walked = { 0 };
+        uint64_t next = 0;
+
+        c.filter = deleted[i];
+        if (c.filter) {
+            assert_int_equal(store_begin(b->s), 0);
+            assert_int_equal(store_change(b->s, &c, 0, 10, &changed, &next), 0);
+            assert_int_equal(store_commit(b->s), 0);
+            assert_int_equal(changed.messages, 1);
+        }
+        assert_int_equal(store_count(b->r, &all, T0, NULL, 0, 1, &quick, &next),
+                         0);
+        assert_int_equal(next, 0);
+        assert_int_equal(store_find(b->r, &all, T0, NULL, 0, 10, count_row,
+                                    &walked, &next),
+                         0);
+        assert_int_equal(quick.messages, i < 2 ? 3 : 2);
+        assert_int_equal(quick.messages, walked.messages);
+        assert_int_equal(quick.recipients, walked.recipients);
+        assert_int_equal(quick.bytes, walked.bytes);
+    }
+}
+
 static void what_is_among_few_comes_in_pages(void **state)
 {
     struct bench *b = *state;
@@ -440,6 +483,7 @@ int main(void)
         T(every_filter_means_what_it_says),
         T(a_filter_by_lanes_means_the_same_of_fewer_messages),
         T(what_is_among_few_comes_in_pages),
+        T(a_count_of_all_is_that_of_a_walk),
         T(what_is_in_memory_is_active),
         T(what_waits_for_a_next_hop_that_is_down_is_deferred),
         T(a_rest_is_shown_with_its_end_and_its_reason),
