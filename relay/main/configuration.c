@@ -47,12 +47,12 @@ static void put_state_folder(struct buffer *b)
     buffer_printf(b, "%s/.local/state/waypost", home);
 }
 
-/* Who may write it decides who may relay. */
+/* Who may write it decides who may relay. NULL: there is no file. */
 static void doubt_mode(const char *path, struct buffer *warnings)
 {
     struct stat st;
 
-    if (stat(path, &st) == 0 && st.st_mode & S_IWOTH)
+    if (path && stat(path, &st) == 0 && st.st_mode & S_IWOTH)
         buffer_printf(warnings,
                       "%s:1:1: warning: anybody on this machine may write this "
                       "file, and open the relay: chmod o-w\n",
