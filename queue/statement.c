@@ -224,10 +224,9 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " ORDER BY m.id,r.number" },
     /* all that is not deleted, of messages ?1 < id <= ?2 */
     [COUNT_WAITING]    = { R,
-        "SELECT sum(n>0),sum(n),sum(CASE WHEN n>0 THEN size ELSE 0 END) FROM"
-        " (SELECT m.size AS size,(SELECT count(*) FROM recipient r"
-        "  WHERE r.message=m.id AND r.state&2=0) AS n"
-        "  FROM message m WHERE m.id>?1 AND m.id<=?2)" },
+        "SELECT count(*),sum(n),sum(size) FROM (SELECT m.size AS size,count(*) AS n"
+        " FROM message m CROSS JOIN recipient r ON r.message=m.id"
+        " WHERE m.id>?1 AND m.id<=?2 AND r.state&2=0 GROUP BY m.id)" },
     [PAGE_OF_LANES]    = { R, "SELECT id,key FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
     [LANE_MESSAGES]    = { R,
         "SELECT message FROM recipient INDEXED BY recipient_due WHERE lane=?1 LIMIT ?2" },
