@@ -128,9 +128,9 @@ static void settle(struct office *o, struct queue_work *take_work,
     end_settlement(o, &t);
 }
 
-void branches_alarm(void *office, struct queue_work *work)
+void branches_alarm(void *worker, struct queue_work *work)
 {
-    struct office *o = office;
+    struct office *o = office_of(worker);
     struct settlement t;
 
     settlement_begin(&t, o->worker, o->settings,
@@ -301,9 +301,9 @@ static void look_for_probe(struct office *o, struct session *s)
     site->probes++;
 }
 
-void branches_opened(void *office, struct queue_slot *slot)
+void branches_opened(void *worker, struct queue_slot *slot)
 {
-    struct office *o = office;
+    struct office *o = office_of(worker);
     struct session *s = begin(o, slot);
     struct site *site = &o->sites[s->site];
 
@@ -325,9 +325,9 @@ void branches_opened(void *office, struct queue_slot *slot)
     site->is_released |= s->is_probe;
 }
 
-void branches_ready(void *office, struct queue_slot *slot)
+void branches_ready(void *worker, struct queue_slot *slot)
 {
-    struct office *o = office;
+    struct office *o = office_of(worker);
     struct session *s = session_of(o, slot);
 
     s->is_parked = false;
@@ -336,9 +336,9 @@ void branches_ready(void *office, struct queue_slot *slot)
         look_for_probe(o, s);
 }
 
-void branches_ended(void *office, struct queue_slot *slot)
+void branches_ended(void *worker, struct queue_slot *slot)
 {
-    session_of(office, slot)->is_ended = true;
+    session_of(office_of(worker), slot)->is_ended = true;
 }
 
 void branches_turned(struct office *o, struct turn *take_t)

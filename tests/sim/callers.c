@@ -16,7 +16,7 @@ enum { SIZE_MOST = 12000, ROUNDS_MOST = 2000, LATE_MS = 25 * MINUTE_MS };
 
 static void on_put(void *user, uint64_t token, int rc, uint64_t id)
 {
-    struct office *o = user;
+    struct office *o = office_of(user);
 
     EXPECT(o, rc == 0, "a put fails: %d", rc);
     o->puts_done++;

@@ -200,7 +200,7 @@ static void notice(void *user, enum queue_notice kind, const char *text)
 
 static void wake(void *user)
 {
-    struct office *o = user;
+    struct office *o = office_of(user);
 
     pthread_mutex_lock(&o->lock);
     o->is_woken = true;
@@ -210,7 +210,7 @@ static void wake(void *user)
 
 static void on_recalled(void *user, uint64_t token, int rc, struct span value)
 {
-    struct office *o = user;
+    struct office *o = office_of(user);
 
     (void)token;
     (void)value;
@@ -341,7 +341,7 @@ static void open_queue(struct office *o)
         o->sites[i].contact_ms = office_now_ms;
     }
     o->settles = 0;
-    o->port = queue_port_open(o->queue, &events, o);
+    o->port = queue_port_open(o->queue, &events, o->worker);
     o->worker->queue = o->queue;
     o->worker->port = o->port;
     for (int i = 0; !has_counted(o); i++) {
@@ -440,6 +440,7 @@ struct office *office_new(uint32_t seed)
     memset(o->last_tried, -1, sizeof(o->last_tried));
     o->promises = NEW_ARRAY(struct promise, PROMISES_MOST);
     o->worker = NEW(struct worker);
+    o->worker->owner = o;
     o->settings = read_config();
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->cond, NULL);

@@ -197,10 +197,16 @@ struct queue_destination_row office_row(struct office *o, enum site_name site);
 
 /* ---------------------------------------------------------------- hosts ---- */
 
-void branches_opened(void *office, struct queue_slot *slot);
-void branches_ready(void *office, struct queue_slot *slot);
-void branches_ended(void *office, struct queue_slot *slot);
-void branches_alarm(void *office, struct queue_work *work);
+/* Of the port's user, which is the worker: what delivers knows it as that. */
+static inline struct office *office_of(void *worker)
+{
+    return ((struct worker *)worker)->owner;
+}
+
+void branches_opened(void *worker, struct queue_slot *slot);
+void branches_ready(void *worker, struct queue_slot *slot);
+void branches_ended(void *worker, struct queue_slot *slot);
+void branches_alarm(void *worker, struct queue_work *work);
 void branches_turned(struct office *o, struct turn *take_t);
 /* Sessions go on; false: they had nothing to do. */
 bool branches_step(struct office *o);

@@ -215,7 +215,7 @@ static void each_page(void *user, uint64_t token, int rc,
                       const struct queue_row *rows, size_t count,
                       uint64_t next_id)
 {
-    struct office *o = user;
+    struct office *o = office_of(user);
 
     (void)token;
     EXPECT(o, rc == 0 && next_id == 0, "the queue cannot be listed: %d", rc);
