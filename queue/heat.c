@@ -12,9 +12,8 @@
 #include <stdlib.h>
 
 enum {
-    PAUSE_MS = 10000,      /* between two pictures, at least */
-    ASKED_MS = 2000,     /* the same for who begins to look */
-    SHARE = 50,            /* times as long as it took */
+    PAUSE_MS = 10000, /* between two pictures, at least */
+    SHARE = 50,       /* times as long as it took; who asks waits no longer */
     LONG_PAUSE_MS = 60000, /* the same when nobody looks */
     LONG_SHARE = 300,
     LOOKED_MS = 600000, /* so long after the last look */
@@ -113,7 +112,7 @@ static void end(struct heat *h, int rc)
                                         : LONG_PAUSE_MS + took_ms * LONG_SHARE);
 }
 
-/* Somebody began to look: what is older than a picture for people is drawn anew. */
+/* Somebody looks: it is drawn anew, unless that is much work and was just done. */
 static bool is_wanted(struct heat *h, int64_t now_ms)
 {
     bool is_it;
@@ -122,7 +121,7 @@ static bool is_wanted(struct heat *h, int64_t now_ms)
         return true;
     pthread_mutex_lock(&h->lock);
     is_it = h->looked_ms > h->began_ms &&
-            now_ms >= h->began_ms + ASKED_MS + h->took_ms * SHARE;
+            now_ms >= h->began_ms + h->took_ms * SHARE;
     pthread_mutex_unlock(&h->lock);
     return is_it;
 }

@@ -7,6 +7,7 @@
 #include "relay/admin/listing.h"
 #include "relay/main/queue_call.h"
 #include "relay/main/queue_print.h"
+#include "relay/net/worker.h"
 
 #include <stdio.h>
 #include <sysexits.h>
@@ -141,15 +142,16 @@ int queue_look_top(struct queue_call *o)
     return rc;
 }
 
-static bool is_old(const json_t *heat)
+/* Drawn before it was asked for? */
+static bool is_old(const json_t *heat, int64_t asked_ms)
 {
     return paper_is_so(heat, "complete") &&
-           (int64_t)time(NULL) - paper_number(heat, "at_ms") / 1000 >
-               SHAPE_FRESH_S;
+           paper_number(heat, "at_ms") < asked_ms;
 }
 
 int queue_look_shape(struct queue_call *o)
 {
+    int64_t asked_ms = wall_ms();
     struct buffer b = { 0 };
     struct paper p;
     json_t *heat;
@@ -158,8 +160,9 @@ int queue_look_shape(struct queue_call *o)
     if (json_object_size(o->filters))
         return verbs_usage(o->call, "shape takes no filters: it shows all");
     rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
-    /* Nobody had looked for a while: with the question a new picture was begun. */
-    for (int i = 0; rc == EX_OK && i < FRESH_TRIES && is_old(heat); i++) {
+    /* With the question a new picture was begun: of a small queue it is there soon. */
+    for (int i = 0; rc == EX_OK && i < FRESH_TRIES && is_old(heat, asked_ms);
+         i++) {
         json_decref(heat);
         (void)usleep(FRESH_WAIT_US);
         rc = ask_one(o->ask, "/queue/heat", NULL, &heat);
