@@ -176,6 +176,10 @@ def test_an_upgrade_keeps_every_message_and_the_administrators_configuration(roo
         got[number] = m.content
     for k in range(MESSAGES):
         assert got[k].endswith(letter(k)), f"{k} is not what it was"
+    # The journal has left none out.
+    room.must("journalctl", "--sync")
+    lines = room.must("journalctl", "-u", "waypost", "-o", "cat", "--no-pager")
+    assert lines.count("status=sent") >= MESSAGES
     print(f"\n{MESSAGES} messages: stored in {stored:.1f} s, upgraded in {upgraded:.1f} s, "
           f"delivered in {left:.1f} s")
 
