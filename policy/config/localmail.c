@@ -13,6 +13,9 @@
 #include "policy/config/valuecheck.h"
 
 static const struct span title = SPAN_INIT("sendmail");
+/* Of a unix socket: unix(7). */
+enum { SOCKET_PATH_MOST = 107 };
+
 static const struct span nowhere = SPAN_INIT("none");
 
 static void read_users(struct reading *r, const struct key *key,
@@ -54,12 +57,27 @@ static struct span beside(struct reading *r, struct span file, const char *name)
     return path;
 }
 
+/* A folder with a very long name keeps nobody from running a relay. */
+static struct span usual_socket(struct reading *r)
+{
+    struct place place = { r->file, 1, 1 };
+    struct span path = beside(r, r->settings->admin.socket, "submit.sock");
+
+    if (path.len <= SOCKET_PATH_MOST)
+        return path;
+    faults_warn(&r->faults, place,
+                "programs of this machine cannot submit by sendmail: the path "
+                "of the socket would have %zu bytes, and %d are possible",
+                path.len, SOCKET_PATH_MOST);
+    return nowhere;
+}
+
 static void set_places(struct reading *r, struct sendmail_settings *m)
 {
     const struct span anybody = SPAN("*");
 
     if (!m->socket.len)
-        m->socket = beside(r, r->settings->admin.socket, "submit.sock");
+        m->socket = usual_socket(r);
     if (!m->drop.len)
         m->drop = beside(r, r->settings->queue.path, "drop");
     if (!m->users.exact_count && !m->users.glob_count)

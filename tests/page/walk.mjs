@@ -370,6 +370,7 @@ async function tabTo(pattern, most = 80) {
 await step("keyboard", async () => {
     await go(page, base, "flow");
     await page.reload();
+    await page.locator("svg.river").waitFor(); /* the page hears keys */
     await key("Tab");
     equal(await focused(), "Skip to the view", "first of all");
     await key("Enter");

@@ -330,6 +330,7 @@ def test_stages_come_as_they_happen_and_a_few_probes_at_once(tmp_path):
             assert stages == ["route", "queue", "policy", "connect"]
         busy = ask(r, {"name": "to.test"})[1]
         assert busy.status == 503 and b"no more" in busy.read()
+        wait_for(lambda: len(s.open) == 4)
         s.drop()
         for c, answer in open_ones:
             rest = [json.loads(x) for x in answer.read().splitlines()]

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from peers import Missing, unpacked, with_libraries
-from relay import LONG, Relay, Sink, program, wait_for
+from relay import LONG, Relay, Sink, free_port, program, wait_for
 
 NOBODY = 65534
 NEXT = "smtp://127.0.0.1:1"  # nobody listens there: what is taken stays
@@ -350,3 +350,20 @@ def test_each_dropped_message_becomes_one_whatever_is_killed_when(folder):
                     email.message_from_bytes(got.content)["Message-ID"])
             assert sorted(ids) == sorted(f"m{n}@example.org" for n in range(0, sent, 2))
             assert all(len(one) == 1 for one in ids.values())
+
+
+def test_a_folder_with_a_long_name_keeps_nobody_from_running_a_relay(tmp_path):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    config = tmp_path / "long.conf"
+    config.write_text(f'''hostname = "relay.test"
+queue {{ path = "{tmp_path}/queue.db" }}
+admin {{ socket = "{long}/a" }}
+listener "t" {{ address = "127.0.0.1:{free_port()}" }}
+rule "l" {{ client = {{"127.0.0.0/8"}}  action = relay }}
+route "*" {{ via = {{"smtp://127.0.0.1:9"}} }}
+''')
+    checked = subprocess.run([program(), "check", "-c", config],
+                             capture_output=True, text=True)
+    assert checked.returncode == 0
+    assert f"{config}:1:1: warning: programs of this machine cannot" in checked.stderr
