@@ -252,15 +252,18 @@ static void round_trip(struct office *o)
         drain(o);
 }
 
-/* The reader has nothing to fetch. */
+/* The reader has nothing to fetch, nor the writer anything to make due. */
 static bool is_read(struct office *o)
 {
     struct queue *q = o->queue;
+    struct destination *d;
     bool is_it;
 
     queue_lock(q);
     is_it = q->are_lanes_read && TAILQ_EMPTY(&q->hungry) &&
             TAILQ_EMPTY(&q->loading);
+    TAILQ_FOREACH(d, &q->all_destinations, all)
+        is_it = is_it && d->hastening == 0;
     queue_unlock(q);
     return is_it;
 }
