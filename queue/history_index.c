@@ -81,7 +81,7 @@ static int run(struct history *h, const char *sql, struct work *w)
 static int first_to_do(struct history *h, const char **out_name, char *sql,
                        size_t size)
 {
-    bool is;
+    bool is = false;
     int rc;
 
     *out_name = NULL;

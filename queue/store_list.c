@@ -44,27 +44,28 @@ static void give(void *user, const struct scan_row *r)
 }
 
 /* One after the other, each as if it had been asked for by its id. */
-static int walk_among(struct store_reader *r, struct scan *scan,
+static int walk_among(struct store_reader *r, const struct scan *asked,
                       uint64_t *out_next)
 {
-    const struct store_among *a = scan->view->among;
-    struct queue_filter one = *scan->filter;
-    struct given given = { scan->each, scan->user, 0 };
-    size_t first = store_among_after(a, scan->after_id), i;
+    const struct store_among *a = asked->view->among;
+    struct queue_filter one = *asked->filter;
+    struct given given = { asked->each, asked->user, 0 };
+    size_t first = store_among_after(a, asked->after_id), i;
+    struct scan scan = *asked;
     uint64_t next = 0;
     int rc;
 
-    scan->filter = &one;
-    scan->each = give;
-    scan->user = &given;
+    scan.filter = &one;
+    scan.each = give;
+    scan.user = &given;
     if ((rc = store_read_begin(r)) < 0)
         return rc;
     for (i = first; rc == 0 && i < a->count && i < first + LOOKS_AMONG &&
-                    given.messages < scan->limit;
+                    given.messages < asked->limit;
          i++) {
         one.id = a->ids[i];
-        scan->after_id = 0;
-        rc = store_scan(&r->db, scan, &next);
+        scan.after_id = 0;
+        rc = store_scan(&r->db, &scan, &next);
     }
     store_read_end(r);
     if (rc == 0)
@@ -267,8 +268,8 @@ static void survey_each(void *user, const struct scan_row *r)
 
 int store_survey(struct store_reader *r, const struct queue_filter *f,
                  int64_t now_ms, const struct store_view *view,
-                 uint64_t after_id, uint32_t limit,
-                 struct queue_survey *survey, uint64_t *out_next)
+                 uint64_t after_id, uint32_t limit, struct queue_survey *survey,
+                 uint64_t *out_next)
 {
     struct surveying to = { survey, now_ms };
     struct stretch s = { f, now_ms, view, after_id, limit };
