@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -262,22 +261,11 @@ static int read_options(struct question *q)
     return rc;
 }
 
-static size_t terminal_width(void)
-{
-    struct winsize w;
-
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col < 40)
-        return 80;
-    return w.ws_col;
-}
-
 static void look_at_terminal(struct question *q)
 {
     const char *no_colour = getenv("NO_COLOR");
 
-    q->width = terminal_width();
+    q->width = paper_width();
     q->in_colour = q->width && !(no_colour && *no_colour);
     q->shows_progress = isatty(STDERR_FILENO);
 }

@@ -4,6 +4,8 @@
 #include "relay/main/paper.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 void paper_print_json(const json_t *object)
 {
@@ -15,6 +17,17 @@ void paper_print(struct buffer *b)
 {
     (void)fwrite(b->at, 1, b->len, stdout);
     buffer_clear(b);
+}
+
+size_t paper_width(void)
+{
+    struct winsize w;
+
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col < 40)
+        return 80;
+    return w.ws_col;
 }
 
 const char *paper_text(const json_t *o, const char *key)

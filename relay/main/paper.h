@@ -27,6 +27,8 @@ enum paper_colour {
 /* On standard output: an object in a line of its own; a text, which is empty then. */
 void paper_print_json(const json_t *object);
 void paper_print(struct buffer *b);
+/* Columns of the terminal that standard output is; 0: it is none. */
+size_t paper_width(void);
 
 /* Of an object's member; "", false or 0 where there is none of that type. */
 const char *paper_text(const json_t *o, const char *key);

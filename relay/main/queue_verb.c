@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -142,17 +141,6 @@ static int read_options(struct queue_call *o, struct filter *checked)
     return rc;
 }
 
-static size_t terminal_width(void)
-{
-    struct winsize w;
-
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col < 40)
-        return 80;
-    return w.ws_col;
-}
-
 static int operate(const struct verb_call *call)
 {
     struct queue_call o = { .call = call, .filters = json_object() };
@@ -173,7 +161,7 @@ static int operate(const struct verb_call *call)
     settings = configuration_load(call);
     if (!settings)
         goto done;
-    o.width = terminal_width();
+    o.width = paper_width();
     o.is_coloured = o.width && !getenv("NO_COLOR");
     o.ask = ask_new(settings->admin.socket);
     if (!json_object_get(o.filters, "id"))
