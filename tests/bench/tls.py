@@ -43,18 +43,9 @@ smtp_tls_session_cache_database = btree:{self.folder}/data/smtp_scache
 smtpd_tls_session_cache_database = btree:{self.folder}/data/smtpd_scache
 """
         super().setup()
-        # its setting comes a second time; the last one counts
-        path = self.folder / "etc/main.cf"
-        text = path.read_text()
-        for key in ("smtpd_tls_security_level", "smtp_tls_security_level"):
-            text = text.replace(f"{key} = none\n", "")
-        path.write_text(text)
-        services = self.folder / "etc/master.cf"
-        services.write_text(services.read_text() +
-                            "tlsproxy unix - - n - 0 tlsproxy\n")
-        subprocess.run([*self.command, "reload"], check=True,
-                       capture_output=True)
-        time.sleep(1)
+
+    def services(self):
+        return ["tlsproxy unix - - n - 0 tlsproxy"]
 
 
 class Waypost:

@@ -10,6 +10,7 @@ A peer that cannot be had raises: in CI that is a failure, elsewhere a skip.
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,10 @@ class Postfix(Peer):
         shutil.chown(self.folder / "data", "postfix")
         maillog = "/var/log/"  # Postfix writes its log only below here
         self.log_path = pathlib.Path(maillog, f"waypost-test-{self.port}.log")
-        (config / "main.cf").write_text(f"""
+        # each key once: what Postfix says of a second one, from each of its
+        # processes, can fill the socket of its log before anyone reads it,
+        # and then all of them wait for good, the reader too
+        settings = dict(re.findall(r"^(\w+) *= *(.*)$", f"""
 compatibility_level = 3.6
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
@@ -175,7 +179,9 @@ minimal_backoff_time = 5s
 maximal_backoff_time = 5s
 queue_run_delay = 5s
 {self.extra}
-""")
+""", re.M))
+        (config / "main.cf").write_text("".join(
+            f"{key} = {value}\n" for key, value in settings.items()))
         service = pathlib.Path("/etc/postfix/master.cf.proto")
         text = service.read_text() if service.exists() else \
             pathlib.Path("/etc/postfix/master.cf").read_text()
