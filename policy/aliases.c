@@ -94,6 +94,19 @@ static bool is_local_part(struct span s)
     return ok;
 }
 
+static void tell_unreadable(struct parsing *p, struct span path,
+                            const char *why)
+{
+    struct buffer b = { 0 };
+
+    buffer_printf(&b,
+                  "cannot be included now: %s: until it can be read, mail to "
+                  "this alias is put off",
+                  why);
+    tell(p, true, buffer_string(&b), path);
+    buffer_fini(&b);
+}
+
 static void read_values(struct parsing *p, struct span text);
 
 static void include(struct parsing *p, struct span path)
@@ -113,7 +126,9 @@ static void include(struct parsing *p, struct span path)
     }
     rc = p->world->read(p->world->user, inner.file, &text, &why);
     if (rc < 0) {
-        tell(p, false, why.len ? buffer_string(&why) : error_text(rc), path);
+        tell_unreadable(p, path,
+                        why.len ? buffer_string(&why) : error_text(rc));
+        add(p, ALIAS_UNREADABLE, path);
     } else {
         struct span rest = buffer_span(&text);
 

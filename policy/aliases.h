@@ -8,7 +8,8 @@
  * A value is an address, another name, :include:/FILE (values, one a line or with commas), or
  * /dev/null. \name is that name, whatever is said of it. "|program", /file and whatever else
  * begins with : are for hosts that deliver mail, which a relay does not: they are warned of and
- * lead nowhere.
+ * lead nowhere. A file to include that cannot be read is its owner's matter, too: it is warned of,
+ * and who would need it is known to be incomplete.
  *
  * All of it lives in the arena. Pure: files are read by whoever is asked.
  */
@@ -26,6 +27,7 @@ enum alias_kind {
     ALIAS_FINAL_NAME,             /* not looked up */
     ALIAS_NOWHERE,                /* /dev/null */
     ALIAS_UNSUPPORTED,
+    ALIAS_UNREADABLE,             /* an :include:/FILE that is not there now */
 };
 
 struct alias_target {

@@ -18,7 +18,7 @@ struct walk {
     } *names;
     size_t name_count;
     struct aliasing found;
-    bool has_nowhere, has_unsupported, has_alias, is_too_many;
+    bool has_nowhere, has_unsupported, has_alias, is_too_many, is_unreadable;
 };
 
 static bool has(const struct span *all, size_t count, struct span s)
@@ -122,6 +122,9 @@ static void add_target(struct walk *w, const struct alias_target *t)
     case ALIAS_UNSUPPORTED:
         w->has_unsupported = true;
         break;
+    case ALIAS_UNREADABLE:
+        w->is_unreadable = true;
+        break;
     }
 }
 
@@ -158,6 +161,8 @@ static enum aliasing_said walk(struct walk *w, struct span name)
     w->names = arena_take(w->arena, ALIASING_MOST * sizeof *w->names);
     w->found.all = arena_take(w->arena, ALIASING_MOST * sizeof *w->found.all);
     add_name(w, name);
+    if (w->is_unreadable)
+        return ALIASING_LATER;
     if (w->is_too_many)
         return ALIASING_TOO_MANY;
     if (w->found.count)

@@ -9,7 +9,8 @@
  *   any name at localhost              goes to the name at origin
  *   other names                        stay as they are
  *
- * Bounces of an alias NAME go to owner-NAME, where that is one address. aliases(5).
+ * Bounces of an alias NAME go to owner-NAME, where that is one address. aliases(5). Where a list
+ * among what is found cannot be read, all of it waits: nobody has the mail twice afterwards.
  *
  * Owns nothing; what comes out is in the arena.
  */
@@ -28,6 +29,7 @@ enum aliasing_said {
     ALIASING_NOWHERE,             /* to /dev/null alone */
     ALIASING_CANNOT,              /* to programs and files alone */
     ALIASING_TOO_MANY,
+    ALIASING_LATER,               /* a list that it leads to cannot be read now */
 };
 
 struct aliasing {

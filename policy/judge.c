@@ -26,6 +26,9 @@ static const struct reply not_deliverable =
           "does not deliver to");
 static const struct reply too_many =
     REPLY(550, 5, 4, 6, "<%{recipient}>: its alias leads to too many addresses");
+static const struct reply list_unreadable =
+    REPLY(451, 4, 3, 5,
+          "<%{recipient}>: a list that its alias includes cannot be read now");
 
 /* --- the verdict ------------------------------------------------------------ */
 
@@ -159,6 +162,9 @@ static void apply_aliases(struct judgement *j, const struct settings *s)
         return;
     case ALIASING_TOO_MANY:
         (void)judgement_decide(j, VERDICT_REJECT, r, &too_many);
+        return;
+    case ALIASING_LATER:
+        (void)judgement_decide(j, VERDICT_DEFER, r, &list_unreadable);
         return;
     }
 }

@@ -91,6 +91,9 @@ static void take_settings(struct importer *i)
         importfolder_close(i);
     settings_release(i->settings);
     i->settings = next;
+    /* what was put off by the old ones may be taken by these */
+    for (size_t k = 0; k < i->wait_count; k++)
+        i->waits[k].due_ms = 0;
 }
 
 static void look(struct importer *i)

@@ -3,7 +3,6 @@
  */
 #include "relay/main/places.h"
 
-#include "policy/table.h"
 #include "policy/vocabulary/buffer.h"
 
 struct listing {
@@ -109,15 +108,15 @@ void places_each(const struct settings *s, const char *config,
         each(user, PLACE_READ, config);
     while (sources && (path = sources_next_file(sources, &at)))
         each(user, PLACE_READ, path);
+    /* lists that aliases include are among them */
+    for (at = NULL; sources && (path = sources_next_table(sources, &at));)
+        tell_table(&l, span_of(path));
     tell_state(&l, s);
     tell_secrets(&l, s);
     if (s->admin.http.len)
         tell(&l, PLACE_READ, s->admin.tokens);
-    tell(&l, PLACE_READ, s->aliases_file);
     tell(&l, PLACE_READ, s->resolver.root_hints);
     tell(&l, PLACE_READ, s->resolver.trust_anchor);
-    for (size_t i = 0; i < s->table_count; i++)
-        tell_table(&l, table_name(s->tables[i]));
     for (size_t i = 0; i < s->route_count; i++)
         tell_route(&l, &s->routes[i]);
     for (size_t i = 0; i < s->fetch_count; i++)

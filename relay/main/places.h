@@ -22,7 +22,7 @@ enum place_kind {
 /* path: absolute, or from where the relay was started; borrowed for the call. */
 typedef void place_fn(void *user, enum place_kind kind, const char *path);
 
-/* What the settings name, and the files that they were read from; config: NULL: none. */
+/* What the settings name, and the files and tables that they were read from; config: NULL: none. */
 void places_each(const struct settings *s, const char *config,
                  const struct sources *sources, place_fn *each, void *user);
 

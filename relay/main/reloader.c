@@ -67,35 +67,48 @@ static void log_lines(struct buffer *lines, struct buffer *before,
     *lines = (struct buffer){ 0 };
 }
 
+static void log_table(const struct settings *s, const char *path)
+{
+    size_t i = 0;
+
+    while (i < s->table_count &&
+           !span_is(table_name(s->tables[i]), span_of(path)))
+        i++;
+    if (span_is(s->aliases_file, span_of(path)))
+        log_text(LOG_NOTE, "aliases %s read again: %zu names", path,
+                 aliases_size(s->aliases));
+    if (i < s->table_count)
+        log_text(LOG_NOTE, "table %s read again: %zu entries", path,
+                 table_size(s->tables[i]));
+    else if (!span_is(s->aliases_file, span_of(path)))
+        log_text(LOG_NOTE, "list %s read again", path);
+}
+
 static void log_tables(const struct reloader *r, const struct reading_job *job)
 {
-    const struct settings *s = job->settings;
     const void *at = NULL;
     const char *path;
 
-    while ((path = sources_next_changed(job->sources, r->sources, &at))) {
-        if (span_is(s->aliases_file, span_of(path)))
-            log_text(LOG_NOTE, "aliases %s read again: %zu names", path,
-                     aliases_size(s->aliases));
-        for (size_t i = 0; i < s->table_count; i++)
-            if (span_is(table_name(s->tables[i]), span_of(path)))
-                log_text(LOG_NOTE, "table %s read again: %zu entries", path,
-                         table_size(s->tables[i]));
-    }
+    while ((path = sources_next_changed(job->sources, r->sources, &at)))
+        log_table(job->settings, path);
+}
+
+/* lines are new: is it ours that something cannot be read? */
+static void log_reach(const struct reloader *r, struct buffer *lines)
+{
+    if (r->is_fenced && strstr(buffer_string(lines), error_text(-EACCES)))
+        log_text(LOG_WARNING, "a file in a folder that was not named when the "
+                              "relay started can be read only after a restart "
+                              "(sandbox)");
 }
 
 static void refuse(struct reloader *r, struct reading_job *job)
 {
     bool is_told = span_is(buffer_span(&job->faults), buffer_span(&r->said));
-    bool is_out_of_reach =
-        r->is_fenced &&
-        strstr(buffer_string(&job->faults), error_text(-EACCES));
 
+    if (!is_told)
+        log_reach(r, &job->faults);
     log_lines(&job->faults, &r->said, job->kind);
-    if (is_out_of_reach && !is_told)
-        log_text(LOG_WARNING, "a file in a folder that was not named when the "
-                              "relay started can be read only after a restart "
-                              "(sandbox)");
     if (job->kind == RELOAD_ALL)
         log_text(LOG_WARNING, "configuration not reloaded: the old one stays");
     else if (!is_told)
@@ -115,6 +128,8 @@ static void finish(struct reloader *r, struct reading_job *job)
 {
     bool is_good;
 
+    if (!span_is(buffer_span(&job->warnings), buffer_span(&r->warned)))
+        log_reach(r, &job->warnings);
     log_lines(&job->warnings, &r->warned, job->kind);
     if (job->settings && job->kind == RELOAD_TABLES)
         log_tables(r, job);
@@ -181,12 +196,15 @@ static void on_look(uv_timer_t *timer)
 
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
                               struct sources *take_sources,
+                              struct buffer *take_warned,
                               reloader_done_fn *done, void *user)
 {
     struct reloader *r = NEW(struct reloader);
 
     r->call = call;
     r->sources = take_sources;
+    r->warned = *take_warned;
+    *take_warned = (struct buffer){ 0 };
     r->done = done;
     r->user = user;
     r->work.data = r->look.data = r;

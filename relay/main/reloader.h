@@ -32,8 +32,10 @@ typedef bool reloader_done_fn(void *user, enum reload_kind kind,
                               struct settings *take_settings,
                               const struct sources *sources);
 
+/* take_warned: what was said of the sources already, as lines. */
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
                               struct sources *take_sources,
+                              struct buffer *take_warned,
                               reloader_done_fn *done, void *user);
 /* From now on only files in folders that were named so far can be read (sandbox.h), which is
  * said where it is the reason. */

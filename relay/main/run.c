@@ -10,11 +10,13 @@
 #include "relay/main/station.h"
 #include "relay/net/log.h"
 
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sysexits.h>
 
 static int run_relay(const struct verb_call *call)
 {
+    struct buffer faults = { 0 }, warnings = { 0 };
     struct sources *sources;
     struct settings *s;
 
@@ -22,14 +24,17 @@ static int run_relay(const struct verb_call *call)
         return verbs_usage(call, "run takes no arguments");
     (void)prctl(PR_SET_DUMPABLE, 0);
     sources = sources_new(NULL);
-    s = configuration_load_from(call, sources);
+    s = configuration_read(call, sources, &faults, &warnings);
+    (void)fputs(buffer_string(&faults), stderr);
+    buffer_fini(&faults);
     if (!s) {
         sources_free(sources);
+        buffer_fini(&warnings);
         return EX_CONFIG;
     }
     /* its file, when there is one, is opened by whom it belongs to */
     log_open(s->log.form, s->log.tag, s->log.syslog, (struct span){ 0 });
-    return station_run(call, s, sources);
+    return station_run(call, s, sources, &warnings);
 }
 
 /* clang-format off */

@@ -148,14 +148,28 @@ static void want_file(struct wanted *w, const char *path)
     buffer_fini(&folder);
 }
 
+/* A list that aliases include may be nowhere: what is above a missing folder is not given away
+ * in its place. */
+static void want_table(struct wanted *w, const char *path)
+{
+    struct buffer folder = { 0 };
+
+    put_folder(&folder, path);
+    if (access(buffer_string(&folder), F_OK) == 0)
+        want_file(w, path);
+    buffer_fini(&folder);
+}
+
 static void want_place(void *user, enum place_kind kind, const char *path)
 {
     struct buffer folder = { 0 };
 
     switch (kind) {
     case PLACE_READ:
-    case PLACE_TABLE:
         want_file(user, path);
+        break;
+    case PLACE_TABLE:
+        want_table(user, path);
         break;
     case PLACE_KEPT:
     case PLACE_STATE:

@@ -6,7 +6,7 @@
  *
  * All or nothing: where one recipient is refused, now or for good, nothing is sent, each refusal
  * is a line on standard error, and the exit code says which kind it is. Where the relay does not
- * answer, or went before it had said yes, the message is left in the drop folder; only where it
+ * answer, has a fault in its configuration (451 4.3.5), or went before it had said yes, the message is left in the drop folder; only where it
  * went between the final dot and its answer may that make two of one.
  */
 #include "relay/main/sendmail_private.h"
@@ -104,6 +104,24 @@ static int tell_refused(const struct missive *m)
     return code;
 }
 
+/* Does the relay refuse for what is wrong with itself alone? Then the message is good, and
+ * whoever calls (cron) is often nobody who would send it again. */
+static bool is_its_own_trouble(const struct missive *m)
+{
+    bool yes = false;
+
+    for (size_t i = 0; i < m->count; i++) {
+        const struct missive_recipient *r = &m->recipients[i];
+
+        if (r->fate != MISSIVE_LATER && r->fate != MISSIVE_REFUSED)
+            continue;
+        if (!span_starts_nocase(r->reply, SPAN("451 4.3.5 ")))
+            return false;
+        yes = true;
+    }
+    return yes;
+}
+
 /* ------------------------------------------------------------ dropping ---- */
 
 static int drop(struct letter *l, const char *why)
@@ -141,6 +159,8 @@ static int transact(struct letter *l, struct submitter *s, bool *out_again)
         return drop(l, "the relay stopped");
     if (said >= 300)
         return say_reply(SPAN(""), m->recipients[0].reply);
+    if (l->settings->sendmail.drops && is_its_own_trouble(m))
+        return drop(l, "the relay cannot take it now");
     if ((code = tell_refused(m)) != EX_OK)
         return code;
     if (submitter_count(m, MISSIVE_ACCEPTED) == 0)

@@ -148,6 +148,15 @@ const char *sources_next_file(const struct sources *s, const void **at)
     return f ? f->path : NULL;
 }
 
+const char *sources_next_table(const struct sources *s, const void **at)
+{
+    const struct sources_table *t = *at;
+
+    t = t ? t->next : s->tables;
+    *at = t;
+    return t ? t->path : NULL;
+}
+
 /* FILE of "FILE#NAME"; for the caller to free. */
 static char *file_of(const char *path, struct span *out_name)
 {

@@ -30,6 +30,9 @@ int sources_read_table(void *user, const char *path, struct buffer *out,
 /* Those that sources_read_file was asked for, from *at == NULL until NULL. */
 const char *sources_next_file(const struct sources *s, const void **at);
 
+/* Those that sources_read_table was asked for, in the same way. */
+const char *sources_next_table(const struct sources *s, const void **at);
+
 /* Has a table changed, and not since the last look? */
 bool sources_look(struct sources *s);
 /* The tables as these sources have them were no good: no reason to look again. */

@@ -318,7 +318,7 @@ static int refuse(struct station *st, int rc, struct buffer *why)
 }
 
 int station_run(const struct verb_call *call, struct settings *take_settings,
-                struct sources *take_sources)
+                struct sources *take_sources, struct buffer *take_warnings)
 {
     struct station *st = NEW(struct station);
     struct buffer why = { 0 };
@@ -335,11 +335,13 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
         log_text(LOG_WARNING, "the service manager cannot be told how we are");
     if ((rc = station_enclose(st, take_sources, &why)) < 0) {
         sources_free(take_sources);
+        buffer_fini(take_warnings);
         return refuse(st, rc, &why);
     }
     open_loop(st);
-    st->reloader =
-        reloader_new(&st->loop, call, take_sources, station_reread, st);
+    station_log_lines(LOG_WARNING, take_warnings);
+    st->reloader = reloader_new(&st->loop, call, take_sources, take_warnings,
+                                station_reread, st);
     if (st->sandbox.is_fenced)
         reloader_fence(st->reloader);
     if (open_all(st, &why) < 0) {

@@ -23,9 +23,9 @@ struct station;
 /*
  * Runs until SIGTERM or SIGINT; answers the exit code: 0, 75 where the queue or a listener
  * cannot be had now, 78 where the configuration is at fault. Takes the settings, and
- * what they were read from. call: for reading them again.
+ * what they were read from, and what was doubtful in it. call: for reading them again.
  */
 int station_run(const struct verb_call *call, struct settings *take_settings,
-                struct sources *take_sources);
+                struct sources *take_sources, struct buffer *take_warnings);
 
 #endif

@@ -6,6 +6,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -215,6 +216,31 @@ def test_a_changed_file_of_aliases_is_read_by_itself(folder):
         m.sendmail("-f", "b@example.org", "bob@localhost")
         assert m.waiting() == {"a@example.org": ["old@example.com"],
                                "b@example.org": ["new@example.com"]}
+
+
+def test_a_users_missing_list_puts_off_his_alias_alone(folder):
+    (folder / "lists").mkdir()
+    with Machine(folder, {"*": NEXT}, rules="", aliases=(
+            f"joe: joe@example.com\nall: joe, :include:{folder}/lists/all\nboss: all\n")) as m:
+        told = m.verb("check", check=False)
+        assert told.returncode == 0, told
+        assert b'/aliases:2:1: warning: "' in told.stderr
+        assert "/aliases:2:1: warning: " in m.log()
+        m.sendmail("-f", "a@example.org", "all")  # it waits in the drop folder
+        said = m.call("sendmail", "-bs", text=(
+            b"EHLO me\r\nMAIL FROM:<joe>\r\nRCPT TO:<boss>\r\nQUIT\r\n"))
+        assert (b"451 4.3.5 <boss@example.org>: a list that its alias includes cannot "
+                b"be read now") in said.stdout
+        m.sendmail("-f", "b@example.org", "joe")
+        m.process.send_signal(signal.SIGHUP)
+        m.wait_log("configuration reloaded")
+        (folder / "lists" / "all").write_text("new@example.com\n")
+        m.wait_log("list .*/lists/all read again")
+        m.sendmail("-f", "c@example.org", "all")
+        wait_for(lambda: len(m.waiting()) == 3, 30, "what was left")
+        assert m.waiting() == {"a@example.org": ["joe@example.com", "new@example.com"],
+                               "b@example.org": ["joe@example.com"],
+                               "c@example.org": ["joe@example.com", "new@example.com"]}
 
 
 def test_faults_of_aliases_are_told_by_check(folder):

@@ -83,6 +83,9 @@ static void check_leads(const struct settings *s, const char *address,
     case ALIASING_TOO_MANY:
         buffer_put_string(&b, "+");
         break;
+    case ALIASING_LATER:
+        buffer_put_string(&b, "?");
+        break;
     case ALIASING_LEADS:
         for (size_t i = 0; i < found.count; i++) {
             buffer_put_string(&b, i ? " " : "");
@@ -190,7 +193,6 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         { "x@y: b\n", "is no local name" },
         { "a: b c\n", "is no address and no name" },
         { "a: :include:relative\n", "is no file with its whole path" },
-        { "a: :include:/missing\n", "/etc/aliases:1:1: \"/missing\"" },
         { ": b\n", "is no local name" },
     };
 
@@ -219,6 +221,49 @@ static void a_users_list_stops_nothing_and_is_not_quoted(void **state)
     assert_null(strstr(buffer_string(&warnings), "secret"));
     assert_null(strstr(buffer_string(&warnings), "\x1b"));
     assert_int_equal(aliases_find(s->aliases, SPAN("all"))->count, 1);
+    settings_release(s);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+}
+
+static void a_list_that_cannot_be_read_puts_off_those_who_need_it(void **state)
+{
+    static const struct {
+        const char *address, *leads;
+    } rows[] = {
+        { "all@example.org", "?" },
+        { "boss@example.org", "?" }, /* by way of all */
+        { "team@example.org", "ann@example.com bob@example.net carl@example.org" },
+        { "joe@example.org", "joe@example.com" },
+    };
+    struct buffer faults = { 0 }, warnings = { 0 };
+    struct settings *s =
+        settings_of("",
+                    "joe: joe@example.com\n"
+                    "all: joe, :include:/missing\n"
+                    "boss: all\n"
+                    "team: :include:/lists/team\n",
+                    &faults, &warnings);
+    struct arena arena = { 0 };
+    struct address to, from;
+    struct verdict v;
+
+    (void)state;
+    assert_non_null(s);
+    assert_string_equal(buffer_string(&faults), "");
+    assert_non_null(strstr(buffer_string(&warnings),
+                           "/etc/aliases:2:1: warning: \"/missing\" cannot be "
+                           "included now"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_leads(s, rows[i].address, rows[i].leads);
+    assert_int_equal(address_parse(SPAN("all@example.org"), &to), ADDRESS_OK);
+    assert_int_equal(address_parse(SPAN("x@example.com"), &from), ADDRESS_OK);
+    v = judge_ourselves(s,
+                        &(struct facts){ .recipient = &to, .sender = &from },
+                        &arena);
+    assert_int_equal(v.kind, VERDICT_DEFER);
+    assert_int_equal(v.reply.code, 451);
+    arena_reset(&arena);
     settings_release(s);
     buffer_fini(&faults);
     buffer_fini(&warnings);
@@ -276,6 +321,8 @@ int main(void)
         cmocka_unit_test(postmaster_has_what_root_and_others_have_no_alias_for),
         cmocka_unit_test(what_is_wrong_is_told_with_its_line),
         cmocka_unit_test(a_users_list_stops_nothing_and_is_not_quoted),
+        cmocka_unit_test(
+            a_list_that_cannot_be_read_puts_off_those_who_need_it),
         cmocka_unit_test(only_users_that_are_named_are_granted_on_their_socket),
     };
 
