@@ -25,6 +25,7 @@ static void open_as(struct fake_world *w, const char *configuration,
                     const char *login)
 {
     fake_open(w, configuration, "192.0.2.1");
+    free((char *)w->session->login.at);
     w->session->login = span_make(span_dup(span_of(login)), strlen(login));
     fake_say(w, "EHLO a\r\n");
     fake_take_output(w);
