@@ -341,7 +341,7 @@ struct aliases *aliases_new(struct arena *arena, const char *path,
     struct aliases *a = arena_take(arena, sizeof *a);
     struct buffer entry = { 0 };
     struct alias *all = NULL;
-    size_t room = 0;
+    size_t count = 0, room = 0;
     unsigned lines = 0;
 
     while (text.len) {
@@ -353,15 +353,16 @@ struct aliases *aliases_new(struct arena *arena, const char *path,
         trimmed = span_trim(buffer_span(&entry));
         if (trimmed.len == 0 || trimmed.at[0] == '#')
             continue;
-        if (a->count == room) {
+        if (count == room) {
             room = room ? room * 2 : 64;
             all = memory_grow(all, room * sizeof *all);
         }
-        a->count += read_entry(&p, trimmed, &all[a->count]);
+        count += read_entry(&p, trimmed, &all[count]);
     }
-    a->all = arena_take(arena, (a->count + 1) * sizeof *all);
-    if (a->count)
-        memcpy(a->all, all, a->count * sizeof *all);
+    a->all = arena_take(arena, (count + 1) * sizeof *all);
+    if (count)
+        memcpy(a->all, all, count * sizeof *all);
+    a->count = count;
     sort(a, &p);
     free(all);
     free(p.targets.all);

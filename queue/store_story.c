@@ -22,10 +22,11 @@ static void keep_envelope(struct arena *a, struct envelope *e)
         &e->sender,      &e->ret,        &e->envid, &e->client,
         &e->client_name, &e->helo,       &e->login, &e->listener,
         &e->protocol,    &e->message_id, &e->verp,  &e->tls,
+        NULL,
     };
 
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        keep(a, all[i]);
+    for (struct span **at = all; *at; at++)
+        keep(a, *at);
 }
 
 static int read_recipients(struct store_reader *r, uint64_t id, struct arena *a,
