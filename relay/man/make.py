@@ -4,9 +4,9 @@
 PAGE.scd is scdoc(5) text with lines that are replaced, so that nothing is written twice:
 
     @VERBS@            what `waypost help --man` prints
-    @KEYS@             README's table of every key, with the types of the program's tables
-    @README HEADING@   that section of README, without its subsections
-    @README HEADING+@  ... and with them
+    @KEYS@           the manual's table of every key, with the types of the program's tables
+    @FILE HEADING@   that section of FILE (README.md, or of the manual), without its subsections
+    @FILE HEADING+@  ... and with them
 """
 
 import pathlib
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-# ------------------------------------------------- README's text as scdoc's ----
+# ------------------------------------------------- Markdown as scdoc's ----
 
 
 def escaped(text):
@@ -88,17 +88,19 @@ def scdoc(markdown):
     return out
 
 
-def section(readme, heading):
+def section(root, name, heading):
     """What stands below the heading."""
+    path = root / name if name == "README.md" else root / "relay/manual" / name
+    text = path.read_text(encoding="utf-8")
     whole = heading.endswith("+")
     found = re.search(rf"^(##+) {re.escape(heading.rstrip('+'))}\n(.*?)(?=^##+ |\Z)",
-                      readme, re.S | re.M)
+                      text, re.S | re.M)
     if not found:
-        sys.exit(f"make.py: README has no section {heading}")
+        sys.exit(f"make.py: {name} has no section {heading}")
     if not whole:
         return found[2]
     level = len(found[1])
-    return re.match(rf".*?(?=^#{{2,{level}}} |\Z)", readme[found.start(2):], re.S | re.M)[0]
+    return re.match(rf".*?(?=^#{{2,{level}}} |\Z)", text[found.start(2):], re.S | re.M)[0]
 
 
 # ------------------------------------------------------------------- keys ----
@@ -147,9 +149,9 @@ def types(root):
     return found
 
 
-def keys(readme, root):
+def keys(root):
     kinds, here, out = types(root), "", ""
-    text = section(readme, "Every key")
+    text = section(root, "configuration.md", "Every key")
     out += scdoc(text.split("\n|")[0])
     out += "## At the top\n\n"
     for row in re.findall(r"^\|.*", text, re.M)[2:]:
@@ -172,16 +174,16 @@ def keys(readme, root):
 
 def main(page, output, root, scdoc_program, program):
     root = pathlib.Path(root)
-    readme = (root / "README.md").read_text(encoding="utf-8")
     text = ""
     for line in pathlib.Path(page).read_text(encoding="utf-8").splitlines(keepends=True):
         if line == "@VERBS@\n":
             text += subprocess.run([program, "help", "--man"], check=True, text=True,
                                    stdout=subprocess.PIPE).stdout
         elif line == "@KEYS@\n":
-            text += keys(readme, root)
-        elif line.startswith("@README "):
-            text += scdoc(section(readme, line.strip()[8:-1]))
+            text += keys(root)
+        elif line.startswith("@"):
+            name, heading = line.strip()[1:-1].split(" ", 1)
+            text += scdoc(section(root, name, heading))
         else:
             text += line
     text = re.sub(r"\n{3,}", "\n\n", text)

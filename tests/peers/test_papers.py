@@ -14,6 +14,7 @@ import time
 import pytest
 
 import relay as peers
+from papers import manual
 from relay import ROOT, Relay, free_port, wait_for
 
 MAN = ROOT / "relay/man"
@@ -133,12 +134,11 @@ def test_each_key_stands_in_its_page_with_a_type(pages):
             assert row and kind in row[1], (section, key, kind)
 
 
-def test_each_event_of_the_log_stands_in_readme():
+def test_each_event_of_the_log_stands_in_the_manual():
     table = (ROOT / "relay/net/logline.c").read_text()
     events = re.findall(r'^    \[LOG_\w+\] = \{ "([a-z-]+)"', table, re.M)
     assert len(events) > 20
-    readme = (ROOT / "README.md").read_text()
-    rows = readme.split("| event | line |")[1].split("\n\n")[0].splitlines()[2:]
+    rows = manual("log.md").split("| event | line |")[1].split("\n\n")[0].splitlines()[2:]
     told = [e for row in rows for e in re.findall(r"`([a-z-]+)`", row.split(" | ")[0])]
     assert sorted(told) == sorted(events)
 

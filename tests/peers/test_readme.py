@@ -1,5 +1,6 @@
-"""What README says is so: its configurations, its keys, its verbs, its log lines."""
+"""What README and the manual say is so: configurations, keys, verbs, log lines, links."""
 
+import functools
 import re
 import shutil
 import smtplib
@@ -10,23 +11,18 @@ import threading
 
 import pytest
 
+from papers import BLOCKS, PAPERS, README, block, manual, prose, section
 from pki import Authority
 from relay import AS_STARTED, ROOT, Client, Sink, end, free_port, program, \
     wait_for, wait_for_port
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.S | re.M)
 SECTION = r"^(queue|admin|tls|users|listener|rule|route|account|fetch|webhook|log|limits|sendmail)\b.*\{"
-CONFIGURATIONS = [b for b in BLOCKS if re.search(SECTION, b, re.M)
-                  and not b.startswith("waypost")]
-HEADINGS = [re.findall("^#+ (.*)", README[:README.index(b)], re.M)[-1]
-            for b in CONFIGURATIONS]
+RECIPES = [b for b in BLOCKS if re.search(SECTION, b.text, re.M)
+           and not b.text.startswith("waypost")]
+CONFIGURATIONS = [b.text for b in RECIPES]
+HEADINGS = [b.heading for b in RECIPES]
 # The lines that stand on top of all recipes.
 TOP = next(b for b in CONFIGURATIONS if b.startswith("hostname"))
-
-
-def block(beginning):
-    return next(b for b in BLOCKS if b.startswith(beginning))
 
 
 @pytest.fixture(scope="module")
@@ -141,27 +137,27 @@ def keys_of_the_program():
     return found
 
 
-def keys_of_the_readme():
+def keys_of_the_manual():
     """The same, from the table; a row may have several keys and as many defaults."""
-    text = README.split("## Every key\n")[1].split("\n## ")[0]
-    found, section = {"": {}}, ""
+    text = section(manual("configuration.md"), "Every key")
+    found, here = {"": {}}, ""
     for first, default in re.findall(r"^\| (.*?) \| (.*?) ?\| ", text, re.M)[1:]:
         heading = re.match(r"\*\*(\w+)", first)
         if heading:
-            section = heading[1]
-            found[section] = {}
+            here = heading[1]
+            found[here] = {}
             continue
         names = re.findall(r"`([a-z-]+)`", first)
         defaults = default.split(", ")
         for n, name in enumerate(names):
-            assert name not in found[section], f"{section} {name} stands twice"
-            found[section][name] = defaults[n if len(defaults) > 1 else 0]
+            assert name not in found[here], f"{here} {name} stands twice"
+            found[here][name] = defaults[n if len(defaults) > 1 else 0]
     found[""].pop("---", None)
     return found
 
 
 def test_every_key_stands_in_the_table_with_its_default():
-    real, said = keys_of_the_program(), keys_of_the_readme()
+    real, said = keys_of_the_program(), keys_of_the_manual()
     assert sum(map(len, real.values())) > 90
     pairs = {(s, k) for s, keys in real.items() for k in keys}
     told = {(s, k) for s, keys in said.items() for k in keys}
@@ -171,47 +167,132 @@ def test_every_key_stands_in_the_table_with_its_default():
             assert said[section][key] == real[section][key], (section, key)
 
 
-# ------------------------------------------------------------------ links ----
+# ------------------------------------------------------------- the papers ----
 
-def test_every_link_leads_somewhere():
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.S | re.M)
-    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-               for title in re.findall(r"^#+ (.*)$", prose, re.M)}
-    links = re.findall(r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", prose)
-    assert len(links) > 40
-    lost = [to for to in map("".join, links) if not re.match("https?:", to) and not (
-        to[1:] in anchors if to.startswith("#") else (ROOT / to).exists())]
-    assert not lost
+def anchors(text):
+    titles = re.findall(r"^#+ (.*)$", prose(text), re.M)
+    found = [re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles]
+    assert len(found) == len(set(found)), f"two headings of one name: {sorted(found)}"
+    return found
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_link_leads_somewhere(paper):
+    here, text = (ROOT / paper).parent, prose(PAPERS[paper])
+    links = ["".join(to) for to in
+             re.findall(r"\]\(([^)\s]+)\)|\bsrc=\"([^\"]+)\"", text)]
+    assert len(links) > 30 or paper != "README.md"
+    for to in links:
+        if re.match("https?:", to):
+            continue
+        path, _, anchor = to.partition("#")
+        target = (here / path).resolve() if path else ROOT / paper
+        assert target.is_relative_to(ROOT) and target.is_file(), to
+        if anchor:
+            name = str(target.relative_to(ROOT))
+            assert name in PAPERS and anchor in anchors(PAPERS[name]), to
 
 
 def test_every_file_of_the_source_that_is_named_is_there():
-    named = re.findall(r"`((?:policy|queue|relay|tests)/[\w./-]*)`", README)
-    assert len(named) > 30
-    assert not [name for name in named if not (ROOT / name).exists()]
+    for paper, text in PAPERS.items():
+        named = re.findall(r"`((?:policy|queue|relay|tests)/[\w./-]*)`", text)
+        assert len(named) > 25 or paper != "README.md"
+        assert not [n for n in named if not (ROOT / n).exists()], paper
+
+
+def test_the_manual_has_an_index_and_says_who_reads_it():
+    index = manual("README.md")
+    built = (ROOT / "relay/manual/meson.build").read_text()
+    for paper, text in PAPERS.items():
+        name = paper.rpartition("/")[2]
+        if name == "README.md":
+            continue
+        assert f"]({name})" in index and f"'{name}'" in built, paper
+        assert re.match(r"# \S.*\n\nRead this (when|to) \S", text), paper
+
+
+def test_readme_is_read_at_one_go():
+    assert README.count("\n") <= 490, "what is looked up stands in relay/manual"
+
+
+# Places of figures that were measured.
+FIGURES = {"README.md": section(README, "Figures"), "figures.md": manual("figures.md")}
+
+
+@pytest.mark.parametrize("place", FIGURES)
+def test_each_figure_has_its_date_and_machine(place):
+    told, before = 0, ""
+    for part in re.split(r"\n\n+", FIGURES[place].strip()):
+        about = before if part.startswith("|") else part
+        before = part
+        plain = re.sub(r"`[^`]*`|\]\([^)]*\)", "", part)
+        if re.match(r"#|\*\*Machine", part) or not re.search(r"\d", plain):
+            continue
+        assert re.search(r"\b20\d\d-\d\d-\d\d\b", about), part
+        assert re.search(r"[Mm]achine", about), part
+        told += 1
+    assert told >= 2
 
 
 # ------------------------------------------------------------------ verbs ----
 
+@functools.cache
+def help_of(*verb):
+    return subprocess.run([program(), "help", *verb], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def verbs():
+    return re.findall(r"^  ([a-z]+) ", help_of(), re.M)
+
+
 def test_every_verb_is_told_of():
-    told = subprocess.run([program(), "help"], capture_output=True,
-                          text=True).stdout
-    verbs = re.findall(r"^  ([a-z]+) ", told, re.M)
-    assert verbs == list(dict.fromkeys(
-        re.findall(r"^waypost ([a-z]+)", block("waypost run"), re.M)))
-    for verb in ("queue", "dest", "user"):
-        usage = subprocess.run([program(), "help", verb], capture_output=True,
-                               text=True).stdout.splitlines()[0]
+    table = block("waypost run")
+    assert verbs() == list(dict.fromkeys(re.findall(r"^waypost ([a-z]+)", table, re.M)))
+    for verb in ("queue", "dest", "user", "token"):
         words = re.findall(r"(?<![-a-z])[a-z]+(?![-a-z])", " ".join(
-            re.findall(rf"^waypost {verb} +(.{{16}})", block("waypost run"), re.M)))
-        for word in re.findall(r"[|\s]([a-z]+)(?=[|\s]|$)",
-                               usage.split("]", 1)[1].split("[")[0]):
-            assert word in words, (verb, word)
+            re.findall(rf"^waypost {verb} +(.*?)(?:  |$)", table, re.M)))
+        assert words_of(verb) <= set(words), verb
+
+
+def words_of(verb):
+    """What may stand behind a verb: list, add ..."""
+    usage = help_of(verb).partition("\n\n")[0].split(verb, 1)[1]
+    usage = re.sub(r"\[.*?\]|--[a-z]+( [a-z|]+)?", "", usage.rpartition("\n")[0] or usage)
+    return set(re.findall(r"(?:^|[|\s])([a-z]+)(?=[|\s]|$)", usage))
+
+
+def commands():
+    """(place, command) of each that begins with waypost, in blocks and in the text."""
+    for b in BLOCKS:
+        for line in re.findall(r"^(?:[$#] )?(waypost .*)", b.text, re.M):
+            yield f"{b.paper}, {b.heading}", line
+    for paper, text in PAPERS.items():
+        for code in re.findall(r"`([^`]+)`", prose(text)):
+            for call in re.findall(r"(?:^|&& |\\\| )(waypost [^|&]*)", " ".join(code.split())):
+                yield paper, call
+
+
+def test_every_command_has_verbs_and_options_that_there_are():
+    seen = 0
+    for place, command in commands():
+        _, verb, *more = re.sub("[(),'\"]", " ", command).split()
+        if verb in ("VERB", "--version") or verb.startswith("/"):
+            continue
+        assert verb in verbs(), (place, command)
+        if verb in ("queue", "dest", "user", "token", "completion") and more:
+            assert set(re.split("[|]", more[0])) <= words_of(verb), (place, command)
+        for option in re.findall(r"(?<!\S)--[a-z-]+", " ".join(more)):
+            assert option == "--help" or \
+                re.search(rf"(?<![\w-]){option}(?![\w-])", help_of(verb)), (place, command)
+        seen += 1
+    assert seen > 80
 
 
 # ----------------------------------------------------- the recipe with logins ----
 
 class Running:
-    """A recipe as it stands in README, but for ports, folders and other hosts."""
+    """A recipe as it stands there, but for ports, folders and other hosts."""
 
     def __init__(self, folder, certificate, text, ports=(), others=None):
         folder.mkdir(exist_ok=True)
@@ -356,8 +437,9 @@ PROGRAM = (b'MIME-Version: 1.0\r\nContent-Type: application/octet-stream; '
 
 
 def edge_steps():
-    """(rules so far, client, from, to, verdict), as README's table has them."""
-    table = README[README.index("| with | client | from"):].split("\n\n")[0]
+    """(rules so far, client, from, to, verdict), as the manual's table has them."""
+    table = section(manual("rules.md"), "A policy that grows")
+    table = table[table.index("| with | client | from"):].split("\n\n")[0]
     rules = []
     for line in table.splitlines()[2:]:
         cells = [c.strip() for c in line.strip("|").split(" | ")]

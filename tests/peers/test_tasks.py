@@ -16,10 +16,10 @@ import time
 
 import pytest
 
+from papers import README, section
 from pki import Authority
-from relay import ROOT, SANITIZED, Relay, Sink, free_port, program, wait_for
+from relay import SANITIZED, Relay, Sink, free_port, program, wait_for
 
-README = (ROOT / "README.md").read_text()
 MANY = 2000 if SANITIZED else 10000
 DAY_MS = 86400 * 1000
 TUESDAY = time.mktime((2026, 11, 17, 8, 30, 0, 0, 0, -1)) * 1000
@@ -27,7 +27,7 @@ TUESDAY = time.mktime((2026, 11, 17, 8, 30, 0, 0, 0, -1)) * 1000
 
 def commands_of_the_readme():
     """[(task, [commands])] of the table, as written."""
-    text = README.split("### Tasks of a night\n")[1].split("\n#")[0]
+    text = section(README, "Tasks of a night")
     rows = re.findall(r"^\| (.+?) \| (`.+`) \|$", text, re.M)
     return [(task, [c.replace("\\|", "|") for c in re.findall("`([^`]+)`", cell)])
             for task, cell in rows]
