@@ -346,9 +346,16 @@ struct queue_filter {
     uint32_t attempts;            /* at least */
 };
 
+/* A person's order that keeps a recipient as it is. */
+struct queue_deed {
+    struct span who, why;         /* why: empty when nobody said */
+    int64_t at_ms;                /* 0: there is none */
+};
+
 struct queue_row_recipient {
     struct span address, reason;  /* reason: last reply; when there is none and its next
                                      hop is down: why */
+    struct queue_deed deed;       /* holds it, or has deleted it */
     enum queue_state state;
     uint32_t attempts;
     int64_t due_ms;               /* not before the next hop's rest is over */
@@ -403,7 +410,8 @@ struct queue_order {
     const struct queue_filter *filter;
     struct span who;              /* for the audit event */
     struct span route;            /* MOVE: its title */
-    struct span why;              /* BOUNCE: words for the sender, or empty */
+    struct span why;              /* BOUNCE: words for the sender; HOLD and DELETE: for
+                                     who looks at it later; or empty */
     queue_count_fn *progress;     /* now and then: what was changed so far; or NULL */
 };
 /* done: how many messages were changed. */

@@ -22,6 +22,8 @@ static inline void rows_copy(struct arena *a, const struct queue_row *row,
         to[i] = row->recipients[i];
         to[i].address = arena_copy(a, to[i].address);
         to[i].reason = arena_copy(a, to[i].reason);
+        to[i].deed.who = arena_copy(a, to[i].deed.who);
+        to[i].deed.why = arena_copy(a, to[i].deed.why);
     }
     out->recipients = to;
 }

@@ -116,7 +116,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
 
     /* ---------------------------------------------------- people's orders ---- */
     [CHANGE_RECIPIENT] = { W,
-        "UPDATE recipient SET state=?3,due_ms=?4,since_ms=?5,expire_ms=?6,warn_ms=?7"
+        "UPDATE recipient SET state=?3,due_ms=?4,since_ms=?5,expire_ms=?6,warn_ms=?7,"
+        "held_by=coalesce(?8,held_by),deleted_by=coalesce(?9,deleted_by)"
         " WHERE message=?1 AND number=?2" },
     [MOVE_RECIPIENT]   = { W,
         "UPDATE recipient SET lane=?3 WHERE message=?1 AND number=?2" },
@@ -141,11 +142,13 @@ const struct statement_text statement_texts[STATEMENTS] = {
         "INSERT INTO event(id,at_ms,kind,message,number,received_ms,size,sender,"
         "recipient,client,client_name,helo,login,listener,protocol,message_id,status,"
         "reply,host,delay_before,delay_queue,delay_connect,delay_send,attempts,"
-        "in_doubt,trail,tls,ruling)"
+        "in_doubt,trail,tls,ruling,who)"
         " SELECT ?1+row_number() OVER ()-1,?2,?3,m.id,r.number,m.received_ms,m.size,"
         "m.sender,r.address,m.client,m.client_name,m.helo,m.login,m.listener,"
         "m.protocol,m.message_id,0,r.reply,'',0,?2-m.received_ms,0,0,r.attempts,0,"
-        "r.trail,m.tls,r.ruling FROM message m JOIN recipient r ON r.message=m.id"
+        "r.trail,m.tls,r.ruling,"
+        "substr(r.deleted_by,1,max(0,instr(r.deleted_by,char(10))-1))"
+        " FROM message m JOIN recipient r ON r.message=m.id"
         " WHERE m.id=?4 AND r.state&2" },
     [PURGE_RECIPIENTS] = { W, "DELETE FROM recipient WHERE message=?1 AND state&2" },
 
@@ -209,7 +212,9 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [SCAN]             = { R | W,
         "SELECT m.id,m.received_ms,m.size,m.sender,m.client,m.login,m.helo,"
         "r.number,r.address,r.state,r.due_ms,r.attempts,r.expire_ms,r.warn_ms,"
-        "r.since_ms,r.reply,r.lane"
+        "r.since_ms,r.reply,r.lane,"
+        "CASE WHEN r.state=0 THEN '' WHEN r.state&2 THEN r.deleted_by"
+        " WHEN r.state&1 THEN r.held_by ELSE '' END"
         " FROM message m CROSS JOIN recipient r ON r.message=m.id"
         " WHERE m.id>?1 AND m.id<=?2"
         " AND (?3 IS NULL OR lower(m.sender) GLOB ?3)"

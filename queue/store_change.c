@@ -160,10 +160,28 @@ static int return_target(struct store *s, const struct store_change *c,
     return database_run(&s->db, RETURN_RECIPIENT);
 }
 
-static int write_target(struct store *s, const struct target *t)
+/* NULL: stays as it is. */
+static void bind_deed(sqlite3_stmt *st, int at, const struct span *deed)
+{
+    if (deed)
+        bind_span(st, at, *deed);
+    else
+        bind_nothing(st, at);
+}
+
+static int write_target(struct store *s, const struct store_change *c,
+                        const struct target *t)
 {
     sqlite3_stmt *st = database_statement(&s->db, CHANGE_RECIPIENT);
+    const struct order *o = &orders[c->change];
+    struct span deed = SPAN("");
 
+    if (c->change == CHANGE_HOLD || c->change == CHANGE_DELETE) {
+        buffer_clear(&s->text);
+        store_deed_put(&s->text,
+                       &(struct queue_deed){ c->who, c->why, c->now_ms });
+        deed = buffer_span(&s->text);
+    }
     bind_number(st, 1, (int64_t)t->message);
     bind_number(st, 2, t->number);
     bind_number(st, 3, t->stored);
@@ -171,6 +189,8 @@ static int write_target(struct store *s, const struct target *t)
     bind_number(st, 5, t->since_ms);
     bind_number(st, 6, t->expire_ms);
     bind_number(st, 7, t->warn_ms);
+    bind_deed(st, 8, (o->sets | o->clears) & STORED_HELD ? &deed : NULL);
+    bind_deed(st, 9, (o->sets | o->clears) & STORED_DELETED ? &deed : NULL);
     return database_run(&s->db, CHANGE_RECIPIENT);
 }
 
@@ -205,7 +225,7 @@ static int write_targets(struct store *s, const struct store_change *c,
         else if (c->change == CHANGE_BOUNCE)
             rc = return_target(s, c, one);
         if (rc == 0)
-            rc = write_target(s, one);
+            rc = write_target(s, c, one);
         if (rc < 0 || !is_last)
             continue;
         if (c->change != CHANGE_RETRY && c->change != CHANGE_MOVE)

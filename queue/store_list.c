@@ -149,6 +149,9 @@ static void list_each(void *user, const struct scan_row *r)
         .attempts = r->attempts,
         .due_ms = r->next_ms,
     };
+    if (r->deed.len)
+        store_deed_read(arena_copy(&l->arena, r->deed),
+                        &l->recipients[l->row.count - 1].deed);
     if (r->state < l->row.state)
         l->row.state = r->state;
     if (r->expire_ms < l->row.expire_ms)

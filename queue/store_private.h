@@ -126,6 +126,10 @@ MUST int store_event_put(struct store *s, const struct store_event *e);
 MUST int store_audit_put(struct store *s, const struct store_change *c,
                          const char *name, const struct queue_count *count);
 
+/* store_deed.c: as it is kept beside a recipient; what is read is borrowed. */
+void store_deed_put(struct buffer *b, const struct queue_deed *d);
+void store_deed_read(struct span text, struct queue_deed *out);
+
 /* store_read.c */
 /* The 16 columns of an envelope, borrowed from the statement. */
 void store_read_envelope(sqlite3_stmt *st, int first, struct envelope *out);
@@ -139,6 +143,7 @@ struct scan_row {
     uint32_t number;
     struct span address;
     struct span reason; /* its last reply, else why its next hop rests */
+    struct span deed; /* by store_deed_put; empty: no person keeps it as it is */
     unsigned stored; /* of enum stored_state */
     enum queue_state state;
     uint32_t attempts;

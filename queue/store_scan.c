@@ -290,6 +290,7 @@ static void read_facts(sqlite3_stmt *st, struct scan_row *row)
     row->expire_ms = column_number(st, 12);
     row->warn_ms = column_number(st, 13);
     row->since_ms = column_number(st, 14);
+    row->deed = column_span(st, 17);
 }
 
 static bool is_meant(const struct slice *s, const struct scan_row *row)

@@ -145,10 +145,15 @@ static const char step_6[] =
     "ALTER TABLE event ADD COLUMN who TEXT NOT NULL DEFAULT '';"
     "CREATE TABLE dialogue(message INTEGER, at_ms INTEGER, host TEXT, text TEXT,"
     " PRIMARY KEY(message,at_ms)) WITHOUT ROWID;";
+
+/* Whose order holds or has deleted a recipient; see store_deed.c. */
+static const char step_7[] =
+    "ALTER TABLE recipient ADD COLUMN held_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE recipient ADD COLUMN deleted_by TEXT NOT NULL DEFAULT '';";
 /* clang-format on */
 
-static const char *const steps[] = { step_1, step_2, step_3,
-                                     step_4, step_5, step_6 };
+static const char *const steps[] = { step_1, step_2, step_3, step_4,
+                                     step_5, step_6, step_7 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof *steps };
 

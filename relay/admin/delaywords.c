@@ -76,6 +76,33 @@ static int64_t last_attempt_ms(struct span trail)
     return (int64_t)ms;
 }
 
+/* A version that did not write down who it was left since_ms alone. */
+static void put_deed(struct buffer *b, const char *done, const char *when,
+                     const struct queue_story_recipient *to)
+{
+    const struct queue_deed *d = &to->row.deed;
+
+    buffer_put_string(b, done);
+    if (d->who.len)
+        buffer_put_escaped(b, d->who);
+    else
+        buffer_put_string(b, "a person");
+    buffer_put_byte(b, ' ');
+    buffer_put_string(b, when);
+    put_moment(b, d->at_ms ? d->at_ms : to->since_ms);
+    put_words(b, ": ", d->why);
+}
+
+static void put_deleted(struct buffer *b,
+                        const struct queue_story_recipient *to)
+{
+    int64_t at_ms = to->row.deed.at_ms;
+
+    put_deed(b, "it was deleted by ", "on ", to);
+    buffer_put_string(b, "; it can be brought back until ");
+    put_moment(b, (at_ms ? at_ms : to->since_ms) + DAY_MS);
+}
+
 /* A rule holds from the moment that it comes in, we ourselves after an attempt. */
 static void put_held(struct buffer *b, const struct delaywords *d)
 {
@@ -91,8 +118,7 @@ static void put_held(struct buffer *b, const struct delaywords *d)
         put_words(b, ": ", to->row.reason);
         return;
     }
-    buffer_put_string(b, "it is held by a person since ");
-    put_moment(b, to->since_ms);
+    put_deed(b, "it is held by ", "since ", to);
 }
 
 /* -------------------------------------------------- its destination ---- */
@@ -192,9 +218,7 @@ void delaywords_put(struct buffer *b, const struct delaywords *d)
         put_held(b, d);
         break;
     case STATE_DELETED:
-        buffer_put_string(b, "it was deleted by a person, and can be brought "
-                             "back until ");
-        put_moment(b, d->to->since_ms + DAY_MS);
+        put_deleted(b, d->to);
         break;
     case STATE_READY:
         if (!put_destination(b, d))

@@ -49,6 +49,12 @@ json_t *listing_recipient(const struct queue_row_recipient *r)
                                          : json_integer(r->due_ms / 1000));
     if (r->reason.len)
         put(o, "delay_reason", listing_text(r->reason));
+    if (r->deed.at_ms) {
+        put(o, "ordered_by", listing_text(r->deed.who));
+        put(o, "ordered_at", json_integer(r->deed.at_ms / 1000));
+        if (r->deed.why.len)
+            put(o, "ordered_why", listing_text(r->deed.why));
+    }
     return o;
 }
 
@@ -156,6 +162,30 @@ void listing_put_head(struct buffer *b)
                   "STATE", "SENDER -> RECIPIENTS (WHAT THE LAST ATTEMPT MET)");
 }
 
+/* " (held by ada: looks like spam; 4.2.0 busy)" */
+static void put_reasons(struct buffer *b, const json_t *r)
+{
+    struct span reason = text_of(r, "delay_reason");
+    struct span why = text_of(r, "ordered_why");
+    bool is_ordered = number_of(r, "ordered_at") != 0;
+
+    if (!reason.len && !is_ordered)
+        return;
+    buffer_put_string(b, " (");
+    if (is_ordered) {
+        buffer_put_escaped(b, text_of(r, "state"));
+        buffer_put_string(b, " by ");
+        buffer_put_escaped(b, text_of(r, "ordered_by"));
+        if (why.len)
+            buffer_put_string(b, ": ");
+        buffer_put_escaped(b, why);
+        if (reason.len)
+            buffer_put_string(b, "; ");
+    }
+    buffer_put_escaped(b, reason);
+    buffer_put_byte(b, ')');
+}
+
 static void put_recipients(struct buffer *b, const json_t *recipients)
 {
     const json_t *r;
@@ -163,16 +193,10 @@ static void put_recipients(struct buffer *b, const json_t *recipients)
 
     json_array_foreach(recipients, i, r)
     {
-        struct span reason = text_of(r, "delay_reason");
-
         if (i)
             buffer_put_string(b, ", ");
         buffer_put_escaped(b, text_of(r, "address"));
-        if (!reason.len)
-            continue;
-        buffer_put_string(b, " (");
-        buffer_put_escaped(b, reason);
-        buffer_put_byte(b, ')');
+        put_reasons(b, r);
     }
 }
 

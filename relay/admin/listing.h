@@ -16,10 +16,11 @@
 
 /*
  * {"queue_id", "arrival_time", "message_size", "sender", "state", "recipients":
- * [{"address", "state", "attempts", "due", "delay_reason"}]}, times in seconds,
+ * [{"address", "state", "attempts", "due", "delay_reason",
+ * "ordered_by", "ordered_at", "ordered_why"}]}, times in seconds,
  * and a line end; "due" is null for what is not tried by itself. The null
  * sender is MAILER-DAEMON, as Postfix has it. delay_reason stands only where an attempt has
- * failed. in_full adds client, helo, login and expire_time.
+ * failed; ordered_... only of what a person holds or has deleted. in_full adds client, helo, login and expire_time.
  */
 void listing_put_json(struct buffer *b, const struct queue_row *row,
                       bool in_full);

@@ -148,12 +148,18 @@ static bool read_route(struct request *r, struct wish *w)
     return is_there;
 }
 
+static bool takes_why(enum queue_change change)
+{
+    return change == CHANGE_BOUNCE || change == CHANGE_HOLD ||
+           change == CHANGE_DELETE;
+}
+
 /* What belongs to this order alone. */
 static bool read_own(struct request *r, struct wish *w)
 {
     if (r->endpoint->change == CHANGE_MOVE)
         return read_route(r, w);
-    if (r->endpoint->change == CHANGE_BOUNCE)
+    if (takes_why(r->endpoint->change))
         return read_text(r, w->body, "why", LIMIT_REPLY_STORED / 2, &w->why);
     return true;
 }
@@ -163,12 +169,11 @@ static bool read_filters(struct request *r, struct wish *w)
     static const char *const others[] = { "yes", "preview", "progress", NULL };
     static const char *const of_move[] = { "yes", "preview", "progress",
                                            "route", NULL };
-    static const char *const of_bounce[] = { "yes", "preview", "progress",
-                                             "why", NULL };
+    static const char *const with_why[] = { "yes", "preview", "progress",
+                                            "why", NULL };
     const char *const *except = r->endpoint->change == CHANGE_MOVE ? of_move
-                                : r->endpoint->change == CHANGE_BOUNCE
-                                    ? of_bounce
-                                    : others;
+                                : takes_why(r->endpoint->change) ? with_why
+                                                                 : others;
     struct buffer why = { 0 };
     bool is_good =
         filter_add_json(&r->filter, w->body, except, request_now_ms(r), &why);

@@ -3,6 +3,7 @@
  *
  *   POST /api/v1/queue/retry .../hold .../release .../delete .../undelete
  *        .../bounce             + "why": words for the senders
+ *        .../hold .../delete    + "why": for who looks at it later
  *        .../move               + "route": the title of a route
  *
  * A JSON object of filters and "yes": true. With "preview": true nothing is changed: the answer

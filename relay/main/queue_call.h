@@ -18,7 +18,7 @@ struct queue_call {
     const char *done;             /* ... and what it does; NULL: it only looks */
     struct ask *ask;
     json_t *filters;              /* key -> value, as given */
-    const char *route, *why;      /* of move and bounce; or NULL */
+    const char *route, *why;      /* route: of move; why: of bounce, hold, delete; or NULL */
     const char *by, *limit;       /* of top; or NULL */
     bool json, yes, only_header, is_coloured;
     bool has_bar;                 /* progress is drawn on standard error */

@@ -31,6 +31,11 @@ static const struct verb_option bounce_options[] = {
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
+static const struct verb_option why_options[] = {
+    { "--why", "TEXT", "for who looks at it later", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
 static const struct verb_option move_options[] = {
     { "--route", "TITLE", "of a route in the configuration", VALUE_ROUTE },
     { NULL, NULL, NULL, VALUE_WORD },
@@ -50,9 +55,9 @@ static const struct verb_sub subs[] = {
     [TOP]      = { "top", "", "who fills it: messages, recipients and bytes of each login, sender ...", VALUE_WORD, top_options },
     [SHAPE]    = { "shape", "", "recipients by domain and by age in minutes, as qshape shows them", VALUE_WORD, NULL },
     [RETRY]    = { "retry", "", "due now, and their destinations need not rest", VALUE_ID, NULL },
-    [HOLD]     = { "hold", "", "keep without trying", VALUE_ID, NULL },
+    [HOLD]     = { "hold", "", "keep without trying", VALUE_ID, why_options },
     [RELEASE]  = { "release", "", "try again what is held", VALUE_ID, NULL },
-    [DELETE]   = { "delete", "", "can be undone for a day", VALUE_ID, NULL },
+    [DELETE]   = { "delete", "", "can be undone for a day", VALUE_ID, why_options },
     [UNDELETE] = { "undelete", "", "brings back what was deleted", VALUE_ID, NULL },
     [BOUNCE]   = { "bounce", "", "returns it to its senders, with a report, and cannot be undone", VALUE_ID, bounce_options },
     [MOVE]     = { "move", "--route TITLE", "goes over another route from now on", VALUE_ID, move_options },
@@ -90,7 +95,7 @@ static bool read_own(struct queue_call *o, int *i)
         return true;
     return (o->sub == MOVE &&
             verbs_option(call, i, "--route", &o->route)) ||
-           (o->sub == BOUNCE &&
+           ((o->sub == BOUNCE || o->sub == HOLD || o->sub == DELETE) &&
             verbs_option(call, i, "--why", &o->why));
 }
 

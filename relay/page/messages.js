@@ -19,7 +19,10 @@ export function stateWord(state) {
 
 function rowOf(m) {
     const first = m.recipients[0] ?? {}, more = m.recipients.length - 1;
-    const words = m.recipients.find((r) => r.delay_reason)?.delay_reason;
+    const ordered = m.recipients.find((r) => r.ordered_by);
+    const words = [ordered && `${ordered.state} by ${ordered.ordered_by}` +
+        (ordered.ordered_why ? `: ${ordered.ordered_why}` : ""),
+        m.recipients.find((r) => r.delay_reason)?.delay_reason].filter(Boolean).join("; ");
 
     return h("tr", null,
         h("th", { scope: "row", "data-label": "id" },

@@ -48,9 +48,9 @@ export function deed(label, run, { danger = false, name } = {}) {
 /* What may be done to waiting mail: the word, what was done, and what else is asked. */
 const kinds = {
     retry: { verb: "Retry", done: "due now" },
-    hold: { verb: "Hold", done: "held" },
+    hold: { verb: "Hold", done: "held", fields: whyFields },
     release: { verb: "Release", done: "released" },
-    delete: { verb: "Delete", done: "deleted", danger: true,
+    delete: { verb: "Delete", done: "deleted", danger: true, fields: whyFields,
               text: "It can be brought back for a day. No report is sent." },
     undelete: { verb: "Bring back", done: "brought back" },
     bounce: { verb: "Bounce", done: "returned to their senders", danger: true, fields: bounceFields,
@@ -62,6 +62,10 @@ const kinds = {
 async function bounceFields() {
     return [{ name: "why", label: "Reason", required: true, most: 200,
               value: "The mail cannot be delivered", hint: "stands in the report" }];
+}
+
+async function whyFields() {
+    return [{ name: "why", label: "Why", most: 200, hint: "others will read it" }];
 }
 
 async function moveFields() {

@@ -97,7 +97,7 @@ def test_mail_is_moved_to_another_route(stuck):
 
 def test_what_was_moved_stays_so_after_a_restart(stuck):
     put(stuck, 1)
-    queue(stuck, "hold", "--yes")
+    queue(stuck, "hold", "--why", "ask the\ncustomer", "--yes")
     assert queue(stuck, "move", "--route", "spare.test", "--yes")[0] == 0
     assert store(stuck, "SELECT lane FROM v_queue") == [("to.test\tspare.test",)]
     stuck.stop()
@@ -105,7 +105,11 @@ def test_what_was_moved_stays_so_after_a_restart(stuck):
     assert rows(stuck)[0]["state"] == "held"
     m = show(stuck, rows(stuck)[0]["queue_id"])
     assert m["recipients"][0]["route"] == "spare.test"
-    assert "held by a person" in m["recipients"][0]["why"]
+    who = m["recipients"][0]["ordered_by"]
+    assert re.fullmatch(rf"it is held by {re.escape(who)} since 20[-0-9: ]+: "
+                        r"ask the\\x0Acustomer", m["recipients"][0]["why"])
+    assert m["recipients"][0]["delay_reason"].startswith("4.2.0 ")
+    assert f"(held by {who}: ask the\\x0Acustomer; 4.2.0 " in queue(stuck, "list")[1]
     queue(stuck, "release", "--yes")
     stuck.good.wait(1)
 

@@ -10,9 +10,14 @@
 #include <cmocka.h>
 
 static const struct queue_row_recipient recipients[] = {
-    { SPAN_INIT("c@d"), SPAN_INIT("4.2.0 greylisted \x1b[2J"), STATE_DEFERRED,
-      3, 1700000600000 },
-    { SPAN_INIT("e@f"), { NULL, 0 }, STATE_READY, 0, 1700000000000 },
+    { .address = SPAN_INIT("c@d"),
+      .reason = SPAN_INIT("4.2.0 greylisted \x1b[2J"),
+      .state = STATE_DEFERRED,
+      .attempts = 3,
+      .due_ms = 1700000600000 },
+    { .address = SPAN_INIT("e@f"),
+      .state = STATE_READY,
+      .due_ms = 1700000000000 },
 };
 
 static struct queue_row row_of(uint64_t id)

@@ -253,6 +253,86 @@ static void what_was_held_before_its_deletion_is_held_after(void **state)
     assert_int_equal(due_count(b, "example.org", INT64_MAX - 1), 0);
 }
 
+static void order_all(struct bench *b, const char *who, const char *why,
+                      enum queue_change what, int64_t now_ms)
+{
+    const struct queue_filter all = { 0 };
+    struct store_change c = {
+        .filter = &all,
+        .change = what,
+        .who = span_of(who),
+        .why = span_of(why),
+        .now_ms = now_ms,
+    };
+    struct queue_count count = { 0 };
+    uint64_t last;
+
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_change(b->s, &c, 0, 10, &count, &last), 0);
+    assert_int_equal(store_commit(b->s), 0);
+    assert_int_equal(last, 0);
+}
+
+static void keep_deed(void *user, const struct queue_row *row)
+{
+    const struct queue_row_recipient *r = &row->recipients[0];
+    struct buffer *b = user;
+
+    buffer_put(b, r->reason);
+    buffer_put_byte(b, '/');
+    buffer_put(b, r->deed.who);
+    buffer_printf(b, "/%lld/", (long long)r->deed.at_ms);
+    buffer_put(b, r->deed.why);
+}
+
+static void assert_deed(struct bench *b, const char *want)
+{
+    const struct queue_filter any = { .states = ~0U };
+    struct buffer told = { 0 };
+    uint64_t next;
+
+    assert_int_equal(
+        store_list(b->r, &any, 0, 10, T0, NULL, keep_deed, &told, &next), 0);
+    assert_string_equal(buffer_string(&told), want);
+    buffer_fini(&told);
+}
+
+static void a_list_says_whose_order_keeps_it_and_what_was_said_last(void **state)
+{
+    struct bench *b = *state;
+    struct works w = { 0 };
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    read_due(b, "example.org", T0, &w);
+    settle(b, w.at[0], 0, OUTCOME_DEFERRED, T0);
+    works_free(&w);
+    assert_deed(b, "4.2.0 450 try | later//0/");
+    order_all(b, "ada", "spam\nrun", CHANGE_HOLD, T0 + 1);
+    assert_deed(b, "4.2.0 450 try | later/ada/1000001/spam\\x0Arun");
+    order_all(b, "bob", "", CHANGE_DELETE, T0 + 2);
+    assert_deed(b, "4.2.0 450 try | later/bob/1000002/");
+    change(b, CHANGE_UNDELETE, (struct queue_filter){ 0 }, T0 + 3);
+    assert_deed(b, "4.2.0 450 try | later/ada/1000001/spam\\x0Arun");
+    change(b, CHANGE_RELEASE, (struct queue_filter){ 0 }, T0 + 4);
+    assert_deed(b, "4.2.0 450 try | later//0/");
+    assert_query(b->path, "SELECT held_by='' AND deleted_by='' FROM recipient",
+                 "1");
+}
+
+static void the_history_of_the_deleted_says_who_it_was(void **state)
+{
+    struct bench *b = *state;
+    struct sample p;
+
+    put(b, sample_of(&p, 1, 1));
+    order_all(b, "bob", "a\nb", CHANGE_DELETE, T0);
+    assert_int_equal(store_begin(b->s), 0);
+    assert_int_equal(store_purge(b->s, T0 + DAY, 10, NULL, NULL), 0);
+    assert_int_equal(store_commit(b->s), 0);
+    assert_query(b->path, "SELECT who FROM event WHERE kind=5", "bob");
+}
+
 static void note_file(void *user, uint64_t message)
 {
     *(uint64_t *)user += message;
@@ -464,6 +544,8 @@ int main(void)
         T(holding_stops_the_clock),
         T(a_deleted_message_can_be_brought_back_for_a_day),
         T(what_was_held_before_its_deletion_is_held_after),
+        T(a_list_says_whose_order_keeps_it_and_what_was_said_last),
+        T(the_history_of_the_deleted_says_who_it_was),
         T(a_day_later_the_deleted_is_gone),
         T(an_order_is_written_down_with_who_gave_it),
         T(a_deferral_does_not_wake_what_was_held_meanwhile),

@@ -44,7 +44,7 @@ static void a_new_queue_is_made_as_it_should_be(void **state)
     assert_query(b->path, "PRAGMA page_size", "2048");
     assert_query(b->path, "PRAGMA auto_vacuum", "2");
     assert_query(b->path, "PRAGMA application_id", "1466005872");
-    assert_query(b->path, "PRAGMA user_version", "6");
+    assert_query(b->path, "PRAGMA user_version", "7");
     assert_int_equal(stat(b->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     {
@@ -99,7 +99,7 @@ static void a_newer_queue_is_refused(void **state) /* Q6 */
     bench_open(b);
     bench_close(b);
     make_database(b->path, "PRAGMA user_version=99");
-    refused(b, ERROR_NEWER, "newer Waypost (schema 99, this one knows 6)");
+    refused(b, ERROR_NEWER, "newer Waypost (schema 99, this one knows 7)");
     assert_int_equal(store_reader_open(&b->r, b->path), ERROR_NEWER);
 }
 
@@ -242,6 +242,8 @@ static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
                   "ALTER TABLE message DROP COLUMN head_at;"
                   "ALTER TABLE message DROP COLUMN tls;"
                   "ALTER TABLE recipient DROP COLUMN ruling;"
+                  "ALTER TABLE recipient DROP COLUMN held_by;"
+                  "ALTER TABLE recipient DROP COLUMN deleted_by;"
                   "ALTER TABLE event DROP COLUMN tls;"
                   "ALTER TABLE event DROP COLUMN ruling;"
                   "ALTER TABLE event DROP COLUMN dialogue;"
@@ -249,7 +251,7 @@ static void the_first_versions_file_is_brought_up_with_its_mail(void **state)
                   "DROP TABLE dialogue;"
                   "PRAGMA user_version=1");
     bench_open(b);
-    assert_query(b->path, "PRAGMA user_version", "6");
+    assert_query(b->path, "PRAGMA user_version", "7");
     assert_false(read_due(b, "example.org", T0, &w));
     assert_int_equal(w.count, 1);
     assert_int_equal(w.at[0]->envelope.priority, 0);
