@@ -747,6 +747,14 @@ bool queue_probe(struct queue *q, struct span destination);
  * on. It need not be known yet. */
 bool queue_suspend(struct queue *q, struct span destination, int64_t until_ms,
                    struct span reason);
+/*
+ * What a person has ordered of these takes effect at once, and is on its way to the disk.
+ * done comes when it is there: after a crash they stand as they do then. rc < 0: it could not
+ * be written.
+ */
+typedef void queue_remember_fn(void *user, uint64_t token, int rc);
+void queue_remember(struct queue_port *p, const struct span *destinations,
+                    size_t count, queue_remember_fn *done, uint64_t token);
 /* Has this lane mail that waits, due or not? Cheap. */
 bool queue_lane_waits(struct queue *q, struct span lane);
 /* Would so many more bytes for this lane's destination be over its quota? Bytes of a message

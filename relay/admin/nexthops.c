@@ -6,6 +6,7 @@
  */
 #include "relay/admin/nexthops.h"
 
+#include "policy/vocabulary/memory.h"
 #include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
@@ -297,7 +298,36 @@ static void carry_out(struct order *o, size_t which)
     }
 }
 
-static void answer_order(struct order *o)
+static void on_remembered(void *user, uint64_t token, int rc)
+{
+    struct request *r = request_find(user, token);
+
+    if (!r)
+        return;
+    if (rc < 0) {
+        buffer_clear(&r->answer);
+        request_refuse_queue(r, rc);
+    } else {
+        request_answer(r, 200);
+    }
+}
+
+/* A yes that a crash could make untrue would be none. */
+static void answer_when_kept(struct order *o)
+{
+    size_t count = json_array_size(o->names), i;
+    struct span *names = NEW_ARRAY(struct span, count + 1);
+    json_t *name;
+
+    json_array_foreach(o->names, i, name) names[i] =
+        span_make(json_string_value(name), json_string_length(name));
+    queue_remember(request_port(o->request), names, count, on_remembered,
+                   o->request->token);
+    request_wait(o->request);
+    free(names);
+}
+
+static void put_answer(struct order *o)
 {
     struct request *r = o->request;
     size_t n = json_array_size(o->names);
@@ -317,7 +347,6 @@ static void answer_order(struct order *o)
     buffer_put_byte(&r->answer, '\n');
     free(text);
     json_decref(answer);
-    request_answer(r, 200);
 }
 
 static void obey(struct order *o, size_t which)
@@ -332,9 +361,13 @@ static void obey(struct order *o, size_t which)
                        "this concerns several destinations: add \"yes\": "
                        "true, or \"preview\": true to see which");
     } else {
-        if (!o->is_preview)
+        if (!o->is_preview) {
             carry_out(o, which);
-        answer_order(o);
+            answer_when_kept(o);
+        }
+        put_answer(o);
+        if (o->is_preview)
+            request_answer(r, 200);
     }
     json_decref(o->names);
 }

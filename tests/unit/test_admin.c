@@ -40,7 +40,8 @@ static struct {
     bool is_silent; /* answers do not come */
     /* the latest question */
     enum { ASKED_NOTHING, ASKED_LIST, ASKED_COUNT, ASKED_CHANGE,
-           ASKED_PREVIEW, ASKED_RANKS, ASKED_STORY, ASKED_COPY, ASKED_PART } asked;
+           ASKED_PREVIEW, ASKED_RANKS, ASKED_STORY, ASKED_COPY, ASKED_PART,
+           ASKED_REMEMBER } asked;
     struct queue_filter filter;
     uint64_t after_id;
     uint32_t limit;
@@ -54,6 +55,7 @@ static struct {
     queue_story_fn *story;
     queue_copy_fn *copy;
     queue_read_fn *part;
+    queue_remember_fn *remember;
     uint64_t id, offset;
     size_t part_len;
     bool is_damaged;
@@ -328,10 +330,23 @@ bool queue_suspend(struct queue *q, struct span destination, int64_t until_ms,
     return wish("suspend", destination);
 }
 
+void queue_remember(struct queue_port *p, const struct span *destinations,
+                    size_t count, queue_remember_fn *done, uint64_t token)
+{
+    assert_ptr_equal(p, &fake.port);
+    assert_int_equal(count, fake_wish.count);
+    for (size_t i = 0; i < count; i++)
+        assert_true(span_is(destinations[i], span_of(fake_wish.names[i])));
+    fake.asked = ASKED_REMEMBER;
+    fake.remember = done;
+    fake.token = token;
+    p->events->wake(p->user);
+}
+
 static void answer_list(void)
 {
     static const struct queue_row_recipient to = {
-        SPAN_INIT("c@d"), { NULL, 0 }, STATE_READY, 0, 0
+        .address = SPAN_INIT("c@d"), .state = STATE_READY
     };
     struct queue_row rows[256];
     uint64_t id = fake.after_id;
@@ -351,13 +366,18 @@ static void answer_list(void)
 static void answer_story(void)
 {
     static const struct queue_story_recipient to[] = {
-        { .row = { SPAN_INIT("c@d"), SPAN_INIT("4.2.0 no\x1b]0;x"),
-                   STATE_DEFERRED, 2, 5000 },
+        { .row = { .address = SPAN_INIT("c@d"),
+                   .reason = SPAN_INIT("4.2.0 no\x1b]0;x"),
+                   .state = STATE_DEFERRED,
+                   .attempts = 2,
+                   .due_ms = 5000 },
           .lane = SPAN_INIT("d"),
           .destination = SPAN_INIT("mx:d"),
           .trail = SPAN_INIT("1000|mx.d|4.2.0|no\x1b]0;x\n"),
           .expire_ms = 9000 },
-        { .row = { SPAN_INIT("e@f"), { NULL, 0 }, STATE_HELD, 0, INT64_MAX },
+        { .row = { .address = SPAN_INIT("e@f"),
+                   .state = STATE_HELD,
+                   .due_ms = INT64_MAX },
           .lane = SPAN_INIT("f"),
           .expire_ms = INT64_MAX,
           .since_ms = 1000,
@@ -403,7 +423,7 @@ static void answer_part(void)
 static void answer_preview(void)
 {
     static const struct queue_row_recipient to = {
-        SPAN_INIT("c@d"), { NULL, 0 }, STATE_READY, 0, 0
+        .address = SPAN_INIT("c@d"), .state = STATE_READY
     };
     const struct queue_row row = { .id = 7,
                                    .sender = SPAN("a\x1b@b"),
@@ -454,6 +474,8 @@ void queue_port_drain(struct queue_port *p)
         answer_preview();
     else if (asked == ASKED_RANKS)
         answer_ranks();
+    else if (asked == ASKED_REMEMBER)
+        fake.remember(p->user, fake.token, fake.rc);
     else if (asked == ASKED_CHANGE && fake.progress)
         fake.progress(p->user, fake.token, 0, &three);
     if (asked == ASKED_COUNT || asked == ASKED_CHANGE)
@@ -760,7 +782,9 @@ static void admin_changes_only_what_was_meant(void **state)
         { "bounce", "{\"yes\":true,\"why\":\"spam\"}", 200, ASKED_CHANGE, CHANGE_BOUNCE, 0 },
         { "bounce", "{\"yes\":true,\"why\":[]}", 400, NO_CHANGE, 0, 0 },
         { "bounce", "{\"yes\":true,\"route\":\"spare\"}", 400, NO_CHANGE, 0, 0 },
-        { "hold", "{\"yes\":true,\"why\":\"spam\"}", 400, NO_CHANGE, 0, 0 },
+        { "hold", "{\"yes\":true,\"why\":\"spam\"}", 200, ASKED_CHANGE, CHANGE_HOLD,
+          STATE_ACTIVE | STATE_READY | STATE_DEFERRED },
+        { "release", "{\"yes\":true,\"why\":\"spam\"}", 400, NO_CHANGE, 0, 0 },
         { "delete", "", 400, NO_CHANGE, 0, 0 },
         { "delete", "{}", 400, NO_CHANGE, 0, 0 },
         { "delete", "{\"yes\":false}", 400, NO_CHANGE, 0, 0 },
@@ -1114,6 +1138,18 @@ static void admin_orders_only_what_was_meant(void **state)
     assert_string_equal(fake_wish.reason, "new disk");
 }
 
+static void admin_answers_an_order_when_it_is_on_disk(void **state)
+{
+    memset(&fake_wish, 0, sizeof(fake_wish));
+    fake.rc = ERROR_FULL;
+    assert_int_equal(request(*state, "POST", "/api/v1/destinations/suspend",
+                             "{\"name\": \"mx:a.test\"}"),
+                     503);
+    assert_int_equal(fake_wish.count, 1);
+    assert_false(heard(*state, "\"destinations\""));
+    fake.rc = 0;
+}
+
 static void admin_lists_providers(void **state)
 {
     assert_int_equal(request(*state, "GET", "/api/v1/fetches", ""), 200);
@@ -1182,6 +1218,7 @@ int main(void)
         WITH_ROOM(admin_tells_who_fills_the_queue),
         WITH_ROOM(admin_lists_destinations_by_pattern),
         WITH_ROOM(admin_orders_only_what_was_meant),
+        WITH_ROOM(admin_answers_an_order_when_it_is_on_disk),
         WITH_ROOM(admin_lists_providers),
         WITH_ROOM(admin_answers_when_the_fetch_is_over),
         WITH_ROOM(admin_closes_while_a_fetch_is_awaited),

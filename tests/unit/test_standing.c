@@ -4,6 +4,8 @@
  */
 #include "queue_world.h"
 
+#include <sqlite3.h>
+
 enum { BACKLOG = 20000 };
 
 static int64_t backoff(void *user, unsigned n)
@@ -373,6 +375,65 @@ static void a_suspension_holds_across_a_restart_until_it_is_over(void **state)
     world_free(w);
 }
 
+struct asked {
+    struct world *w;
+    size_t count;
+    char row[100];
+};
+
+static void read_row(const char *path, char *out, size_t size)
+{
+    sqlite3_stmt *st;
+    sqlite3 *db;
+
+    assert_int_equal(
+        sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(
+                         db,
+                         "SELECT (suspended_ms>0)||'|'||suspend_why"
+                         " FROM destination WHERE name='example.org'",
+                         -1, &st, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    (void)snprintf(out, size, "%s",
+                   (const char *)sqlite3_column_text(st, 0));
+    (void)sqlite3_finalize(st);
+    (void)sqlite3_close(db);
+}
+
+static void look_into_the_file(void *user, uint64_t token, int rc)
+{
+    struct asked *a = (struct asked *)(uintptr_t)token;
+
+    (void)user;
+    assert_int_equal(rc, 0);
+    a->count++;
+    read_row(a->w->path, a->row, sizeof a->row);
+}
+
+static void what_is_told_to_be_remembered_is_in_the_file(void **state)
+{
+    struct world *w = world_new(0, true);
+    struct span names[2000];
+    struct asked a = { .w = w };
+
+    (void)state;
+    for (size_t i = 0; i < 2000; i++)
+        names[i] = SPAN("example.org");
+    assert_true(
+        queue_suspend(w->q, SPAN("example.org"), INT64_MAX, SPAN("disk")));
+    queue_remember(w->p, names, 1, look_into_the_file, (uintptr_t)&a);
+    world_until(w, &a.count, 1);
+    assert_string_equal(a.row, "1|disk");
+    /* more than one transaction takes, and one that nobody knows */
+    assert_true(queue_resume(w->q, SPAN("example.org")));
+    names[0] = SPAN("unknown");
+    queue_remember(w->p, names, 2000, look_into_the_file, (uintptr_t)&a);
+    world_until(w, &a.count, 2);
+    assert_string_equal(a.row, "0|");
+    world_free(w);
+}
+
 static void a_suspension_ends_by_hand_and_stays_ended(void **state)
 {
     struct world *w = away_new(0, 0);
@@ -613,6 +674,7 @@ int main(void)
         T(a_released_destination_waits_after_a_restart),
         T(a_retry_by_hand_releases_what_waits),
         T(a_suspension_holds_across_a_restart_until_it_is_over),
+        T(what_is_told_to_be_remembered_is_in_the_file),
         T(a_suspension_ends_by_hand_and_stays_ended),
         T(a_slot_that_stands_gets_no_work_while_suspended),
         T(expiry_goes_on_while_mail_waits),
