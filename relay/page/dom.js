@@ -5,7 +5,7 @@
  * through visible(), so nothing that a stranger wrote is ever parsed. There is no way here
  * to set markup or a style attribute, and the page's content policy forbids both.
  */
-import { absolute, relative, visible } from "/text.js";
+import { absolute, parts, relative, visible } from "/text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -54,6 +54,20 @@ export function say(element, text) {
 
     if (element.textContent !== clean)
         element.textContent = clean;
+}
+
+/* A long name is broken behind a dot rather than within a word. */
+export function breakable(name) {
+    return visible(name).split(/(?<=[.@/])(?=.)/).flatMap((part, i) =>
+        i ? [h("wbr"), part] : [part]);
+}
+
+/* A destination: its host, and smaller how it is reached. */
+export function nameOf(name) {
+    const { host, how } = parts(name);
+
+    return [h("bdi", { class: "host" }, breakable(host)),
+            how && h("span", { class: "how" }, how)];
 }
 
 /* A moment: relative, with the absolute behind it; tick() keeps it true. */

@@ -8,6 +8,7 @@
 import { Refusal, events } from "/api.js";
 import { command, h, say, shape } from "/dom.js";
 import { health } from "/health.js";
+import { nothingYet } from "/needs.js";
 import { clock, count, plural } from "/text.js";
 
 const LINES = 200, DRAW_MS = 250;
@@ -98,6 +99,7 @@ export function open(main) {
         summary();
         if (!pending.length || document.hidden)
             return;
+        list.querySelector(".none")?.remove();
         list.prepend(...pending.reverse().map(line));
         pending = [];
         while (list.children.length > LINES)
@@ -119,7 +121,8 @@ export function open(main) {
 
         left = 0;
         pending = [];
-        list.replaceChildren();
+        list.replaceChildren(h("li", { class: "none" }, nothingYet("What happens is told here " +
+            "as it happens: mail that comes, is refused, delivered or put off.")));
         foot.replaceChildren(command("waypost", "follow",
             ...(chosen.length ? ["--kinds", chosen.join(",")] : []),
             ...(match ? ["--match", match] : [])));

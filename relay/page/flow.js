@@ -6,10 +6,12 @@
  *
  * The width of a stream is its rate (by its logarithm, so that one message a minute is
  * still seen), the gauge of a pool is what stands in it. Under each name: the figure, and
- * the last hour. What goes the wrong way is hatched, not only red.
+ * the last hour. What goes the wrong way is hatched, not only red. Above it stands what
+ * needs somebody now (needs.js).
  */
 import { Refusal, events, every, get } from "/api.js";
 import { command, h, s, say } from "/dom.js";
+import { needs } from "/needs.js";
 import { count, rate, short } from "/text.js";
 
 /* x along the river, y across it */
@@ -35,39 +37,58 @@ const streams = [
     { from: "delivered", to: [3.5, 0], of: "delivered" },
 ];
 
-const WIDE = 760;
-const CARD = { w: 160, h: 96 };
-const BANK = 56, DECADES = 6;
+const WIDE = 760, NARROW = 150, MINUTES = 60;
+const CARD = 128, STEP = 150, SPARK = { top: 58, height: 40 };
+const BANK = 28, DECADES = 6, BIN = 2;
 
 /* ------------------------------------------------------- sparklines ------ */
 
-/* A line over its area; before the start there is neither. */
-function sparkline(values, w, h0) {
-    const most = Math.max(...values, 0.0001), step = w / Math.max(1, values.length - 1);
-    const at = values.map((v, i) => v === null ? null
-        : `${(i * step).toFixed(1)},${(h0 - 2 - v / most * (h0 - 2)).toFixed(1)}`);
-    const first = at.findIndex(Boolean), known = at.filter(Boolean);
+/* The highest of what falls into each BIN of the width; null: nothing is known. */
+function bins(values, w) {
+    const n = Math.max(1, Math.min(values.length, Math.floor(w / BIN)));
 
-    if (!known.length)
-        return null;
-    return s("g", { class: "spark" },
-        s("path", { class: "area",
-                    d: `M${(first * step).toFixed(1)},${h0}L${known.join("L")}L${w},${h0}z` }),
-        s("path", { class: "line", d: `M${known.join("L")}` }));
+    return Array.from({ length: n }, (_, i) => {
+        const part = values.slice(Math.floor(i * values.length / n),
+            Math.floor((i + 1) * values.length / n)).filter((v) => v !== null);
+
+        return part.length ? Math.max(...part) : null;
+    });
+}
+
+/* The hour: a line over its area, from a full zero to the highest. Before the start of the
+ * relay there is neither, but dots. A mark each quarter of an hour. */
+function sparkline(values, w) {
+    const tall = SPARK.height, all = bins(values, w), most = Math.max(...values, 0.0001);
+    const step = w / Math.max(1, all.length - 1), known = all.findIndex((v) => v !== null);
+    const at = (v, i) => `${(i * step).toFixed(1)},${(tall - v / most * (tall - 3)).toFixed(1)}`;
+    const line = known < 0 ? [] : all.map((v, i) => v === null ? null : at(v, i)).filter(Boolean);
+    const begin = known < 0 ? w : known * step;
+
+    return s("g", { class: "spark", transform: `translate(12,${SPARK.top})` },
+        [0, 1, 2, 3, 4].map((i) => s("path", { class: "axis", d: `M${i * w / 4},${tall}v4` })),
+        s("path", { class: "axis", d: `M0,${tall}h${w}` }),
+        begin > 4 && s("path", { class: "gap", d: `M0,${tall - 4}H${begin.toFixed(1)}` }),
+        begin > 90 && s("text", { class: "tick", x: 0, y: tall - 10 }, "not up yet"),
+        line.length && s("path", { class: "area",
+            d: `M${begin.toFixed(1)},${tall}L${line.join("L")}L${w},${tall}z` }),
+        line.length && s("path", { class: "line", d: `M${line.join("L")}` }),
+        s("text", { class: "tick", x: 0, y: tall + 16 }, `${MINUTES} min ago`),
+        s("text", { class: "tick", x: w, y: tall + 16, "text-anchor": "end" }, "now"));
 }
 
 /* ------------------------------------------------------------ picture ---- */
 
 function layout(width) {
     const isWide = width >= WIDE;
-    const stepX = isWide ? (width - CARD.w - 2 * BANK) / 3 : 0;
-    const narrow = Math.min(CARD.w, (width - 30) / 2);
+    const w = isWide ? Math.min(230, (width - 2 * BANK - 3 * 36) / 4)
+        : Math.max(NARROW - 20, (width - 14) / 2);
+    const stepX = isWide ? (width - w - 2 * BANK) / 3 : 0;
 
     return {
-        isWide, width, height: isWide ? 300 : 4 * 140 + 10,
-        card: { w: isWide ? CARD.w : narrow, h: CARD.h },
-        at: (x, y) => isWide ? [BANK + x * stepX, 18 + y * 168]
-            : [1 + y * (width - narrow - 2), 22 + x * 140],
+        isWide, width, height: isWide ? STEP + CARD + 24 : 3 * STEP + CARD + 24,
+        card: { w, h: CARD },
+        at: (x, y) => isWide ? [BANK + x * stepX, 12 + y * STEP]
+            : [1 + y * (width - w - 2), 22 + x * STEP],
     };
 }
 
@@ -100,11 +121,11 @@ function stream(l, st, now) {
 /* Water stands in a pool's gauge as high as the logarithm of what is in it; a line for each
  * tenfold. */
 function gauge(l, n) {
-    const tall = l.card.h - 16, level = n > 0 ? Math.min(1, Math.log10(n + 1) / DECADES) : 0;
+    const tall = SPARK.top - 14, level = n > 0 ? Math.min(1, Math.log10(n + 1) / DECADES) : 0;
     const marks = Array.from({ length: DECADES - 1 }, (_, i) =>
         `M0,${(tall * (i + 1) / DECADES).toFixed(1)}h4`).join("");
 
-    return s("g", { class: "gauge", transform: `translate(${l.card.w - 18},8)` },
+    return s("g", { class: "gauge", transform: `translate(${l.card.w - 20},8)` },
         s("rect", { class: "tube", width: 10, height: tall, rx: 2 }),
         s("rect", { class: "level", y: (tall * (1 - level)).toFixed(1), width: 10,
                     height: (tall * level).toFixed(1), rx: 2 }),
@@ -114,7 +135,7 @@ function gauge(l, n) {
 function station(l, st, flow) {
     const [x, y] = l.at(st.x, st.y);
     const values = flow.series[st.name] ?? [], n = flow.now[st.name] ?? 0;
-    const w = l.card.w - (st.pool ? 16 : 0), most = values.length ? Math.max(...values) : 0;
+    const right = l.card.w - (st.pool ? 28 : 12), most = values.length ? Math.max(...values) : 0;
 
     return s("g", { class: `station ${st.name}${st.pool ? " pool" : ""}`,
                     transform: `translate(${x.toFixed(1)},${y})` },
@@ -124,9 +145,9 @@ function station(l, st, flow) {
         s("text", { class: "name", x: 12, y: 20 }, st.name),
         s("text", { class: "figure", x: 12, y: 46 }, st.pool ? count(n) : rate(n),
             st.unit && s("tspan", { class: "unit", dx: 3 }, st.unit)),
-        (l.isWide || !st.pool) && s("text", { class: "peak", x: w - 12, y: 20,
-            "text-anchor": "end" }, "max " + (st.pool ? short(most) : rate(most))),
-        s("g", { transform: "translate(12,54)" }, sparkline(values, w - 24, 32)));
+        s("text", { class: "peak", x: right, y: 46, "text-anchor": "end" },
+            "max " + (st.pool ? short(most) : rate(most))),
+        sparkline(values, l.card.w - 24));
 }
 
 function picture(flow, width) {
@@ -185,8 +206,9 @@ export function open(main) {
             rows.replaceChildren(table(flow));
         });
     }
-    main.append(h("p", { class: "lead" }, "Mail per second, and what stands in the queue. " +
-        "Under each, the last hour."), fault, place,
+    const trouble = h("section", { class: "panel trouble", "aria-label": "What needs you" });
+    const endNeeds = needs(trouble);
+    main.append(trouble, fault, place,
         h("details", null, h("summary", null, "The same as a table"), rows),
         command("waypost", "top"));
 
@@ -211,6 +233,7 @@ export function open(main) {
     });
     return () => {
         ask.end();
+        endNeeds();
         cut.abort();
         sees.disconnect();
     };

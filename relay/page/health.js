@@ -35,7 +35,7 @@ function certificates(system) {
     if (!all.length)
         return h("p", { class: "dim" }, "No certificate is set.");
     return h("ul", { class: "plain" }, all.map((c) => h("li", null,
-        shape(c.days < 14 ? "bad" : c.days < 30 ? "busy" : "good"),
+        shape(c.days < 3 ? "bad" : c.days < 30 ? "busy" : "good"),
         h("strong", null, c.days < 0 ? "expired" : plural(Math.floor(c.days), "day")), " ",
         h("span", { title: c.file }, (c.names ?? []).join(", ") || c.file),
         " ", bar(Math.min(1, Math.max(0, c.days / 90))))));

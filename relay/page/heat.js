@@ -8,6 +8,7 @@
 import { every, get } from "/api.js";
 import { command, dress, h, keyed, moment, roving, say } from "/dom.js";
 import { messages } from "/messages.js";
+import { nothingYet } from "/needs.js";
 import { count, plural, short, span } from "/text.js";
 
 const STEPS = 5;
@@ -99,12 +100,12 @@ function filterOf(domain, bounds, i) {
              ...(a.newer ? { newer: a.newer + "min" } : {}) };
 }
 
-export function open(main, [word]) {
+export function open(main, [word, state]) {
     const grid = h("div", { role: "grid", class: "heatmap", hidden: true, "aria-label":
         "Waiting mail by domain and age" });
     const head = h("div", { role: "row", class: "heatrow head" });
     const body = h("div", { role: "rowgroup" });
-    const sum = h("p", { class: "lead" });
+    const sum = h("p", { class: "lead" }), empty = h("div");
     const fault = h("p", { class: "fault", role: "alert" });
     const below = h("section", { class: "panel", "aria-live": "off" });
     let list = null, bounds = [];
@@ -132,6 +133,11 @@ export function open(main, [word]) {
         keyed(body, heat.rows, (r) => r.domain, (r) => makeRow(r, bounds, pick),
             (e, r) => updateRow(e, r, bounds, most, pick));
         grid.hidden = !heat.rows.length;
+        key.hidden = grid.hidden;
+        if (grid.hidden !== Boolean(empty.firstChild))
+            empty.replaceChildren(...(grid.hidden ? [nothingYet("What could not go out yet " +
+                "would stand here: a row for each domain, a column for each age, the darker " +
+                "the more.")] : []));
         settle();
         sum.replaceChildren(heat.total ? `${plural(heat.total, "recipient")} ` +
             "by domain and age, the most first" + (heat.complete === false
@@ -139,7 +145,8 @@ export function open(main, [word]) {
             : "Nothing waits", heat.total && heat.at_ms ? moment(heat.at_ms / 1000) : "", ".");
     }
 
-    main.append(sum, fault, h("div", { class: "scroll" }, grid), legend(),
+    const key = legend();
+    main.append(sum, fault, h("div", { class: "scroll" }, grid), empty, key,
         command("waypost", "queue", "shape"),
         h("p", { class: "row" }, h("span", { class: "dim" }, "Also:"),
             [["held", "held"], ["deferred", "waiting"], ["deleted", "deleted, for a day"]]
@@ -159,7 +166,9 @@ export function open(main, [word]) {
     });
     const again = () => ask.now();
     document.addEventListener("changed", again);
-    if (word)
+    if (word === "state" && state)
+        show({ state }, state);
+    else if (word)
         show({ via: word }, "for " + word);
     return () => {
         ask.end();

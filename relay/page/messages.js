@@ -5,7 +5,7 @@
  * first and is asked about.
  */
 import { lines } from "/api.js";
-import { command, h, moment, say, shape } from "/dom.js";
+import { breakable, command, h, moment, say, shape } from "/dom.js";
 import { changeButtons } from "/orders.js";
 import { count, size } from "/text.js";
 
@@ -30,8 +30,8 @@ function rowOf(m) {
         h("td", { "data-label": "state" }, stateWord(m.state)),
         h("td", { "data-label": "came" }, moment(m.arrival_time)),
         h("td", { class: "number", "data-label": "size" }, size(m.message_size)),
-        h("td", { class: "address", "data-label": "from" }, m.sender),
-        h("td", { class: "address", "data-label": "to" }, first.address,
+        h("td", { class: "address", "data-label": "from" }, breakable(m.sender)),
+        h("td", { class: "address", "data-label": "to" }, breakable(first.address ?? ""),
             more > 0 && h("span", { class: "dim" }, ` and ${count(more)} more`)),
         h("td", { class: "words", "data-label": "last words" }, words ?? ""));
 }

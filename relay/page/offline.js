@@ -4,7 +4,7 @@
  * When each was last seen is a mark on a scale that is finer the nearer it is to now.
  */
 import { every, lines } from "/api.js";
-import { command, h, keyed, s, say, setMoment, shape } from "/dom.js";
+import { command, h, keyed, nameOf, s, say, setMoment, shape } from "/dom.js";
 import { deed, fetchNow, retry } from "/orders.js";
 import { absolute, count, plural, relative, size, span } from "/text.js";
 import { states } from "/tiles.js";
@@ -42,7 +42,7 @@ function setScale(svg, at) {
 
 function make(d) {
     return h("article", { class: "tile", "aria-label": d.name },
-        h("header", null, h("h3", null, d.name), h("p", { class: "state" })),
+        h("header", null, h("h3", { title: d.name }, nameOf(d.name)), h("p", { class: "state" })),
         scale(),
         h("dl", { class: "facts" },
             ["last seen", "waiting", "window"].map((n, i) => h("div", null, h("dt", null, n),

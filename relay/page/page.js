@@ -5,12 +5,13 @@
  * function that ends what it began. Which view it is stands behind the # of the address:
  * #/queue, #/message/01HF8M5XK3QZA. Nothing is drawn for a view that is not open.
  */
-import { every, get, lines, onTokenNeeded } from "/api.js";
+import { onTokenNeeded } from "/api.js";
 import { ask, help } from "/dialogue.js";
 import { h, say, shape, tick } from "/dom.js";
 import { setReader } from "/orders.js";
-import { alarms } from "/alarms.js";
+import { troubles } from "/alarms.js";
 import { absolute, span } from "/text.js";
+import { onLook, watch } from "/watch.js";
 import * as flow from "/flow.js";
 import * as heat from "/heat.js";
 import * as tiles from "/tiles.js";
@@ -52,6 +53,8 @@ function open(event) {
     const here = document.querySelector(`#views a[href="#/${(name && views.find((v) =>
         v[0] === name)?.[0]) || views[0][0]}"]`);
     here.setAttribute("aria-current", "page");
+    here.scrollIntoView({ block: "nearest", inline: "center" });
+    document.body.dataset.view = here.dataset.view;
     end = view.open(main, rest);
     /* Somebody who came by a link reads on in the view. */
     if (event && document.activeElement?.closest("#views") === null &&
@@ -67,6 +70,7 @@ const hostname = h("strong"), version = h("span"), up = h("time");
 
 host.append(hostname, version, up);
 
+/* The worst, and how many more; the first view tells of each. */
 function showAlarms(list) {
     const text = list.map((a) => a.text).join("\n");
 
@@ -74,8 +78,12 @@ function showAlarms(list) {
         return;
     alarm.dataset.text = text;
     alarm.className = list.length ? "alarm" : "calm";
-    alarm.replaceChildren(...(list.length ? list.flatMap((a) => [
-        h("a", { href: a.href }, shape("bad"), a.text)])
+    alarm.replaceChildren(...(list.length ? [
+        h("a", { href: list[0].href, class: list[0].key ? "listed" : null }, shape("bad"),
+            h("span", { class: "who" }, list[0].who ?? ""), h("span", null, list[0].who
+                ? list[0].text.slice(list[0].who.length) : list[0].text)),
+        list.length > 1 && h("a", { href: "#/flow", class: "listed more" },
+            `and ${list.length - 1} more`)].filter(Boolean)
         : [shape("good"), "nothing is wrong"]));
 }
 
@@ -86,24 +94,12 @@ function showReader(role) {
     setReader(isReader);
     notice.hidden = !isReader;
     say(notice, isReader ? "Your token may only read, so the buttons that change something " +
-        "are off. A token of role operator may use them: waypost token add NAME --role operator"
-        : "");
+        "are off. One that may: waypost token add NAME --role operator" : "");
 }
 
-/* What a part of the relay cannot tell now is left out, it does not stop the rest. */
-async function orNull(promise) {
-    return promise.catch(() => null);
-}
-
-async function look(signal) {
-    let status;
-
-    try {
-        status = await get("/api/v1/status", null, signal);
-    } catch (e) {
-        if (!signal.aborted)
-            showAlarms([{ text: e.message + (e.status ? "" : "; what you see may be old"),
-                          href: location.hash || "#/flow" }]);
+function showHead({ status, fault, ...rest }) {
+    if (fault) {
+        showAlarms([{ text: fault, href: location.hash || "#/flow" }]);
         return;
     }
     say(hostname, status.hostname ?? location.hostname);
@@ -111,11 +107,7 @@ async function look(signal) {
     say(up, "up for " + span(status.uptime));
     up.title = "since " + absolute(Math.round(Date.now() / 1000 - status.uptime));
     showReader(status.role);
-    const [system, destinations] = await Promise.all([
-        orNull(get("/api/v1/system", null, signal)),
-        orNull(lines("/api/v1/destinations", { busiest: 100 }, signal))]);
-    if (!signal.aborted)
-        showAlarms(alarms(status, system, destinations));
+    showAlarms(troubles({ status, ...rest }).filter((t) => t.isLoud));
 }
 
 /* -------------------------------------------------- theme, keys, token --- */
@@ -125,7 +117,10 @@ const themeNames = { "": "system", light: "light", dark: "dark" };
 const themeButton = document.getElementById("theme");
 
 function showTheme() {
-    say(themeButton, "Theme: " + themeNames[document.documentElement.dataset.theme ?? ""]);
+    const name = themeNames[document.documentElement.dataset.theme ?? ""];
+
+    themeButton.replaceChildren(h("span", { class: "roomy" }, "Theme: "), name);
+    themeButton.setAttribute("aria-label", "Theme: " + name);
 }
 
 function nextTheme() {
@@ -200,7 +195,7 @@ onTokenNeeded(async (reason) => {
 });
 
 document.getElementById("views").append(...views.map(([name, title], i) =>
-    h("li", null, h("a", { href: "#/" + name }, title,
+    h("li", null, h("a", { href: "#/" + name, "data-view": name }, title,
         h("kbd", { "aria-hidden": "true" }, String(i + 1))))));
 themeButton.addEventListener("click", nextTheme);
 document.getElementById("help").addEventListener("click", showHelp);
@@ -212,5 +207,6 @@ document.addEventListener("keydown", onKey);
 addEventListener("hashchange", open);
 showTheme();
 open();
-every(5000, look);
+onLook(showHead);
+watch();
 setInterval(tick, 1000);

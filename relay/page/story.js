@@ -8,10 +8,10 @@
  * message may be in either, or, when some of its recipients are done, in both.
  */
 import { Refusal, get, getText, lines } from "/api.js";
-import { command, h, moment, say, shape } from "/dom.js";
+import { breakable, command, h, moment, say, shape } from "/dom.js";
 import { stateWord, table } from "/messages.js";
 import { changeButtons, deed } from "/orders.js";
-import { clock, relative, size, span, visibleLines } from "/text.js";
+import { absolute, clock, plural, relative, size, span, visibleLines } from "/text.js";
 
 const FOUND_MOST = 30, CONTENT_MOST = 256 * 1024;
 const ID = /^[0-9a-hjkmnp-tv-z]{13}$/i;
@@ -30,8 +30,8 @@ function pastRow(e) {
             h("span", { class: "state" }, shape(ends[e.what] ?? "plain"), e.what)),
         h("td", { "data-label": "id" }, e.queue_id
             ? h("a", { href: "#/message/" + encodeURIComponent(e.queue_id) }, e.queue_id) : ""),
-        h("td", { class: "address", "data-label": "from" }, e.sender),
-        h("td", { class: "address", "data-label": "to" }, e.recipient),
+        h("td", { class: "address", "data-label": "from" }, breakable(e.sender ?? "")),
+        h("td", { class: "address", "data-label": "to" }, breakable(e.recipient ?? "")),
         h("td", { class: "words", "data-label": "words" }, e.reply ?? ""));
 }
 
@@ -98,6 +98,10 @@ function moved(at, kind, title, ...more) {
     return { at, kind, title, more };
 }
 
+function attempt(...words) {
+    return { ...moved(...words), isAttempt: true };
+}
+
 function arrival(m, past) {
     const a = m ?? past[0] ?? {};
     const client = a.client_name && a.client_name !== "unknown"
@@ -139,7 +143,7 @@ function attempts(m, past) {
             (!d.host || !t.host || d.host === t.host));
         const [d] = i < 0 ? [] : dialogues.splice(i, 1);
 
-        return moved(t.at, String(t.status).startsWith("2") ? "good" : "busy",
+        return attempt(t.at, String(t.status).startsWith("2") ? "good" : "busy",
             `Attempt${t.host ? " at " + t.host : ""}`, replyOf(t),
             h("p", { class: "dim" }, "for " + [...t.to].join(", ")),
             d?.lines?.length && dialogueOf(d.lines));
@@ -178,27 +182,60 @@ function waits(m) {
             .filter(Boolean).join(", "))));
 }
 
+/* The hour alone is no answer for what was days ago. */
+function dayOrClock(at) {
+    return Date.now() / 1000 - at > 72000 ? absolute(at).slice(0, 16) : clock(at);
+}
+
 function item(step, before) {
     return h("li", { class: step.kind }, shape(step.kind),
         h("div", { class: "when" }, step.at ? moment(step.at) : h("span", null, "–"),
-            step.at ? h("span", { class: "dim" }, clock(step.at)) : null,
+            step.at ? h("span", { class: "dim" }, dayOrClock(step.at)) : null,
             before && step.at && step.at - before >= 1
                 ? h("span", { class: "dim" }, "+" + span(step.at - before)) : null),
         h("div", { class: "step" }, h("h4", null, step.title), step.more));
 }
 
+const FOLD_FROM = 6, FOLD_FIRST = 1, FOLD_LAST = 2;
+
+/* Of many attempts in a row, the first and the latest are seen; those between are folded. */
+function folded(items, steps) {
+    const kept = [];
+    let from = 0;
+
+    while (from < steps.length) {
+        let to = from;
+        while (to < steps.length && steps[to].isAttempt === steps[from].isAttempt)
+            to++;
+        if (!steps[from].isAttempt || to - from < FOLD_FROM) {
+            kept.push(...items.slice(from, to));
+        } else {
+            const a = from + FOLD_FIRST, b = to - FOLD_LAST;
+
+            kept.push(...items.slice(from, a), h("li", { class: "busy fold" }, shape("busy"),
+                h("div", { class: "when" }), h("details", { class: "step" },
+                    h("summary", null, `${plural(b - a, "more attempt")} in ` +
+                        span(steps[b - 1].at - steps[a].at)),
+                    h("ol", { class: "timeline" }, items.slice(a, b)))),
+                ...items.slice(b, to));
+        }
+        from = to;
+    }
+    return kept;
+}
+
 function timeline(title, steps) {
     return steps.length ? [h("h3", null, title), h("ol", { class: "timeline" },
-        steps.map((st, i) => item(st, i && steps[i - 1].at)))] : [];
+        folded(steps.map((st, i) => item(st, i && steps[i - 1].at)), steps))] : [];
 }
 
 /* --------------------------------------------------------- the message --- */
 
 function headOf(m, past) {
     const a = m ?? past[0];
-    const facts = [["from", a.sender || "<>"],
-        ["to", m ? m.recipients.map((r) => r.address).join(", ")
-            : [...new Set(past.map((e) => e.recipient).filter(Boolean))].join(", ")],
+    const to = m ? m.recipients.map((r) => r.address)
+        : [...new Set(past.map((e) => e.recipient).filter(Boolean))];
+    const facts = [["from", breakable(a.sender || "<>")], ["to", breakable(to.join(", "))],
         ["size", size(m?.message_size ?? a.size)],
         ...(m?.expire_time ? [["expires", moment(m.expire_time)]] : [])];
 

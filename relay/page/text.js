@@ -62,6 +62,15 @@ export function rate(n) {
     return n < 10 ? n.toFixed(n < 0.1 ? 2 : 1) : whole.format(n);
 }
 
+/* A destination's name in two parts: where, and how it is reached. */
+export function parts(name) {
+    const [, scheme, host, port, rest] =
+        /^([a-z]+):(?:\/\/)?(\[[^\]]*\]|\/\S*|[^\s:]+)(?::(\d+))?(?:\s+(.*))?$/.exec(name) ?? [];
+
+    return host === undefined ? { host: name, how: "" }
+        : { host, how: [scheme, port && "port " + port, rest].filter(Boolean).join(", ") };
+}
+
 export function plural(n, one, many = one + "s") {
     return count(n) + " " + (n === 1 ? one : many);
 }

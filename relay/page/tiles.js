@@ -5,7 +5,9 @@
  * Where there are very many, those with the most mail are shown; a name finds any.
  */
 import { every, lines } from "/api.js";
-import { command, dress, h, keyed, say, setMoment, shape } from "/dom.js";
+import { reasonOf } from "/alarms.js";
+import { command, dress, h, keyed, nameOf, say, setMoment, shape } from "/dom.js";
+import { nothingYet } from "/needs.js";
 import { deed, exactly, holdAll, probe, resume, retry, suspend } from "/orders.js";
 import { count, milliseconds, plural, size } from "/text.js";
 
@@ -26,7 +28,7 @@ function fact(name, kind = "span") {
 
 function make(d) {
     const tile = h("article", { class: "tile", "aria-label": d.name },
-        h("header", null, h("h3", null, d.name), h("p", { class: "state" })),
+        h("header", null, h("h3", { title: d.name }, nameOf(d.name)), h("p", { class: "state" })),
         h("dl", { class: "facts" }, fact("sessions"), fact("waiting"), fact("next attempt", "time"),
             fact("last delivery", "time"), fact("delivery takes"), fact("TLS")),
         h("p", { class: "last" }),
@@ -42,13 +44,11 @@ function make(d) {
     return tile;
 }
 
-/* Who stopped it wrote why; the relay has its own words in front. */
 function lastWords(d) {
     const words = d.state === "up" ? d.last_reply || d.reason : d.reason || d.last_reply;
 
     if (d.state === "suspended")
-        return "Suspended" + (d.reason ?? "").replace(
-            /^(\d\.\d+\.\d+ )?suspended by the operator/, "");
+        return "Suspended: " + (reasonOf(d) || "no reason was given");
     return words ? "“" + words + "”" : "It has said nothing yet.";
 }
 
@@ -73,7 +73,7 @@ function update(tile, d) {
     setMoment(due, d.state === "up" ? 0 : d.due, d.state === "up" ? "at once"
         : isStopped ? "when resumed" : "when it is fetched");
     setMoment(good, d.last_good);
-    say(takes, milliseconds(d.delivery_ms));
+    say(takes, d.delivery_ms === 0 ? "under 1 ms" : milliseconds(d.delivery_ms));
     say(tls, d.tls || "not known");
     const last = tile.querySelector(".last");
     say(last, lastWords(d));
@@ -90,7 +90,7 @@ export function open(main) {
         Object.entries(states).map(([value, st]) => h("option", { value }, st.word)));
     const sum = h("p", { class: "dim", role: "status" });
     const fault = h("p", { class: "fault", role: "alert" });
-    const place = h("div", { class: "tiles" });
+    const place = h("div", { class: "tiles" }), empty = h("div");
     let all = [];
 
     function draw() {
@@ -100,6 +100,11 @@ export function open(main) {
             .sort((a, b) => rank(a) - rank(b) || b.waiting - a.waiting ||
                 (a.name < b.name ? -1 : 1));
 
+        const isEmpty = !all.length && !want;
+        if (isEmpty !== Boolean(empty.firstChild))
+            empty.replaceChildren(...(isEmpty ? [nothingYet("Each next hop gets a tile with " +
+                "its first message: whether it is up, how many sessions it is given, what it " +
+                "said last.")] : []));
         keyed(place, found.slice(0, SHOWN_MOST), (d) => d.name, make, update);
         say(sum, found.length > SHOWN_MOST || (all.length === BUSIEST && !want)
             ? `${Math.min(SHOWN_MOST, found.length)} of the busiest, those in trouble first; a ` +
@@ -108,7 +113,7 @@ export function open(main) {
 
     main.append(h("p", { class: "row" },
         h("label", { for: "find" }, "Name"), search, h("label", { for: "only" }, "State"), only,
-        sum), fault, place, command("waypost", "dest", "list"));
+        sum), fault, empty, place, command("waypost", "dest", "list"));
     const ask = every(3000, async (signal) => {
         try {
             const want = search.value.trim();
