@@ -8,7 +8,7 @@ import { troubles } from "/alarms.js";
 import { command, dress, h, keyed, nameOf, say, setMoment, shape } from "/dom.js";
 import { deed, holdAll, resume, retry, suspend } from "/orders.js";
 import { count, milliseconds, parts, plural, size } from "/text.js";
-import { lastLook, onLook } from "/watch.js";
+import { onLook } from "/watch.js";
 
 const BEHIND_A_LITTLE = 500;
 
@@ -90,10 +90,20 @@ export function hasSeenMail({ status }) {
 
 /* What a view shows where there is nothing: what it would show, and how to begin. */
 export function nothingYet(text) {
-    const seen = lastLook();
+    const more = h("div", { class: "first" });
+    let was = false;
+    const box = h("div", { class: "first" }, h("p", { class: "dim" }, text), more);
+    const end = onLook((seen) => {
+        if (was && !box.isConnected)
+            end();
+        if (!seen.status)
+            return;
+        was = true;
+        if (hasSeenMail(seen) === Boolean(more.firstChild))
+            more.replaceChildren(...(hasSeenMail(seen) ? [] : firstMail(seen)));
+    });
 
-    return h("div", { class: "first empty" }, h("p", { class: "dim" }, text),
-        seen?.status && !hasSeenMail(seen) ? firstMail(seen) : null);
+    return box;
 }
 
 /* Fills the place; answers how to end it. */

@@ -14,8 +14,16 @@ let isReader = false;
 
 export function setReader(value) {
     isReader = value;
-    for (const b of document.querySelectorAll("button.deed"))
-        b.disabled = isReader;
+    document.querySelectorAll("button.deed").forEach(allow);
+}
+
+/* One that is off says why. */
+function allow(button) {
+    button.disabled = isReader;
+    if (isReader)
+        button.title = "Your token may only read";
+    else
+        button.removeAttribute("title");
 }
 
 function changed() {
@@ -26,7 +34,7 @@ function changed() {
 export function deed(label, run, { danger = false, name } = {}) {
     let isRunning = false;
     const b = h("button", {
-        type: "button", class: danger ? "deed danger" : "deed", disabled: isReader,
+        type: "button", class: danger ? "deed danger" : "deed",
         "aria-label": name, onclick: async () => {
             if (isRunning)
                 return;
@@ -42,6 +50,7 @@ export function deed(label, run, { danger = false, name } = {}) {
             }
         } }, label);
 
+    allow(b);
     return b;
 }
 

@@ -80,7 +80,7 @@ function showAlarms(list) {
     alarm.className = list.length ? "alarm" : "calm";
     alarm.replaceChildren(...(list.length ? [
         h("a", { href: list[0].href, class: list[0].key ? "listed" : null }, shape("bad"),
-            h("span", { class: "who" }, list[0].who ?? ""), h("span", null, list[0].who
+            h("span", { class: "subject" }, list[0].who ?? ""), h("span", null, list[0].who
                 ? list[0].text.slice(list[0].who.length) : list[0].text)),
         list.length > 1 && h("a", { href: "#/flow", class: "listed more" },
             `and ${list.length - 1} more`)].filter(Boolean)

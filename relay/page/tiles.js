@@ -102,9 +102,9 @@ export function open(main) {
 
         const isEmpty = !all.length && !want;
         if (isEmpty !== Boolean(empty.firstChild))
-            empty.replaceChildren(...(isEmpty ? [nothingYet("Each next hop gets a tile with " +
-                "its first message: whether it is up, how many sessions it is given, what it " +
-                "said last.")] : []));
+            empty.replaceChildren(...(isEmpty ? [nothingYet("No next hop is busy or in " +
+                "trouble. Each that is gets a tile here: how many sessions it is given, what " +
+                "waits for it, what it said last. A name finds the others.")] : []));
         keyed(place, found.slice(0, SHOWN_MOST), (d) => d.name, make, update);
         say(sum, found.length > SHOWN_MOST || (all.length === BUSIEST && !want)
             ? `${Math.min(SHOWN_MOST, found.length)} of the busiest, those in trouble first; a ` +

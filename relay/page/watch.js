@@ -18,9 +18,6 @@ export function onLook(ear) {
     return () => ears.delete(ear);
 }
 
-/* What is known now, or null. */
-export const lastLook = () => latest;
-
 /* What a part of the relay cannot tell now is left out, it does not stop the rest. */
 async function orNull(promise) {
     return promise.catch(() => null);

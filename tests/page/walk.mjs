@@ -79,7 +79,19 @@ if (!isIn) {
 await step("headline", async () => {
     await page.locator("#host").getByText("relay.test").waitFor();
     await page.getByText(/up for \d+ (s|min)/).waitFor();
+    await go(page, base, "queue");
     await page.locator("#alarm").getByText(/is (down|suspended), \d+ wait/).first().waitFor();
+    /* the first view tells of it itself, with the button that helps */
+    await go(page, base, "flow");
+    const need = page.locator(".need").filter({ hasText: /is down, 11\d wait/ });
+    await need.waitFor();
+    await need.locator(".last").getByText(/connection refused/).waitFor();
+    await need.getByRole("button", { name: /^Retry/ }).waitFor();
+    equal(await page.locator("#alarm a:visible").count(), 0, "told twice");
+    await page.locator(".need").filter({ hasText: "2 messages are held" })
+        .getByRole("link").click();
+    await page.locator(".panel tbody tr").first().waitFor();
+    equal(await page.locator(".panel tbody tr").count(), 2, "the held ones");
 });
 
 /* --- the seven views --- */
@@ -90,6 +102,11 @@ await step("flow", async () => {
     const label = () => page.locator("svg.river").getAttribute("aria-label");
     await until(async () => /[\d.,]+ accepted, .* [\d,]+ waiting, 2 held/.test(await label()),
         "the figures of the queue");
+    /* the hour is as wide as its station, whatever is known of it */
+    holds(await page.locator(".spark").evaluateAll((all) => all.length === 7 && all.every((g) => {
+        const card = g.parentNode.querySelector(".card").getBBox();
+        return g.getBBox().width > 0.8 * card.width && g.querySelector(".gap");
+    })), "sparklines are wide, and dots stand for what was before the start");
     await page.getByText("The same as a table").click();
     equal(await page.locator("main tbody tr").count(), 8, "rows of the table");
     await page.getByText("waypost top", { exact: true }).waitFor();
@@ -276,7 +293,7 @@ await step("move", async () => {
 
 await step("destinations", async () => {
     const up = config.hops.up;
-    const wide = page.locator("article").filter({ hasText: up }).first();
+    const wide = page.locator(`article[data-key^="${up}"]`).first();
     await go(page, base, "destinations");
     await page.getByLabel("Name", { exact: true }).fill(up);
     await wide.waitFor();
