@@ -68,6 +68,15 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 /* ------------------------------------------------------------- visits ---- */
 
+/* Nobody looks at the connection of a request that waits for news: who has left is looked
+ * for here, so that what was begun for him ends. */
+static void cut_left(struct admin *a)
+{
+    for (struct request *r = a->requests; r; r = r->next)
+        if (r->is_push && r->gone && request_is_left(r))
+            request_cut(r);
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct portal *p = t->data;
@@ -79,6 +88,7 @@ static void on_tick(uv_timer_t *t)
         v->deadline_ms = 0;
         (void)shutdown(v->fd, SHUT_RDWR);
     }
+    cut_left(p->admin);
     if (!p->is_local)
         admin_look_at_tokens(p->admin, false);
     if (!p->visits)

@@ -135,6 +135,25 @@ def test_what_a_host_says_is_told_and_what_to_do(tmp_path, script, texts):
         fails(r, "bob@example.test", *texts)
 
 
+def test_who_goes_away_leaves_his_place_to_others(tmp_path):
+    """Four may ask at once; each of these would be told "no answer" after half a minute."""
+    with Sink({"banner": HANG}) as mute, Sink() as s, \
+            Relay(tmp_path / "r", {"mute.test": mute.hop, "*": s.hop}) as r:
+        wait_for((r.folder / "admin.sock").exists)
+        asked = [subprocess.Popen([program(), "dest", "probe", "mute.test", "--json",
+                                   "-c", r.config], stdout=subprocess.PIPE)
+                 for _ in range(4)]
+        for a in asked:
+            assert b'"route"' in a.stdout.readline()
+        assert b"no more can be probed" in r.verb("dest", "probe", "a.test",
+                                                  check=False).stderr
+        for a in asked:
+            a.kill()
+            a.communicate()
+        wait_for(lambda: r.verb("dest", "probe", "a.test", check=False).returncode == 0, 20,
+                 "a place")
+
+
 def test_certificates(tmp_path):
     authority = Authority(tmp_path / "pki")
     other = Authority(tmp_path / "other", "other")
