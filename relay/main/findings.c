@@ -101,8 +101,20 @@ static void describe(struct findings *f, struct findings_group *g,
         g->place_then = arena_copy(&f->arena, p->ruling.place);
 }
 
+static struct span keep_reply(struct findings *f, const struct finding *one)
+{
+    struct buffer text = { 0 };
+    struct span kept;
+
+    if (one->kind == FINDING_CHANGED && one->reply.code)
+        reply_print(&text, &one->reply);
+    kept = arena_copy(&f->arena, buffer_span(&text));
+    buffer_fini(&text);
+    return kept;
+}
+
 static void keep_example(struct findings *f, struct findings_group *g,
-                         const struct queue_past *p)
+                         const struct finding *one, const struct queue_past *p)
 {
     struct findings_example *e = arena_take(&f->arena, sizeof *e);
 
@@ -115,6 +127,7 @@ static void keep_example(struct findings *f, struct findings_group *g,
         .recipient = arena_copy(&f->arena, p->recipient),
         .stage = arena_copy(&f->arena, p->stage),
         .reply = arena_copy(&f->arena, p->reply),
+        .reply_now = keep_reply(f, one),
     };
     *(g->last ? &g->last->next : &g->examples) = e;
     g->last = e;
@@ -144,7 +157,7 @@ void findings_add(struct findings *f, const struct finding *one,
     if (!e)
         return;
     if (e->group.count++ < f->examples_most)
-        keep_example(f, &e->group, p);
+        keep_example(f, &e->group, one, p);
 }
 
 /* Changes first, those to one fate together, large ones in front. */

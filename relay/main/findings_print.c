@@ -249,6 +249,8 @@ static json_t *examples_of(const struct findings_group *g)
         set_text(o, "recipient", e->recipient);
         set_text(o, "stage", e->stage);
         set_text(o, "reply", e->reply);
+        if (e->reply_now.len)
+            set_text(o, "reply_now", e->reply_now);
         (void)json_array_append_new(all, o);
     }
     return all;

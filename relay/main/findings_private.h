@@ -10,11 +10,12 @@ struct findings_example {
     struct findings_example *next;
     int64_t at_ms;
     struct span client, helo, login, sender, recipient, stage, reply;
+    struct span reply_now; /* what it would be; empty: none */
 };
 
 /* The same change, by the same rule, of what the same rule had decided. */
 struct findings_group {
-    struct finding finding;
+    struct finding finding; /* the first of them: its reply */
     struct span rule_then, place_then;
     uint64_t count;
     size_t order; /* as they were met */

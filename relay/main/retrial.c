@@ -356,6 +356,20 @@ static bool is_let_in(const struct finding *f)
            (f->now == FATE_ACCEPTED || f->now == FATE_HELD);
 }
 
+/* As it would have been sent to this client. */
+static void put_reply(struct trial *x, const struct verdict *v)
+{
+    struct finding *f = &x->finding;
+    struct buffer text = { 0 };
+
+    f->reply = v->reply;
+    if (v->reply.code == 0)
+        return;
+    verdict_text(&text, v->reply.text, &x->record.facts, v->rule);
+    f->reply.text = arena_copy(&x->t->arena, buffer_span(&text));
+    buffer_fini(&text);
+}
+
 static void compare(struct trial *x, const struct verdict *v)
 {
     struct finding *f = &x->finding;
@@ -363,7 +377,7 @@ static void compare(struct trial *x, const struct verdict *v)
 
     f->now = fate_now(v, is_held);
     f->rule = v->rule;
-    f->reply = v->reply;
+    put_reply(x, v);
     if (f->now == FATE_HELD)
         f->rule = v->hold ? v->hold_rule : x->holder;
     if (x->open && (f->now != FATE_REFUSED || f->then == FATE_DEFERRED)) {

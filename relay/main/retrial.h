@@ -47,7 +47,7 @@ struct finding {
     /* That decides now (that holds, of HELD), or UNKNOWN's; NULL: none granted. */
     const struct rule *rule;
     struct reply
-        reply; /* of REFUSED and DEFERRED, %{name} as it stands in the rule */
+        reply; /* of REFUSED and DEFERRED, as this client would have got it */
     /* CHANGED, and let in: but for this rule, which had not been reached; or NULL. */
     const struct rule *unless;
     enum doubt because;                /* UNKNOWN, unless */

@@ -174,6 +174,8 @@ def test_who_is_granted_more_or_less(past):
     assert total["changed"] == {"accepted": 2, "refused": 6}
     assert "rule" not in groups[0] and groups[0]["count"] == 6
     assert groups[0]["reply"].endswith("Relay access denied")
+    for e in groups[0]["examples"]:
+        assert e["reply_now"] == f"554 5.7.1 <{e['recipient']}>: Relay access denied"
     assert groups[1]["rule_then"] == ""
 
 

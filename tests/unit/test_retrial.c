@@ -208,6 +208,27 @@ static void put_found(struct buffer *b, const struct finding *f)
     }
 }
 
+static struct queue_past past_of(size_t i);
+
+static void a_reply_is_what_this_client_would_get(void **state)
+{
+    struct settings *running = read_settings(OURS);
+    struct settings *candidate = read_settings(
+        "rule \"t\" { from = {\"joe@x.test\"} action = reject reply = "
+        "\"550 5.7.2 <%{sender}> to <%{recipient}> at %{client}: %{rule}\" }\n");
+    struct retrial *t = retrial_new(running, candidate);
+    struct queue_past p = past_of(0);
+    struct finding f = retrial_judge(t, &p);
+
+    (void)state;
+    assert_int_equal(f.kind, FINDING_CHANGED);
+    assert_true(span_is(
+        f.reply.text, SPAN("<joe@x.test> to <u@ok.test> at 10.1.2.3: t")));
+    retrial_free(t);
+    settings_release(running);
+    settings_release(candidate);
+}
+
 static struct queue_past past_of(size_t i)
 {
     unsigned what = rows[i].what;
@@ -301,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_past_is_judged_once_more),
         cmocka_unit_test(what_cannot_be_read_is_not_judged),
+        cmocka_unit_test(a_reply_is_what_this_client_would_get),
     };
 
     (void)setenv("TZ", "UTC", 1);
