@@ -79,6 +79,21 @@ static void put_where(struct paper *p, const json_t *r)
     buffer_put_byte(p->b, '\n');
 }
 
+/* Each recipient is judged for itself; the log's line has the first one's rule. */
+static void put_ruling(struct paper *p, const json_t *r)
+{
+    if (!*paper_text(r, "rule"))
+        return;
+    buffer_put_string(p->b, "    let in by rule ");
+    paper_quote(p, paper_text(r, "rule"));
+    if (*paper_text(r, "place")) {
+        buffer_put_string(p->b, " (");
+        paper_put(p, paper_text(r, "place"));
+        buffer_put_byte(p->b, ')');
+    }
+    buffer_put_byte(p->b, '\n');
+}
+
 static void put_recipient(struct paper *p, const json_t *r)
 {
     int64_t attempts = paper_number(r, "attempts");
@@ -95,6 +110,7 @@ static void put_recipient(struct paper *p, const json_t *r)
     }
     buffer_put_byte(p->b, '\n');
     put_where(p, r);
+    put_ruling(p, r);
     put_tries(p, json_object_get(r, "tries"));
 }
 

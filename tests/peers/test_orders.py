@@ -109,6 +109,8 @@ def test_what_was_moved_stays_so_after_a_restart(stuck):
     assert re.fullmatch(rf"it is held by {re.escape(who)} since 20[-0-9: ]+: "
                         r"ask the\\x0Acustomer", m["recipients"][0]["why"])
     assert m["recipients"][0]["delay_reason"].startswith("4.2.0 ")
+    assert re.search(r"^    let in by rule \"[^\"]+\" \(.+:\d+\)$",
+                     queue(stuck, "show", m["queue_id"])[1], re.M)
     assert f"(held by {who}: ask the\\x0Acustomer; 4.2.0 " in queue(stuck, "list")[1]
     queue(stuck, "release", "--yes")
     stuck.good.wait(1)
