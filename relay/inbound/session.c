@@ -1,13 +1,13 @@
 /*
- * session - one client's SMTP dialogue, as an engine: life, input, time.
+ * session - one client's SMTP dialogue, as an engine: life and input.
  *
  * Happy path: the greeting is in the output at once; session_feed cuts the
  * input into command lines (session_line.c) that the verb table runs
  * (session_verbs.c), or gives it to the content reader (session_data.c); after
  * the final dot nothing is consumed until session_stored.
  *
- * Failures: a refusal is a reply and an event; the client's silence, flood, and
- * nonsense end in CLOSING, where input is thrown away.
+ * Failures: a refusal is a reply and an event; the client's silence (session_time.c),
+ * flood, and nonsense end in CLOSING, where input is thrown away.
  *
  * Owns everything that hangs off struct session; an idle one has no buffer but
  * what its output still holds.
@@ -314,70 +314,6 @@ void session_end_of_input(struct session *s, int64_t now_ms)
         return;
     tell(s, SESSION_CUT, NULL);
     session_end(s);
-}
-
-/* -------------------------------------------------------------- time ---- */
-
-int64_t session_deadline_ms(const struct session *s)
-{
-    switch (session_wants(s)) {
-    case SESSION_READS:
-    case SESSION_STARTS_TLS:
-    case SESSION_WAITS:
-    case SESSION_TURNS:
-    case SESSION_ASKS:
-        return s->deadline_ms;
-    case SESSION_AUTHENTICATES:
-    case SESSION_STORES:
-    case SESSION_CLOSES:
-        break;
-    }
-    return INT64_MAX;
-}
-
-/* They would break the handshake, or be taken for a client's. */
-static bool is_beyond_words(const struct session *s)
-{
-    return s->state == AT_SECURING || s->state == AT_TURNING;
-}
-
-void session_timeout(struct session *s, int64_t now_ms)
-{
-    if (now_ms < session_deadline_ms(s))
-        return;
-    if (s->state == AT_PAUSING)
-        session_auth_paused(s, now_ms);
-    else if (s->state == AT_CONSULTING)
-        session_consult_timeout(s, now_ms);
-    else if (s->state == AT_WAITING)
-        session_waited(s, now_ms);
-    else if (is_beyond_words(s))
-        session_end_of_input(s, now_ms);
-    else
-        session_hang_up_as_host(s,
-                                REPLY(421, 4, 4, 2, "Error: timeout exceeded"));
-}
-
-void session_shut_down(struct session *s, int64_t now_ms)
-{
-    if (s->state == AT_STORING)
-        s->going_down = true;
-    else if (is_beyond_words(s))
-        session_end_of_input(s, now_ms);
-    else if (s->state != AT_CLOSING)
-        session_hang_up_as_host(s,
-                                REPLY(421, 4, 3, 2, "Service shutting down"));
-}
-
-void session_reload(struct session *s, struct settings *settings,
-                    const struct listener_settings *listener)
-{
-    if (s->next_settings)
-        settings_release(s->next_settings);
-    s->next_settings = settings_hold(settings);
-    s->next_listener = listener;
-    if (s->state == AT_GREETING || s->state == AT_READY)
-        session_reset(s);
 }
 
 /* ------------------------------------------------------------ looking --- */
