@@ -26,7 +26,7 @@ static const uint64_t batches[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500 };
 
 #define SCALE(list, unit)                                                      \
     {                                                                          \
-        list, sizeof(list) / sizeof(list[0]), unit                             \
+        (list), sizeof(list) / sizeof((list)[0]), (unit)                       \
     }
 const struct histogram_scale histogram_ages = SCALE(ages, 1e6);
 const struct histogram_scale histogram_moments = SCALE(moments, 1e6);

@@ -94,7 +94,7 @@ static void on_one_closed(void *user)
         a->closed(a->closed_user);
     gate_fini(&a->gate);
     tokenwatch_fini(&a->tokenwatch);
-    free((char *)(uintptr_t)a->http_address.at);
+    free((char *)a->http_address.at);
     free(a);
 }
 
@@ -209,7 +209,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
 
 static void set_address(struct admin *a, struct span address)
 {
-    free((char *)(uintptr_t)a->http_address.at);
+    free((char *)a->http_address.at);
     a->http_address = address.len ? span_make(span_dup(address), address.len)
                                   : (struct span){ 0 };
 }

@@ -285,9 +285,11 @@ static void put_figures(struct buffer *b, const struct metrics_facts *f)
 
 static void put_certificate(void *user, const struct admin_certificate *c)
 {
+    int64_t ends_s = c->ends_ms / 1000;
+
     exposition_sample(user, "waypost_certificate_end_timestamp_seconds",
                       LABELS({ "file", c->file }, { "names", c->names }),
-                      (double)(c->ends_ms / 1000));
+                      (double)ends_s);
 }
 
 static void put_self(struct buffer *b, struct request *r,

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,11 +20,16 @@ static bool read_pages(unsigned long long *out_all,
                        unsigned long long *out_here)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    bool is_read = file && fscanf(file, "%llu %llu", out_all, out_here) == 2;
+    char line[256], *end = line;
+    bool is_read = file && fgets(line, sizeof line, file);
 
     if (file)
         (void)fclose(file);
-    return is_read;
+    if (!is_read)
+        return false;
+    *out_all = strtoull(line, &end, 10);
+    *out_here = strtoull(end, &end, 10);
+    return true;
 }
 
 /* Without the one that looks. */

@@ -121,8 +121,8 @@ static struct MHD_Response *make_file(struct request *r)
         len = 0;
     }
     /* It is only ever read. */
-    response = MHD_create_response_from_buffer(
-        len, (void *)(uintptr_t)f->bytes.at, MHD_RESPMEM_PERSISTENT);
+    response = MHD_create_response_from_buffer(len, (void *)f->bytes.at,
+                                               MHD_RESPMEM_PERSISTENT);
     ASSERT(response);
     put(response, "ETag", etag);
     put(response, "Cache-Control", "no-cache");

@@ -49,8 +49,9 @@ bool tokenfile_name_is_good(struct span name)
         char c = name.at[i];
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                         (c >= '0' && c <= '9');
+        bool is_mark = c == '.' || c == '_' || c == '-' || c == '@';
 
-        if (!is_plain && (i == 0 || !memchr("._-@", c, 4)))
+        if (!is_plain && (i == 0 || !is_mark))
             return false;
     }
     return true;
@@ -70,10 +71,10 @@ static int hex_digit(char c)
 
 static bool hash_parse(struct span s, unsigned char *out)
 {
-    if (s.len != 2 * SHA256_DIGEST_LENGTH)
+    if (s.len != (size_t)2 * SHA256_DIGEST_LENGTH)
         return false;
     for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
-        int high = hex_digit(s.at[2 * i]), low = hex_digit(s.at[2 * i + 1]);
+        int high = hex_digit(s.at[i * 2]), low = hex_digit(s.at[i * 2 + 1]);
 
         if (high < 0 || low < 0)
             return false;

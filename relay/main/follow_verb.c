@@ -23,7 +23,7 @@ static void put_members(struct buffer *b, const json_t *o)
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)(uintptr_t)o, name, value)
+    json_object_foreach((json_t *)o, name, value)
     {
         char *text;
 

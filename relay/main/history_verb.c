@@ -72,7 +72,7 @@ static void print_row(struct question *q, const json_t *row)
     clear_progress(q);
     q->found++;
     if (q->is_story) {
-        ASSERT(json_array_append(q->rows, (json_t *)(uintptr_t)row) == 0);
+        ASSERT(json_array_append(q->rows, (json_t *)row) == 0);
         return;
     }
     if (q->json) {
@@ -244,7 +244,7 @@ static int read_options(struct question *q)
         } else if (word[0] != '-') {
             rc = read_filter(q, "id", word);
         } else {
-            struct span name = { 0 }, rest;
+            struct span name = { 0 }, rest = { 0 };
 
             if (word[1] == '-')
                 name = span_split(span_of(word + 2), '=', &rest);

@@ -309,8 +309,7 @@ struct tls_material *tls_material_new(const struct settings *s,
     size_t before = out_faults->len;
 
     atomic_init(&m->holders, 1);
-    /* NOLINTNEXTLINE: only its count changes */
-    m->settings = settings_hold((struct settings *)(uintptr_t)s);
+    m->settings = settings_hold((struct settings *)s); /* only its count */
     m->made_ms = wall_ms();
     m->bio = tls_bio_method();
     m->cache = tls_cache_new();
