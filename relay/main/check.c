@@ -58,10 +58,12 @@ const struct verb check_verb = {
     .more =
         "Reads the files that it names too: certificates with their keys (do they fit, do\n"
         "they end soon?), authorities, users, senders, the passwords and tokens of accounts,\n"
-        "secrets and authorities of webhooks (are they there, may others read them?), tables, with how many entries each has.\n"
-        "Run it as the user that the relay runs as, or as root: then it says, too, which\n"
+        "secrets and authorities of webhooks (are they there, may others read them?), and\n"
+        "tables, with how many entries each has.\n"
+        "Run it as the user that the relay runs as, or as root: then it also says which\n"
         "files that user cannot read.\n"
-        "It asks no network; lines with \"warning:\" are what is seldom meant.\n"
+        "It does not use the network. A line with \"warning:\" is about something that is\n"
+        "allowed, but rarely meant.\n"
         "\n"
         "Exit codes: 0 good, perhaps with warnings; 78 there was a fault.\n",
     .group = GROUP_RUNNING,

@@ -130,8 +130,8 @@ const struct verb follow_verb = {
     .options = options,
     .help = "what the relay does, while it does it",
     .more =
-        "A line for each event, until you interrupt it. At most 200 a second are shown, what is\n"
-        "rare before what is frequent; how many more there were is said. With --match only what\n"
+        "A line for each event, until you interrupt it. At most 200 a second are shown, rare\n"
+        "ones before frequent ones, and then how many were left out. With --match only what\n"
         "matches counts, so that one address can be followed on a busy relay.\n"
         "\n"
         "Exit codes: 0 the output was closed; 64 wrong usage; 69 no relay answers; 75 the relay\n"

@@ -323,8 +323,17 @@ static const struct verb_option options[] = {
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
+static const struct verb_option own_filters[] = {
+    { "--state", "STATE", "what became of it, see below; with commas", VALUE_STATE },
+    { "--older", "TIME",  "it happened before: 10min, 2h, 3d ago, 2026-11-17,\n"
+                          "2026-11-17T08:30", VALUE_WORD },
+    { "--newer", "TIME",  "it happened after", VALUE_WORD },
+    { NULL, NULL, NULL, VALUE_WORD },
+};
+
 const struct verb history_verb = {
     .name = "history", .run = run_history, .options = options, .takes_filters = true,
+    .own_filters = own_filters,
     .help = "what happened to mail, also after it left",
     .more =
         "Newest first: what became of each recipient, who was refused, what operators did.\n"
@@ -332,9 +341,9 @@ const struct verb history_verb = {
         "--older and --newer mean when it happened: --newer 2026-11-17 --older 2026-11-18 is\n"
         "what happened on that day. STATE is what became of it: delivered, failed, expired,\n"
         "discarded, deleted, returned, refused, or changed (an order of an operator).\n"
-        "Values without a wildcard are looked up in an index; with one, all is looked at from\n"
-        "the newest on, and what is found is printed at once. Where no relay runs, the files\n"
-        "are read.\n"
+        "Values without a wildcard are looked up in an index and found at once; with one, all\n"
+        "rows are read, newest first, and printed as they are found. Where no relay runs, the\n"
+        "files are read.\n"
         "\n"
         "Exit codes: 0 done, also when nothing matched; 66 there is no queue yet; 75 it cannot\n"
         "be read now; 78 configuration.\n",

@@ -174,7 +174,8 @@ void manual_print(FILE *to)
     }
     (void)fputs("# FILTERS\n\n"
                 "Globs; all that are given must match. The same for queue and "
-                "history.\n\n",
+                "history; what\n*waypost history* means by --state, --older and "
+                "--newer is told there.\n\n",
                 to);
     put_options(to, verb_filters, 0);
 }

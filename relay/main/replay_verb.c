@@ -157,11 +157,11 @@ const struct verb replay_verb = {
         "Judges the recipients of the past once more, by the rules and routes of NEW, and\n"
         "groups what would be otherwise by rule. Nothing is changed, and the relay may run.\n"
         "What only the DNS, greylists, limits, policy servers or the message itself could tell\n"
-        "is not asked again: rules that -c FILE has too, word for word, are taken to have said\n"
-        "then what became of the mail; others are counted as what cannot be told.\n"
+        "is not asked again. A rule that stands word for word in -c FILE, too, is taken to have\n"
+        "decided as it did then; mail that others decide is counted as what cannot be told.\n"
         "\n"
         "Exit codes: 0 done, whatever was found; 66 there is no queue yet; 75 the history cannot\n"
-        "be read now; 78 one of both configurations is wrong.\n",
+        "be read now; 78 one of the configurations is wrong.\n",
     .group = GROUP_RUNNING,
     .examples = {
         { "waypost replay --config new.conf",

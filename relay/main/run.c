@@ -42,13 +42,13 @@ const struct verb run_verb = {
     .name = "run", .arguments = "", .run = run_relay,
     .help = "the relay, in the foreground",
     .more =
-        "SIGTERM ends it and awaits deliveries that are past their final dot; SIGHUP\n"
-        "reads the configuration again without dropping a session. Certificates and\n"
-        "users files that change are read again without it. SIGUSR1 opens the log's file\n"
-        "again, SIGUSR2 writes into the log what it is doing.\n"
-        "Started by root, it opens ports and keys and goes on as another (user). Then it\n"
-        "keeps itself from files, programs and calls that it does not need (sandbox).\n"
-        "It leaves no core file behind, and only root can look into it with a debugger.\n"
+        "SIGTERM ends it, after deliveries that are past their final dot. SIGHUP reads the\n"
+        "configuration again without dropping a session; certificates and users files are\n"
+        "read again by themselves when they change. SIGUSR1 opens the log file again,\n"
+        "SIGUSR2 logs what the relay is doing.\n"
+        "Started by root, it opens ports, reads keys, and goes on as the account that the\n"
+        "key user names. Then it gives up files, programs and system calls that it does not\n"
+        "need (key sandbox). It leaves no core file, and only root can debug it.\n"
         "\n"
         "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"
         "failed; 78 the configuration, or a file that it names, is wrong.\n",

@@ -228,8 +228,8 @@ const struct verb selftest_verb = {
     .more =
         "Settings and the files they name, certificates, disk and how long an fsync takes, the\n"
         "queue's database, open files, memory, clock, the relay that runs, its ports, hostname\n"
-        "with its reverse name, DNS with DNSSEC, and every fixed next hop: with a relay running\n"
-        "through TLS, certificate and login, as `waypost dest probe` does. No mail is sent for it.\n"
+        "with its reverse name, DNS with DNSSEC, and every fixed next hop: where the relay runs,\n"
+        "through TLS, certificate and login, as `waypost dest probe` does. It sends no mail.\n"
         "\n"
         "Exit codes: 0 well, perhaps with warnings; 64 a wrong call; 75 something is bad; 78 the\n"
         "configuration is.\n",

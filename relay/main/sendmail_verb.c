@@ -376,8 +376,8 @@ const struct verb sendmail_verb = {
     .more =
         "  -t                 recipients are those of To, Cc and Bcc, too; Bcc is taken out\n"
         "  -i, -oi            a line with a dot alone does not end the message\n"
-        "  -f, -r SENDER      else whoever calls; '' is the null sender\n"
-        "  -F NAME            his full name, for a From: that is missing\n"
+        "  -f, -r SENDER      the sender; else whoever calls; '' is the null sender\n"
+        "  -F NAME            the sender's full name, for a From: that is missing\n"
         "  -B 7BIT|8BITMIME, -N never|success,failure,delay, -R full|hdrs, -V ENVID\n"
         "                     for the envelope; RFC 6152, RFC 3461\n"
         "  -bs                speaks SMTP on standard input and output\n"

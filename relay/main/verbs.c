@@ -43,7 +43,7 @@ static const struct verb help_verb = {
     .help = "print this, or more of one verb", .needs_no_config = true, .value = VALUE_VERB,
     .examples = {
         { "waypost help queue", "all that queue can do" },
-        { "waypost queue list --help", "the same, from where one stands" },
+        { "waypost queue list --help", "the same, without going back to the start of the line" },
     },
 };
 static const struct verb help_option = {
@@ -160,6 +160,19 @@ static void print_examples(FILE *to, const struct verb *v)
                       e->what);
 }
 
+static void print_filters(FILE *to, const struct verb *v)
+{
+    (void)fputs("\nFilters (globs; all that are given must match):\n", to);
+    for (const struct verb_option *f = verb_filters; f->name; f++) {
+        struct verb_option row[2] = { *f, { 0 } };
+
+        for (const struct verb_option *o = v->own_filters; o && o->name; o++)
+            if (strcmp(o->name, f->name) == 0)
+                row[0] = *o;
+        print_options(to, row, 0);
+    }
+}
+
 static void print_verb(FILE *to, const struct verb *v)
 {
     print_usage(to, v);
@@ -169,10 +182,8 @@ static void print_verb(FILE *to, const struct verb *v)
         (void)fputc('\n', to);
     print_subs(to, v->subs);
     print_options(to, v->options, 0);
-    if (v->takes_filters) {
-        (void)fputs("\nFilters (globs; all that are given must match):\n", to);
-        print_options(to, verb_filters, 0);
-    }
+    if (v->takes_filters)
+        print_filters(to, v);
     if (v->more)
         (void)fprintf(to, "\n%s", v->more);
     print_examples(to, v);
