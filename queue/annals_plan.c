@@ -4,6 +4,8 @@
  * Every index ends with the time, so that each way gives the newest first without sorting.
  * Of the values that an index leads to, the one with the fewest rows in the time that is asked
  * for is taken; counting stops early, since what is frequent is found soon by any way.
+ * What is asked for by an address or a domain may have had that before, and another one now:
+ * the way is then along several indexes at once, which are merged as they are read.
  * Indexes that are still being built (history_index.c) are not there to be taken.
  */
 #include "queue/annals_private.h"
@@ -38,6 +40,25 @@ static const struct way_row {
     [WAY_DOMAIN]  = { "_domain",  HISTORY_DOMAIN " COLLATE NOCASE=?3" },
     /* clang-format on */
 };
+
+/* What else a way means of the history; in the order in which they are read. */
+static const struct way_former {
+    enum way way;
+    const char *index, *where;
+} formers[] = {
+    /* clang-format off */
+    { WAY_TO,     "_asked_to",     "asked_to<>'' AND asked_to COLLATE NOCASE=?3" },
+    { WAY_TO,     "_orig_to",      "orig_to<>'' AND orig_to COLLATE NOCASE=?3" },
+    { WAY_FROM,   "_asked_from",
+      "asked_from<>'' AND asked_from COLLATE NOCASE=CASE ?3 WHEN '' THEN '<>' ELSE ?3 END" },
+    { WAY_DOMAIN, "_asked_domain",
+      "asked_to<>'' AND " HISTORY_DOMAIN_OF("asked_to") " COLLATE NOCASE=?3" },
+    { WAY_DOMAIN, "_orig_domain",
+      "orig_to<>'' AND " HISTORY_DOMAIN_OF("orig_to") " COLLATE NOCASE=?3" },
+    /* clang-format on */
+};
+
+enum { FORMERS = sizeof formers / sizeof formers[0], PARTS = FORMERS + 1 };
 
 static const char *const tables[ANNALS_SOURCES] = {
     [SOURCE_EVENT] = "event",
@@ -106,9 +127,24 @@ static int prepare(struct database *d, const char *text, sqlite3_stmt **out_st)
     return rc == SQLITE_OK ? 0 : database_fail(d, rc);
 }
 
+/* The indexes of a way, the way's own first; answers how many. */
+static size_t parts_of(enum annals_source s, enum way way,
+                       struct way_row parts[PARTS])
+{
+    size_t count = 0;
+
+    parts[count++] = ways[way];
+    for (size_t i = 0; s == SOURCE_HISTORY && i < FORMERS; i++)
+        if (formers[i].way == way)
+            parts[count++] =
+                (struct way_row){ formers[i].index, formers[i].where };
+    return count;
+}
+
 /* How many rows would it be, up to COUNTED_MOST? INT64_MAX: there is no such index. */
-static int count_way(struct annals *a, const struct annals_walk *w,
-                     enum annals_source s, enum way way, int64_t *out_count)
+static int count_part(struct annals *a, const struct annals_walk *w,
+                      enum annals_source s, enum way way,
+                      const struct way_row *part, int64_t *out_count)
 {
     const struct queue_filter *f = &w->filter;
     struct buffer text = { 0 };
@@ -119,7 +155,7 @@ static int count_way(struct annals *a, const struct annals_walk *w,
     buffer_printf(&text,
                   "SELECT count(*) FROM sqlite_schema WHERE type='index'"
                   " AND name='%s%s'",
-                  tables[s], ways[way].index);
+                  tables[s], part->index);
     rc = database_number(&a->history, buffer_string(&text), &there);
     buffer_clear(&text);
     *out_count = INT64_MAX;
@@ -127,7 +163,7 @@ static int count_way(struct annals *a, const struct annals_walk *w,
         buffer_printf(&text,
                       "SELECT count(*) FROM (SELECT 1 FROM %s INDEXED BY %s%s"
                       " WHERE %s AND at_ms>?1 AND at_ms<?2 LIMIT %d)",
-                      tables[s], tables[s], ways[way].index, ways[way].where,
+                      tables[s], tables[s], part->index, part->where,
                       COUNTED_MOST);
         rc = prepare(&a->history, buffer_string(&text), &st);
     }
@@ -145,6 +181,23 @@ static int count_way(struct annals *a, const struct annals_walk *w,
     }
     (void)sqlite3_finalize(st);
     buffer_fini(&text);
+    return rc;
+}
+
+static int count_way(struct annals *a, const struct annals_walk *w,
+                     enum annals_source s, enum way way, int64_t *out_count)
+{
+    struct way_row parts[PARTS];
+    size_t n = parts_of(s, way, parts);
+    int64_t sum = 0, count;
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0 && sum < INT64_MAX; i++) {
+        rc = count_part(a, w, s, way, &parts[i], &count);
+        if (rc == 0)
+            sum = count == INT64_MAX ? count : sum + count;
+    }
+    *out_count = sum;
     return rc;
 }
 
@@ -204,6 +257,8 @@ static void put_columns(struct buffer *b, const struct annals_walk *w,
     bool is_refusal = s == SOURCE_REFUSAL;
     bool by_sender = w->from.is_given;
     bool by_reply = w->reason.is_given || (is_refusal && f->states);
+    bool by_recipient = w->to.is_given || w->domain.is_given;
+    bool is_left = s == SOURCE_HISTORY;
     const struct {
         bool is_wanted;
         const char *name;
@@ -212,7 +267,7 @@ static void put_columns(struct buffer *b, const struct annals_walk *w,
         { true, "id" },
         { !is_refusal, "kind" },
         { by_sender, "sender" },
-        { w->to.is_given || w->domain.is_given || by_sender, "recipient" },
+        { by_recipient || by_sender, "recipient" },
         { w->client.is_given, "client" },
         { w->client.is_given, "client_name" },
         { w->login.is_given, "login" },
@@ -221,6 +276,10 @@ static void put_columns(struct buffer *b, const struct annals_walk *w,
         { !is_refusal && f->attempts, "attempts" },
         { is_refusal && by_sender, "stage" },
         { !is_refusal && f->id, "message" },
+        { is_left && by_recipient, "asked_to" },
+        { is_left && by_sender, "asked_from" },
+        { is_left && by_recipient, "orig_to" },
+        { s == SOURCE_EVENT && (by_recipient || by_sender), "ruling" },
     };
 
     _Static_assert(sizeof columns / sizeof columns[0] == ANNALS_COLUMNS,
@@ -238,6 +297,27 @@ static int64_t id_bound(const struct queue_place *p, enum annals_source s)
     return (unsigned)s > p->source ? INT64_MAX : INT64_MIN;
 }
 
+#define BEHIND " AND at_ms<=?1 AND (at_ms<?1 OR id<?2) AND at_ms>?4"
+
+/* One index after the other, a row that an earlier one leads to left out of the later. */
+static void put_ways(struct buffer *b, const struct annals_walk *w,
+                     enum annals_source s, enum way way)
+{
+    struct way_row parts[PARTS];
+    size_t n = parts_of(s, way, parts);
+
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buffer_put_string(b, " UNION ALL ");
+        put_columns(b, w, s);
+        buffer_printf(b, " FROM %s INDEXED BY %s%s WHERE %s", tables[s],
+                      tables[s], parts[i].index, parts[i].where);
+        for (size_t k = 0; k < i; k++)
+            buffer_printf(b, " AND (%s) IS NOT 1", parts[k].where);
+        buffer_put_string(b, BEHIND);
+    }
+}
+
 int annals_prepare(struct annals *a, const struct annals_walk *w,
                    enum annals_source s, sqlite3_stmt **out_st)
 {
@@ -251,14 +331,13 @@ int annals_prepare(struct annals *a, const struct annals_walk *w,
     *out_st = NULL;
     if (way == NO_WAY)
         return 0;
-    put_columns(&text, w, s);
-    if (s == SOURCE_EVENT)
-        buffer_put_string(&text, " FROM event WHERE id>?3");
-    else
-        buffer_printf(&text, " FROM %s INDEXED BY %s%s WHERE %s", tables[s],
-                      tables[s], ways[way].index, ways[way].where);
-    buffer_put_string(&text, " AND at_ms<=?1 AND (at_ms<?1 OR id<?2)"
-                             " AND at_ms>?4 ORDER BY at_ms DESC,id DESC");
+    if (s == SOURCE_EVENT) {
+        put_columns(&text, w, s);
+        buffer_put_string(&text, " FROM event WHERE id>?3" BEHIND);
+    } else {
+        put_ways(&text, w, s, (enum way)way);
+    }
+    buffer_put_string(&text, " ORDER BY at_ms DESC,id DESC");
     rc = prepare(annals_database(a, s), buffer_string(&text), &st);
     buffer_fini(&text);
     if (rc < 0)

@@ -45,6 +45,10 @@ enum annals_column {
     COLUMN_ATTEMPTS,
     COLUMN_STAGE,
     COLUMN_MESSAGE,
+    COLUMN_ASKED_TO, /* of the history, as the next two */
+    COLUMN_ASKED_FROM,
+    COLUMN_ORIG_TO,
+    COLUMN_RULING, /* of the outbox: it has these three */
     ANNALS_COLUMNS
 };
 

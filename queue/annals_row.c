@@ -12,7 +12,7 @@
 /* clang-format off */
 static const char *const texts[ANNALS_SOURCES] = {
     [SOURCE_EVENT] = COMMON "ruling FROM event WHERE id=?1",
-    [SOURCE_HISTORY] = COMMON "rule,place,held_by,asked_to,asked_from"
+    [SOURCE_HISTORY] = COMMON "rule,place,held_by,asked_to,asked_from,orig_to"
         " FROM history WHERE id=?1",
     [SOURCE_REFUSAL] = "SELECT id,at_ms,size,sender,recipient,client,client_name,helo,"
         "login,listener,tls,reply,rule,place,stage FROM refusal WHERE id=?1",
@@ -56,7 +56,7 @@ static void read_left(sqlite3_stmt *st, enum annals_source s,
         r->ruling =
             (struct queue_ruling){ column_span(st, 28), column_span(st, 29),
                                    column_span(st, 30), column_span(st, 31),
-                                   column_span(st, 32) };
+                                   column_span(st, 32), column_span(st, 33) };
 }
 
 static void read_refusal(sqlite3_stmt *st, struct queue_told *r)

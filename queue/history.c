@@ -126,6 +126,7 @@ static int copy_event(struct history *h, sqlite3_stmt *from)
     bind_span(to, EVENT_COLUMNS + 5, r.asked_from);
     bind_span(to, EVENT_COLUMNS + 6, column_span(from, EVENT_COLUMNS + 1));
     bind_span(to, EVENT_COLUMNS + 7, column_span(from, EVENT_COLUMNS + 2));
+    bind_span(to, EVENT_COLUMNS + 8, r.orig_to);
     return database_run(&h->db, HISTORY_PUT);
 }
 

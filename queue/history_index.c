@@ -20,9 +20,18 @@ enum {
     { #table "_client", #table "(client,at_ms)" },                                      \
     { #table "_login",  #table "(login COLLATE NOCASE,at_ms) WHERE login<>''" }
 
+/* of the few that had another address before */
+#define FORMER(name, column, what)                                                      \
+    { "history_" name, "history(" what " COLLATE NOCASE,at_ms) WHERE " column "<>''" }
+
 static const struct { const char *name, *on; } wanted[] = {
     FIVE(history),
     FIVE(refusal),
+    FORMER("asked_to", "asked_to", "asked_to"),
+    FORMER("asked_from", "asked_from", "asked_from"),
+    FORMER("asked_domain", "asked_to", HISTORY_DOMAIN_OF("asked_to")),
+    FORMER("orig_to", "orig_to", "orig_to"),
+    FORMER("orig_domain", "orig_to", HISTORY_DOMAIN_OF("orig_to")),
 };
 
 /* of earlier versions, which told capitals from small letters */
@@ -125,7 +134,7 @@ int history_index_step(struct history *h, history_begins_fn *begins,
 {
     struct work w = { goes_on, user };
     const char *name;
-    char sql[300];
+    char sql[400];
     int64_t rows = 0;
     int rc;
 

@@ -10,9 +10,11 @@
 
 #include "queue/store.h"
 
-/* What is behind the last '@' of the recipient. */
-#define HISTORY_DOMAIN                                                         \
-    "substr(recipient,length(rtrim(recipient,replace(recipient,'@','')))+1)"
+/* What is behind the last '@' of an address. */
+#define HISTORY_DOMAIN_OF(address)                                             \
+    "substr(" address ",length(rtrim(" address ",replace(" address             \
+    ",'@','')))+1)"
+#define HISTORY_DOMAIN HISTORY_DOMAIN_OF("recipient")
 
 /* Told, from within the work, now and then: false ends it, and nothing of the index is left. */
 typedef bool history_goes_on_fn(void *user);

@@ -11,7 +11,8 @@
  *               delay_before_ms, delay_queue_ms, delay_connect_ms, delay_send_ms, trail
  *               (earlier attempts, a line time|host|status|reply each), rule, place, held_by, tls, stage,
  *               asked_to, asked_from (what the client said where it was rewritten),
- *               dialogue (what was said in attempts that did not succeed), who (ordered it)
+ *               dialogue (what was said in attempts that did not succeed), who (ordered it),
+ *               orig_to (as it was first addressed, where that is another address again)
  *   v_verdicts  what the rules said of each recipient whose mail has left, and of each that
  *               was refused: at, at_ms, verdict (accepted, held, refused, deferred,
  *               discarded), rule, place, stage, client, client_name, helo, login, listener,
@@ -153,7 +154,34 @@ static const char step_3[] =
     " " TEXT("client_name") ", helo, login, " TEXT("listener") ", '', '', 0, 0,"
     " 0, 0, 0, 0, '', rule, " TEXT("place") ", '', " TEXT("tls") ","
     " " TEXT("stage") ", '', '', '', '' FROM refusal;";
+
+/* As it was first addressed; the indexes over it are not here either. */
+static const char step_4[] =
+    "ALTER TABLE history ADD COLUMN orig_to TEXT;"
+    "DROP VIEW v_history;"
+    "CREATE VIEW v_history AS SELECT " ISO("at_ms") " AS at, at_ms,"
+    " CASE kind WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'expired'"
+    "  WHEN 4 THEN 'discarded' WHEN 5 THEN 'deleted' WHEN 6 THEN 'changed'"
+    "  WHEN 7 THEN 'returned'"
+    "  ELSE 'unknown' END AS what,"
+    " " QUEUE_ID " AS queue_id, message, sender, recipient,"
+    " CASE status WHEN 0 THEN '' ELSE (status/1000000)||'.'||(status/1000%1000)"
+    "  ||'.'||(status%1000) END AS status,"
+    " reply, host, " ISO("received_ms") " AS received, received_ms, size, client,"
+    " client_name, helo, login, listener, protocol, message_id, attempts, in_doubt,"
+    " delay_before AS delay_before_ms, delay_queue AS delay_queue_ms,"
+    " delay_connect AS delay_connect_ms, delay_send AS delay_send_ms, trail,"
+    " " TEXT("rule") " AS rule, " TEXT("place") " AS place,"
+    " " TEXT("held_by") " AS held_by, " TEXT("tls") " AS tls, '' AS stage,"
+    " " TEXT("asked_to") " AS asked_to, " TEXT("asked_from") " AS asked_from,"
+    " " TEXT("dialogue") " AS dialogue, " TEXT("who") " AS who,"
+    " " TEXT("orig_to") " AS orig_to FROM history"
+    " UNION ALL SELECT " ISO("at_ms") ", at_ms, " WHAT_OF_REFUSAL ", '', 0, sender,"
+    " recipient, '', reply, '', NULL, NULL, " NUMBER("size") ", client,"
+    " " TEXT("client_name") ", helo, login, " TEXT("listener") ", '', '', 0, 0,"
+    " 0, 0, 0, 0, '', rule, " TEXT("place") ", '', " TEXT("tls") ","
+    " " TEXT("stage") ", '', '', '', '', '' FROM refusal;";
 /* clang-format on */
 
 const char *const history_steps[HISTORY_VERSION] = { step_1, step_2,
-                                                     step_3 };
+                                                     step_3, step_4 };

@@ -169,6 +169,8 @@ struct queue_ruling {
     struct span rule, place, held_by; /* place: "FILE:LINE" */
     struct span asked_to;
     struct span asked_from;       /* "<>": the null sender */
+    struct span orig_to;          /* the first address of all (ORCPT), where it is neither the
+                                     recipient's nor asked_to */
 };
 void queue_ruling_put(struct buffer *b, const struct queue_ruling *r);
 /* Borrows from text. */
@@ -630,7 +632,8 @@ struct queue_told {
 
 /*
  * One page, newest first, of what the filter means: `states` are of enum queue_what, older
- * and newer mean when it happened, attempts how many there were. Rows are borrowed for the
+ * and newer mean when it happened, attempts how many there were. Addresses mean the former ones
+ * too: as the client said them, and as the message was first addressed. Rows are borrowed for the
  * call. next: pass it as `after` for the page that follows; NULL: that was the last. A page
  * that took long to find may be empty and yet not be the last, so that one can tell how far it
  * is, or stop asking. Rows that come meanwhile change nothing in the pages that follow.

@@ -64,6 +64,7 @@ void recounting_keep(struct arena *a, struct queue_told *row)
         &row->ruling.held_by,
         &row->ruling.asked_to,
         &row->ruling.asked_from,
+        &row->ruling.orig_to,
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

@@ -6,7 +6,7 @@
  */
 #include "queue/queue.h"
 
-enum { FIELDS = 5 };
+enum { FIELDS = 6 };
 
 static void put_field(struct buffer *b, struct span field)
 {
@@ -20,7 +20,8 @@ static void put_field(struct buffer *b, struct span field)
 void queue_ruling_put(struct buffer *b, const struct queue_ruling *r)
 {
     const struct span fields[FIELDS] = { r->rule, r->place, r->held_by,
-                                         r->asked_to, r->asked_from };
+                                         r->asked_to, r->asked_from,
+                                         r->orig_to };
     size_t count = FIELDS;
 
     while (count && fields[count - 1].len == 0)
@@ -35,7 +36,8 @@ void queue_ruling_put(struct buffer *b, const struct queue_ruling *r)
 void queue_ruling_read(struct span text, struct queue_ruling *out)
 {
     struct span *fields[FIELDS] = { &out->rule, &out->place, &out->held_by,
-                                    &out->asked_to, &out->asked_from };
+                                    &out->asked_to, &out->asked_from,
+                                    &out->orig_to };
 
     for (size_t i = 0; i < FIELDS; i++)
         *fields[i] = span_split(text, '\t', &text);

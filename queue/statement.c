@@ -269,7 +269,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [HISTORY_ROLLBACK] = { H, "ROLLBACK" },
     [HISTORY_PUT]      = { H,
         "INSERT OR IGNORE INTO history(" EVENT ",rule,place,held_by,asked_to,asked_from,"
-        "dialogue,who) VALUES(" EVENT_VALUES ",?28,?29,?30,?31,?32,?33,?34)" },
+        "dialogue,who,orig_to) VALUES(" EVENT_VALUES
+        ",?28,?29,?30,?31,?32,?33,?34,?35)" },
     [HISTORY_REFUSAL]  = { H,
         "INSERT INTO refusal(at_ms,client,helo,login,sender,recipient,reply,rule,place,"
         "stage,client_name,listener,tls,size,is_verdict)"

@@ -71,7 +71,7 @@ struct store_reader {
 };
 
 /* history_schema.c: as the steps of store_schema.c */
-enum { HISTORY_VERSION = 3 };
+enum { HISTORY_VERSION = 4 };
 extern const char *const history_steps[HISTORY_VERSION];
 
 /* history.c: "queue.db" at the end becomes "history.db". */

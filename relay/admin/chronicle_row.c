@@ -113,6 +113,7 @@ static void put_rest(json_t *o, const struct queue_told *t)
     put_text(o, "stage", t->stage);
     put_some_text(o, "asked_to", t->ruling.asked_to);
     put_some_text(o, "asked_from", t->ruling.asked_from);
+    put_some_text(o, "orig_to", t->ruling.orig_to);
     put_some_text(o, "who", t->who);
     if (t->dialogue.len)
         put(o, "dialogue", chronicle_row_lines(t->dialogue));

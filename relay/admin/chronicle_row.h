@@ -5,7 +5,7 @@
  *  "host", "received", "size", "client", "client_name", "helo", "login", "listener",
  *  "protocol", "message_id", "attempts", "in_doubt", "delays": [before the queue, in it,
  *  connecting, sending], "tries": [{"at", "host", "status", "reply"}], "rule", "place",
- *  "held_by", "tls", "stage"}, and where there is any: "asked_to", "asked_from", "who",
+ *  "held_by", "tls", "stage"}, and where there is any: "asked_to", "asked_from", "orig_to", "who",
  * "dialogue": ["> EHLO ..."]. Times and delays in seconds; "received" null: it never was.
  * "what" is one of delivered, failed, expired, discarded, deleted, returned, refused, and
  * changed: then "who" ordered what "reply" says. The null sender is empty.

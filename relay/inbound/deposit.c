@@ -143,7 +143,9 @@ static void add_recipient(struct batch *b, struct queue_message *m,
     end = b->lanes->len;
     if (!who->is_copy)
         record_ruling(b->lanes, b->draft, who->from,
-                      who->destiny.address.text, m->envelope.sender);
+                      &(struct record_addresses){ who->destiny.address.text,
+                                                  m->envelope.sender,
+                                                  who->orcpt });
     b->recipients[b->recipient_count++] = (struct queue_recipient){
         .number = (uint32_t)m->recipient_count++,
         .address = who->destiny.address.text,

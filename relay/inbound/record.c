@@ -24,9 +24,23 @@ const struct rule *record_holder(const struct draft_recipient *r)
     return r->at_content ? r->at_content->hold_rule : NULL;
 }
 
+/* What ORCPT says, where it is an address of ours to look for and not one of these. */
+static struct span first_address(struct span orcpt, struct span to,
+                                 struct span asked_to)
+{
+    struct span address, type = span_split(orcpt, ';', &address);
+
+    if (!span_is_nocase(type, SPAN("rfc822")) &&
+        !span_is_nocase(type, SPAN("utf-8")))
+        return SPAN("");
+    return span_is_nocase(address, to) || span_is_nocase(address, asked_to)
+               ? SPAN("")
+               : address;
+}
+
 void record_ruling(struct buffer *b, const struct draft *d,
-                   const struct draft_recipient *r, struct span to,
-                   struct span from)
+                   const struct draft_recipient *r,
+                   const struct record_addresses *now)
 {
     struct buffer place = { 0 };
     struct queue_ruling ruling = {
@@ -34,13 +48,14 @@ void record_ruling(struct buffer *b, const struct draft *d,
         .held_by = title_of(r->hold ? record_holder(r) : NULL),
     };
 
-    if (!r->rule) /* our own postmaster: nobody was asked */
-        return;
-    put_place(&place, r->rule);
-    ruling.place = buffer_span(&place);
-    if (!span_is(to, r->address.text))
+    ruling.orig_to = first_address(now->orcpt, now->to, r->address.text);
+    if (r->rule) { /* else our own postmaster: nobody was asked */
+        put_place(&place, r->rule);
+        ruling.place = buffer_span(&place);
+    }
+    if (r->rule && !span_is(now->to, r->address.text))
         ruling.asked_to = r->address.text;
-    if (!span_is(from, d->sender.text))
+    if (r->rule && !span_is(now->from, d->sender.text))
         ruling.asked_from = d->sender.text.len ? d->sender.text : SPAN("<>");
     queue_ruling_put(b, &ruling);
     buffer_fini(&place);

@@ -13,10 +13,15 @@
 
 /* Which rule held it first, or NULL. */
 const struct rule *record_holder(const struct draft_recipient *r);
-/* Appends the ruling of a recipient of the draft whose mail goes on to `to`, from `from`. */
+/* Of mail as it goes on. */
+struct record_addresses {
+    struct span to, from;
+    struct span orcpt;            /* decoded, or empty */
+};
+/* Appends the ruling of a recipient of the draft. */
 void record_ruling(struct buffer *b, const struct draft *d,
-                   const struct draft_recipient *r, struct span to,
-                   struct span from);
+                   const struct draft_recipient *r,
+                   const struct record_addresses *now);
 /* A draft was accepted: its rules are counted, and what they discarded, which is in no
  * queue, is remembered. */
 void record_accepted(const struct worker *w, const struct draft *d);

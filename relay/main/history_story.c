@@ -129,6 +129,7 @@ static void put_ruling(struct buffer *b, const json_t *row)
 {
     put_after(b, "\n                     to ", paper_span(row, "recipient"));
     put_after(b, ", the client said ", paper_span(row, "asked_to"));
+    put_after(b, ", first sent to ", paper_span(row, "orig_to"));
     put_after(b, ", by rule ", paper_span(row, "rule"));
     if (paper_span(row, "place").len) {
         put_after(b, " (", paper_span(row, "place"));

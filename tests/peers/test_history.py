@@ -281,7 +281,7 @@ def test_sqlite3_reads_the_views_while_the_relay_writes(past):
     assert sqlite(past, "SELECT count(*) FROM v_history WHERE what='delivered'")
     assert "bad|refused" in sqlite(past, "SELECT rule, verdict FROM v_verdicts")
     columns = sqlite(past, "SELECT name FROM pragma_table_info('v_history')")
-    assert columns[-2:] == ["dialogue", "who"] and columns[:3] == ["at", "at_ms", "what"]
+    assert columns[-3:] == ["dialogue", "who", "orig_to"] and columns[:3] == ["at", "at_ms", "what"]
     before = int(sqlite(past, "SELECT count(*) FROM v_history")[0])
     reader = subprocess.Popen(["sqlite3", "-readonly", past.folder / "history.db"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -325,3 +325,25 @@ def test_without_a_relay_the_files_answer(tmp_path):
         assert len(rows(relay, "--domain", "ok.test", "--limit", "5")) == 1
         story = relay.verb("history", waiting).stdout.decode()
         assert "still here" in story and "b@away.test" in story
+
+
+def test_mail_is_found_by_the_addresses_that_it_had_before(tmp_path):
+    rules = """
+rule "alias" { to = {"old@ok.test"}  action = rewrite
+               rewrite-to = {'/^old@.*/ new@ok.test'} }
+rule "ours"  { client = {"127.0.0.0/8"}  action = relay }
+"""
+    with Sink() as s, Relay(tmp_path / "r", {"*": s.hop}, rules=rules) as r:
+        with r.client() as c:
+            assert c.codes("MAIL FROM:<a@from.test>",
+                           "RCPT TO:<old@ok.test> ORCPT=rfc822;first@list.test",
+                           "DATA") == [250, 250, 354]
+            c.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+            assert c.reply().code == 250
+        wait_for(lambda: rows(r, "--to", "new@ok.test"), 20, "a delivery")
+        for words in (["--to", "Old@ok.test"], ["--to", "first@list.test"],
+                      ["--domain", "list.test"], ["--to", "first@*", "--from", "a@from.test"]):
+            found, = rows(r, *words)
+            assert (found["recipient"], found["asked_to"], found["orig_to"]) == (
+                "new@ok.test", "old@ok.test", "first@list.test")
+        assert not rows(r, "--to", "older@ok.test")

@@ -319,6 +319,12 @@ def test_an_empty_history_and_one_of_an_older_version(tmp_path):
         ALTER TABLE history DROP COLUMN tls; ALTER TABLE history DROP COLUMN rule;
         ALTER TABLE history DROP COLUMN place;
         ALTER TABLE history DROP COLUMN held_by;
+        DROP INDEX IF EXISTS history_asked_to;
+        DROP INDEX IF EXISTS history_asked_from;
+        DROP INDEX IF EXISTS history_asked_domain;
+        DROP INDEX IF EXISTS history_orig_to;
+        DROP INDEX IF EXISTS history_orig_domain;
+        ALTER TABLE history DROP COLUMN orig_to;
         ALTER TABLE history DROP COLUMN asked_to;
         ALTER TABLE history DROP COLUMN asked_from;
         ALTER TABLE history DROP COLUMN dialogue;

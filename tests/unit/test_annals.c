@@ -2,7 +2,7 @@
  * The history read back: every filter by every way, pages that stay what they are while rows
  * arrive, and the outbox where no relay runs. Each question is asked without indexes too.
  */
-#include "queue/annals.h"
+#include "queue/annals_private.h"
 #include "queue/history_index.h"
 #include "tests/unit/store_bench.h"
 
@@ -96,6 +96,12 @@ static void fill(struct bench *b)
                   "4004001,'no answer'");
     put_row(b, 4, "6,8,0,0,0,0,0,'','','','','uid=0',0,'hold'");
     put_row(b, 5, "7,9,0,0,0,0,0,'\"a@b\"@x.test','\"c@d\"@y.test','2001:db8::1','','',0,''");
+    put_row(b, 8, "1,10,0,0,100,1,0,'srs=a@us.test','inner@b.test','','','',0,''");
+    run_sql(history_of(b), "UPDATE history SET asked_to='Outer@old.test',"
+                           "asked_from='<>',orig_to='first@older.test' WHERE at_ms=8");
+    put_row(b, 9, "1,11,0,0,100,1,0,'b@us.test','inner@b.test','','','',0,''");
+    run_sql(history_of(b), "UPDATE history SET asked_to='inner@old.test',"
+                           "asked_from='Old@us.test',orig_to='outer@OLD.test' WHERE at_ms=9");
     put_refusal(b, 2, "'spam@evil.test','ann@example.net','203.0.113.5','unknown','','RCPT',"
                       "'554 5.7.1 listed'");
     put_refusal(b, 6, "'','','203.0.113.5','unknown','','CONNECT','554 5.7.1 no'");
@@ -103,7 +109,17 @@ static void fill(struct bench *b)
 }
 
 static const struct { const char *what; struct queue_filter filter; const char *told; } rows[] = {
-    { "all", { .id = 0 }, "7r 6r 5 4 3 2r 2 1" },
+    { "all", { .id = 0 }, "9 8 7r 6r 5 4 3 2r 2 1" },
+    { "what the client said", { .to = SPAN_INIT("outer@OLD.test") }, "9 8" },
+    { "as it was first sent", { .to = SPAN_INIT("first@older.test") }, "8" },
+    { "its domain", { .domain = SPAN_INIT("Old.test") }, "9 8" },
+    { "its first domain", { .domain = SPAN_INIT("older.test") }, "8" },
+    { "now and before", { .to = SPAN_INIT("inner@b.test"), .domain = SPAN_INIT("old.test") },
+      "9 8" },
+    { "former addresses", { .to = SPAN_INIT("*@old*.test") }, "9 8" },
+    { "a former sender", { .from = SPAN_INIT("old@us.test") }, "9" },
+    { "both before", { .from = SPAN_INIT("OLD@us.test"), .to = SPAN_INIT("Inner@old.test") },
+      "9" },
     { "a sender, whatever its capitals", { .from = SPAN_INIT("JOE@example.ORG") }, "2 1" },
     { "a recipient", { .to = SPAN_INIT("bob@example.net") }, "2" },
     { "both", { .from = SPAN_INIT("joe@example.org"), .to = SPAN_INIT("ann@example.net") }, "1" },
@@ -119,15 +135,15 @@ static const struct { const char *what; struct queue_filter filter; const char *
     { "clients", { .client = SPAN_INIT("203.*") }, "7r 6r 2r" },
     { "a login", { .login = SPAN_INIT("Joe") }, "2 1" },
     { "an operator", { .login = SPAN_INIT("uid=0") }, "4" },
-    { "the null sender", { .from = SPAN_INIT("<>") }, "7r 3" },
+    { "the null sender", { .from = SPAN_INIT("<>") }, "8 7r 3" },
     { "senders", { .from = SPAN_INIT("*@evil.*") }, "2r" },
-    { "any sender", { .from = SPAN_INIT("*@*") }, "5 2r 2 1" },
+    { "any sender", { .from = SPAN_INIT("*@*") }, "9 8 5 2r 2 1" },
     { "a message", { .id = 7 }, "2 1" },
     { "a reply", { .reason = SPAN_INIT("*NO such*") }, "2" },
     { "an enhanced status code", { .reason = SPAN_INIT("*5.7.1*") }, "6r 2r" },
     { "one that stands apart", { .reason = SPAN_INIT("5.1.1 *") }, "2" },
     { "how often", { .attempts = 3 }, "3 2" },
-    { "what became of it", { .states = WHAT_DELIVERED | WHAT_FAILED }, "2 1" },
+    { "what became of it", { .states = WHAT_DELIVERED | WHAT_FAILED }, "9 8 2 1" },
     { "refused", { .states = WHAT_REFUSED }, "6r 2r" },
     { "discarded", { .states = WHAT_DISCARDED }, "7r" },
     { "returned", { .states = WHAT_RETURNED }, "5" },
@@ -173,6 +189,45 @@ static void every_filter_means_the_same_with_and_without_indexes(void **state)
                  "0");
 }
 
+/* Merged as they are read: nothing is sorted, however many there are. */
+static void former_addresses_are_found_without_a_sort(void **state)
+{
+    static const struct queue_filter filters[] = {
+        { .to = SPAN_INIT("inner@b.test") },
+        { .domain = SPAN_INIT("b.test") },
+        { .from = SPAN_INIT("old@us.test") },
+    };
+    struct bench *b = *state;
+
+    fill(b);
+    build_indexes(b);
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        struct annals_walk w;
+        struct annals *a;
+        sqlite3_stmt *st;
+        char *text;
+
+        assert_int_equal(annals_open(&a, b->path, false), 0);
+        assert_int_equal(annals_walk_init(&w, &filters[i], NULL), 0);
+        assert_int_equal(annals_plan(a, &w), 0);
+        assert_int_equal(annals_prepare(a, &w, SOURCE_HISTORY, &st), 0);
+        text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(st));
+        (void)sqlite3_finalize(st);
+        assert_int_equal(
+            sqlite3_prepare_v2(a->history.db, text, -1, &st, NULL), SQLITE_OK);
+        while (sqlite3_step(st) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(st, 3);
+
+            assert_null(strstr(detail, "TEMP B-TREE"));
+            assert_null(strstr(detail, "history_at"));
+        }
+        (void)sqlite3_finalize(st);
+        sqlite3_free(text);
+        annals_walk_fini(&w);
+        annals_close(a);
+    }
+}
+
 /* Reads pages of one row, and after each of them something arrives in front. */
 static void pages_stay_what_they_are_while_rows_arrive(void **state)
 {
@@ -199,7 +254,7 @@ static void pages_stay_what_they_are_while_rows_arrive(void **state)
         put_row(b, at++, "1,7,0,0,1,1,0,'','','','','',0,''");
         put_refusal(b, at++, "'','','','','','','554 no'");
     }
-    assert_string_equal(t.text, "7r 6r 5 4 3 2r 2r 2 2 1");
+    assert_string_equal(t.text, "9 8 7r 6r 5 4 3 2r 2r 2 2 1");
     annals_close(a);
 }
 
@@ -330,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
         T(every_filter_means_the_same_with_and_without_indexes),
+        T(former_addresses_are_found_without_a_sort),
         T(pages_stay_what_they_are_while_rows_arrive),
         T(what_is_not_taken_is_told_by_the_next_slice),
         T(a_row_is_told_with_all_its_facts),
