@@ -40,6 +40,7 @@ struct change_job {
     struct moved *moved; /* recipients that left or came in this slice */
     size_t moved_count, moved_size;
     struct arena lanes;  /* their keys */
+    struct buffer notes; /* of messages that came back, for the roll */
     uint64_t *changed; /* messages of this slice */
     size_t changed_count, changed_size;
     bool is_changing; /* this slice is, see core.h */
@@ -138,9 +139,23 @@ static void moved(void *user, uint64_t message, uint32_t number,
     c->moved[c->moved_count++] = one;
 }
 
+/* What came back, for the roll, which had forgotten it. */
+static int read_again(struct queue *q, struct change_job *c)
+{
+    int rc = 0;
+
+    buffer_clear(&c->notes);
+    for (size_t i = 0; c->change == CHANGE_UNDELETE && i < c->changed_count &&
+                       rc >= 0;
+         i++)
+        rc = roll_read_again(q->writer.store, c->changed[i], &c->notes);
+    return rc;
+}
+
 static int run(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
+    int rc;
     struct store_view view = view_of(q);
     struct store_change change = {
         .filter = &c->filter,
@@ -164,8 +179,9 @@ static int run(struct queue *q, struct job *j)
     c->changed_count = c->moved_count = 0;
     arena_reset(&c->lanes);
     c->slice = c->total;
-    return store_change(q->writer.store, &change, c->after_id, SLICE, &c->slice,
-                        &c->last);
+    rc = store_change(q->writer.store, &change, c->after_id, SLICE, &c->slice,
+                      &c->last);
+    return rc < 0 ? rc : read_again(q, c);
 }
 
 /*
@@ -195,6 +211,27 @@ static void end_rests(struct queue *q, struct change_job *c)
     }
 }
 
+static void tell_roll(struct roll *r, enum queue_change change,
+                      const struct moved *m)
+{
+    switch (change) {
+    case CHANGE_DELETE:
+        roll_gone(r, m->message, m->number);
+        break;
+    case CHANGE_MOVE:
+        roll_moved(r, m->message, m->number, m->to);
+        break;
+    case CHANGE_HOLD:
+    case CHANGE_RELEASE:
+    case CHANGE_BOUNCE:
+        roll_held(r, m->message, m->number, change == CHANGE_HOLD);
+        break;
+    case CHANGE_RETRY:
+    case CHANGE_UNDELETE:
+        break;
+    }
+}
+
 static void count_moved(struct queue *q, const struct change_job *c)
 {
     for (size_t i = 0; i < c->moved_count; i++) {
@@ -206,7 +243,9 @@ static void count_moved(struct queue *q, const struct change_job *c)
         if (m->to.len)
             quota_back(q, lane_get(q, m->to, 0), m->message, m->number,
                        m->size_bytes);
+        tell_roll(&q->roll, c->change, m);
     }
+    roll_again(&q->roll, &c->notes);
 }
 
 /* The reader may go on. The queue's lock is held. */
@@ -285,6 +324,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
         c->done(take_l->port->user, c->token, c->job.rc, &c->total);
     arena_reset(&c->arena);
     arena_reset(&c->lanes);
+    buffer_fini(&c->notes);
     free(c->moved);
     free(c->changed);
     free(c);

@@ -79,6 +79,17 @@ struct columns_row *columns_join(struct columns *c, int64_t lane,
     return row;
 }
 
+void columns_count(struct columns_row *row, uint64_t message,
+                   uint64_t recipients, uint64_t size_bytes)
+{
+    row->total += recipients;
+    if (row->last_message == message)
+        return;
+    row->last_message = message;
+    row->cells[COLUMNS_MESSAGES]++;
+    row->cells[COLUMNS_BYTES] += size_bytes;
+}
+
 static int by_total(const void *a, const void *b)
 {
     const struct columns_row *x = *(struct columns_row *const *)a;

@@ -14,6 +14,7 @@
 struct columns_row {
     struct bucket_link by_name;
     uint64_t total, cells[HEAT_COLUMNS];
+    uint64_t last_message; /* that was counted; see columns_count */
     size_t len;
     char name[];
 };
@@ -32,6 +33,11 @@ struct columns_row *columns_join(struct columns *c, int64_t lane,
                                  struct span name);
 /* The row of a name that no lane leads to. */
 struct columns_row *columns_name(struct columns *c, struct span name);
+/* Recipients of a message, which come together: `total` is of recipients, and the message
+ * counts once in each row. */
+enum { COLUMNS_MESSAGES, COLUMNS_BYTES }; /* cells */
+void columns_count(struct columns_row *row, uint64_t message,
+                   uint64_t recipients, uint64_t size_bytes);
 /* Rows with a name, highest total first, at most limit; the caller frees the array. */
 struct columns_row **columns_top(const struct columns *c, size_t limit,
                                  size_t *out_count);

@@ -20,6 +20,7 @@
 #include "queue/port.h"
 #include "queue/reader.h"
 #include "queue/recounting.h"
+#include "queue/roll.h"
 #include "queue/snapshot.h"
 #include "queue/writer.h"
 
@@ -94,6 +95,7 @@ struct queue {
     struct reader reader;
     struct historian historian;
     struct recounting recounting;
+    struct roll roll;
     struct heat heat;
     struct bodies bodies;
     struct snapshot snapshot;

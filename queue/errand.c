@@ -19,6 +19,7 @@ struct errand {
     struct store_destination destination;
     int64_t last_event;
     uint64_t message;
+    struct buffer notes; /* for the roll */
 };
 
 static void open_letter(struct letter *take_l, bool is_dropped)
@@ -27,6 +28,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 
     (void)is_dropped;
     arena_reset(&e->arena);
+    buffer_fini(&e->notes);
     free(e);
 }
 
@@ -196,13 +198,23 @@ static int run_hold(struct queue *q, struct job *j)
         .now_ms = queue_now_ms(q),
     };
     uint64_t last;
+    int rc = store_change(q->writer.store, &change, 0, 1, &count, &last);
 
-    return store_change(q->writer.store, &change, 0, 1, &count, &last);
+    buffer_clear(&e->notes);
+    if (rc >= 0)
+        rc = roll_read_again(q->writer.store, e->message, &e->notes);
+    return rc;
+}
+
+static void committed_hold(struct queue *q, struct job *j)
+{
+    roll_again(&q->roll, &((struct errand *)j)->notes);
 }
 
 static const struct job_kind hold_kind = {
     .name = "hold",
     .run = run_hold,
+    .committed = committed_hold,
 };
 
 void writer_hold_damaged(struct queue *q, uint64_t message)

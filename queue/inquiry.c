@@ -37,6 +37,7 @@ struct tally {
     struct queue_filter filter;
     struct store_among among;
     uint64_t after_id;
+    bool has_asked; /* the roll */
     struct queue_count count;
     queue_count_fn *done;
     uint64_t token;
@@ -58,7 +59,7 @@ static bool step_list(struct store_reader *db, struct recount *r)
 
     if (!l->began_ms)
         l->began_ms = queue_monotonic_ms();
-    if (!l->among.is_over) {
+    if (!l->among.is_over && !roll_among(q, &l->filter, &l->among)) {
         r->rc = store_among_look(db, &l->filter, &view, &l->among);
         return r->rc < 0;
     }
@@ -146,7 +147,12 @@ static bool step_count(struct store_reader *db, struct recount *r)
     struct store_view view = view_of(q);
     uint64_t next = 0;
 
-    if (!t->among.is_over) {
+    if (!t->has_asked) {
+        t->has_asked = true;
+        if (roll_count(q, &t->filter, &t->count))
+            return true;
+    }
+    if (!t->among.is_over && !roll_among(q, &t->filter, &t->among)) {
         r->rc = store_among_look(db, &t->filter, &view, &t->among);
         return r->rc < 0;
     }

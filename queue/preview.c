@@ -23,6 +23,8 @@ struct preview {
     uint64_t after_id;
     struct queue_row rows[PREVIEW_ROWS];
     size_t row_count;
+    bool has_asked;         /* the roll, and: */
+    bool is_counted;        /* it told all but the rows */
     bool is_listed;         /* the rows are there */
     struct columns columns; /* destinations */
     struct queue_count count;
@@ -73,13 +75,19 @@ static void each_found(void *user, const struct store_found *f)
 static bool step(struct store_reader *db, struct recount *r)
 {
     struct preview *s = (struct preview *)r;
-    int64_t now_ms = queue_now_ms(r->letter.port->queue);
+    struct queue *q = r->letter.port->queue;
+    int64_t now_ms = queue_now_ms(q);
     uint64_t next = 0;
     int rc;
 
     s->db = db;
-    s->view = view_of(r->letter.port->queue);
-    if (!s->among.is_over) {
+    s->view = view_of(q);
+    if (!s->has_asked) {
+        s->has_asked = true;
+        s->is_counted =
+            roll_places(q, &s->filter, &s->count, &s->columns, &s->among);
+    }
+    if (!s->among.is_over && !roll_among(q, &s->filter, &s->among)) {
         r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
         return r->rc < 0;
     }
@@ -89,7 +97,7 @@ static bool step(struct store_reader *db, struct recount *r)
                                    now_ms, &s->view, each_row, s, &next);
         s->is_listed = s->recount.rc < 0 || s->row_count || next == 0;
         s->after_id = s->is_listed ? 0 : next;
-        return s->recount.rc < 0;
+        return s->recount.rc < 0 || (s->is_listed && s->is_counted);
     }
     rc = store_find(db, &s->filter, now_ms, &s->view, s->after_id, PAGE,
                     each_found, s, &next);

@@ -63,6 +63,7 @@ void put_committed(struct queue *q, struct put *p)
     struct bundle *b = p->bundle;
     char *bytes = p->bytes;
 
+    roll_put(&q->roll, b);
     *p = (struct put){ 0 };
     /* An empty message has content all the same, or it would be read from disk. */
     if (!b->stored.has_file && !bytes)

@@ -149,6 +149,7 @@ static struct queue *queue_new(const struct queue_options *o)
     snapshot_init(&q->snapshot);
     backup_init(&q->backup, q);
     recounting_init(&q->recounting, q);
+    roll_init(&q->roll, !q->read_only);
     return q;
 }
 
@@ -167,6 +168,7 @@ static void queue_free(struct queue *q)
     notes_fini(&q->notes);
     disk_fini(&q->disk);
     heat_fini(&q->heat);
+    roll_fini(&q->roll);
     backup_fini(&q->backup);
     snapshot_fini(&q->snapshot);
     pthread_mutex_destroy(&q->lock);

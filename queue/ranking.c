@@ -3,7 +3,8 @@
  *
  * What waits, counted by who sent it, where it came from or where it goes; a page at a time on
  * the thread of such questions. The table of names is bounded: what is over it is counted in a row
- * without a name. A message counts where its first matching recipient does.
+ * without a name. A message counts once wherever one of its matching recipients does. Where the
+ * roll can tell, nothing is read, and names are not bounded.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/columns.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 
 enum { PAGE = 2000 };
-enum { CELL_MESSAGES, CELL_BYTES }; /* of a row; its total is recipients */
 
 struct ranking {
     struct recount recount; /* first */
@@ -26,6 +26,9 @@ struct ranking {
     size_t limit;
     uint64_t after_id;
     struct columns columns;
+    bool has_asked;           /* the roll */
+    struct queue_rank *ranks; /* that it gave, or NULL */
+    size_t rank_count;
     struct store_reader *db; /* for the step, as is the next */
     struct store_view view;
     queue_rank_fn *done;
@@ -84,13 +87,17 @@ static void each_found(void *user, const struct store_found *f)
     case RANK_KEYS:
         break;
     }
-    if (!row)
-        return;
-    row->total++;
-    if (f->is_first) {
-        row->cells[CELL_MESSAGES]++;
-        row->cells[CELL_BYTES] += f->size_bytes;
-    }
+    if (row)
+        columns_count(row, f->message, 1, f->size_bytes);
+}
+
+/* From memory, if it can be told from there. */
+static bool look_up(struct queue *q, struct ranking *s)
+{
+    if (s->by == RANK_VIA)
+        return roll_places(q, &s->filter, NULL, &s->columns, NULL);
+    return roll_ranks(q, &s->filter, s->by, s->limit, &s->arena, &s->ranks,
+                      &s->rank_count);
 }
 
 static bool step(struct store_reader *db, struct recount *r)
@@ -102,7 +109,12 @@ static bool step(struct store_reader *db, struct recount *r)
 
     s->db = db;
     s->view = view_of(q);
-    if (!s->among.is_over) {
+    if (!s->has_asked) {
+        s->has_asked = true;
+        if (look_up(q, s))
+            return true;
+    }
+    if (!s->among.is_over && !roll_among(q, &s->filter, &s->among)) {
         r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
         return r->rc < 0;
     }
@@ -120,18 +132,24 @@ static struct queue_rank rank_of(const struct columns_row *row, bool is_named)
     return (struct queue_rank){
         .is_named = is_named,
         .name = span_make(row->name, row->len),
-        .count = { .messages = row->cells[CELL_MESSAGES],
+        .count = { .messages = row->cells[COLUMNS_MESSAGES],
                    .recipients = row->total,
-                   .bytes = row->cells[CELL_BYTES] },
+                   .bytes = row->cells[COLUMNS_BYTES] },
     };
 }
 
 static void tell(struct ranking *s, void *user)
 {
     size_t count = 0;
-    struct columns_row **top = columns_top(&s->columns, s->limit, &count);
-    struct queue_rank *ranks = NEW_ARRAY(struct queue_rank, count + 1);
+    struct columns_row **top;
+    struct queue_rank *ranks;
 
+    if (s->ranks) {
+        s->done(user, s->token, s->recount.rc, s->ranks, s->rank_count);
+        return;
+    }
+    top = columns_top(&s->columns, s->limit, &count);
+    ranks = NEW_ARRAY(struct queue_rank, count + 1);
     for (size_t i = 0; i < count; i++)
         ranks[i] = rank_of(top[i], true);
     if (s->columns.others)
@@ -147,6 +165,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 
     if (!is_dropped)
         tell(s, take_l->port->user);
+    free(s->ranks);
     columns_fini(&s->columns);
     store_among_fini(&s->among);
     arena_reset(&s->arena);

@@ -82,8 +82,11 @@ static void leave(struct queue *q, struct bundle *take_b,
         case OUTCOME_RETURNED:
             quota_gone(q, l, w->message, w->recipients[i].number,
                        w->envelope.size_bytes);
+            roll_gone(&q->roll, w->message, w->recipients[i].number);
             break;
         case OUTCOME_HELD:
+            if (!w->recipients[i].is_returned)
+                roll_held(&q->roll, w->message, w->recipients[i].number, true);
             break;
         }
     }

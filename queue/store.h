@@ -156,8 +156,9 @@ struct store_change {
     bool (*skip)(void *user, uint64_t message, uint32_t number);
     void (*each)(void *user, uint64_t message);
     void (*lane)(void *user, struct span key);
-    /* Told of each recipient that leaves a lane (deleted or moved: from) or comes to one
-     * (undeleted or moved: to); the other is empty. May be NULL. */
+    /* Told of each recipient that was changed by anything but a retry; from: its lane, which it
+     * leaves when deleted or moved; to: the one it comes to when undeleted or moved. What does
+     * not apply is empty. May be NULL. */
     void (*moved)(void *user, uint64_t message, uint32_t number, struct span from,
                   struct span to, uint64_t size_bytes);
     void *user;
@@ -185,6 +186,18 @@ typedef void store_size_fn(void *user, struct span lane, uint64_t size_bytes,
 MUST int store_read_sizes(struct store *s, struct store_cursor *cursor,
                           uint64_t before_id, uint32_t limit,
                           store_size_fn *each, void *user, bool *out_more);
+/* The same for the roll, which needs other facts, behind a recipient (-1: from the first one of
+ * its message on) and up to a message; sorted. */
+struct store_waiting {
+    uint64_t message, size_bytes;
+    uint32_t number;
+    bool is_held;
+    struct span sender, client, client_name, login, address, lane; /* borrowed */
+};
+typedef void store_waiting_fn(void *user, const struct store_waiting *w);
+MUST int store_read_waiting(struct store *s, uint64_t message, int64_t number,
+                            uint64_t end_id, uint32_t limit,
+                            store_waiting_fn *each, void *user);
 /* Events up to and with this id are in the history: remove them. */
 MUST int store_events_done(struct store *s, int64_t last_event);
 

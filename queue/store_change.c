@@ -267,8 +267,9 @@ static int tell_moved(struct store *s, const struct store_change *c,
     bool is_move = c->change == CHANGE_MOVE;
     bool leaves = is_move || c->change == CHANGE_DELETE;
     bool comes = is_move || c->change == CHANGE_UNDELETE;
+    size_t count = c->moved && c->change != CHANGE_RETRY ? t->count : 0;
 
-    for (size_t i = 0; (leaves || comes) && c->moved && i < t->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct target *one = &t->at[i];
         int rc;
 

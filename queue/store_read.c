@@ -253,3 +253,33 @@ int store_read_sizes(struct store *s, struct store_cursor *cursor,
     *out_more = count == limit;
     return 0;
 }
+
+int store_read_waiting(struct store *s, uint64_t message, int64_t number,
+                       uint64_t end_id, uint32_t limit, store_waiting_fn *each,
+                       void *user)
+{
+    sqlite3_stmt *st = database_statement(&s->db, READ_ROLL);
+    int rc;
+
+    bind_number(st, 1, (int64_t)message);
+    bind_number(st, 2, number);
+    bind_number(st, 3, (int64_t)end_id);
+    bind_number(st, 4, limit);
+    while ((rc = database_step(&s->db, READ_ROLL)) == 1) {
+        struct store_waiting w = {
+            .message = (uint64_t)column_number(st, 0),
+            .number = (uint32_t)column_number(st, 1),
+            .size_bytes = (uint64_t)column_number(st, 2),
+            .sender = column_span(st, 3),
+            .client = column_span(st, 4),
+            .client_name = column_span(st, 5),
+            .login = column_span(st, 6),
+            .address = column_span(st, 7),
+            .is_held = column_number(st, 8) & STORED_HELD,
+            .lane = column_span(st, 9),
+        };
+
+        each(user, &w);
+    }
+    return rc < 0 ? store_note_failure(s, rc, "looking at what waits") : 0;
+}

@@ -81,6 +81,34 @@ static void writer_ease(struct writer *w)
     queue_unlock(w->queue);
 }
 
+/* Between batches: a picture for a backup, a page of the roll. */
+static void step_aside(struct writer *w, bool is_busy)
+{
+    if (snapshot_wait_ms(w) == 0)
+        snapshot_step(w, is_busy);
+    if (roll_wait_ms(w) == 0)
+        roll_step(w, is_busy);
+}
+
+/* The same when nothing else is to be done, with what needs idleness. */
+static void step_idle(struct writer *w)
+{
+    if (tidy_wait_ms(w) == 0)
+        tidy_step(w);
+    else
+        step_aside(w, false);
+}
+
+/* Until one of them is to be done. */
+static int64_t idle_ms(const struct writer *w)
+{
+    int64_t ms = tidy_wait_ms(w), copy = snapshot_wait_ms(w),
+            page = roll_wait_ms(w);
+
+    ms = copy < ms ? copy : ms;
+    return page < ms ? page : ms;
+}
+
 /* Waits for work; false when there is none and never will be. */
 static bool writer_take(struct writer *w, struct job_list *batch)
 {
@@ -91,18 +119,15 @@ static bool writer_take(struct writer *w, struct job_list *batch)
     job_list_init(batch);
     pthread_mutex_lock(&w->lock);
     while (w->waiting == 0 && !w->is_stopping) {
-        int64_t wait = tidy_wait_ms(w), copy = snapshot_wait_ms(w);
+        int64_t wait_ms = idle_ms(w);
 
-        if (wait == 0 || copy == 0) {
+        if (wait_ms == 0) {
             pthread_mutex_unlock(&w->lock);
-            if (wait == 0)
-                tidy_step(w);
-            else
-                snapshot_step(w, false);
+            step_idle(w);
             pthread_mutex_lock(&w->lock);
             continue;
         }
-        queue_condition_wait(&w->wake, &w->lock, wait < copy ? wait : copy);
+        queue_condition_wait(&w->wake, &w->lock, wait_ms);
     }
     while (w->waiting && n < BATCH_JOBS && bytes < BATCH_BYTES) {
         struct job *j =
@@ -240,6 +265,7 @@ static void batch_finish(struct writer *w, struct job *first)
         if (j->rc >= 0 && j->kind->committed)
             j->kind->committed(w->queue, j);
     queue_unlock(w->queue);
+    roll_publish(&w->queue->roll);
     for (j = first; j; j = next) {
         next = j->next;
         if (!j->kind->finish || j->kind->finish(w->queue, j)) {
@@ -260,8 +286,7 @@ static void *writer_main(void *user)
         batch_commit(w, &batch);
         batch_finish(w, batch.first);
         tidy_after_commit(w);
-        if (snapshot_wait_ms(w) == 0)
-            snapshot_step(w, true);
+        step_aside(w, true);
     }
     return NULL;
 }
