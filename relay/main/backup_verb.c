@@ -1,7 +1,8 @@
 /*
  * backup_verb - all mail of the queue into one file.
  *
- *   FILE.part made -> the stream of the relay, or of the queue when none runs -> sums
+ *   FILE.part made -> the drop folder (droparchive.h), and between its two parts the stream of
+ *                     the relay, or of the queue when none runs -> sums
  *                  -> fsync -> FILE
  *
  * The relay only sends; this program writes, as whoever called it, so FILE may lie where the
@@ -12,6 +13,7 @@
 #include "relay/main/ask.h"
 #include "relay/main/backup_local.h"
 #include "relay/main/configuration.h"
+#include "relay/main/droparchive.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +36,7 @@ struct making {
     bool has_history, is_json, shows_progress;
     int64_t told_ms;
     struct backup_stream stream;
+    struct droparchive drop;
 };
 
 /* ------------------------------------------------------------ progress --- */
@@ -188,9 +191,13 @@ static int ask_for_it(struct making *m, const struct settings *s)
 {
     struct ask *a = ask_new(s->admin.socket);
     json_t *body = json_pack("{s:b}", "history", m->has_history);
+    bool is_running = ask_is_there(a);
     int rc;
 
-    if (ask_is_there(a))
+    if (s->sendmail.drops &&
+        (rc = droparchive_before(&m->drop, is_running)) < 0)
+        rc = complain(buffer_string(&m->part), rc);
+    else if (is_running)
         rc = ask_bytes(a, "/backup", body, take, m);
     else
         rc = backup_local_run(s, m->has_history, &m->stream);
@@ -211,12 +218,12 @@ static int ask_for_it(struct making *m, const struct settings *s)
 static void print_json(const struct making *m)
 {
     const struct backup_stream *s = &m->stream;
-    json_t *o =
-        json_pack("{s:o, s:b, s:I, s:I, s:I, s:I}", "file",
-                  listing_text(span_of(m->file)), "done", true, "bytes",
-                  (json_int_t)archive_bytes(s->archive), "messages",
-                  (json_int_t)s->messages, "recipients",
-                  (json_int_t)s->recipients, "lost", (json_int_t)s->lost);
+    json_t *o = json_pack(
+        "{s:o, s:b, s:I, s:I, s:I, s:I, s:I}", "file",
+        listing_text(span_of(m->file)), "done", true, "bytes",
+        (json_int_t)archive_bytes(s->archive), "messages",
+        (json_int_t)s->messages, "recipients", (json_int_t)s->recipients,
+        "lost", (json_int_t)s->lost, "dropped", (json_int_t)m->drop.count);
     char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
 
     ASSERT(text);
@@ -243,31 +250,56 @@ static void print_end(const struct making *m)
         (void)printf("Of %llu large messages the content was not there "
                      "any more.\n",
                      (unsigned long long)s->lost);
+    if (m->drop.count)
+        (void)printf("%llu message%s of the drop folder %s in it, too.\n",
+                     (unsigned long long)m->drop.count,
+                     m->drop.count == 1 ? "" : "s",
+                     m->drop.count == 1 ? "is" : "are");
+}
+
+/* All but root and the relay's user may leave mail there, and not look. */
+static void doubt_drop(const struct making *m)
+{
+    if (m->drop.error < 0)
+        (void)fprintf(stderr,
+                      "waypost: what is in the drop folder %s is not in the "
+                      "backup: %s\n",
+                      m->drop.folder, error_text(m->drop.error));
 }
 
 static int make(struct making *m, const struct settings *s)
 {
     time_t now = time(NULL);
     struct archive *a;
+    char *drop;
     int rc = open_part(m), error;
 
     if (rc != EX_OK)
         return rc;
     a = archive_new(m->fd, now);
+    drop = span_dup(s->sendmail.drop);
+    droparchive_init(&m->drop, a, drop);
     backup_stream_init(&m->stream, a);
     if (m->shows_progress) {
         m->stream.tell = tell;
         m->stream.user = m;
     }
     rc = ask_for_it(m, s);
+    if (rc == EX_OK && s->sendmail.drops &&
+        (error = droparchive_after(&m->drop)) < 0)
+        rc = complain(buffer_string(&m->part), error);
     if (rc == EX_OK && (error = put_card(m, s, now)) < 0)
         rc = complain(buffer_string(&m->part), error);
     if (rc == EX_OK)
         rc = keep_file(m);
-    if (rc == EX_OK)
+    if (rc == EX_OK) {
         print_end(m);
+        doubt_drop(m);
+    }
     backup_stream_fini(&m->stream);
+    droparchive_fini(&m->drop);
     archive_free(a);
+    free(drop);
     return rc;
 }
 
@@ -316,7 +348,8 @@ const struct verb backup_verb = {
     .help = "write all mail of the queue to one file, while the relay runs", .options = options,
     .more =
         "What the queue holds at one moment: every message with its content, what waits, is\n"
-        "held or deleted, what is known of next hops, greylisting, budgets; and the history.\n"
+        "held or deleted, what is known of next hops, greylisting, budgets; the history; and\n"
+        "what lies in the drop folder.\n"
         "Mail flows on meanwhile; with no relay running it is read from the disk. FILE is a\n"
         "tar archive with a list of sums, readable by its owner alone, and there only when it\n"
         "is whole; an older one of that name is replaced. On the disk of the queue it needs\n"

@@ -24,6 +24,30 @@ int dropfile_random(struct dropfile_name *out)
     return 0;
 }
 
+struct dropfile_job_name dropfile_job_print(const struct dropfile_job *j)
+{
+    struct dropfile_job_name name;
+
+    (void)snprintf(name.at, sizeof name.at, "%s-%s-%s.%u", id_print(j->mail).at,
+                   id_print(j->report).at, id_print(j->rest).at, j->uid);
+    return name;
+}
+
+bool dropfile_job_parse(struct span name, struct dropfile_job *out)
+{
+    struct span rest, mail = span_split(name, '-', &rest);
+    struct span report = span_split(rest, '-', &rest);
+    struct span last = span_split(rest, '.', &rest);
+    uint64_t uid;
+
+    if (name.len >= DROPFILE_JOB_MOST || !id_parse(mail, &out->mail) ||
+        !id_parse(report, &out->report) || !id_parse(last, &out->rest) ||
+        !span_number(rest, &uid) || uid > UINT32_MAX)
+        return false;
+    out->uid = (uint32_t)uid;
+    return true;
+}
+
 static int write_all(int fd, struct span bytes)
 {
     while (bytes.len) {

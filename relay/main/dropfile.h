@@ -13,11 +13,25 @@
 
 #include "policy/vocabulary/buffer.h"
 #include "policy/vocabulary/error.h"
+#include "policy/vocabulary/id.h"
 
 enum { DROPFILE_RANDOM = 32 };    /* hexadecimal digits */
 
 struct dropfile_name { char at[DROPFILE_RANDOM + 1]; };
 MUST int dropfile_random(struct dropfile_name *out);
+
+/* jobs/ID-ID-ID.UID: the ids of the message, of a report about it, and of what is left of it. */
+enum { DROPFILE_JOB_MOST = 64 };
+
+struct dropfile_job {
+    uint64_t mail, report, rest;
+    uint32_t uid;
+};
+struct dropfile_job_name {
+    char at[DROPFILE_JOB_MOST];
+};
+struct dropfile_job_name dropfile_job_print(const struct dropfile_job *j);
+bool dropfile_job_parse(struct span name, struct dropfile_job *out);
 
 /* As new.RANDOM. Durable when it returns 0; the folder may be one that cannot be listed. */
 MUST int dropfile_leave(const char *folder, struct span bytes);

@@ -8,21 +8,21 @@
 #ifndef WAYPOST_IMPORTER_PRIVATE_H
 #define WAYPOST_IMPORTER_PRIVATE_H
 
+#include "relay/main/dropfile.h"
 #include "relay/main/importer.h"
 #include "relay/main/missive.h"
 
-enum { JOB_NAME_MOST = 64, JOBS_WAITING = 1000 };
+enum { JOBS_WAITING = 1000 };
 
 /* DROP/jobs/ID-ID-ID.UID */
 struct job {
-    char name[JOB_NAME_MOST];
-    uint64_t mail, report, rest;  /* ids */
-    uint32_t uid;
+    char name[DROPFILE_JOB_MOST];
+    struct dropfile_job is;
 };
 
 /* A job that is tried again later. */
 struct job_wait {
-    char name[JOB_NAME_MOST];
+    char name[DROPFILE_JOB_MOST];
     int64_t due_ms;
     unsigned tries;
 };

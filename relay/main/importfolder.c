@@ -169,13 +169,6 @@ void importfolder_set_aside(struct importer *i, int folder, const char *name,
 
 /* ------------------------------------------------------------ claiming ---- */
 
-static void put_name(char *out, uint64_t mail, uint64_t report, uint64_t rest,
-                     uint32_t uid)
-{
-    (void)snprintf(out, JOB_NAME_MOST, "%s-%s-%s.%u", id_print(mail).at,
-                   id_print(report).at, id_print(rest).at, uid);
-}
-
 /* When it was last written, as far as that can be believed: its owner sets it. */
 static int64_t written_ms(const struct stat *st)
 {
@@ -186,12 +179,14 @@ static int64_t written_ms(const struct stat *st)
 
 static bool claim(struct importer *i, const char *name, const struct stat *st)
 {
-    char to[JOB_NAME_MOST];
-    uint64_t mail = queue_new_id(i->queue);
-    uint64_t report = queue_new_id(i->queue);
+    struct dropfile_job job = { .uid = st->st_uid };
+    struct dropfile_job_name to;
 
-    put_name(to, mail, report, queue_new_id(i->queue), st->st_uid);
-    if (renameat(i->drop, name, i->jobs, to) == 0)
+    job.mail = queue_new_id(i->queue);
+    job.report = queue_new_id(i->queue);
+    job.rest = queue_new_id(i->queue);
+    to = dropfile_job_print(&job);
+    if (renameat(i->drop, name, i->jobs, to.at) == 0)
         return true;
     if (may_complain(i))
         log_text(LOG_WARNING, "drop folder: cannot take a file of uid %u: %s",
@@ -255,16 +250,8 @@ void importfolder_claim(struct importer *i)
 
 static bool parse(const char *name, struct job *out)
 {
-    struct span rest, mail = span_split(span_of(name), '-', &rest);
-    struct span report = span_split(rest, '-', &rest);
-    struct span last = span_split(rest, '.', &rest);
-    uint64_t uid;
-
-    if (strlen(name) >= JOB_NAME_MOST || !id_parse(mail, &out->mail) ||
-        !id_parse(report, &out->report) || !id_parse(last, &out->rest) ||
-        !span_number(rest, &uid) || uid > UINT32_MAX)
+    if (!dropfile_job_parse(span_of(name), &out->is))
         return false;
-    out->uid = (uint32_t)uid;
     (void)snprintf(out->name, sizeof out->name, "%s", name);
     return true;
 }
@@ -294,7 +281,7 @@ static const char *doubt(const struct importer *i, const struct job *j,
 {
     if (!S_ISREG(st->st_mode) || st->st_nlink != 1)
         return "is no message";
-    if (st->st_uid != j->uid && st->st_uid != geteuid())
+    if (st->st_uid != j->is.uid && st->st_uid != geteuid())
         return "is not the file of who left it";
     if ((uint64_t)st->st_size >
         i->settings->limits.message_bytes + ENVELOPE_MOST)
@@ -351,14 +338,17 @@ bool importfolder_split(struct importer *i, const struct job *of,
                         const struct missive *m)
 {
     struct buffer bytes = { 0 }, folder = { 0 };
-    char name[JOB_NAME_MOST];
-    uint64_t report = queue_new_id(i->queue);
+    struct dropfile_job job = { .mail = of->is.rest, .uid = of->is.uid };
+    struct dropfile_job_name name;
     int rc;
 
-    put_name(name, of->rest, report, queue_new_id(i->queue), of->uid);
+    job.report = queue_new_id(i->queue);
+    job.rest = queue_new_id(i->queue);
+    name = dropfile_job_print(&job);
     missive_put_file(m, &bytes);
     buffer_printf(&folder, "%s/jobs", i->folder);
-    rc = dropfile_leave_as(buffer_string(&folder), name, buffer_span(&bytes));
+    rc =
+        dropfile_leave_as(buffer_string(&folder), name.at, buffer_span(&bytes));
     if (rc < 0)
         complain(i, rc);
     buffer_fini(&bytes);

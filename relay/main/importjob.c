@@ -79,8 +79,8 @@ static int call_in(struct import *m)
     i->talk_fd = ends[0];
     c = NEW(struct call);
     *c = (struct call){ .fd = ends[1],
-                        .uid = m->job->uid,
-                        .first_id = m->job->mail,
+                        .uid = m->job->is.uid,
+                        .first_id = m->job->is.mail,
                         .settings = settings_hold(i->settings) };
     buffer_put(&c->login, buffer_span(&m->login));
     atomic_fetch_add(&w->sessions, 1);
@@ -136,7 +136,7 @@ static bool report(struct import *m, uint64_t id)
     if (known)
         return true;
     i->is_put = true;
-    if (!dropreport_put(i->settings, i->port, &m->missive, id, m->job->mail,
+    if (!dropreport_put(i->settings, i->port, &m->missive, id, m->job->is.mail,
                         wall_ms(), on_put)) {
         i->is_put = false;
         return true; /* see leave */
@@ -145,7 +145,7 @@ static bool report(struct import *m, uint64_t id)
     log_text(LOG_NOTE,
              "%s: dropped by %s and refused: sender non-delivery notification: "
              "%s",
-             id_print(m->job->mail).at, buffer_string(&m->login),
+             id_print(m->job->is.mail).at, buffer_string(&m->login),
              id_print(id).at);
     return i->put_rc == 0;
 }
@@ -188,7 +188,7 @@ static void refuse_all(struct missive *m, enum missive_fate of,
 /* Nothing goes out under the first id: it is the report's. */
 static enum import_said refuse(struct import *m)
 {
-    return report(m, m->job->mail) ? leave(m) : IMPORT_LATER;
+    return report(m, m->job->is.mail) ? leave(m) : IMPORT_LATER;
 }
 
 static enum import_said send_content(struct import *m, struct submitter *s)
@@ -213,7 +213,7 @@ static bool split(struct import *m)
 
     if (submitter_count(all, MISSIVE_PUT_OFF) == 0)
         return true;
-    if (queue_knows(m->i->queue, m->job->rest, &known) < 0)
+    if (queue_knows(m->i->queue, m->job->is.rest, &known) < 0)
         return false;
     if (known)
         return true;
@@ -242,7 +242,7 @@ static enum import_said talk(struct import *m, struct submitter *s)
         return refuse(m);
     if (submitter_count(all, MISSIVE_ACCEPTED) == 0)
         return IMPORT_LATER;
-    if (!report(m, m->job->report) || !split(m))
+    if (!report(m, m->job->is.report) || !split(m))
         return IMPORT_LATER;
     return send_content(m, s);
 }
@@ -254,7 +254,7 @@ static enum import_said ask(struct import *m)
     enum import_said said = IMPORT_LATER;
     int fd;
 
-    unixuser_put_login(&m->login, m->job->uid);
+    unixuser_put_login(&m->login, m->job->is.uid);
     if (!names_have(&settings->sendmail.users, buffer_span(&m->login))) {
         refuse_all(&m->missive, MISSIVE_WAITS,
                    SPAN("554 5.7.1 This user may not send mail from this "
@@ -278,7 +278,7 @@ enum import_said importjob_run(struct importer *i, const struct job *j)
     bool known = false;
 
     missive_init(&m.missive);
-    if (queue_knows(i->queue, j->mail, &known) < 0)
+    if (queue_knows(i->queue, j->is.mail, &known) < 0)
         said = IMPORT_LATER;
     else if (known)
         importfolder_remove(i, j);

@@ -2,7 +2,7 @@
  * restore_verb - a queue out of a backup.
  *
  *   lock -> what is there? -> unpacked beside it, every sum checked -> looked through
- *        -> the old one aside -> history.db, queue.db.content -> queue.db
+ *        -> the old one aside -> the drop folder, history.db, queue.db.content -> queue.db
  *
  * Up to the last arrow the queue is the old one: queue.db is renamed into place at the very
  * end, when all it needs is there under its final name. Until then the old queue has only
@@ -10,6 +10,7 @@
  * folder aside first.
  */
 #include "relay/main/configuration.h"
+#include "relay/main/droparchive.h"
 #include "relay/main/guise.h"
 #include "relay/main/unpacking.h"
 
@@ -28,6 +29,7 @@ struct restoring {
     bool is_forced, is_held, is_json;
     bool is_check; /* nothing but looked at; path is a name of our own */
     char *path;    /* of queue.db */
+    char *drop;    /* the drop folder; NULL: there is none */
     int lock_fd;
     int fd; /* of the file */
     struct unpacking unpacking;
@@ -82,6 +84,13 @@ static int unpack(struct restoring *r)
     }
     rc = queue_restore_prepare(unpacking_queue(&r->unpacking), r->is_held,
                                &r->found, &why);
+    if (rc == 0 && r->unpacking.drop_count && !r->drop) {
+        buffer_printf(&why,
+                      "%s holds mail of a drop folder, and the configuration "
+                      "has none: set sendmail { drop = FOLDER }",
+                      r->file);
+        return verbs_complain(&why, EX_CANTCREAT);
+    }
     /* All of it in the one file, the history too: what is renamed is whole. */
     if (rc == 0)
         rc = queue_settle_files(unpacking_queue(&r->unpacking), &ignored, &why);
@@ -93,6 +102,10 @@ static int put_in_place(struct restoring *r)
     struct buffer why = { 0 };
     int rc = unpacking_put_aside(&r->unpacking, &r->aside, &why);
 
+    /* first, for what would be done twice otherwise has an id, and is known by it */
+    if (rc == 0 && r->drop)
+        rc = droparchive_restore(buffer_string(&r->unpacking.drop), r->drop,
+                                 &why);
     if (rc == 0)
         rc = unpacking_put_in_place(&r->unpacking, &why);
     return rc < 0 ? verbs_complain(&why, EX_CANTCREAT) : EX_OK;
@@ -103,11 +116,12 @@ static int put_in_place(struct restoring *r)
 static void print_json(const struct restoring *r)
 {
     (void)printf("{\"done\":true,\"messages\":%llu,\"recipients\":%llu,"
-                 "\"held\":%llu,\"damaged\":%llu}\n",
+                 "\"held\":%llu,\"damaged\":%llu,\"dropped\":%llu}\n",
                  (unsigned long long)r->found.messages,
                  (unsigned long long)r->found.recipients,
                  (unsigned long long)r->found.held,
-                 (unsigned long long)r->found.damaged);
+                 (unsigned long long)r->found.damaged,
+                 (unsigned long long)r->unpacking.drop_count);
 }
 
 static void print_end(struct restoring *r)
@@ -128,6 +142,12 @@ static void print_end(struct restoring *r)
         (void)printf("Of %llu the content was damaged or missing when the "
                      "backup was made; they will be held.\n",
                      (unsigned long long)f->damaged);
+    if (r->unpacking.drop_count)
+        (void)printf("%llu message%s of the drop folder %s imported when the "
+                     "relay starts.\n",
+                     (unsigned long long)r->unpacking.drop_count,
+                     r->unpacking.drop_count == 1 ? "" : "s",
+                     r->unpacking.drop_count == 1 ? "is" : "are");
     if (r->aside.len)
         (void)printf("The queue that was there is in %s.\n",
                      buffer_string(&r->aside));
@@ -155,7 +175,7 @@ static int replace(struct restoring *r)
     return rc == EX_OK ? put_in_place(r) : rc;
 }
 
-static int restore(struct restoring *r)
+static int restore(struct restoring *r, const char *queue)
 {
     struct guise guise;
     int rc;
@@ -166,6 +186,7 @@ static int restore(struct restoring *r)
         return EX_NOINPUT;
     }
     guise_put_on(&guise, r->path);
+    unpacking_sweep(queue);
     unpacking_init(&r->unpacking, r->path);
     rc = r->is_check ? unpack(r) : replace(r);
     /* Another's, who has the lock, is left alone. */
@@ -184,9 +205,10 @@ static char *path_of(struct span queue, bool is_check)
     struct buffer path = { 0 };
     char *copy;
 
-    buffer_put(&path, queue);
     if (is_check)
-        buffer_printf(&path, ".check-%ld", (long)getpid());
+        unpacking_check_path(queue, &path);
+    else
+        buffer_put(&path, queue);
     copy = span_dup(buffer_span(&path));
     buffer_fini(&path);
     return copy;
@@ -195,6 +217,7 @@ static char *path_of(struct span queue, bool is_check)
 static int run_restore(const struct verb_call *call)
 {
     struct restoring r = { .lock_fd = -1, .fd = -1 };
+    char *queue;
     struct settings *s;
     int rc;
 
@@ -220,13 +243,15 @@ static int run_restore(const struct verb_call *call)
     if (!s)
         return EX_CONFIG;
     r.path = path_of(s->queue.path, r.is_check);
+    queue = span_dup(s->queue.path);
+    r.drop = s->sendmail.drops ? span_dup(s->sendmail.drop) : NULL;
     rc = configuration_make_folder(s->queue.path);
     settings_release(s);
     if (rc < 0) {
         (void)fprintf(stderr, "waypost: %s: %s\n", r.path, error_text(rc));
         rc = EX_CANTCREAT;
     } else {
-        rc = restore(&r);
+        rc = restore(&r, queue);
     }
     if (r.fd >= 0)
         (void)close(r.fd);
@@ -234,6 +259,8 @@ static int run_restore(const struct verb_call *call)
         (void)close(r.lock_fd);
     buffer_fini(&r.aside);
     free(r.path);
+    free(r.drop);
+    free(queue);
     return rc;
 }
 

@@ -11,33 +11,42 @@
 #include "relay/main/unpacking.h"
 
 #include "relay/main/archive.h"
+#include "relay/main/droparchive.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { ASIDE_TRIES = 100 };
 
+static const char restore_end[] = ".restore";
+
 void unpacking_init(struct unpacking *u, const char *path)
 {
-    *u = (struct unpacking){ .path = path, .fd = -1 };
-    buffer_printf(&u->folder, "%s.restore", path);
+    *u = (struct unpacking){ .path = path, .fd = -1, .lock_fd = -1 };
+    buffer_printf(&u->folder, "%s%s", path, restore_end);
     buffer_printf(&u->queue, "%s/queue.db", buffer_string(&u->folder));
+    buffer_printf(&u->drop, "%s/drop", buffer_string(&u->folder));
 }
 
 void unpacking_fini(struct unpacking *u)
 {
     if (u->fd >= 0)
         (void)close(u->fd);
+    if (u->lock_fd >= 0)
+        (void)close(u->lock_fd);
     buffer_fini(&u->folder);
     buffer_fini(&u->queue);
+    buffer_fini(&u->drop);
 }
 
 const char *unpacking_queue(struct unpacking *u)
@@ -64,7 +73,7 @@ static int sync_path(const char *path)
 
 /* ------------------------------------------------------------- cleaning -- */
 
-/* One level of files; there are only two folders of ours. */
+/* One level of files; there are only three folders of ours. */
 static void empty_folder(const char *path)
 {
     DIR *d = opendir(path);
@@ -77,16 +86,82 @@ static void empty_folder(const char *path)
         (void)closedir(d);
 }
 
+static void remove_folder(const char *path)
+{
+    empty_folder(path);
+    (void)rmdir(path);
+}
+
+static void remove_all(const char *folder)
+{
+    struct buffer inner = { 0 };
+
+    buffer_printf(&inner, "%s/queue.db.content", folder);
+    remove_folder(buffer_string(&inner));
+    buffer_clear(&inner);
+    buffer_printf(&inner, "%s/drop", folder);
+    remove_folder(buffer_string(&inner));
+    remove_folder(folder);
+    buffer_fini(&inner);
+}
+
 void unpacking_clean(struct unpacking *u)
 {
-    struct buffer content = { 0 };
+    remove_all(buffer_string(&u->folder));
+}
 
-    buffer_printf(&content, "%s/queue.db.content", buffer_string(&u->folder));
-    empty_folder(buffer_string(&content));
-    (void)rmdir(buffer_string(&content));
-    empty_folder(buffer_string(&u->folder));
-    (void)rmdir(buffer_string(&u->folder));
-    buffer_fini(&content);
+/* ------------------------------------------------------ those only looked -- */
+
+void unpacking_check_path(struct span queue, struct buffer *out)
+{
+    buffer_put(out, queue);
+    buffer_printf(out, ".check-%ld", (long)getpid());
+}
+
+/* Of one that has ended? Who still looks holds its lock; before it has it, it is alive. */
+static bool is_left(const char *path, struct span pid)
+{
+    uint64_t n;
+    int fd;
+    bool yes;
+
+    if (!span_number(pid, &n) || n == 0 || n > INT32_MAX ||
+        kill((pid_t)n, 0) == 0 || errno != ESRCH)
+        return false;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    yes = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return yes;
+}
+
+void unpacking_sweep(const char *queue)
+{
+    char *copy = span_dup(span_of(queue)), *other = span_dup(span_of(queue));
+    const char *folder = dirname(copy);
+    struct buffer begin = { 0 }, path = { 0 };
+    DIR *d = opendir(folder);
+    const struct dirent *e;
+
+    buffer_printf(&begin, "%s.check-", basename(other));
+    while (d && (e = readdir(d))) {
+        struct span name = span_of(e->d_name), end = span_of(restore_end);
+
+        if (!span_starts_nocase(name, buffer_span(&begin)) ||
+            !span_ends_nocase(name, end))
+            continue;
+        name = span_skip(span_first(name, name.len - end.len), begin.len);
+        buffer_clear(&path);
+        buffer_printf(&path, "%s/%s", folder, e->d_name);
+        if (is_left(buffer_string(&path), name))
+            remove_all(buffer_string(&path));
+    }
+    if (d)
+        (void)closedir(d);
+    buffer_fini(&begin);
+    buffer_fini(&path);
+    free(copy);
+    free(other);
 }
 
 /* ------------------------------------------------------------ unpacking -- */
@@ -102,8 +177,8 @@ static bool is_ours(struct span name)
 {
     static const struct span folder = SPAN_INIT("queue.db.content/");
 
-    if (span_is(name, SPAN("queue.db")) || span_is(name, SPAN("history.db")) ||
-        span_is(name, SPAN("backup.json")))
+    if (droparchive_is_name(name) || span_is(name, SPAN("queue.db")) ||
+        span_is(name, SPAN("history.db")) || span_is(name, SPAN("backup.json")))
         return true;
     return span_is(span_first(name, folder.len), folder) &&
            span_find(span_skip(name, folder.len), '/') == name.len - folder.len;
@@ -116,6 +191,7 @@ static int begin_file(void *user, struct span name, uint64_t size)
     int rc = 0;
 
     (void)size;
+    u->drop_count += droparchive_is_name(name);
     if (!is_ours(name)) {
         buffer_put_string(u->why, "it is not a backup: it holds ");
         buffer_put_escaped(u->why, name);
@@ -176,6 +252,14 @@ static int make_link(void *user, struct span name, struct span to)
     return rc;
 }
 
+/* See is_left. */
+static int lock_folder(struct unpacking *u)
+{
+    u->lock_fd = open(buffer_string(&u->folder),
+                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return u->lock_fd < 0 ? -1 : flock(u->lock_fd, LOCK_EX | LOCK_NB);
+}
+
 int unpacking_run(struct unpacking *u, int archive_fd, struct buffer *out_why)
 {
     static const struct archive_events events = { begin_file, take_bytes,
@@ -186,8 +270,9 @@ int unpacking_run(struct unpacking *u, int archive_fd, struct buffer *out_why)
     u->why = out_why;
     unpacking_clean(u); /* of one that was killed */
     buffer_printf(&content, "%s/queue.db.content", buffer_string(&u->folder));
-    if (mkdir(buffer_string(&u->folder), 0700) < 0 ||
-        mkdir(buffer_string(&content), 0700) < 0) {
+    if (mkdir(buffer_string(&u->folder), 0700) < 0 || lock_folder(u) < 0 ||
+        mkdir(buffer_string(&content), 0700) < 0 ||
+        mkdir(buffer_string(&u->drop), 0700) < 0) {
         rc = failed(out_why, buffer_string(&content), -errno);
     } else {
         rc = archive_read(archive_fd, &events, u, out_why);

@@ -15,6 +15,9 @@ struct unpacking {
     const char *path;     /* of queue.db; borrowed */
     struct buffer folder; /* what is unpacked is in */
     struct buffer queue;  /* queue.db in there */
+    struct buffer drop;   /* the messages of a drop folder in there */
+    int lock_fd;          /* of the folder, while it is ours; -1: it is not */
+    uint64_t drop_count;
     int fd;               /* of the file that is being written; -1: none */
     struct buffer *why;   /* the caller's */
 };
@@ -31,5 +34,9 @@ MUST int unpacking_put_aside(struct unpacking *u, struct buffer *out_folder,
 MUST int unpacking_put_in_place(struct unpacking *u, struct buffer *out_why);
 /* What is left of our folder goes. */
 void unpacking_clean(struct unpacking *u);
+/* ... and what those have left that were killed while they looked (unpacking_check_path). */
+void unpacking_sweep(const char *queue);
+/* Where to unpack what is only looked at: beside the queue, under a name of our own. */
+void unpacking_check_path(struct span queue, struct buffer *out);
 
 #endif

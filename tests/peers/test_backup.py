@@ -114,6 +114,65 @@ def test_all_of_it_comes_back(tmp_path, full):
     assert sorted(p.name for p in new.folder.iterdir() if "restore" in p.name) == []
 
 
+def drop(r, count):
+    for i in range(count):
+        subprocess.run([program(), "sendmail", "-C", r.config, "-f", f"d{i}@from.test",
+                        "a@to.test"], input=b"Subject: dropped\n\n%d\n" % i, check=True)
+
+
+def dropped(r):
+    return sorted(m["sender"] for m in r.queue_list() if m["sender"][0] == "d")
+
+
+def test_the_drop_folder_comes_back_and_is_imported_once(tmp_path, full):
+    full.stop()
+    drop(full, 3)
+    assert "3 messages of the drop folder are in it" in backup(full, tmp_path / "b.tar")
+    # the running relay imports while the next one is made: in the queue or beside it
+    with full:
+        assert backup(full, tmp_path / "c.tar")
+        wait_for(lambda: len(dropped(full)) == 3, 20, "imported")
+    for name in ("b", "c"):
+        new = other(full, tmp_path / name)
+        done = waypost("restore", "--check", "-c", new.config, tmp_path / f"{name}.tar")
+        assert done.returncode == 0, done.stderr
+        for again in (), ("--force",):
+            done = waypost("restore", *again, "-c", new.config, tmp_path / f"{name}.tar")
+            assert done.returncode == 0, done.stderr
+        with new:
+            wait_for(lambda: not list((new.folder / "drop" / "jobs").iterdir()), 20,
+                     "the import")
+            assert dropped(new) == [f"d{i}@from.test" for i in range(3)]
+
+
+def test_what_is_still_in_the_drop_folder_is_not_doubled(tmp_path, busy):
+    with Relay(tmp_path / "old", {"*": busy.hop}, retry=slow_retry()) as r:
+        pass
+    drop(r, 2)
+    backup(r, tmp_path / "b.tar")
+    done = waypost("restore", "-c", r.config, tmp_path / "b.tar")
+    assert done.returncode == 0, done.stderr
+    with r:
+        wait_for(lambda: len(dropped(r)) == 2, 20, "imported")
+        wait_for(lambda: not list((r.folder / "drop" / "jobs").iterdir()), 20, "the end")
+        assert len(dropped(r)) == 2
+
+
+def test_what_a_killed_check_left_is_cleaned_up(tmp_path, full):
+    backup(full, tmp_path / "b.tar")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = full.folder / f"queue.db.check-{gone.pid}.restore"
+    for folder in left, left / "drop", left / "queue.db.content":
+        folder.mkdir()
+        (folder / "x").write_text("mail")
+    alive = full.folder / f"queue.db.check-{os.getpid()}.restore"
+    alive.mkdir()
+    done = waypost("restore", "--check", "-c", full.config, tmp_path / "b.tar")
+    assert done.returncode == 0, done.stderr
+    assert not left.exists() and alive.exists()
+
+
 def test_held_until_a_person_decides(tmp_path, full):
     backup(full, tmp_path / "b.tar", "--no-history")
     names = tarfile.open(tmp_path / "b.tar").getnames()
