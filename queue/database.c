@@ -22,6 +22,7 @@ static const char settings_of_all[] = "PRAGMA secure_delete=OFF;"
                                       "PRAGMA temp_store=MEMORY;"
                                       "PRAGMA mmap_size=0;"
                                       "PRAGMA foreign_keys=OFF;"
+                                      "PRAGMA cell_size_check=ON;"
                                       "PRAGMA synchronous=FULL;";
 
 int database_fail(struct database *d, int code)
@@ -54,6 +55,24 @@ int database_fail(struct database *d, int code)
     }
 }
 
+/* We have no triggers and read no views: what somebody else has put into the file is never run
+ * with our rights, and its damage stays its own. */
+static void distrust(sqlite3 *db)
+{
+    static const struct {
+        int which, value;
+    } rows[] = { { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+                 { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+                 { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+                 { SQLITE_DBCONFIG_DEFENSIVE, 1 } };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int rc = sqlite3_db_config(db, rows[i].which, rows[i].value, NULL);
+
+        ASSERT(rc == SQLITE_OK);
+    }
+}
+
 int database_open(struct database *d, const char *path, enum database_kind kind)
 {
     const char *vfs = getenv("WAYPOST_VFS");
@@ -69,6 +88,7 @@ int database_open(struct database *d, const char *path, enum database_kind kind)
     rc = sqlite3_open_v2(path, &d->db, flags, vfs);
     if (rc != SQLITE_OK)
         return database_fail(d, rc);
+    distrust(d->db);
     (void)sqlite3_extended_result_codes(d->db, 1);
     (void)sqlite3_busy_timeout(d->db, BUSY_MS);
     if ((rc = database_exec(d, settings_of_all)) < 0)

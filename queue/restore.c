@@ -2,7 +2,7 @@
  * restore - a queue that came out of a backup, before it is used.
  *
  * It is looked through once more than at a usual start (Q6): every page of it and the content
- * of every message. Then its next event gets a number that no history can have: what happened
+ * of every message, and every page of its history. Then its next event gets a number that no history can have: what happened
  * between the backup and now may stand in a history under the numbers that would come next,
  * and what has a number twice is taken for a repetition.
  *
@@ -130,6 +130,23 @@ static int check_pages(struct database *d, const char *path,
     return rc;
 }
 
+static int check_history(const char *path, struct buffer *out_why)
+{
+    struct database d = { 0 };
+    struct buffer history = { 0 };
+    int rc = 0;
+
+    history_path(path, &history);
+    if (access(buffer_string(&history), F_OK) == 0 &&
+        (rc = database_open(&d, buffer_string(&history), DATABASE_WRITER)) == 0)
+        rc = check_pages(&d, buffer_string(&history), out_why);
+    if (rc < 0 && out_why->len == 0)
+        buffer_printf(out_why, "%s: %s", buffer_string(&history), d.why);
+    database_close(&d);
+    buffer_fini(&history);
+    return rc;
+}
+
 /* ------------------------------------------------------------ holding ---- */
 
 static int hold_all(struct store *s, int64_t now_ms, uint64_t *out_held)
@@ -173,11 +190,12 @@ int queue_restore_prepare(const char *path, bool is_held,
     buffer_fini(&ignored);
     if (rc < 0)
         return rc;
+    rc = check_history(path, out_why);
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)snprintf(sql, sizeof sql,
                    "UPDATE state SET last_event=max(last_event,%lld)",
                    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
-    if ((rc = check_pages(&s->db, path, out_why)) < 0 ||
+    if (rc < 0 || (rc = check_pages(&s->db, path, out_why)) < 0 ||
         (rc = check_content(&s->db, path, &found)) < 0 ||
         (rc = database_exec(&s->db, sql)) < 0 ||
         (rc = database_number(&s->db, "SELECT count(*) FROM recipient",

@@ -132,6 +132,33 @@ int store_check_before(const char *path, struct buffer *out_why)
     return check_orphan_wal(path, out_why);
 }
 
+/* No queue of ours has a trigger, and who puts one into it means to change what we do. */
+static int check_foreign(struct database *d, const char *path,
+                         struct buffer *out_why)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(
+        d->db, "SELECT name FROM sqlite_schema WHERE type='trigger'", -1, &st,
+        NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_DONE) {
+        rc = 0;
+    } else if (rc != SQLITE_ROW) {
+        rc = refuse(d, database_fail(d, rc), path, out_why);
+    } else {
+        buffer_printf(out_why, "%s has a trigger that is not ours, \"", path);
+        buffer_put_escaped(out_why, span_first(column_span(st, 0), 100));
+        buffer_put_string(out_why,
+                          "\": find out who has put it there, then remove it "
+                          "with sqlite3 (DROP TRIGGER)");
+        rc = ERROR_DAMAGED;
+    }
+    (void)sqlite3_finalize(st);
+    return rc;
+}
+
 int store_check(struct database *d, const char *path, int *out_version,
                 struct buffer *out_why)
 {
@@ -161,6 +188,8 @@ int store_check(struct database *d, const char *path, int *out_version,
     }
     if (objects > 0 && (rc = check_length(d, path)) < 0)
         return refuse(d, rc, path, out_why);
+    if ((rc = check_foreign(d, path, out_why)) < 0)
+        return rc;
     *out_version = (int)version;
     return 0;
 }

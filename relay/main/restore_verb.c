@@ -18,9 +18,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -175,6 +177,31 @@ static int replace(struct restoring *r)
     return rc == EX_OK ? put_in_place(r) : rc;
 }
 
+/* Sums show damage, and not who made the file: it is mail in our name that will be sent from it.
+ * Who owns the queue's folder could change the queue anyway. */
+static bool is_trustworthy(const struct restoring *r)
+{
+    char *copy = span_dup(span_of(r->path));
+    struct stat st, folder;
+    const char *why = NULL;
+
+    if (fstat(r->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        free(copy);
+        return true; /* a pipe is what the caller has made of it */
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        why = "others than its owner may write it: see that it is what "
+              "waypost backup made, then chmod go-w";
+    else if (st.st_uid != 0 && st.st_uid != geteuid() &&
+             (stat(dirname(copy), &folder) < 0 || st.st_uid != folder.st_uid))
+        why = "it belongs neither to you, nor to root, nor to the relay's "
+              "user: see that it is what waypost backup made, then chown it";
+    if (why)
+        (void)fprintf(stderr, "waypost: %s: %s\n", r->file, why);
+    free(copy);
+    return !why;
+}
+
 static int restore(struct restoring *r, const char *queue)
 {
     struct guise guise;
@@ -185,6 +212,8 @@ static int restore(struct restoring *r, const char *queue)
         (void)fprintf(stderr, "waypost: %s: %s\n", r->file, error_text(-errno));
         return EX_NOINPUT;
     }
+    if (!is_trustworthy(r))
+        return EX_NOPERM;
     guise_put_on(&guise, r->path);
     unpacking_sweep(queue);
     unpacking_init(&r->unpacking, r->path);
@@ -285,7 +314,7 @@ const struct verb restore_verb = {
         "\n"
         "Exit codes: 0 done; 64 a wrong call; 65 FILE is damaged or no backup; 66 it is not\n"
         "there; 73 there is mail in the queue, or its folder cannot be written; 74 the disk;\n"
-        "75 a relay runs on this queue; 78 configuration.\n",
+        "75 a relay runs on this queue; 77 others may have written FILE; 78 configuration.\n",
     .examples = {
         { "waypost restore --hold /var/backups/waypost.tar",
           "put it in place, and look at it before anything is sent" },

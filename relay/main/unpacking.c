@@ -173,15 +173,21 @@ static void put_path(struct unpacking *u, struct span name, struct buffer *out)
     buffer_put(out, name);
 }
 
-static bool is_ours(struct span name)
+/* The file of a large message. */
+static bool is_content(struct span name)
 {
     static const struct span folder = SPAN_INIT("queue.db.content/");
 
-    if (droparchive_is_name(name) || span_is(name, SPAN("queue.db")) ||
-        span_is(name, SPAN("history.db")) || span_is(name, SPAN("backup.json")))
-        return true;
     return span_is(span_first(name, folder.len), folder) &&
            span_find(span_skip(name, folder.len), '/') == name.len - folder.len;
+}
+
+static bool is_ours(struct span name)
+{
+    return is_content(name) || droparchive_is_name(name) ||
+           span_is(name, SPAN("queue.db")) ||
+           span_is(name, SPAN("history.db")) ||
+           span_is(name, SPAN("backup.json"));
 }
 
 static int begin_file(void *user, struct span name, uint64_t size)
@@ -239,7 +245,7 @@ static int make_link(void *user, struct span name, struct span to)
     struct buffer path = { 0 }, target = { 0 };
     int rc = 0;
 
-    if (!is_ours(name) || !is_ours(to)) {
+    if (!is_content(name) || !is_content(to)) {
         buffer_put_string(u->why, "it is not a backup: it links elsewhere");
         return ERROR_DAMAGED;
     }

@@ -115,6 +115,7 @@ def test_all_of_it_comes_back(tmp_path, full):
 
 
 def drop(r, count):
+    """While it does not run."""
     for i in range(count):
         subprocess.run([program(), "sendmail", "-C", r.config, "-f", f"d{i}@from.test",
                         "a@to.test"], input=b"Subject: dropped\n\n%d\n" % i, check=True)
@@ -125,6 +126,7 @@ def dropped(r):
 
 
 def test_the_drop_folder_comes_back_and_is_imported_once(tmp_path, full):
+    wait_for((full.folder / "drop" / "refused").exists, what="the drop folder")
     full.stop()
     drop(full, 3)
     assert "3 messages of the drop folder are in it" in backup(full, tmp_path / "b.tar")
@@ -147,7 +149,7 @@ def test_the_drop_folder_comes_back_and_is_imported_once(tmp_path, full):
 
 def test_what_is_still_in_the_drop_folder_is_not_doubled(tmp_path, busy):
     with Relay(tmp_path / "old", {"*": busy.hop}, retry=slow_retry()) as r:
-        pass
+        wait_for((r.folder / "drop" / "refused").exists, what="the drop folder")
     drop(r, 2)
     backup(r, tmp_path / "b.tar")
     done = waypost("restore", "-c", r.config, tmp_path / "b.tar")
@@ -171,6 +173,62 @@ def test_what_a_killed_check_left_is_cleaned_up(tmp_path, full):
     done = waypost("restore", "--check", "-c", full.config, tmp_path / "b.tar")
     assert done.returncode == 0, done.stderr
     assert not left.exists() and alive.exists()
+
+
+@pytest.mark.parametrize("what", ["group", "others", "owner"])
+def test_a_file_that_others_may_have_written_is_refused(tmp_path, full, what):
+    path = tmp_path / "b.tar"
+    backup(full, path)
+    if what == "owner":
+        if os.getuid() != 0:
+            pytest.skip("needs root, to give it away")
+        os.chown(path, 65534, -1)
+    else:
+        path.chmod(0o620 if what == "group" else 0o602)
+    new = other(full, tmp_path / "new")
+    for look in (), ("--check",):
+        done = waypost("restore", *look, "-c", new.config, path)
+        assert done.returncode == 77, done
+        assert ("chown" if what == "owner" else "chmod go-w") in done.stderr
+    assert not (new.folder / "queue.db").exists()
+
+
+def repacked(path, to, change):
+    """The backup with something else in it, and sums that fit."""
+    folder = path.with_suffix(".d")
+    folder.mkdir()
+    with tarfile.open(path) as t:
+        names = t.getnames()
+        t.extractall(folder)
+    change(folder / "waypost-backup")
+    sums = folder / "waypost-backup" / "SHA256SUMS"
+    said = subprocess.run(["sha256sum", *[n.partition("/")[2] for n in names[:-1]]],
+                          cwd=sums.parent, check=True, capture_output=True)
+    sums.write_bytes(said.stdout)
+    subprocess.run(["tar", "--format=ustar", "-cf", to, "--owner=0", "--hard-dereference",
+                    *names], cwd=folder, check=True)
+    to.chmod(0o600)
+
+
+def test_a_trigger_in_a_queue_is_refused_and_never_run(tmp_path, full):
+    def evil(folder):
+        db = sqlite3.connect(folder / "queue.db")
+        db.execute("CREATE TRIGGER evil AFTER UPDATE ON state BEGIN "
+                   "DELETE FROM recipient; END")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.commit()
+        db.close()  # its WAL, which would not be in the archive, goes
+    backup(full, tmp_path / "b.tar")
+    repacked(tmp_path / "b.tar", tmp_path / "evil.tar", evil)
+    new = other(full, tmp_path / "new")
+    done = waypost("restore", "-c", new.config, tmp_path / "evil.tar")
+    assert done.returncode == 65 and 'trigger that is not ours, "evil"' in done.stderr
+    assert not (new.folder / "queue.db").exists()
+    full.stop()
+    evil(full.folder)
+    full.start(wait=False)
+    assert full.process.wait(30) == 75
+    assert 'trigger that is not ours, "evil"' in full.log()
 
 
 def test_held_until_a_person_decides(tmp_path, full):
