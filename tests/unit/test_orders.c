@@ -322,8 +322,13 @@ static void damage_a_lane(struct world *w)
 {
     static const char sql[] =
         "ALTER TABLE lane RENAME TO whole;"
-        "CREATE VIEW lane AS SELECT id, iif(key LIKE 'c.test%',"
-        " abs(-9223372036854775807 - 1), key) AS key FROM whole";
+        "CREATE TABLE lane(id INTEGER PRIMARY KEY, told TEXT,"
+        " key TEXT AS (told));"
+        "INSERT INTO lane(id, told) SELECT id, key FROM whole;"
+        "PRAGMA writable_schema=ON;"
+        "UPDATE sqlite_schema SET sql=replace(sql, '(told)', '(iif(told LIKE"
+        " ''c.test%'', abs(-9223372036854775807 - (id > 0)), told))')"
+        " WHERE name='lane'";
     sqlite3 *db;
 
     assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
