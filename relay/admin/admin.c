@@ -172,6 +172,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
     a->user = o->user;
     a->fetches = o->fetches;
     a->explains = o->explains;
+    a->logins = o->logins;
     a->webhooks = o->webhooks;
     a->gauges = o->gauges;
     a->probes = o->probes;

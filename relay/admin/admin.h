@@ -142,6 +142,16 @@ struct admin_probes {
     void *user;
 };
 
+typedef void admin_looked_fn(void *user, uint64_t token, bool is_good);
+
+/* Who reads the files of users again, on the same loop. */
+struct admin_logins {
+    /* False: not now; else done comes once, later. */
+    bool (*look)(void *user, admin_looked_fn *done, void *done_user,
+                 uint64_t token);
+    void *user;
+};
+
 struct admin_options {
     struct span socket;                                   /* path; copied */
     void (*status)(void *user, struct admin_status *out); /* may be NULL */
@@ -150,6 +160,7 @@ struct admin_options {
     struct admin_fetches fetches; /* list NULL: nobody fetches */
     struct admin_explains explains; /* begin NULL: nobody explains */
     struct admin_webhooks webhooks; /* list NULL: nobody is told */
+    struct admin_logins logins;     /* look NULL: there are no users */
     struct admin_gauges gauges;
     struct admin_probes probes;     /* begin NULL: nobody probes */
     struct acquaintance *acquaintances; /* NULL: none */

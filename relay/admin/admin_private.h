@@ -36,6 +36,7 @@ struct admin {
     void *user;
     struct admin_fetches fetches;
     struct admin_explains explains;
+    struct admin_logins logins;
     struct admin_webhooks webhooks;
     struct admin_gauges gauges;
     struct flow *flow;       /* NULL: going down */

@@ -15,6 +15,7 @@
 #include "relay/admin/flow.h"
 #include "relay/admin/hooks.h"
 #include "relay/admin/listing.h"
+#include "relay/admin/logins.h"
 #include "relay/admin/heatmap.h"
 #include "relay/admin/metrics.h"
 #include "relay/admin/nexthops.h"
@@ -81,6 +82,7 @@ const struct endpoint endpoints[] = {
     { "POST", "/api/v1/explain",        explains_ask,    ROLE_READ,     MEDIA_JSON,
       .body_most = EXPLAIN_BODY_MOST },
     { "POST", "/api/v1/backup",         backups_make,    ROLE_LOCAL,    MEDIA_FILE },
+    { "POST", "/api/v1/logins",         logins_look,     ROLE_LOCAL,    MEDIA_JSON },
     { "GET",  "/",                      page_serve,      ROLE_ANYONE,   MEDIA_FILE },
     { "GET",  "/*",                     page_serve,      ROLE_ANYONE,   MEDIA_FILE },
     { NULL, NULL, NULL, ROLE_ANYONE, MEDIA_JSON },

@@ -29,6 +29,9 @@ struct sasl_exchange;
  * fault is a sentence in out_why. */
 MUST int sasl_desk_open(struct sasl_desk **out_d, const struct settings *s,
                         struct buffer *out_why);
+/* The files are looked at now, and not within a second. False: there is a fault in one, and the
+ * former logins stay. Any thread; takes as long as reading them. */
+bool sasl_desk_look(struct sasl_desk *d);
 /* Another configuration; exchanges under way end with the old one. On failure the old one
  * stays. Main thread. */
 MUST int sasl_desk_reload(struct sasl_desk *d, const struct settings *s,

@@ -187,18 +187,21 @@ static struct sasl_book *book_hold(struct sasl_book *b)
     return b;
 }
 
-/* One thread looks, without the lock; the others take the book that is there. */
-static void refresh(struct sasl_desk *d, struct sasl_book *old,
+/* One thread looks, without the lock; the others take the book that is there. False: the files
+ * are no good. */
+static bool refresh(struct sasl_desk *d, struct sasl_book *old,
                     struct stat *tried)
 {
     struct buffer why = { 0 };
     struct sasl_book *b;
+    bool is_good;
 
     if (!look(old, tried)) {
         sasl_book_release(old);
-        return;
+        return true;
     }
     b = book_again(old, &why);
+    is_good = b != NULL;
     if (!b)
         log_text(LOG_WARNING, "%s; the former logins stay in use",
                  buffer_string(&why));
@@ -215,6 +218,16 @@ static void refresh(struct sasl_desk *d, struct sasl_book *old,
     sasl_book_release(old);
     buffer_fini(&why);
     log_flush();
+    return is_good;
+}
+
+/* With the lock held: the book to be refreshed, and what was tried of it. */
+static struct sasl_book *begin_look(struct sasl_desk *d, int64_t now,
+                                    struct stat *out_tried)
+{
+    d->looked_ms = now;
+    memcpy(out_tried, d->tried, sizeof d->tried);
+    return book_hold(d->book);
 }
 
 struct sasl_book *sasl_desk_book(struct sasl_desk *d)
@@ -224,18 +237,26 @@ struct sasl_book *sasl_desk_book(struct sasl_desk *d)
     int64_t now = d->clock();
 
     (void)pthread_mutex_lock(&d->lock);
-    if (now - d->looked_ms >= SASL_LOOK_MS) {
-        d->looked_ms = now;
-        looked = book_hold(d->book);
-        memcpy(tried, d->tried, sizeof tried);
-    }
+    if (now - d->looked_ms >= SASL_LOOK_MS)
+        looked = begin_look(d, now, tried);
     (void)pthread_mutex_unlock(&d->lock);
     if (looked)
-        refresh(d, looked, tried);
+        (void)refresh(d, looked, tried);
     (void)pthread_mutex_lock(&d->lock);
     b = book_hold(d->book);
     (void)pthread_mutex_unlock(&d->lock);
     return b;
+}
+
+bool sasl_desk_look(struct sasl_desk *d)
+{
+    struct stat tried[SASL_FILES];
+    struct sasl_book *looked;
+
+    (void)pthread_mutex_lock(&d->lock);
+    looked = begin_look(d, d->clock(), tried);
+    (void)pthread_mutex_unlock(&d->lock);
+    return refresh(d, looked, tried);
 }
 
 void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b)

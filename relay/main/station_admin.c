@@ -5,6 +5,7 @@
 #include "relay/main/station_private.h"
 
 #include "relay/main/dials.h"
+#include "relay/main/relook.h"
 
 static void tell_lag(struct pulse *p, struct admin_status *out)
 {
@@ -64,6 +65,7 @@ int station_admin_open(struct station *st, struct buffer *out_why)
                                  .user = st,
                                  .fetches = fetches,
                                  .explains = explains,
+                                 .logins = { relook_begin, st },
                                  .webhooks = webhooks,
                                  .gauges = gauges,
                                  .probes = probes,

@@ -7,6 +7,7 @@
  */
 #include "relay/admin/tokenfile.h"
 #include "relay/main/configuration.h"
+#include "relay/main/refresh.h"
 #include "relay/net/linefile.h"
 
 #include <openssl/crypto.h>
@@ -22,7 +23,7 @@ struct order {
     const char *name; /* NULL: none is wanted */
     const char *role; /* NULL: not given */
     char *path;       /* of the file */
-    char *queue_folder;
+    char *queue_folder, *socket;
     struct tokenfile *file; /* as it is now */
 };
 
@@ -178,11 +179,15 @@ static int run_token(const struct verb_call *call)
         return EX_CONFIG;
     o.path = span_dup(s->admin.tokens);
     o.queue_folder = folder_of(s->queue.path);
+    o.socket = span_dup(s->admin.socket);
     settings_release(s);
     /* A file with faults is not changed: what becomes of them should be seen first. */
     o.file = tokenfile_read(o.path, &ignored, &why);
     rc = o.file ? acts[sub](&o) : verbs_complain(&why, EX_CONFIG);
     tokenfile_free(o.file);
+    if (rc == EX_OK && sub != SUB_LIST)
+        refresh_logins(span_of(o.socket));
+    free(o.socket);
     free(o.path);
     free(o.queue_folder);
     if (rc == EX_OK && fflush(stdout) != 0)
@@ -210,7 +215,7 @@ const struct verb token_verb = {
     .arguments = "add NAME --role read|operator | list | delete NAME",
     .help = "change who may use the HTTP interface over TCP",
     .more =
-        "The relay need not run; when it does, it sees the change within a second.\n"
+        "The relay need not run; when it does, it goes by the change when this ends.\n"
         "\n"
         "Exit codes: 0 done; 64 a wrong call; 65 there is a token of that name; 67 there is none;\n"
         "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"

@@ -1,14 +1,15 @@
 /*
  * user_verb - waypost user add|list|delete
  *
- * Changes the files that users { } names; the relay need not run, and sees the change
- * within a second when it does. A password comes as one line of standard input, never as
+ * Changes the files that users { } names; the relay need not run, and goes by the change
+ * at the end when it does. A password comes as one line of standard input, never as
  * an argument, which others could read; a terminal is asked twice, without echo.
  */
 #include "policy/vocabulary/limits.h"
 #include "relay/inbound/userfile.h"
 #include "relay/net/linefile.h"
 #include "relay/main/configuration.h"
+#include "relay/main/refresh.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct user_order {
     const char *login;
     bool cram;
     char *file, *cram_file; /* NULL: not set */
+    char *socket;
 };
 
 typedef int user_verb_fn(struct user_order *o);
@@ -349,8 +351,12 @@ static int run_user(const struct verb_call *call)
         return EX_CONFIG;
     o.file = copy(s->users.file);
     o.cram_file = copy(s->users.cram_file);
+    o.socket = span_dup(s->admin.socket);
     settings_release(s);
     rc = run(&o, v);
+    if (rc == EX_OK && v->takes_login)
+        refresh_logins(span_of(o.socket));
+    free(o.socket);
     free(o.file);
     free(o.cram_file);
     if (rc == EX_OK && fflush(stdout) != 0)
@@ -369,7 +375,7 @@ const struct verb user_verb = {
     .arguments = "add LOGIN | list | delete LOGIN [--cram]",
     .help = "change who may log in: the files that users { } names",
     .more =
-        "The relay need not run; when it does, it sees the change within a second.\n"
+        "The relay need not run; when it does, it goes by the change when this ends.\n"
         "\n"
         "Exit codes: 0 done; 65 this cannot be a password; 67 there is no such user;\n"
         "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"

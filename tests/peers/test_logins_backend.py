@@ -1,5 +1,6 @@
 """`waypost user`: who may log in, without a running relay."""
 
+import base64
 import os
 import pty
 import subprocess
@@ -8,7 +9,7 @@ import threading
 
 import pytest
 
-from relay import program
+from relay import Relay, program
 
 CONFIG = """
 hostname = "relay.example"
@@ -139,3 +140,26 @@ def test_a_terminal_is_asked_twice_and_shows_nothing(config, tmp_path, again, co
 
 def echoes(fd):
     return termios.tcgetattr(fd)[3] & termios.ECHO
+
+
+def test_a_running_relay_goes_by_a_change_when_the_verb_ends(tmp_path):
+    """No waiting: each answer is asked for at once, and often."""
+    users = f'users {{ file = "{tmp_path}/users" }}\n'
+    (tmp_path / "users").touch(0o600)
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:1"}, extra=users,
+               listener="auth = optional  auth-without-tls = true") as r:
+        def logs_in(password):
+            with r.client() as c:
+                c.send(b"EHLO me\r\n")
+                c.reply()
+                secret = base64.b64encode(b"\0joe\0" + password.encode())
+                c.send(b"AUTH PLAIN " + secret + b"\r\n")
+                return c.reply().code
+
+        for n in range(4):
+            assert user(r.config, "add", "joe", stdin=f"old{n}\n")[0] == 0
+            assert logs_in(f"old{n}") == 235
+            assert user(r.config, "add", "joe", stdin=f"new{n}\n")[0] == 0
+            assert logs_in(f"old{n}") == 535 and logs_in(f"new{n}") == 235
+            assert user(r.config, "delete", "joe")[0] == 0
+            assert logs_in(f"new{n}") == 535
