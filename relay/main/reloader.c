@@ -227,6 +227,11 @@ void reloader_start(struct reloader *r)
         begin(r, RELOAD_ALL);
 }
 
+struct span reloader_faults(const struct reloader *r)
+{
+    return buffer_span(&r->job.faults);
+}
+
 void reloader_close(struct reloader *r)
 {
     if (!r || r->is_closed)

@@ -42,6 +42,8 @@ struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
 void reloader_fence(struct reloader *r);
 /* Reads everything; more often than once before it is done is once. */
 void reloader_start(struct reloader *r);
+/* Within done: what was wrong with what was read, a line each; else empty. */
+struct span reloader_faults(const struct reloader *r);
 /* done is not called any more. */
 void reloader_close(struct reloader *r);
 /* When the loop is over. */

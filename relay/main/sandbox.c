@@ -102,6 +102,20 @@ static bool has(const struct sandbox_grant *g, const char *path, bool writes)
     return false;
 }
 
+/* Once: a file's name and where it leads are often in the same folder. */
+static void refuse(struct buffer *out_why, const char *name, bool writes)
+{
+    struct buffer line = { 0 };
+
+    buffer_printf(&line,
+                  "%s can be %s only after a restart: it was not named when "
+                  "the relay shut itself in (sandbox)\n",
+                  name, writes ? "written" : "read");
+    if (!strstr(buffer_string(out_why), buffer_string(&line)))
+        buffer_put(out_why, buffer_span(&line));
+    buffer_fini(&line);
+}
+
 static void want(struct wanted *w, const char *folder, bool writes,
                  const char *name)
 {
@@ -111,11 +125,7 @@ static void want(struct wanted *w, const char *folder, bool writes,
     find_real(folder, real);
     if (w->refused) {
         if (!has(w->sandbox->grants, real, writes))
-            buffer_printf(w->refused,
-                          "%s can be %s only after a restart: it "
-                          "was not named when the relay shut "
-                          "itself in (sandbox)\n",
-                          name, writes ? "written" : "read");
+            refuse(w->refused, name, writes);
         return;
     }
     if (has(*w->grants, real, writes))

@@ -247,6 +247,15 @@ static int open_sendmail(struct station *st, struct buffer *out_why)
     return 0;
 }
 
+/* The unit shows the relay most folders as they are on a disk that is read only. */
+static void hint_at_unit(int rc, struct buffer *why)
+{
+    if (rc == -EROFS && getenv("INVOCATION_ID"))
+        buffer_put_string(why, ": the unit (ProtectSystem) lets it write "
+                               "nowhere else but in folders that "
+                               "ReadWritePaths= names: systemctl edit waypost");
+}
+
 static int open_all(struct station *st, struct buffer *out_why)
 {
     int rc;
@@ -344,7 +353,8 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
                                 station_reread, st);
     if (st->sandbox.is_fenced)
         reloader_fence(st->reloader);
-    if (open_all(st, &why) < 0) {
+    if ((rc = open_all(st, &why)) < 0) {
+        hint_at_unit(rc, &why);
         log_text(LOG_FATAL, "%s", buffer_string(&why));
         code = EX_TEMPFAIL;
         if (st->queue)

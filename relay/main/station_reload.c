@@ -49,21 +49,34 @@ int station_allow(struct station *st, const struct settings *s,
     return admin_allow(st->admin, &access, out_why);
 }
 
+/* A line ends before the next one begins. */
+static void end_line(struct buffer *lines)
+{
+    struct span s = buffer_span(lines);
+
+    if (s.len && s.at[s.len - 1] != '\n')
+        buffer_put_byte(lines, '\n');
+}
+
+/* All doors as these settings have them; those that stay shut, a line each. */
+static void open_doors(struct station *st, struct settings *s,
+                       struct buffer *out_why)
+{
+    if (entrance_open(st->entrance, s, out_why) < 0)
+        end_line(out_why);
+    if (station_allow(st, s, out_why) < 0)
+        end_line(out_why);
+    if (postern_open(st->postern, s, out_why) < 0)
+        end_line(out_why);
+}
+
 /* Everybody works by these from now on. */
 static void swap(struct station *st, enum reload_kind kind,
-                 struct settings *take_s)
+                 struct settings *take_s, struct buffer *out_why)
 {
-    struct buffer why = { 0 };
-
     take_s->epoch = st->settings->epoch + 1;
-    if (entrance_open(st->entrance, take_s, &why) < 0)
-        log_text(LOG_WARNING, "%s", buffer_string(&why));
-    buffer_clear(&why);
-    if (station_allow(st, take_s, &why) < 0)
-        log_text(LOG_WARNING, "%s", buffer_string(&why));
-    buffer_clear(&why);
-    if (postern_open(st->postern, take_s, &why) < 0)
-        log_text(LOG_WARNING, "%s", buffer_string(&why));
+    open_doors(st, take_s, out_why);
+    station_log_lines(LOG_WARNING, out_why);
     /* The workers first: nothing leaves by an old route once the queue knows the
      * new ones. */
     (kind == RELOAD_ALL ? crew_reload : crew_refresh)(&st->crew, take_s,
@@ -77,19 +90,32 @@ static void swap(struct station *st, enum reload_kind kind,
     route_by(st, windows_new(take_s, time(NULL)));
     settings_release(st->settings);
     st->settings = take_s;
-    buffer_fini(&why);
 }
 
-/* What only a restart can give is said, and the old settings stay. */
+/* Can the relay work by these, without a restart? Else the old settings stay. */
 static bool fits(struct station *st, const struct settings *s,
-                 const struct sources *sources)
+                 const struct sources *sources, struct buffer *out_why)
 {
-    struct buffer why = { 0 };
-    bool yes = sandbox_permits(&st->sandbox, s, st->config, sources, &why);
+    bool yes = sandbox_permits(&st->sandbox, s, st->config, sources, out_why) &&
+               strongbox_reload(&st->strongbox, s, out_why) >= 0;
 
-    station_log_lines(LOG_WARNING, &why);
-    buffer_fini(&why);
+    if (!yes)
+        station_log_lines(LOG_WARNING, out_why);
     return yes;
+}
+
+/* What `systemctl status` shows, until the next time: the first thing that is wrong. */
+static void tell_manager(struct station *st, bool is_in_use, struct span faults)
+{
+    struct buffer b = { 0 };
+
+    if (!is_in_use)
+        buffer_put_string(&b, "the configuration was not reloaded, the old one "
+                              "is in use: ");
+    buffer_put(&b, span_split(faults, '\n', &faults));
+    notify_status(&st->notify, buffer_span(&b));
+    notify_ready(&st->notify);
+    buffer_fini(&b);
 }
 
 bool station_reread(void *user, enum reload_kind kind, struct settings *take_s,
@@ -98,27 +124,22 @@ bool station_reread(void *user, enum reload_kind kind, struct settings *take_s,
     struct station *st = user;
     struct buffer faults = { 0 };
 
-    if (take_s && kind == RELOAD_ALL && !fits(st, take_s, sources)) {
+    if (!take_s) {
+        buffer_put(&faults, reloader_faults(st->reloader));
+    } else if (kind == RELOAD_ALL && !fits(st, take_s, sources, &faults)) {
         settings_release(take_s);
         take_s = NULL;
     }
-    if (take_s && kind == RELOAD_ALL &&
-        strongbox_reload(&st->strongbox, take_s, &faults) < 0) {
-        settings_release(take_s);
-        take_s = NULL;
-        station_log_lines(LOG_WARNING, &faults);
-    }
-    buffer_fini(&faults);
     if (take_s)
-        swap(st, kind, take_s);
-    if (kind == RELOAD_ALL) {
-        if (take_s) {
-            log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog,
-                     take_s->log.file);
-            log_text(LOG_NOTE, "configuration reloaded");
-        }
-        notify_ready(&st->notify);
+        swap(st, kind, take_s, &faults);
+    if (take_s && kind == RELOAD_ALL) {
+        log_open(take_s->log.form, take_s->log.tag, take_s->log.syslog,
+                 take_s->log.file);
+        log_text(LOG_NOTE, "configuration reloaded");
     }
+    if (kind == RELOAD_ALL)
+        tell_manager(st, take_s != NULL, buffer_span(&faults));
+    buffer_fini(&faults);
     return take_s != NULL;
 }
 

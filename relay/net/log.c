@@ -153,9 +153,20 @@ static void put_json(struct buffer *b, struct span tag,
     buffer_put_byte(b, '}');
 }
 
+/* For the journal, what sd-daemon(3) has: a line without is information. */
+static void put_priority(struct buffer *b, enum log_event event)
+{
+    if (event == LOG_FATAL)
+        buffer_put_string(b, "<2>");
+    else if (logline_is_warning(event))
+        buffer_put_string(b, "<4>");
+}
+
 static void put_line(struct buffer *b, const struct setup *s,
                      const struct log_line *line)
 {
+    if (s->is_journal && !s->to_syslog)
+        put_priority(b, line->event);
     if (s->form == LOG_JSON) {
         put_json(b, span_of(s->tag), line, !s->to_syslog);
         return;

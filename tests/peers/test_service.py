@@ -280,8 +280,31 @@ def test_the_manager_is_told(tmp_path, sink):
         r.reload()
         manager.wait("RELOADING=1")
         manager.wait("READY=1")
+        r.top = "nonsense = 1"
+        r.write_config()
+        r.reload()
+        manager.wait("STATUS=the configuration was not reloaded, the old one is in use: "
+                     f"{r.config}:3:1: ")
+        manager.wait("READY=1")
+        r.top = ""
+        r.write_config()
+        r.reload()
+        manager.wait("STATUS=\n")
         r.process.terminate()
         manager.wait("STOPPING=1")
+
+
+def test_the_journal_is_told_what_is_a_warning(tmp_path, sink):
+    """Standard error leads to it when it is what JOURNAL_STREAM names."""
+    relay = Relay(tmp_path / "relay", {"*": sink.hop}, top="sandbox = false")
+    relay.log_path.touch()
+    it = relay.log_path.stat()
+    relay.env = {"JOURNAL_STREAM": f"{it.st_dev}:{it.st_ino}"}
+    with relay as r:
+        r.wait_log("is ready")
+        lines = r.log().splitlines()
+        assert [n for n in lines if re.match(r"<4>waypost/qmgr\[\d+\]: warning: .*sandbox", n)]
+        assert [n for n in lines if re.match(r"waypost/qmgr\[\d+\]: .* is ready", n)]
 
 
 @pytest.fixture
