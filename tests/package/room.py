@@ -4,11 +4,14 @@ The network is the caller's, who is in a namespace of its own (see run), so that
 test is a host for it.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
 import time
+
+CONFIG = "/etc/waypost/waypost.conf"
 
 BOOT = r"""
 set -e
@@ -84,3 +87,23 @@ class Room:
         self.outside.kill()
         self.outside.wait()
         shutil.rmtree(self.root)
+
+
+def both():
+    """Our packages, as they were built."""
+    made = pathlib.Path(os.environ["WAYPOST_PACKAGES"])
+    return [next(made.glob(n)) for n in ("waypost_*.deb", "waypost-mta_*.deb")]
+
+
+def bring(room, *files):
+    for f in files:
+        shutil.copy(f, room.path("/root"))
+    return ["/root/" + f.name for f in files]
+
+
+def is_active(room):
+    return room.run("systemctl", "is-active", "waypost").stdout.strip() == "active"
+
+
+def waiting(room):
+    return int(room.must("waypost", "queue", "count", "-c", CONFIG).split()[0])

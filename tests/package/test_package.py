@@ -9,51 +9,14 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "peers"))
-import relay  # noqa: E402
-from room import Room  # noqa: E402
+import relay
+from room import CONFIG, both, bring, is_active, waiting
 
-PACKAGES = pathlib.Path(os.environ["WAYPOST_PACKAGES"])
 MESSAGES = int(os.environ.get("WAYPOST_MESSAGES", "10000"))
-CONFIG = "/etc/waypost/waypost.conf"
-
-
-@pytest.fixture(scope="module")
-def room():
-    r = Room(os.environ["WAYPOST_BASE"])
-    try:
-        yield r
-    finally:
-        r.close()
-
-
-@pytest.fixture(scope="module")
-def sink():
-    with relay.Sink(port=2600) as s:
-        yield s
-
-
-def bring(room, *files):
-    for f in files:
-        shutil.copy(f, room.path("/root"))
-    return ["/root/" + f.name for f in files]
-
-
-def both():
-    return [next(PACKAGES.glob(n)) for n in ("waypost_*.deb", "waypost-mta_*.deb")]
-
-
-def is_active(room):
-    return room.run("systemctl", "is-active", "waypost").stdout.strip() == "active"
-
-
-def waiting(room):
-    return int(room.must("waypost", "queue", "count", "-c", CONFIG).split()[0])
 
 
 def listening():

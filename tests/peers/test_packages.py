@@ -90,4 +90,4 @@ def test_what_the_package_installs_from_the_tree_is_there():
                     reason="boots a system: as root, with WAYPOST_LONG=1")
 def test_installed_upgraded_removed_and_purged():
     subprocess.run([ROOT / "tests/package/run"], check=True, stdin=subprocess.DEVNULL,
-                   timeout=900)
+                   timeout=1800)
