@@ -162,7 +162,7 @@ class Relay:
     def __init__(self, folder, routes=None, rules=None, limits=None,
                  retry=None, queue=None, extra="", hostname="relay.test",
                  address="127.0.0.1", env=None, listener="", open_files=None,
-                 top="", admin=None):
+                 top="", admin=None, drain="3s"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.address, self.port = address, free_port()
@@ -178,11 +178,11 @@ class Relay:
         self.limits = {"sessions-per-client": 1000, **(limits or {})}
         self.queue = {"reserve": '"1MB"', **(queue or {})}
         self.extra, self.hostname, self.listener = extra, hostname, listener
-        self.top, self.admin = top, admin or {}
+        self.top, self.admin, self.drain = top, admin or {}, drain
         self.write_config()
 
     def write_config(self):
-        text = f'hostname = "{self.hostname}"\ndrain = "3s"\n{self.top}\n'
+        text = f'hostname = "{self.hostname}"\ndrain = "{self.drain}"\n{self.top}\n'
         if "user =" not in self.top and "sandbox =" not in self.top:
             text += AS_STARTED
         text += block("queue", {"path": f'"{self.queue_path}"', **self.queue})
@@ -246,6 +246,7 @@ class Relay:
             wait_for(answers, 30, "the admin socket")
 
     def stop(self):
+        """Its exit code; with drain="60s", 0 only where it waited for nothing."""
         return end(self.process, 30) if self.process else None
 
     def kill(self):
@@ -581,7 +582,7 @@ class Sink:
         self.open = set()
         self.port = port or free_port(
             socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-        self.listener = None
+        self.listener = self.kept = None
         self.listen()
 
     @property
@@ -604,13 +605,17 @@ class Sink:
             threading.Thread(target=self._accept, args=(s,),
                              daemon=True).start()
             return
+        s, self.kept = self.kept or self._bound(), None
+        s.listen(1024)
+        self.listener = s
+        threading.Thread(target=self._accept, args=(s,), daemon=True).start()
+
+    def _bound(self):
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         s = socket.socket(family, socket.SOCK_STREAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind((self.host, self.port))
-        s.listen(1024)
-        self.listener = s
-        threading.Thread(target=self._accept, args=(s,), daemon=True).start()
+        return s
 
     def refuse(self):
         """From now on connections are refused."""
@@ -618,6 +623,8 @@ class Sink:
         if listener:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+        if listener and not self.path:
+            self.kept = self._bound()  # so that nobody else is there
 
     def drop(self):
         """Cuts the connections there are."""
@@ -631,6 +638,8 @@ class Sink:
     def close(self):
         self.stopped.set()
         self.refuse()
+        if self.kept:
+            self.kept.close()
         self.drop()
 
     def __enter__(self):

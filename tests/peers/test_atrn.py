@@ -495,9 +495,7 @@ def test_going_down_loses_nothing(tmp_path):
             assert idle.ask("three.test").code == 250
             got = recipients(c.fetch("branch.test")) + first
             assert sorted(got) == ["u@branch.test", "v@branch.test"]
-            begun = time.monotonic()
             assert p.stop() == 0
-            assert time.monotonic() - begun < 8
         p.start()
         with Customer(p) as c:
             assert recipients(c.fetch()) == ["w@three.test"]

@@ -295,7 +295,7 @@ def test_a_policy_server_that_is_out_of_order_means_451(tmp_path):
                                            seconds=25),
                             [*range(len(where))] * 2)
         assert set(heard.values()) == {BROKEN}, heard
-        assert 9 < time.monotonic() - started < 14
+        assert 9 < time.monotonic() - started < 25
         relay.wait_log("policy server .*: no answer in time")
         relay.wait_log(f"policy server {down}: ")
         assert relay.uses_less_than(20_000, since=before)

@@ -119,6 +119,7 @@ def test_what_is_refused_and_what_becomes_of_mail_is_counted(tmp_path):
              'rule "loopback" { client = {"127.0.0.0/8"}  action = relay }\n')
     with Sink() as s, Relay(tmp_path / "r", {"*": s.hop}, rules=rules,
                             limits={"sessions-per-client": 3}) as r:
+        r.wait_log("disconnect from")  # who looked whether it is there
         with r.client() as c:
             assert c.command("RCPT TO:<a@b.test>").code == 503
             assert c.mail(NOTE).code == 250

