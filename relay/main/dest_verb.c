@@ -262,16 +262,16 @@ static int read_options(struct wish *w)
             w->json = true;
         else if (strcmp(word, "--yes") == 0)
             w->yes = true;
-        else if ((w->act->flags & TAKES_TIME) &&
-                 (takes(call, &i, "--for", &w->duration) ||
-                  takes(call, &i, "--reason", &w->reason)))
+        else if (((w->act->flags & TAKES_TIME) &&
+                  (takes(call, &i, "--for", &w->duration) ||
+                   takes(call, &i, "--reason", &w->reason))) ||
+                 ((w->act->flags & WALKS) &&
+                  takes(call, &i, "--from", &w->from)))
             continue;
         else if ((w->act->flags & WALKS) && strcmp(word, "--quiet") == 0)
             w->quiet = true;
         else if ((w->act->flags & WALKS) && strcmp(word, "--verbose") == 0)
             w->verbose = true;
-        else if ((w->act->flags & WALKS) && takes(call, &i, "--from", &w->from))
-            continue;
         else if (word[0] == '-')
             return verbs_usage(call, "there is no option \"%s\"", word);
         else if (w->name)

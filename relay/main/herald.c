@@ -75,11 +75,16 @@ static void replace(struct span *own, struct span s)
     *own = span_make(span_dup(s), s.len);
 }
 
+static struct hook **find_place(struct hook **list, struct span title)
+{
+    while (*list && !span_is((*list)->title, title))
+        list = &(*list)->next;
+    return list;
+}
+
 static struct hook *find(struct hook *list, struct span title)
 {
-    while (list && !span_is(list->title, title))
-        list = list->next;
-    return list;
+    return *find_place(&list, title);
 }
 
 static void hook_free(struct hook *k)
@@ -119,11 +124,9 @@ void herald_reload(struct herald *h, const struct settings *s)
 
     h->hooks = NULL;
     for (size_t i = 0; i < s->webhook_count; i++) {
-        struct hook *k = find(old, s->webhooks[i].title), **at = &old;
+        struct hook **at = find_place(&old, s->webhooks[i].title), *k = *at;
 
         if (k) {
-            while (*at != k)
-                at = &(*at)->next;
             *at = k->next;
         } else {
             k = NEW(struct hook);

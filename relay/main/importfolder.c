@@ -56,7 +56,7 @@ static int open_folder(int at, const char *path)
 static int open_own(const struct importer *i, const char *path)
 {
     struct stat own, drop;
-    int fd = open_folder(i->drop, path), rc = fd;
+    int fd = open_folder(i->drop, path), rc;
 
     if (fd < 0)
         return fd;
