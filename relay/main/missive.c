@@ -99,7 +99,7 @@ int missive_read(struct missive *m, int fd, bool dot_ends, uint64_t most)
     ssize_t n;
     int rc = 0;
 
-    m->content.cap = (size_t)most + READ_AT_ONCE * 2;
+    m->content.cap = (size_t)most + (size_t)READ_AT_ONCE * 2;
     while (rc == 0 && !l.is_over && (n = read(fd, bytes, READ_AT_ONCE)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
