@@ -8,7 +8,7 @@ const require = createRequire(process.env.WAYPOST_NPM + "/");
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-export const PATIENCE = 8000;
+export const PATIENCE = 30000;
 
 /* A refused token and a message that is gone are answers, not faults of the page. */
 const isAnswer = (text) => /Failed to load resource.* status of (401|403|404)/.test(text);
