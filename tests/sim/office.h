@@ -151,6 +151,7 @@ struct office {
     size_t promise_count;
     int last_tried[LANES][SENDERS][PRIORITIES];
     bool is_listed;
+    uint64_t listed_next; /* where a list goes on; 0: it does not */
     uint64_t listed_reports;
     struct queue_count waiting;
 
