@@ -221,13 +221,16 @@ void selftest_files(struct selftest *t)
 
 void selftest_memory(struct selftest *t)
 {
+    static const struct span name = SPAN_INIT("MemAvailable:");
     FILE *f = fopen("/proc/meminfo", "re");
     unsigned long long kb = 0;
     bool is_known = false;
     char line[200];
 
     while (f && !is_known && fgets(line, sizeof(line), f))
-        is_known = sscanf(line, "MemAvailable: %llu kB", &kb) == 1;
+        is_known = span_starts_nocase(span_of(line), name);
+    if (is_known)
+        kb = strtoull(line + name.len, NULL, 10);
     if (f)
         (void)fclose(f);
     if (!is_known)

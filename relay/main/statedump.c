@@ -41,10 +41,13 @@ static unsigned count_descriptors(void)
 static unsigned long long resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long long all, here = 0;
+    unsigned long long here = 0;
+    char line[256], *second;
 
-    if (file && fscanf(file, "%llu %llu", &all, &here) != 2)
-        here = 0;
+    if (file && fgets(line, sizeof line, file)) {
+        (void)strtoull(line, &second, 10); /* all its pages */
+        here = strtoull(second, NULL, 10);
+    }
     if (file)
         (void)fclose(file);
     return here * (unsigned long long)sysconf(_SC_PAGESIZE);
