@@ -45,6 +45,15 @@ def test_it_is_installed_and_runs(room):
         "750 waypost /var/log/waypost", "700 waypost /var/lib/waypost/mail/root/new"]
 
 
+def test_the_manual_is_there_and_its_links_hold(room):
+    papers = room.path("/usr/share/doc/waypost")
+    texts = [papers / "README.md", *(papers / "relay/manual").glob("*.md")]
+    assert len(texts) > 10
+    for text in texts:
+        for to in re.findall(r"\]\(([^)#\s]+)", text.read_text()):
+            assert to.startswith("http") or (text.parent / to).is_file(), (text.name, to)
+
+
 def test_it_is_closed_to_the_outside(room):
     assert listening() == {("0100007F", 25)}
     assert "good" in room.must("waypost", "check", "-c", CONFIG, user="waypost")
