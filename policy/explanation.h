@@ -21,7 +21,7 @@
 enum explanation_by {
     BY_RULE,
     BY_NO_RULE,                   /* none granted */
-    BY_POSTMASTER,                /* it is ours: no rule is asked about the recipient */
+    BY_POSTMASTER,                /* it is ours: it needs no rule that grants */
     BY_LISTENER,                  /* it demands TLS, a certificate or a login */
     BY_LIMITS,                    /* message_bytes */
     BY_SENDERS,                   /* users { senders } */

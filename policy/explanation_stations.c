@@ -213,7 +213,7 @@ static enum outcome at_recipient(struct explanation *x, struct inquiry_out *out)
     f.evidence = x->evidence;
     forget_rules(x);
     if (x->is_ours)
-        x->granted = (struct verdict){ .kind = VERDICT_RELAY };
+        x->granted = judge_ourselves(x->settings, &f, &x->arena, &watch);
     else
         x->granted = judge(x->settings, &f, &x->arena, &watch);
     switch (x->granted.kind) {
@@ -308,7 +308,7 @@ static enum outcome at_content(struct explanation *x, struct inquiry_out *out)
     struct facts f = x->facts;
     struct verdict v;
 
-    if (!x->has_message || x->is_ours)
+    if (!x->has_message)
         return GOES_ON;
     x->stage = f.stage = STAGE_CONTENT;
     f.evidence = x->evidence;

@@ -15,6 +15,7 @@
 #include "policy/asking.h"
 #include "policy/expression.h"
 #include "policy/judgement.h"
+#include "policy/ourselves.h"
 #include "policy/rule_index.h"
 
 static const struct reply denied =
@@ -85,6 +86,10 @@ static bool walk(struct judgement *j, const struct settings *s)
     rule_choice_init(&choice, j->watch ? NULL : s->rule_index, &j->q,
                      s->rule_count);
     for (size_t i; (i = rule_choice_next(&choice)) < s->rule_count;) {
+        if (j->is_ours && rule_spares_postmaster(&s->rules[i])) {
+            meeting_tell(j, &s->rules[i], RULE_SPARES, NULL);
+            continue;
+        }
         if (!meeting_run(j, &s->rules[i])) {
             tell_not_reached(j, &s->rules[i + 1], s->rule_count - i - 1);
             return true;
@@ -170,14 +175,28 @@ static void apply_aliases(struct judgement *j, const struct settings *s)
 }
 
 struct verdict judge_ourselves(const struct settings *s,
-                               const struct facts *facts, struct arena *arena)
+                               const struct facts *facts, struct arena *arena,
+                               const struct judge_watch *watch)
 {
+    struct expression_meter meter;
     struct judgement j;
+    bool is_ended;
 
-    judgement_init(&j, s, facts, arena, NULL);
-    j.verdict.kind = VERDICT_RELAY;
-    if (s->rules)
-        apply_aliases(&j, s);
+    ASSERT(facts->stage == STAGE_RECIPIENT);
+    judgement_init(&j, s, facts, arena, watch);
+    j.verdict.kind = VERDICT_OPEN;
+    j.is_ours = true;
+    expression_meter_begin(&meter);
+    is_ended = walk(&j, s);
+    expression_meter_end(&meter);
+    if (j.q.inquiry.count)
+        return ask(&j, j.q.inquiry.count);
+    if (!is_ended || j.verdict.kind == VERDICT_RELAY) {
+        j.verdict.kind = VERDICT_RELAY;
+        j.verdict.rule = NULL; /* it would be let in without */
+        if (s->rules)
+            apply_aliases(&j, s);
+    }
     return finish(&j);
 }
 

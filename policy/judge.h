@@ -130,6 +130,7 @@ struct verdict {
 /* What became of one rule, for `waypost explain`. */
 enum rule_fate {
     RULE_MATCHED, RULE_NOT_MATCHED, RULE_UNKNOWN, RULE_SET_ASIDE, RULE_NOT_REACHED,
+    RULE_SPARES,                  /* it does not refuse our postmaster */
 };
 struct judge_watch {
     /* which: the first condition that did not hold or is not known, or NULL. */
@@ -141,9 +142,11 @@ struct judge_watch {
 /* arena: what the verdict points to lives there. watch may be NULL. */
 struct verdict judge(const struct settings *s, const struct facts *facts,
                      struct arena *arena, const struct judge_watch *watch);
-/* Of a recipient that we answer for ourselves (postmaster): nobody is asked, aliases hold. */
+/* Of a recipient that we answer for ourselves (postmaster), who needs no rule that grants: the
+ * rules that do not spare it (ourselves.h) are asked, and aliases hold. A RELAY has no rule. */
 struct verdict judge_ourselves(const struct settings *s,
-                               const struct facts *facts, struct arena *arena);
+                               const struct facts *facts, struct arena *arena,
+                               const struct judge_watch *watch);
 /* CONTENT: what the rules that waited say of a recipient. granted is what judge answered for
  * it: of that set_aside, at_end and effects (tags) are looked at. VERDICT_OPEN: as granted,
  * with the effects given now besides. To be asked for each recipient; a reply is then that of

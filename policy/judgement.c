@@ -70,7 +70,7 @@ void judgement_init(struct judgement *j, const struct settings *s,
     j->effects = NULL;
     j->effect_count = j->effect_room = 0;
     j->set_aside = j->at_end = (struct rule_list){ 0 };
-    j->is_pending = j->is_open = false;
+    j->is_ours = j->is_pending = j->is_open = false;
     j->useful = 0;
     j->if_permit = j->if_reject = (struct reply){ 0 };
     j->if_permit_rule = j->if_reject_rule = NULL;

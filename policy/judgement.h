@@ -25,6 +25,7 @@ struct judgement {
     struct effect *effects;
     size_t effect_count, effect_room;
     struct rule_list set_aside, at_end;
+    bool is_ours;    /* the recipient is our postmaster */
     bool is_pending; /* a rule above this one waits for answers */
     bool is_open;    /* ... and its answers may change who decides */
     size_t useful;   /* questions that a decision at this stage could use */

@@ -5,6 +5,7 @@
  */
 #include "policy/ourselves.h"
 
+#include "policy/condition.h"
 #include "policy/pattern.h"
 
 /* 0.0.0.0 and ::, which is every address and so none. */
@@ -74,4 +75,53 @@ bool our_postmaster(const struct settings *settings, struct address *in_out,
     }
     *in_out = a;
     return true;
+}
+
+/* --- which rules are not for it ---------------------------------------------- */
+
+static bool is_postmasters(const struct pattern *p)
+{
+    struct span local = span_first(p->text, span_find(p->text, '@'));
+
+    return p->kind == PATTERN_ADDRESS &&
+           (span_is_nocase(local, SPAN("postmaster")) ||
+            span_is_nocase(local, SPAN("mailer-daemon")));
+}
+
+static bool names_it(const struct rule *r)
+{
+    for (size_t i = 0; i < r->condition_count; i++) {
+        const struct condition *c = &r->conditions[i];
+
+        if (c->fact != FACT_TO || c->is_negated)
+            continue;
+        for (size_t k = 0; k < c->patterns.count; k++)
+            if (is_postmasters(&c->patterns.all[k]))
+                return true;
+    }
+    return false;
+}
+
+bool rule_spares_postmaster(const struct rule *r)
+{
+    switch (r->action) {
+    case ACTION_RELAY:
+    case ACTION_LIMIT:
+    case ACTION_HOLD:
+    case ACTION_TAG:
+    case ACTION_ADD_HEADER:
+    case ACTION_REMOVE_HEADER:
+    case ACTION_COPY:
+        return false;
+    case ACTION_REJECT:
+    case ACTION_DEFER:
+    case ACTION_DISCARD:
+        return !r->needs_message && !names_it(r);
+    case ACTION_GREYLIST:
+    case ACTION_POLICY:
+    case ACTION_REWRITE:
+    case ACTION_ROUTE:
+        break;
+    }
+    return !names_it(r);
 }

@@ -11,6 +11,16 @@
 #include "policy/settings.h"
 #include "policy/vocabulary/address.h"
 
+/*
+ * Whoever complains that we refuse mail writes to postmaster, and is perhaps refused himself:
+ * so a rule that turns senders away spares it, as a greylist, a policy server, and what would
+ * send its mail elsewhere do. What keeps a flood or a virus out holds for it as for anybody:
+ * limits and what needs the message (RFC 5321 4.5.1 lets a site defend itself); and hold, tags,
+ * headers and copies refuse nobody. A rule whose `to` has the address itself is meant so, and
+ * obeyed.
+ */
+bool rule_spares_postmaster(const struct rule *r);
+
 /* hostname, origin, or [address] of a listener; folded. */
 bool is_our_domain(const struct settings *s, struct span folded);
 

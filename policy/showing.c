@@ -341,7 +341,7 @@ const char *showing_fate(enum rule_fate fate)
     static const char *const fates[] = {
         [RULE_MATCHED] = "matched",         [RULE_NOT_MATCHED] = "not-matched",
         [RULE_UNKNOWN] = "unknown",         [RULE_SET_ASIDE] = "set-aside",
-        [RULE_NOT_REACHED] = "not-reached",
+        [RULE_NOT_REACHED] = "not-reached", [RULE_SPARES] = "spares",
     };
 
     return fates[fate];

@@ -23,7 +23,8 @@ struct wish {
     unsigned notify;
     struct span orcpt; /* decoded */
     uint32_t hash;     /* of the address */
-    bool is_ours;      /* postmaster: nobody judges */
+    struct address said; /* is_ours: as it was before it was ours to say where it goes */
+    bool is_ours;        /* postmaster */
     bool is_kept;      /* all of it is in the draft's arena */
 };
 
@@ -127,6 +128,8 @@ static struct wish *keep(struct session *s, const struct wish *w)
     *kept = *w;
     if (!w->is_kept) {
         kept->address = session_keep_address(s, w->address);
+        if (w->is_ours)
+            kept->said = session_keep_address(s, w->said);
         kept->orcpt = arena_copy(&s->arena, w->orcpt);
         kept->is_kept = true;
     }
@@ -307,7 +310,7 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
     struct facts facts = session_facts_at(s, STAGE_RECIPIENT, now_ms);
     struct verdict v;
 
-    facts.recipient = a;
+    facts.recipient = w->is_ours ? &w->said : a;
     w->hash = address_hash(a);
     if (is_in_draft(s, w)) {
         session_say(s, SPAN("250 2.1.5 Ok"));
@@ -317,7 +320,7 @@ static void weigh(struct session *s, struct wish *w, int64_t now_ms)
         put_off(s, &full, a->text);
         return;
     }
-    v = w->is_ours ? judge_ourselves(s->settings, &facts, &s->arena)
+    v = w->is_ours ? judge_ourselves(s->settings, &facts, &s->arena, NULL)
                    : judge(s->settings, &facts, &s->arena, NULL);
     session_effects_note(s, &v);
     obey(s, w, &facts, &v, now_ms);
@@ -334,6 +337,7 @@ static void weigh_postmaster(struct session *s, struct wish *w, int64_t now_ms)
     struct buffer text = { 0 }, orcpt = { 0 };
 
     w->is_ours = true;
+    w->said = w->address;
     if (!our_postmaster(s->settings, &w->address, &text)) {
         refuse_rcpt(s, &REPLY(451, 4, 3, 5, "Server configuration problem"),
                     said, NULL);

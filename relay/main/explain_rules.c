@@ -196,6 +196,7 @@ static const struct {
     { "not-matched", "no", PAPER_PLAIN },
     { "unknown", "?", PAPER_DOUBTFUL },
     { "set-aside", "later", PAPER_DOUBTFUL },
+    { "spares", "-", PAPER_FAINT },
     { "not-reached", "-", PAPER_FAINT },
 };
 
@@ -233,6 +234,8 @@ static void put_rule(struct paper *p, const struct columns *c,
     paper_end(p, colour);
     if (paper_is(rule, "fate", "not-reached"))
         buffer_put_string(p->b, "not reached");
+    else if (paper_is(rule, "fate", "spares"))
+        buffer_put_string(p->b, "refuses others, but not our postmaster");
     else if (*paper_text(rule, "condition"))
         put_why(p, rule);
     else

@@ -14,6 +14,7 @@
 #include "relay/main/retrial.h"
 
 #include "policy/destinies.h"
+#include "policy/ourselves.h"
 #include "policy/route.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/main/counterparts.h"
@@ -229,7 +230,10 @@ static struct verdict ask(struct trial *x, const struct settings *s,
 
     for (int round = 0; v.kind == VERDICT_ASKS && round < ROUNDS_MOST;
          round++) {
-        v = judge(s, &x->record.facts, &x->t->arena, NULL);
+        v = x->record.facts.recipient &&
+                    is_our_postmaster(s, x->record.facts.recipient)
+                ? judge_ourselves(s, &x->record.facts, &x->t->arena, NULL)
+                : judge(s, &x->record.facts, &x->t->arena, NULL);
         for (size_t i = 0; i < v.question_count && !x->is_over; i++)
             if (is_concluding)
                 answer(x, &v.questions[i]);

@@ -259,8 +259,10 @@ static void a_list_that_cannot_be_read_puts_off_those_who_need_it(void **state)
     assert_int_equal(address_parse(SPAN("all@example.org"), &to), ADDRESS_OK);
     assert_int_equal(address_parse(SPAN("x@example.com"), &from), ADDRESS_OK);
     v = judge_ourselves(s,
-                        &(struct facts){ .recipient = &to, .sender = &from },
-                        &arena);
+                        &(struct facts){ .stage = STAGE_RECIPIENT,
+                                         .recipient = &to,
+                                         .sender = &from },
+                        &arena, NULL);
     assert_int_equal(v.kind, VERDICT_DEFER);
     assert_int_equal(v.reply.code, 451);
     arena_reset(&arena);

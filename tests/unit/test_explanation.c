@@ -16,6 +16,8 @@
     "listener \"edge\" { address = \"127.0.0.1:2525\" }\n"                     \
     "route \"to.test\" { via = {\"smtp://192.0.2.1\"} }\n"
 
+#define PM         "postmaster = \"ann@to.test\"\n"
+#define POSTMASTER "<postmaster@mx.ok.test>"
 #define OURS                                                                   \
     "rule \"ours\" { to = {\"to.test\", \"else.test\"}  action = relay }\n"
 
@@ -134,6 +136,26 @@ static void verdicts_fall_at_their_stage(void **state)
           "defer recipient - 451 4.3.5 Server configuration problem" },
         { { "postmaster = \"ann@to.test\"\n", .to = "<postmaster>" },
           "relay recipient -" },
+        /* our postmaster is spared by what refuses others */
+        { { PM "rule \"no\" { to = \"*\" action = reject }\n" OURS, .to = POSTMASTER },
+          "relay recipient -" },
+        { { PM "rule \"no\" { to = \"*\" action = greylist }\n" OURS,
+            .to = POSTMASTER },
+          "relay recipient -" },
+        { { PM "rule \"away\" { to = \"*\" action = discard }\n", .to = POSTMASTER },
+          "relay recipient -" },
+        { { PM "rule \"no\" { to = {\"x.test\", \"Postmaster@mx.ok.test\"} action = "
+            "reject }\n" OURS,
+            .to = POSTMASTER },
+          "reject recipient no 554 5.7.1 <postmaster@mx.ok.test>: Access denied" },
+        { { PM "rule \"no\" { to = {\"x.test\", \"postmaster@x.test\"} action = "
+            "reject }\n" OURS,
+            .to = POSTMASTER },
+          "relay recipient -" },
+        /* and not by what looks into the message */
+        { { PM "rule \"m\" { header = \"X-Bad\" action = reject }\n" OURS,
+            .to = POSTMASTER, .message = "X-Bad: 1\r\n\r\n" },
+          "reject message m 554 5.7.1 <postmaster@mx.ok.test>: Access denied" },
     };
 
     (void)state;

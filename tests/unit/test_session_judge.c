@@ -299,6 +299,29 @@ static void a_message_is_charged_once_before_it_is_stored(void **state)
     fake_close(&w);
 }
 
+static void limits_hold_for_our_postmaster_too(void **state)
+{
+    (void)state;
+    begin(TOP "postmaster = \"ops@x.test\"\n"
+              "rule \"few\" { action = limit per = to-domain rate = {\"5/h\"}"
+              " count = recipients }\n"
+              "rule \"no\" { to = {\"*\"} action = reject }\n");
+    fake_say(&w, "MAIL FROM:<a@from.test>\r\n");
+    buffer_clear(&w.output);
+    fake_say(&w, "RCPT TO:<postmaster@mx.ok.test>\r\n");
+    answer(EVIDENCE_BUDGET, 1, "1");
+    answer(EVIDENCE_CHARGE, 1, "taken");
+    assert_said("250 2.1.5 Ok\r\n");
+    fake_say(&w, "RSET\r\nMAIL FROM:<b@from.test>\r\n");
+    buffer_clear(&w.output);
+    fake_say(&w, "RCPT TO:<postmaster@mx.ok.test>\r\n");
+    answer(EVIDENCE_BUDGET, 1, "0");
+    assert_said("450 4.7.1 <postmaster@mx.ok.test>: Too much mail for now, try "
+                "again later\r\n");
+    assert_told("rule=\"few\"");
+    fake_close(&w);
+}
+
 static void who_came_too_late_is_weighed_again(void **state)
 {
     (void)state;
@@ -400,6 +423,7 @@ int main(void)
         cmocka_unit_test(who_does_not_answer_in_time_makes_it_temporary),
         cmocka_unit_test(the_last_chunk_asks_as_well),
         cmocka_unit_test(a_message_is_charged_once_before_it_is_stored),
+        cmocka_unit_test(limits_hold_for_our_postmaster_too),
         cmocka_unit_test(who_came_too_late_is_weighed_again),
         cmocka_unit_test(rules_in_shadow_are_told_and_do_nothing),
         cmocka_unit_test(a_thousand_recipients_ask_once),
