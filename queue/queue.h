@@ -387,7 +387,11 @@ typedef bool queue_row_fn(void *user, const struct queue_row *row);
 MUST int queue_list_files(const char *path, const struct queue_filter *f,
                           queue_row_fn *each, void *user);
 
-struct queue_count { uint64_t messages, recipients, bytes; };
+struct queue_count {
+    uint64_t messages, recipients, bytes;
+    uint64_t active;              /* of an order: recipients that it would have met, and left
+                                     alone since they were being sent */
+};
 typedef void queue_count_fn(void *user, uint64_t token, int rc,
                             const struct queue_count *count);
 void queue_count(struct queue_port *p, const struct queue_filter *f,

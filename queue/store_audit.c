@@ -96,7 +96,10 @@ int store_audit_put(struct store *s, const struct store_change *c,
                       count->messages == 1 ? "" : "s",
                       (unsigned long long)count->recipients,
                       count->recipients == 1 ? "" : "s");
-    else
+    if (count && count->active)
+        buffer_printf(&s->text, ", %llu being sent left alone",
+                      (unsigned long long)count->active);
+    if (!count)
         buffer_put_string(&s->text, ": begun");
     r.reply = buffer_span(&s->text);
     return store_event_put(s, &event);

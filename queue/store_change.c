@@ -64,6 +64,7 @@ struct targets {
     const struct store_change *change;
     struct target *at;
     size_t count, size;
+    size_t skipped; /* being sent */
 };
 
 static void choose(void *user, const struct scan_row *r)
@@ -74,8 +75,10 @@ static void choose(void *user, const struct scan_row *r)
 
     if ((r->stored & o->needs) != o->needs || (r->stored & o->forbids))
         return;
-    if (c->skip && c->skip(c->user, r->message, r->number))
+    if (c->skip && c->skip(c->user, r->message, r->number)) {
+        t->skipped++;
         return;
+    }
     if (t->count == t->size) {
         t->size = t->size ? t->size * 2 : 64;
         t->at = memory_grow(t->at, t->size * sizeof *t->at);
@@ -240,6 +243,7 @@ static int write_targets(struct store *s, const struct store_change *c,
     }
     if (rc == 0)
         count->recipients += t->count;
+    count->active += t->skipped;
     return rc;
 }
 

@@ -103,6 +103,10 @@ static void on_changed(void *user, uint64_t token, int rc,
     } else {
         o = listing_count(n);
         ASSERT(json_object_set_new(o, "changed", json_true()) == 0);
+        if (n->active)
+            ASSERT(json_object_set_new(
+                       o, "being_sent",
+                       json_integer((json_int_t)n->active)) == 0);
     }
     if (!r->is_push) {
         request_answer_json(r, o);

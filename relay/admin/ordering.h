@@ -8,7 +8,8 @@
  *
  * A JSON object of filters and "yes": true. With "preview": true nothing is changed: the answer
  * says how many would be, shows the first few and counts by destination. One "id" is changed
- * at once. With "progress": true there are lines, {"progress": {"messages", ...}} now and then
+ * at once. "being_sent" in the answer: so many recipients were left alone, since they are being
+ * sent right now. With "progress": true there are lines, {"progress": {"messages", ...}} now and then
  * and at last the answer.
  */
 #ifndef WAYPOST_ORDERING_H

@@ -14,6 +14,17 @@
 #include <time.h>
 #include <unistd.h>
 
+/* An order does not stop what is under way. */
+static void put_left_alone(struct buffer *b, const json_t *count)
+{
+    long long n = (long long)paper_number(count, "being_sent");
+
+    if (n)
+        buffer_printf(b, "%s%lld recipient%s being sent now and %s left alone.",
+                      b->len ? " " : "", n, n == 1 ? " is" : "s are",
+                      n == 1 ? "was" : "were");
+}
+
 /* What was done, or would be. */
 static void print_change(const struct queue_call *o, const json_t *count,
                          bool is_done)
@@ -26,18 +37,22 @@ static void print_change(const struct queue_call *o, const json_t *count,
         return;
     }
     if (json_integer_value(json_object_get(count, "messages")) == 0) {
-        (void)puts("Nothing matches.");
+        put_left_alone(&b, count);
+        (void)puts(b.len ? buffer_string(&b) : "Nothing matches.");
+        buffer_fini(&b);
         return;
     }
     if (!is_done)
         queue_print_preview(&p, time(NULL), o->width);
     paper_begin(&p, is_done ? PAPER_GOOD : PAPER_DOUBTFUL);
     listing_put_count(&b, count);
-    if (is_done)
+    if (is_done) {
         buffer_printf(&b, ": %s.", o->done);
-    else
+        put_left_alone(&b, count);
+    } else {
         buffer_printf(&b, " match. Nothing was changed; with --yes: %s.",
                       o->done);
+    }
     paper_end(&p, is_done ? PAPER_GOOD : PAPER_DOUBTFUL);
     buffer_put_byte(&b, '\n');
     paper_print(&b);

@@ -117,7 +117,9 @@ export async function change(what, filter, whose) {
     if (!answer)
         return;
     const done = await post(path, { ...filter, ...answer, yes: true });
-    tell(`${plural(done.messages, "message")} ${kind.done}.`, what === "delete" ? {
+    const left = done.being_sent
+        ? ` ${plural(done.being_sent, "recipient")} being sent now: left alone.` : "";
+    tell(`${plural(done.messages, "message")} ${kind.done}.${left}`, what === "delete" ? {
         label: "Bring back", run: () => change("undelete", back(filter), whose)
             .catch((e) => tell(e.message, { isBad: true })),
     } : {});

@@ -116,6 +116,31 @@ def test_what_was_moved_stays_so_after_a_restart(stuck):
     stuck.good.wait(1)
 
 
+def test_what_is_being_sent_is_left_alone_and_said_to_be(tmp_path):
+    with peers.Sink({"dot": peers.HANG}) as slow, peers.Sink(busy) as bad, \
+            Relay(tmp_path / "relay", {"busy.test": bad.hop, "*": slow.hop},
+                  retry={"first": '"10min"', "most": '"1h"'}) as r:
+        put(r, 1, to="x@busy.test")
+        with r.client() as c:
+            for n in range(3):
+                c.mail(b"Subject: 1\r\n\r\nhi\r\n", "a@from.test", (f"x{n}@slow.test",))
+        wait_for(lambda: slow.count("dot") == 3, 30, "three that hang")
+        assert len(rows(r, "--state", "active")) == 3
+        alone = "3 recipients are being sent now and were left alone."
+        for order in (["retry"], ["move", "--route", "busy.test"], ["hold"],
+                      ["bounce"], ["delete"]):
+            code, out, err = queue(r, *order, "--to", "x?@slow.test", "--yes")
+            assert (code, out) == (0, alone + "\n"), (order, out, err)
+            assert len(rows(r, "--state", "active")) == 3
+        code, out, err = queue(r, "hold", "--yes")
+        assert code == 0 and out.startswith("1 message, 1 recipient, "), err
+        assert out.endswith(f": held. {alone}\n")
+        done = json.loads(queue(r, "delete", "--yes", "--json")[1])
+        assert (done["messages"], done["being_sent"]) == (1, 3)
+        one = rows(r, "--state", "active")[0]["queue_id"]
+        assert queue(r, "hold", one)[1] == "1 recipient is being sent now and was left alone.\n"
+
+
 # -------------------------------------------------------------- bouncing -----
 
 def test_mail_is_returned_to_its_senders(stuck):

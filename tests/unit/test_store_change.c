@@ -195,6 +195,10 @@ static void what_is_being_sent_is_left_alone(void **state)
                  "SELECT number FROM recipient WHERE state=0 AND "
                  "message=1",
                  "0");
+    assert_int_equal(c.active, 1);
+    assert_query(b->path, "SELECT reply LIKE '%: 1 message, 2 recipients, 1 "
+                          "being sent left alone' FROM event",
+                 "1");
 }
 
 static void holding_stops_the_clock(void **state)
