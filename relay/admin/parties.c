@@ -104,6 +104,11 @@ static uint64_t sent_of(const struct admin_webhook *w)
     return w->sent;
 }
 
+static uint64_t lost_of(const struct admin_webhook *w)
+{
+    return w->lost;
+}
+
 static void put_webhook(void *user, const struct admin_webhook *w)
 {
     const struct webhook_column *c = user;
@@ -129,6 +134,9 @@ static void put_webhooks(struct buffer *b, struct request *r)
         { { b, "waypost_webhook_sent_total", sent_of },
           EXPOSITION_COUNTER,
           "Events told." },
+        { { b, "waypost_webhook_lost_total", lost_of },
+          EXPOSITION_COUNTER,
+          "Events that the history removed before they were told, about." },
     };
 
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {

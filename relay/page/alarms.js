@@ -39,8 +39,12 @@ function history(status, system) {
 }
 
 function webhooks(system) {
-    return (system?.webhooks ?? []).filter((w) => w.last_error && w.behind)
-        .map((w) => `Webhook ${w.name} is behind by ${count(w.behind)}`);
+    const all = system?.webhooks ?? [];
+
+    return [...all.filter((w) => w.last_error && w.behind)
+        .map((w) => `Webhook ${w.name} is behind by ${count(w.behind)}`),
+    ...all.filter((w) => w.lost)
+        .map((w) => `Webhook ${w.name} was not told of about ${count(w.lost)} events`)];
 }
 
 /* Who stopped it wrote why; the relay has its own words in front. */

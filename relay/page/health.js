@@ -70,7 +70,9 @@ function others(system) {
             h("strong", null, l.name), ` ${l.address}, ${plural(l.sessions, "session")}`))) : null,
         hooks.length ? h("ul", { class: "plain" }, hooks.map((w) => h("li", null,
             shape(w.last_error ? "busy" : "good"), h("strong", null, w.name),
-            ` ${w.state}, ${count(w.behind)} behind`, w.last_error ? ": " + w.last_error : "")))
+            ` ${w.state}, ${count(w.behind)} behind`,
+            w.lost ? `, about ${count(w.lost)} never told: the history had removed them` : "",
+            w.last_error ? ": " + w.last_error : "")))
             : null];
 }
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import sqlite3
 import ssl
 import threading
 import time
@@ -338,3 +339,30 @@ def test_check_looks_at_the_files_of_webhooks(tmp_path, authority, receiver):
     out = waypost("check", "-c", r.config)
     assert out.returncode == 78
     assert "secret-file" in out.stderr and "none.pem: cannot be read" in out.stderr
+
+
+def test_what_the_history_removed_unsent_is_counted_and_said_once(tmp_path, authority, receiver):
+    with Sink() as sink, Relay(tmp_path / "relay", {"*": sink.hop},
+                               extra=webhook(tmp_path, receiver, authority)) as r:
+        begun(r)
+        send(r, "first@to.test")
+        wait_for(lambda: "first@to.test" in receiver.told(), 20, "the first")
+        wait_for(lambda: state(r)["behind"] == 0, 20, "nothing is behind")
+        receiver.how = 500
+        for n, to in enumerate(("b@to.test", "c@to.test", "last@to.test")):
+            send(r, to)
+            wait_for(lambda: len(r.verb("history", "--json", "--state", "delivered")
+                                 .stdout.splitlines()) == n + 2, 20, "a delivery")
+        r.stop()
+        with sqlite3.connect(r.folder / "history.db") as db:
+            db.execute("DELETE FROM history WHERE recipient<>'last@to.test'")
+        db.close()
+        receiver.how = "ok"
+        r.start()
+        wait_for(lambda: "last@to.test" in receiver.told(), 20, "the last")
+        wait_for(lambda: state(r)["behind"] == 0, 20, "nothing is behind")
+        assert state(r)["lost"] == 2
+        text = ask(r.folder / "admin.sock", "GET", "/metrics")[1]
+        assert b'waypost_webhook_lost_total{webhook="crm"} 2' in text
+        assert r.log().count("before they were told") == 1
+        assert not {"b@to.test", "c@to.test"} & receiver.told()
