@@ -4,6 +4,7 @@
 #include "queue_world.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -131,6 +132,78 @@ static void q2_a_failure_and_its_report_are_one(void **state)
     world_until(w, &w->settles, 2);
     assert_int_equal(world_count(w, 0).messages, 0);
     world_free(w);
+}
+
+/* Keeps the writer in a transaction until it is let go. */
+struct blocker {
+    struct job job; /* first */
+    sem_t begun, go;
+};
+
+static int run_blocker(struct queue *q, struct job *j)
+{
+    struct blocker *b = (struct blocker *)j;
+
+    (void)q;
+    (void)sem_post(&b->begun);
+    while (sem_wait(&b->go) < 0)
+        continue;
+    return 0;
+}
+
+static void open_blocker(struct letter *take_l, bool is_dropped)
+{
+    (void)take_l;
+    (void)is_dropped;
+}
+
+static void block(struct world *w, struct blocker *b)
+{
+    static const struct job_kind kind = { .name = "block", .run = run_blocker };
+
+    *b = (struct blocker){ .job = { .kind = &kind } };
+    b->job.letter.port = w->p;
+    b->job.letter.open = open_blocker;
+    (void)sem_init(&b->begun, 0, 0);
+    (void)sem_init(&b->go, 0, 0);
+    writer_submit(&w->q->writer, &b->job);
+    while (sem_wait(&b->begun) < 0)
+        continue;
+}
+
+static size_t puts_before_the_settle;
+
+static void on_settled_among_puts(void *user, uint64_t token, int rc,
+                                  uint64_t message, bool is_removed)
+{
+    puts_before_the_settle = ((struct world *)user)->puts;
+    world_on_settled(user, token, rc, message, is_removed);
+}
+
+static void q4_a_delivery_is_committed_ahead_of_new_mail(void **state)
+{
+    const struct queue_result r = { .outcome = OUTCOME_DELIVERED };
+    struct world *w = world_new(0, true);
+    struct queue_work *work;
+    struct blocker b;
+
+    (void)state;
+    world_put(w, "one.test", "example.org", "x");
+    world_until(w, &w->puts_ok, 1);
+    world_until(w, &w->slot_count, 1);
+    work = queue_slot_next(w->slots[0], 50);
+    assert_non_null(work);
+    block(w, &b);
+    for (int i = 0; i < 20; i++)
+        world_put(w, "one.test", "example.net", "x");
+    queue_settle(w->p, work, &r, NULL, 0, on_settled_among_puts, 8);
+    (void)sem_post(&b.go);
+    world_until(w, &w->settles, 1);
+    assert_int_equal(puts_before_the_settle, 1);
+    world_until(w, &w->puts_ok, 21);
+    world_free(w);
+    (void)sem_destroy(&b.begun);
+    (void)sem_destroy(&b.go);
 }
 
 static void a_deferred_recipient_comes_back_when_it_is_due(void **state)
@@ -556,6 +629,7 @@ int main(void)
             q1_q3_what_was_answered_is_there_after_a_crash_and_unclaimed),
         cmocka_unit_test(q1_a_killed_process_has_lost_nothing_it_answered),
         cmocka_unit_test(q2_a_failure_and_its_report_are_one),
+        cmocka_unit_test(q4_a_delivery_is_committed_ahead_of_new_mail),
         cmocka_unit_test(a_deferred_recipient_comes_back_when_it_is_due),
         cmocka_unit_test(freed_work_is_first_in_line_again),
         cmocka_unit_test(recipients_of_one_message_share_a_work_by_destination),
