@@ -420,7 +420,9 @@ await step("keyboard", async () => {
     const domain = first.match(/[\w-]+\.test/)[0];
     await key("Enter");
     await page.getByRole("dialog").waitFor();
-    await key("Tab", "Enter");
+    equal(await page.evaluate(() => document.activeElement.id), "field-why", "why is asked first");
+    await page.keyboard.type("it can wait");
+    await key("Tab", "Tab", "Enter"); /* past Cancel */
     await said(/held/);
     holds((await states(domain)).every((s) => s === "held"), domain + " is held");
     await key("?");
