@@ -260,6 +260,7 @@ static void put_destinations(struct page *p)
 
     for (size_t i = 0; i < n; i++)
         all[i] = json_array_get(p->f->destinations, i);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers they are */
     qsort(all, n, sizeof(*all), by_waiting);
     put_column(&t, "DESTINATION", NAME_WIDTH);
     buffer_put_string(

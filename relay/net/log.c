@@ -256,7 +256,7 @@ static void tell_lost(void)
 {
     int rc;
     uint64_t lost = logfile_take_lost(&rc);
-    struct buffer text = { .cap = IDENT_MOST * 2 };
+    struct buffer text = { .cap = (size_t)IDENT_MOST * 2 };
     struct log_line line = { .event = LOG_WARNING };
 
     if (lost == 0)
