@@ -432,7 +432,7 @@ static int move_content(struct unpacking *u, struct buffer *why)
     to_fd = open(buffer_string(&to), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (rc == 0 && (!d || to_fd < 0))
         rc = failed(why, buffer_string(&from), -errno);
-    while (rc == 0 && (e = readdir(d)))
+    while (d && rc == 0 && (e = readdir(d)))
         if (e->d_name[0] != '.' &&
             renameat(dirfd(d), e->d_name, to_fd, e->d_name) < 0)
             rc = failed(why, buffer_string(&to), -errno);
