@@ -412,12 +412,17 @@ typedef int settings_file_fn(void *user, const char *path, struct buffer *out);
 typedef int settings_table_fn(void *user, const char *path, struct buffer *out,
                               struct buffer *out_why);
 
+/* A table that need not be read, held; NULL: it is to be. */
+typedef struct table *settings_kept_fn(void *user, const char *path);
+
 struct settings_source {
     const char *path;             /* NULL: no file, the built-in default */
     const char *machine_name;     /* default for hostname */
     const char *state_folder;     /* for the default queue path and socket */
     settings_file_fn *read_file;
     settings_table_fn *read_table; /* NULL: read_file does */
+    settings_table_fn *read_list; /* aliases, and what they include; NULL: read_table does */
+    settings_kept_fn *kept_table; /* NULL: all are read */
     void *user;
     bool is_brief;                /* for programs of any user, who may not read all files: only
                                      the top level and where things are (queue, admin, limits,

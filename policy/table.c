@@ -267,9 +267,16 @@ bool table_next(const struct table *t, size_t *at, struct table_line *out_line)
     return false;
 }
 
+struct table *table_hold(struct table *t)
+{
+    (void)atomic_fetch_add_explicit(&t->holders, 1, memory_order_relaxed);
+    return t;
+}
+
 void table_free(struct table *t)
 {
-    if (!t)
+    if (!t ||
+        atomic_fetch_sub_explicit(&t->holders, 1, memory_order_acq_rel) != 1)
         return;
     free(t->bytes);
     free(t->entries);

@@ -29,6 +29,9 @@ struct table;
 enum { TABLE_FAULTS = 20 };
 struct table *table_new(struct span name, struct buffer *take_lines,
                         struct buffer *out_faults, struct buffer *out_warnings);
+/* Settings that are read after others may share what has not changed: the last to let go frees
+ * it. Any thread. */
+struct table *table_hold(struct table *t);
 void table_free(struct table *t);
 
 /* The file as written behind "table:". */

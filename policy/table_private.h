@@ -7,6 +7,8 @@
 #include "policy/hosttree.h"
 #include "policy/table.h"
 
+#include <stdatomic.h>
+
 enum {
     TABLE_TEXT = PATTERN_KINDS, /* compared as it stands; is no pattern */
     TABLE_HOST,                 /* a network: found by the tree alone */
@@ -36,6 +38,7 @@ struct table_group {
 };
 
 struct table {
+    atomic_uint holders;
     struct arena arena;
     struct span name;
     char *bytes; /* the file's; most texts and values are in it */

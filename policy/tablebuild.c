@@ -391,6 +391,7 @@ struct table *table_new(struct span name, struct buffer *take_lines,
                          .strays = { &t->strays },
                          .unroutable = { &t->unroutable } };
 
+    atomic_init(&t->holders, 1);
     t->name = arena_copy(&t->arena, name);
     t->bytes = take_lines->at;
     read_lines(&b, buffer_span(take_lines));

@@ -130,6 +130,8 @@ static int read_file(void *user, const char *path, struct buffer *out,
     const struct settings_source *source =
         ((struct reading_aliases *)user)->r->source;
 
+    if (source->read_list)
+        return source->read_list(source->user, path, out, out_why);
     if (source->read_table)
         return source->read_table(source->user, path, out, out_why);
     if (source->read_file)

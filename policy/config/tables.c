@@ -56,8 +56,13 @@ static bool read_lines(struct reading *r, const struct syntax_text *t,
 static void read_table(struct reading *r, const struct syntax_text *t,
                        struct tables_file *file)
 {
+    const struct settings_source *source = r->source;
     struct buffer lines = { 0 }, faults = { 0 }, warnings = { 0 };
 
+    if (source->kept_table)
+        file->table = source->kept_table(source->user, file->path.at);
+    if (file->table)
+        return;
     if (read_lines(r, t, file->path, &lines))
         file->table = table_new(file->path, &lines, &faults, &warnings);
     faults_add_lines(&r->faults, file->path.at, buffer_span(&faults));

@@ -28,6 +28,7 @@ struct admin_status {
     uint32_t workers;
     uint64_t sessions; /* inbound, open now */
     uint64_t epoch;    /* of the settings: 1 and one more at each reload */
+    unsigned faulty_tables; /* that keep their former content */
     bool is_stopping;
     bool is_deaf;      /* a listener could not be opened */
     uint32_t lag_us_most;   /* longest turn of a loop since the start ... */

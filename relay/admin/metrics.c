@@ -308,6 +308,10 @@ static void put_self(struct buffer *b, struct request *r,
     exposition_single(b, "waypost_reloads_total", EXPOSITION_COUNTER,
                       "Configurations read since the start.",
                       f->status.epoch ? (double)(f->status.epoch - 1) : 0);
+    exposition_single(b, "waypost_tables_faulty", EXPOSITION_GAUGE,
+                      "Tables that keep their former content, for their file "
+                      "has a fault.",
+                      f->status.faulty_tables);
     exposition_family(b, "waypost_build_info", EXPOSITION_GAUGE,
                       "1; which version runs.");
     exposition_sample(b, "waypost_build_info",

@@ -24,7 +24,7 @@ static int check(const struct verb_call *call)
     if (call->argc)
         return verbs_usage(call, "check takes no argument \"%s\"",
                            call->argv[0]);
-    sources = sources_new(NULL);
+    sources = sources_new(NULL, NULL);
     s = configuration_read(call, sources, &faults, &warnings);
     if (s) {
         privilege_check(s, call->config, sources, &faults, &warnings);

@@ -75,6 +75,8 @@ struct settings *configuration_read(const struct verb_call *call,
                                    .state_folder = buffer_string(&folder),
                                    .read_file = sources_read_file,
                                    .read_table = sources_read_table,
+                                   .read_list = sources_read_list,
+                                   .kept_table = sources_kept_table,
                                    .user = sources },
         out_faults, out_warnings);
     doubt_mode(call->config, out_warnings);
@@ -98,7 +100,7 @@ struct settings *configuration_load_from(const struct verb_call *call,
 
 struct settings *configuration_load(const struct verb_call *call)
 {
-    struct sources *sources = sources_new(NULL);
+    struct sources *sources = sources_new(NULL, NULL);
     struct settings *s = configuration_load_from(call, sources);
 
     sources_free(sources);
@@ -115,7 +117,7 @@ static int read_what_we_may(void *user, const char *path, struct buffer *out)
 
 struct settings *configuration_load_brief(const char *path)
 {
-    struct sources *sources = sources_new(NULL);
+    struct sources *sources = sources_new(NULL, NULL);
     struct buffer name = { 0 }, folder = { 0 }, faults = { 0 }, warnings = { 0 };
     struct settings *s;
 

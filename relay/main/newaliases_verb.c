@@ -41,7 +41,7 @@ static void say(void *user, bool is_warning, const char *file, struct span line)
 
 static int check(const char *path)
 {
-    struct findings f = { .sources = sources_new(NULL) };
+    struct findings f = { .sources = sources_new(NULL, NULL) };
     struct buffer text = { 0 }, why = { 0 };
     struct arena arena = { 0 };
     int code = EX_OK, rc = read_file(&f, path, &text, &why);

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, APART_MOST = 64 };
 
 /* One reading; the pool's thread has it until it is over. */
 struct reading_job {
@@ -20,12 +20,18 @@ struct reading_job {
     const struct verb_call *call;
     struct sources *sources;
     struct settings *settings;
+    const struct sources *kept;     /* of those in use; both are borrowed */
+    const struct settings *in_use;
     struct buffer faults, warnings;
+    struct sources *tried;          /* with faults, where others are taken; NULL: none */
+    const char *faulty[APART_MOST]; /* tables; the names are those of tried */
+    size_t faulty_count;
 };
 
 struct reloader {
     const struct verb_call *call;
-    struct sources *sources;  /* of the settings in use */
+    struct settings *in_use;
+    struct sources *sources;  /* what they were read from */
     reloader_done_fn *done;
     void *user;
     uv_timer_t look;
@@ -117,9 +123,23 @@ static void refuse(struct reloader *r, struct reading_job *job)
     sources_free(job->sources);
 }
 
+/* Tables that were left as they are, while others were taken. */
+static void log_faulty(struct reloader *r, struct reading_job *job)
+{
+    log_lines(&job->faults, &r->said, job->kind);
+    for (size_t i = 0; i < job->faulty_count; i++)
+        log_text(LOG_WARNING, "table %s not read again: the old one stays",
+                 job->faulty[i]);
+}
+
 static void use(struct reloader *r, struct reading_job *job)
 {
-    buffer_clear(&r->said);
+    if (job->faulty_count)
+        log_faulty(r, job);
+    else
+        buffer_clear(&r->said);
+    settings_release(r->in_use);
+    r->in_use = job->settings;
     sources_free(r->sources);
     r->sources = job->sources;
 }
@@ -134,11 +154,15 @@ static void finish(struct reloader *r, struct reading_job *job)
     if (job->settings && job->kind == RELOAD_TABLES)
         log_tables(r, job);
     is_good = job->settings != NULL;
-    is_good = r->done(r->user, job->kind, job->settings, job->sources) && is_good;
     if (is_good)
+        (void)settings_hold(job->settings);
+    is_good = r->done(r->user, job->kind, job->settings, job->sources) && is_good;
+    if (is_good) {
         use(r, job);
-    else
+    } else {
+        settings_release(job->settings);
         refuse(r, job);
+    }
 }
 
 static void drop(struct reading_job *job)
@@ -147,12 +171,62 @@ static void drop(struct reading_job *job)
     sources_free(job->sources);
 }
 
+/* Is this one alone, of those that have changed, good? */
+static bool is_good_alone(const struct reading_job *job, const char *path)
+{
+    struct sources *alone = sources_new(job->kept, job->in_use);
+    struct buffer faults = { 0 }, warnings = { 0 };
+    const void *at = NULL;
+    struct settings *s;
+    const char *other;
+
+    while ((other = sources_next_changed(job->sources, job->kept, &at)))
+        if (strcmp(other, path) != 0)
+            sources_keep(alone, other, job->sources);
+    s = configuration_read(job->call, alone, &faults, &warnings);
+    settings_release(s);
+    sources_free(alone);
+    buffer_fini(&faults);
+    buffer_fini(&warnings);
+    return s != NULL;
+}
+
+/* There is a fault: all that have none are taken, if there are any. */
+static void read_apart(struct reading_job *job)
+{
+    struct sources *most = sources_new(job->kept, job->in_use);
+    struct buffer faults = { 0 };
+    size_t changed = 0;
+    const void *at = NULL;
+    const char *path;
+
+    while ((path = sources_next_changed(job->sources, job->kept, &at)) &&
+           changed++ < APART_MOST)
+        if (!is_good_alone(job, path)) {
+            sources_keep(most, path, job->sources);
+            job->faulty[job->faulty_count++] = path;
+        }
+    if (changed > 1 && changed <= APART_MOST && job->faulty_count < changed)
+        job->settings =
+            configuration_read(job->call, most, &faults, &job->warnings);
+    buffer_fini(&faults);
+    if (job->settings) {
+        job->tried = job->sources;
+        job->sources = most;
+    } else {
+        job->faulty_count = 0;
+        sources_free(most);
+    }
+}
+
 static void on_work(uv_work_t *work)
 {
     struct reading_job *job = &((struct reloader *)work->data)->job;
 
     job->settings = configuration_read(job->call, job->sources, &job->faults,
                                        &job->warnings);
+    if (!job->settings && job->kind == RELOAD_TABLES)
+        read_apart(job);
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -168,6 +242,7 @@ static void on_worked(uv_work_t *work, int status)
         finish(r, &r->job);
     buffer_fini(&r->job.faults);
     buffer_fini(&r->job.warnings);
+    sources_free(r->job.tried);
     if (r->wants_all && !r->is_closed)
         begin(r, RELOAD_ALL);
 }
@@ -181,8 +256,10 @@ static void begin(struct reloader *r, enum reload_kind kind)
     r->job = (struct reading_job){
         .kind = kind,
         .call = r->call,
-        .sources = sources_new(kind == RELOAD_TABLES ? r->sources : NULL),
+        .kept = kind == RELOAD_TABLES ? r->sources : NULL,
+        .in_use = kind == RELOAD_TABLES ? r->in_use : NULL,
     };
+    r->job.sources = sources_new(r->job.kept, r->job.in_use);
     ASSERT(uv_queue_work(r->look.loop, &r->work, on_work, on_worked) == 0);
 }
 
@@ -195,6 +272,7 @@ static void on_look(uv_timer_t *timer)
 }
 
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
+                              struct settings *s,
                               struct sources *take_sources,
                               struct buffer *take_warned,
                               reloader_done_fn *done, void *user)
@@ -202,6 +280,7 @@ struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
     struct reloader *r = NEW(struct reloader);
 
     r->call = call;
+    r->in_use = settings_hold(s);
     r->sources = take_sources;
     r->warned = *take_warned;
     *take_warned = (struct buffer){ 0 };
@@ -216,6 +295,11 @@ struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
 void reloader_fence(struct reloader *r)
 {
     r->is_fenced = true;
+}
+
+unsigned reloader_faulty(const struct reloader *r)
+{
+    return sources_faulty(r->sources);
 }
 
 void reloader_start(struct reloader *r)
@@ -245,6 +329,7 @@ void reloader_free(struct reloader *r)
     if (!r)
         return;
     ASSERT(!r->is_busy);
+    settings_release(r->in_use);
     sources_free(r->sources);
     buffer_fini(&r->warned);
     buffer_fini(&r->said);

@@ -9,7 +9,8 @@
  *   READING -> READING: everything was asked for while only tables were being read
  *
  * What is faulty leaves the old settings in use; of tables that is logged once, until they
- * change again.
+ * change again. Where several have changed, each is taken by itself: one with a fault keeps its
+ * former content, and the others are taken.
  */
 #ifndef WAYPOST_RELOADER_H
 #define WAYPOST_RELOADER_H
@@ -32,14 +33,17 @@ typedef bool reloader_done_fn(void *user, enum reload_kind kind,
                               struct settings *take_settings,
                               const struct sources *sources);
 
-/* take_warned: what was said of the sources already, as lines. */
+/* s: those in use, held. take_warned: what was said of the sources already, as lines. */
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
+                              struct settings *s,
                               struct sources *take_sources,
                               struct buffer *take_warned,
                               reloader_done_fn *done, void *user);
 /* From now on only files in folders that were named so far can be read (sandbox.h), which is
  * said where it is the reason. */
 void reloader_fence(struct reloader *r);
+/* Tables that keep their former content because of a fault. */
+unsigned reloader_faulty(const struct reloader *r);
 /* Reads everything; more often than once before it is done is once. */
 void reloader_start(struct reloader *r);
 /* Within done: what was wrong with what was read, a line each; else empty. */

@@ -23,7 +23,7 @@ static int run_relay(const struct verb_call *call)
     if (call->argc > 0)
         return verbs_usage(call, "run takes no arguments");
     (void)prctl(PR_SET_DUMPABLE, 0);
-    sources = sources_new(NULL);
+    sources = sources_new(NULL, NULL);
     s = configuration_read(call, sources, &faults, &warnings);
     (void)fputs(buffer_string(&faults), stderr);
     buffer_fini(&faults);

@@ -128,7 +128,7 @@ static size_t say_lines(struct selftest *t, enum selftest_state state,
 static void selftest_settings(struct selftest *t)
 {
     struct buffer faults = { 0 }, warnings = { 0 };
-    struct sources *sources = sources_new(NULL);
+    struct sources *sources = sources_new(NULL, NULL);
     size_t n;
 
     t->settings = configuration_read(t->call, sources, &faults, &warnings);

@@ -3,6 +3,7 @@
  */
 #include "relay/main/sources.h"
 
+#include "policy/table.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/main/sqltable.h"
 
@@ -38,19 +39,25 @@ struct sources_table {
     struct sources_table *next;
     char *path;               /* perhaps with #NAME */
     struct stamp read, seen;  /* what was read; what was there at the last look */
+    struct buffer text;       /* of a list */
+    bool is_faulty;           /* it is not what was read: what was there before stays */
+    bool is_to_keep;          /* it is not read at all: see sources_keep */
 };
 
 struct sources {
     const struct sources *kept;
+    const struct settings *in_use;
     struct sources_file *files;
     struct sources_table *tables;
 };
 
-struct sources *sources_new(const struct sources *kept)
+struct sources *sources_new(const struct sources *kept,
+                            const struct settings *in_use)
 {
     struct sources *s = NEW(struct sources);
 
     s->kept = kept;
+    s->in_use = in_use;
     return s;
 }
 
@@ -71,6 +78,7 @@ void sources_free(struct sources *s)
         struct sources_table *next = t->next;
 
         free(t->path);
+        buffer_fini(&t->text);
         free(t);
         t = next;
     }
@@ -157,6 +165,16 @@ const char *sources_next_table(const struct sources *s, const void **at)
     return t ? t->path : NULL;
 }
 
+static struct sources_table *find_table(const struct sources *s,
+                                        const char *path)
+{
+    struct sources_table *t = s->tables;
+
+    while (t && strcmp(t->path, path) != 0)
+        t = t->next;
+    return t;
+}
+
 /* FILE of "FILE#NAME"; for the caller to free. */
 static char *file_of(const char *path, struct span *out_name)
 {
@@ -211,19 +229,30 @@ static int read_table(const char *file, struct span name, struct buffer *out,
     return read_all(file, O_NONBLOCK | O_NOCTTY, TABLE_MOST, out);
 }
 
+/* Its entry, which may be there already. */
+static struct sources_table *note(struct sources *s, const char *path)
+{
+    struct sources_table *t = find_table(s, path);
+
+    if (!t) {
+        t = NEW(struct sources_table);
+        t->path = span_dup(span_of(path));
+        t->next = s->tables;
+        s->tables = t;
+    }
+    return t;
+}
+
 int sources_read_table(void *user, const char *path, struct buffer *out,
                        struct buffer *out_why)
 {
     struct sources *s = user;
-    struct sources_table *t = NEW(struct sources_table);
+    struct sources_table *t = note(s, path);
     struct span name;
     char *file = file_of(path, &name);
     int rc = take_stamp(file, &t->read);
 
-    t->path = span_dup(span_of(path));
     t->seen = t->read;
-    t->next = s->tables;
-    s->tables = t;
     /* an empty file is a SQLite file, too, if one asks SQLite */
     if (rc == 0 && (t->read.file.size > 0 || name.len))
         rc = read_table(file, name, out, out_why);
@@ -231,12 +260,89 @@ int sources_read_table(void *user, const char *path, struct buffer *out,
     return rc;
 }
 
-/* --- looking -------------------------------------------------------------- */
-
 static bool is_same(const struct stamp *a, const struct stamp *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
 }
+
+/* What it was in the sources before, where that is what it shall be: then it is noted. */
+static const struct sources_table *keep(struct sources *s, const char *path)
+{
+    const struct sources_table *old = s->kept ? find_table(s->kept, path) : NULL;
+    struct sources_table *t = find_table(s, path);
+    struct span name;
+    char *file = file_of(path, &name);
+    struct stamp now;
+
+    memset(&now, 0, sizeof now);
+    if (old && !(t && t->is_to_keep) &&
+        (take_stamp(file, &now) < 0 || !is_same(&now, &old->read)))
+        old = NULL;
+    free(file);
+    if (old && !(t && t->is_to_keep)) {
+        t = note(s, path);
+        memcpy(&t->read, &now, sizeof now);
+        memcpy(&t->seen, &now, sizeof now);
+        t->is_faulty = old->is_faulty;
+    }
+    return old;
+}
+
+struct table *sources_kept_table(void *user, const char *path)
+{
+    struct sources *s = user;
+
+    for (size_t i = 0; s->in_use && i < s->in_use->table_count; i++)
+        if (span_is(table_name(s->in_use->tables[i]), span_of(path)))
+            return keep(s, path) ? table_hold(s->in_use->tables[i]) : NULL;
+    return NULL;
+}
+
+int sources_read_list(void *user, const char *path, struct buffer *out,
+                      struct buffer *out_why)
+{
+    struct sources *s = user;
+    const struct sources_table *old = keep(s, path);
+    struct buffer text = { 0 };
+    struct sources_table *t;
+    int rc = 0;
+
+    if (old && old->text.at)
+        buffer_put(&text, buffer_span(&old->text));
+    else
+        rc = sources_read_table(s, path, &text, out_why);
+    t = note(s, path);
+    buffer_fini(&t->text);
+    if (rc == 0) {
+        buffer_put(out, buffer_span(&text));
+        t->text = text;
+    } else {
+        buffer_fini(&text);
+    }
+    return rc;
+}
+
+void sources_keep(struct sources *s, const char *path,
+                  const struct sources *tried)
+{
+    const struct sources_table *other = find_table(tried, path);
+    struct sources_table *t = note(s, path);
+
+    t->is_to_keep = t->is_faulty = true;
+    memcpy(&t->read, &other->read, sizeof t->read);
+    memcpy(&t->seen, &other->seen, sizeof t->seen);
+}
+
+unsigned sources_faulty(const struct sources *s)
+{
+    unsigned n = 0;
+
+    for (const struct sources_table *t = s->tables; t; t = t->next)
+        n += t->is_faulty;
+    return n;
+}
+
+/* --- looking -------------------------------------------------------------- */
 
 bool sources_look(struct sources *s)
 {
@@ -256,21 +362,13 @@ bool sources_look(struct sources *s)
     return is_news && !is_moving;
 }
 
-static struct sources_table *find_table(const struct sources *s,
-                                        const char *path)
-{
-    struct sources_table *t = s->tables;
-
-    while (t && strcmp(t->path, path) != 0)
-        t = t->next;
-    return t;
-}
-
 void sources_give_up(struct sources *s, const struct sources *tried)
 {
     for (struct sources_table *t = s->tables; t; t = t->next) {
         const struct sources_table *other = find_table(tried, t->path);
 
+        if (other && !is_same(&t->read, &other->read))
+            t->is_faulty = true;
         memcpy(&t->read, other ? &other->read : &t->seen, sizeof t->read);
     }
 }
@@ -283,7 +381,7 @@ const char *sources_next_changed(const struct sources *s,
     for (t = t ? t->next : s->tables; t; t = t->next) {
         const struct sources_table *old = find_table(before, t->path);
 
-        if (!old || !is_same(&old->read, &t->read))
+        if (!t->is_to_keep && (!old || !is_same(&old->read, &t->read)))
             break;
     }
     *at = t;

@@ -349,8 +349,8 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
     }
     open_loop(st);
     station_log_lines(LOG_WARNING, take_warnings);
-    st->reloader = reloader_new(&st->loop, call, take_sources, take_warnings,
-                                station_reread, st);
+    st->reloader = reloader_new(&st->loop, call, st->settings, take_sources,
+                                take_warnings, station_reread, st);
     if (st->sandbox.is_fenced)
         reloader_fence(st->reloader);
     if ((rc = open_all(st, &why)) < 0) {

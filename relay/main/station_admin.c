@@ -34,6 +34,7 @@ static void tell_status(void *user, struct admin_status *out)
         tell_lag(&st->crew.workers[i]->pulse, out);
     }
     out->epoch = st->settings->epoch;
+    out->faulty_tables = reloader_faulty(st->reloader);
     out->is_stopping = st->is_ending;
     out->is_deaf = !entrance_is_whole(st->entrance);
     out->scores = st->crew.scores;

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import time
@@ -77,6 +78,46 @@ def test_a_table_that_becomes_faulty_leaves_the_old_one(ours):
     assert len(re.findall("cannot read the table", ours.log())) == 1
     replace(ours.table, "two.test\n")
     becomes(ours, "a@two.test", 250)
+
+
+def test_a_faulty_table_keeps_no_other_waiting(tmp_path):
+    folder = tmp_path / "relay"
+    folder.mkdir()
+    (folder / "ours").write_text("one.test\n")
+    (folder / "theirs").write_text("three.test\n")
+    (folder / "aliases").write_text("ann: a@plain.test\n")
+    rules = ('rule "ours" { to = {"table:ours"}  action = relay }\n'
+             'rule "theirs" { to = {"table:theirs"}  action = relay }\n')
+
+    def faulty():
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"{folder}/admin.sock")
+            s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            said = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        return int(re.search(r"^waypost_tables_faulty (\d+)", said, re.M)[1])
+
+    with Relay(folder, {"*": "smtp://127.0.0.1:1"}, rules=rules,
+               top=f'aliases = "{folder}/aliases"\n') as r:
+        assert faulty() == 0
+        replace(folder / "ours", "one.test\nnot a@@b\n10.0.0.1/8\n")
+        r.wait_log(r"ours:3:1: .*is not a network", SECONDS)
+        # with the faulty one lying there, and together with another fault
+        replace(folder / "theirs", "four.test\n")
+        becomes(r, "a@four.test", 250)
+        assert codes(r, "a@one.test", "a@three.test") == [250, 554]
+        assert faulty() == 1
+        replace(folder / "aliases", "no colon\n")
+        replace(folder / "theirs", "five.test\n")
+        becomes(r, "a@five.test", 250)
+        r.wait_log("table .*aliases not read again: the old one stays", SECONDS)
+        assert codes(r, "a@one.test", "a@four.test") == [250, 554]
+        assert faulty() == 2
+        replace(folder / "ours", "two.test\n")
+        becomes(r, "a@two.test", 250)
+        replace(folder / "aliases", "ann: b@plain.test\n")
+        r.wait_log("aliases .* read again: 1 names", SECONDS)
+        assert codes(r, "a@one.test", "a@five.test") == [554, 250]
+        assert faulty() == 0
 
 
 def test_a_configuration_that_is_being_edited_waits_for_its_signal(ours):

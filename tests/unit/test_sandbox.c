@@ -91,7 +91,7 @@ static int set_up(void **state)
     assert_non_null(file);
     assert_int_equal(fclose(file), 0);
     buffer_fini(&path);
-    b->sources = sources_new(NULL);
+    b->sources = sources_new(NULL, NULL);
     read_settings(b, "route \"*\" { via = {\"smtp://127.0.0.1:9\"} }\n");
     *state = b;
     return 0;
