@@ -10,6 +10,7 @@
 #include "policy/asking.h"
 #include "policy/judgement.h"
 #include "policy/rewriting.h"
+#include "policy/showing.h"
 
 static const struct reply rejected =
     REPLY(554, 5, 7, 1, "<%{recipient}>: Access denied");
@@ -200,27 +201,20 @@ enum act effects_act(struct judgement *j, const struct rule *r)
 
 /* --- for the log ------------------------------------------------------------ */
 
+/* What is only counted or remembered is nothing that would have been done. */
+static bool is_done(enum effect_kind kind)
+{
+    return kind != EFFECT_CHARGE && kind != EFFECT_COUNT &&
+           kind != EFFECT_NOTE && kind != EFFECT_SHADOW;
+}
+
 void effects_describe(struct buffer *b, const struct effect *e)
 {
-    static const char *const names[] = {
-        [EFFECT_HOLD] = "hold",
-        [EFFECT_TAG] = "tag",
-        [EFFECT_ADD_HEADER] = "add-header",
-        [EFFECT_REMOVE_HEADER] = "remove-header",
-        [EFFECT_REWRITE_FROM] = "rewrite-from",
-        [EFFECT_REWRITE_TO] = "rewrite-to",
-        [EFFECT_COPY] = "copy",
-        [EFFECT_ROUTE] = "route",
-        [EFFECT_LOG] = "log",
-        [EFFECT_SHADOW] = NULL,
-    };
-
-    /* what is only counted or remembered is nothing that would have been done */
-    if (e->kind >= sizeof names / sizeof names[0] || !names[e->kind])
+    if (!is_done(e->kind))
         return;
     if (b->len)
         buffer_put(b, SPAN(", "));
-    buffer_put_string(b, names[e->kind]);
+    buffer_put_string(b, showing_effect(e->kind));
     if (e->text.len) {
         buffer_put_byte(b, ' ');
         buffer_put_escaped(b, e->text);
