@@ -421,7 +421,8 @@ struct settings_source {
     const char *state_folder;     /* for the default queue path and socket */
     settings_file_fn *read_file;
     settings_table_fn *read_table; /* NULL: read_file does */
-    settings_table_fn *read_list; /* aliases, and what they include; NULL: read_table does */
+    settings_table_fn
+        *read_list; /* aliases, and what they include; NULL: read_table does */
     settings_kept_fn *kept_table; /* NULL: all are read */
     void *user;
     bool is_brief;                /* for programs of any user, who may not read all files: only

@@ -225,7 +225,7 @@ static int do_probe(struct wish *w)
 
     if (w->quiet || w->yes || strpbrk(w->name, "*?"))
         return do_order(w);
-    what.is_coloured = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    what.is_coloured = paper_takes_colour();
     return dest_probe_run(w->ask, &what);
 }
 

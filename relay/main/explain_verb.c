@@ -328,7 +328,7 @@ static int run_explain(const struct verb_call *call)
     struct settings *s;
     int rc;
 
-    w.looks.is_coloured = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    w.looks.is_coloured = paper_takes_colour();
     if ((rc = read_options(&w)) == EX_OK && (rc = read_message(&w)) == EX_OK) {
         s = configuration_load(call);
         rc = s ? explain(&w, s) : EX_CONFIG;

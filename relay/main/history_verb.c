@@ -263,10 +263,8 @@ static int read_options(struct question *q)
 
 static void look_at_terminal(struct question *q)
 {
-    const char *no_colour = getenv("NO_COLOR");
-
     q->width = paper_width();
-    q->in_colour = q->width && !(no_colour && *no_colour);
+    q->in_colour = paper_takes_colour();
     q->shows_progress = isatty(STDERR_FILENO);
 }
 

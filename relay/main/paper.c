@@ -4,6 +4,7 @@
 #include "relay/main/paper.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -28,6 +29,13 @@ size_t paper_width(void)
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_col < 40)
         return 80;
     return w.ws_col;
+}
+
+bool paper_takes_colour(void)
+{
+    const char *no = getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) && !(no && *no);
 }
 
 const char *paper_text(const json_t *o, const char *key)

@@ -29,6 +29,8 @@ void paper_print_json(const json_t *object);
 void paper_print(struct buffer *b);
 /* Columns of the terminal that standard output is; 0: it is none. */
 size_t paper_width(void);
+/* May it be coloured? It is a terminal, and NO_COLOR is not set, or empty (no-color.org). */
+bool paper_takes_colour(void);
 
 /* Of an object's member; "", false or 0 where there is none of that type. */
 const char *paper_text(const json_t *o, const char *key);

@@ -167,7 +167,7 @@ static int operate(const struct verb_call *call)
     if (!settings)
         goto done;
     o.width = paper_width();
-    o.is_coloured = o.width && !getenv("NO_COLOR");
+    o.is_coloured = paper_takes_colour();
     o.ask = ask_new(settings->admin.socket);
     if (!json_object_get(o.filters, "id"))
         ask_patience(o.ask, "looking through the queue");

@@ -20,10 +20,10 @@ struct reading_job {
     const struct verb_call *call;
     struct sources *sources;
     struct settings *settings;
-    const struct sources *kept;     /* of those in use; both are borrowed */
+    const struct sources *kept; /* of those in use; both are borrowed */
     const struct settings *in_use;
     struct buffer faults, warnings;
-    struct sources *tried;          /* with faults, where others are taken; NULL: none */
+    struct sources *tried; /* with faults, where others are taken; NULL: none */
     const char *faulty[APART_MOST]; /* tables; the names are those of tried */
     size_t faulty_count;
 };
@@ -31,7 +31,7 @@ struct reading_job {
 struct reloader {
     const struct verb_call *call;
     struct settings *in_use;
-    struct sources *sources;  /* what they were read from */
+    struct sources *sources; /* what they were read from */
     reloader_done_fn *done;
     void *user;
     uv_timer_t look;
@@ -156,7 +156,8 @@ static void finish(struct reloader *r, struct reading_job *job)
     is_good = job->settings != NULL;
     if (is_good)
         (void)settings_hold(job->settings);
-    is_good = r->done(r->user, job->kind, job->settings, job->sources) && is_good;
+    is_good =
+        r->done(r->user, job->kind, job->settings, job->sources) && is_good;
     if (is_good) {
         use(r, job);
     } else {
@@ -272,8 +273,7 @@ static void on_look(uv_timer_t *timer)
 }
 
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
-                              struct settings *s,
-                              struct sources *take_sources,
+                              struct settings *s, struct sources *take_sources,
                               struct buffer *take_warned,
                               reloader_done_fn *done, void *user)
 {

@@ -35,8 +35,7 @@ typedef bool reloader_done_fn(void *user, enum reload_kind kind,
 
 /* s: those in use, held. take_warned: what was said of the sources already, as lines. */
 struct reloader *reloader_new(uv_loop_t *loop, const struct verb_call *call,
-                              struct settings *s,
-                              struct sources *take_sources,
+                              struct settings *s, struct sources *take_sources,
                               struct buffer *take_warned,
                               reloader_done_fn *done, void *user);
 /* From now on only files in folders that were named so far can be read (sandbox.h), which is

@@ -191,7 +191,7 @@ static int run_selftest(const struct verb_call *call)
 
     if (rc != EX_OK)
         return rc;
-    t.is_coloured = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    t.is_coloured = paper_takes_colour();
     /* A resolver that is gone is not to hold us up for half a minute a name. */
     (void)setenv("RES_OPTIONS", "timeout:2 attempts:1", 0);
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {

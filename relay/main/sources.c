@@ -40,8 +40,8 @@ struct sources_table {
     char *path;               /* perhaps with #NAME */
     struct stamp read, seen;  /* what was read; what was there at the last look */
     struct buffer text;       /* of a list */
-    bool is_faulty;           /* it is not what was read: what was there before stays */
-    bool is_to_keep;          /* it is not read at all: see sources_keep */
+    bool is_faulty;  /* it is not what was read: what was there before stays */
+    bool is_to_keep; /* it is not read at all: see sources_keep */
 };
 
 struct sources {
@@ -268,7 +268,8 @@ static bool is_same(const struct stamp *a, const struct stamp *b)
 /* What it was in the sources before, where that is what it shall be: then it is noted. */
 static const struct sources_table *keep(struct sources *s, const char *path)
 {
-    const struct sources_table *old = s->kept ? find_table(s->kept, path) : NULL;
+    const struct sources_table *old =
+        s->kept ? find_table(s->kept, path) : NULL;
     struct sources_table *t = find_table(s, path);
     struct span name;
     char *file = file_of(path, &name);

@@ -9,6 +9,7 @@
 #include "policy/vocabulary/error.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
+#include "relay/main/paper.h"
 #include "relay/main/top_feed.h"
 #include "relay/main/top_screen.h"
 #include "relay/main/top_terminal.h"
@@ -227,7 +228,7 @@ static int run_top(const struct verb_call *call)
         return EX_CONFIG;
     (void)setlocale(LC_CTYPE, "");
     t.look.is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    t.look.is_coloured = !is_once && !getenv("NO_COLOR");
+    t.look.is_coloured = !is_once && paper_takes_colour();
     t.ask = ask_new(settings->admin.socket);
     rc = is_once ? once(&t) : on_screen(&t, settings->admin.socket);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))

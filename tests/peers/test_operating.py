@@ -380,3 +380,37 @@ def test_quickstart_via_delivers_to_the_smarthost(quickstart):
         os.killpg(p.pid, signal.SIGINT)
         p.wait(30)
     assert not answers(port)
+
+
+def test_no_color_means_the_same_to_all_verbs(tmp_path):
+    """no-color.org: when it is there, and not empty."""
+    verbs = [("selftest",), ("dest", "list"), ("queue", "list"), ("history",),
+             ("explain", "--client", "127.0.0.1", "--from", "a@b.test", "--to", "c@d.test")]
+
+    def said(words, value):
+        ours, theirs = os.openpty()
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        if value is not None:
+            environment["NO_COLOR"] = value
+        verb = subprocess.Popen([peers.program(), *words, "-c", r.config], stdout=theirs,
+                                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                env={**environment, "TERM": "xterm"})
+        os.close(theirs)
+        told = b""
+        try:
+            while part := os.read(ours, 65536):
+                told += part
+        except OSError:
+            pass  # the other side is gone
+        verb.wait(30)
+        os.close(ours)
+        return b"\x1b[" in told
+
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:1"}) as r:
+        with r.client() as c:
+            assert c.mail(b"Subject: x\r\n\r\nx\r\n").code == 250
+        wait_for(lambda: any(m["state"] == "deferred" for m in r.queue_list()), 20)
+        for words in verbs:
+            assert said(words, "") == said(words, None), words
+            assert not said(words, "1"), words
+        assert any(said(words, "") for words in verbs)
