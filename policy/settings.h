@@ -162,7 +162,8 @@ struct hop {
 
 enum route_tls {                  /* of an outbound connection */
     ROUTE_TLS_NONE, ROUTE_TLS_OPTIONAL, ROUTE_TLS_REQUIRED, ROUTE_TLS_VERIFY,
-    ROUTE_TLS_DANE,               /* means optional in this version */
+    ROUTE_TLS_DANE,               /* DANE, else MTA-STS, else optional */
+    ROUTE_TLS_DANE_ONLY,          /* DANE, or no mail goes there */
 };
 /* What a next hop cannot take (8-bit or binary content): re-encoded? */
 enum route_convert { CONVERT_NEVER, CONVERT_UNSIGNED, CONVERT_ALWAYS };

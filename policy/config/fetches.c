@@ -69,7 +69,7 @@ static const struct key fetch_keys[] = {
       .check = valuecheck_domain },
     { "every",           KEY_DURATION, IN(every_ms), .normal = "0",
       .high = DURATION_MOST },
-    { "tls",             KEY_EARLY_WORD, IN(route.tls),
+    { "tls",             KEY_WORD, IN(route.tls),
       .words = protection_words },
     { "tls-name",        KEY_TEXT, IN(route.tls_name),
       .check = protection_check_name },

@@ -14,7 +14,8 @@
 const char *const protection_words[] = {
     [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
     [ROUTE_TLS_REQUIRED] = "required", [ROUTE_TLS_VERIFY] = "verify",
-    [ROUTE_TLS_DANE] = "dane",         NULL,
+    [ROUTE_TLS_DANE] = "dane",         [ROUTE_TLS_DANE_ONLY] = "dane-only",
+    NULL,
 };
 
 /* The hops that are connected to. */
@@ -52,6 +53,11 @@ static bool is_lmtp(const struct hop *hop)
 static bool is_smtps(const struct hop *hop)
 {
     return hop->kind == HOP_SMTPS;
+}
+
+static bool is_literal(const struct hop *hop)
+{
+    return hop->is_literal;
 }
 
 static bool has_account(const struct hop *hop)
@@ -98,8 +104,9 @@ enum route_tls protection_default(const struct route *route)
 static void check_tls(struct reading *r, const struct route *route,
                       const struct syntax_entry *section)
 {
-    bool is_must =
-        route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY;
+    bool is_must = route->tls == ROUTE_TLS_REQUIRED ||
+                   route->tls == ROUTE_TLS_VERIFY ||
+                   route->tls == ROUTE_TLS_DANE_ONLY;
 
     if (route->tls == ROUTE_TLS_NONE && count_hops(route, is_smtps))
         faults_add(&r->faults, keys_place(section, "tls"),
@@ -108,6 +115,10 @@ static void check_tls(struct reading *r, const struct route *route,
         count_hops(route, is_socket))
         faults_add(&r->faults, keys_place(section, "tls"),
                    "there is no TLS on a socket of this machine");
+    if (route->tls == ROUTE_TLS_DANE_ONLY && count_hops(route, is_literal))
+        faults_add(&r->faults, keys_place(section, "tls"),
+                   "an address has no TLSA records: dane-only wants names in "
+                   "via");
     if (route->tls_name.len && route->tls != ROUTE_TLS_VERIFY)
         faults_add(&r->faults, keys_place(section, "tls-name"),
                    "tls-name is only looked at with tls = verify");
@@ -149,7 +160,8 @@ static void check_secrets(struct reading *r, const struct route *route,
     struct place place = keys_place(section, "tls");
     struct reach to = reach_of(route);
 
-    if (route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY)
+    if (route->tls == ROUTE_TLS_REQUIRED || route->tls == ROUTE_TLS_VERIFY ||
+        route->tls == ROUTE_TLS_DANE_ONLY)
         return;
     for (size_t i = 0; i < to.count; i++) {
         const struct hop *hop = &to.hops[i];

@@ -138,7 +138,7 @@ static const struct key route_keys[] = {
       .read = read_to },
     { "from",        KEY_LIST,     IN(from), IN(from_count), .check = check_from },
     { "via",         KEY_OWN,      .read = read_via },
-    { "tls",         KEY_EARLY_WORD, IN(tls), .words = protection_words, },
+    { "tls",         KEY_WORD, IN(tls), .words = protection_words, },
     { "tls-name",    KEY_TEXT,     IN(tls_name), .check = protection_check_name },
     { "certificate", KEY_TEXT,     IN(certificate),
       .check = valuecheck_path },

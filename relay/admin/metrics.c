@@ -51,6 +51,16 @@ static const struct {
       "Next hops that could not be connected to or did not greet." },
     { "waypost_dns_failures_total", NULL, NULL, GAUGE_DNS_FAILED,
       "Questions to the name service without an answer." },
+    { "waypost_tls_policy_total", "policy", "dane", GAUGE_TLS_DANE,
+      "TLS connections to next hops that a policy beyond the route's demanded." },
+    { "waypost_tls_policy_total", "policy", "dane-unusable", GAUGE_TLS_DANE_ANY, NULL },
+    { "waypost_tls_policy_total", "policy", "mta-sts", GAUGE_TLS_STS, NULL },
+    { "waypost_tls_policy_refused_total", "policy", "dane", GAUGE_DANE_REFUSED,
+      "Hosts that mail did not go to because of such a policy." },
+    { "waypost_tls_policy_refused_total", "policy", "mta-sts", GAUGE_STS_REFUSED, NULL },
+    { "waypost_mta_sts_fetches_total", "result", "ok", GAUGE_STS_FETCHED,
+      "Policies (MTA-STS) asked of domains' web servers." },
+    { "waypost_mta_sts_fetches_total", "result", "failed", GAUGE_STS_FETCH_FAILED, NULL },
 };
 /* clang-format on */
 
@@ -104,6 +114,16 @@ static void put_spans(struct buffer *b, const struct gauge_sum *s)
              "Sizes of accepted messages.");
     put_span(b, s, "waypost_message_recipients", GAUGE_RECIPIENTS,
              "Recipients of accepted messages.");
+}
+
+/* One worker that found its name server out speaks for all. */
+static void put_validation(struct buffer *b, const struct gauge_sum *s)
+{
+    exposition_family(b, "waypost_dnssec_validates", EXPOSITION_GAUGE,
+                      "1: answers of the name service are validated; 0: they are "
+                      "not, and DANE is off.");
+    exposition_sample(b, "waypost_dnssec_validates", NULL,
+                      s->resolvers && s->validating == s->resolvers);
 }
 
 /* Those of old protocols only once there are any. */
@@ -333,6 +353,7 @@ void metrics_get(struct request *r)
     put_counters(b, &f->sum);
     put_listeners(b, &f->sum);
     put_rules(b, &f->status);
+    put_validation(b, &f->sum);
     put_tls(b, &f->sum);
     put_spans(b, &f->sum);
     put_waiting(b, f);

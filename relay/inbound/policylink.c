@@ -258,7 +258,8 @@ static int link_dial(struct policylink *l)
     }
     if (!value_host_port(s->address, &host, &port))
         return ERROR_SYNTAX;
-    l->query = resolver_host(s->all->worker->resolver, host, link_found, l);
+    l->query = resolver_host(s->all->worker->resolver, host, true,
+                             link_found, l);
     return 0;
 }
 

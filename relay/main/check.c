@@ -10,9 +10,37 @@
 #include "relay/main/herald.h"
 #include "relay/main/privilege.h"
 #include "relay/main/strongbox.h"
+#include "relay/net/dns.h"
 
 #include <stdio.h>
 #include <sysexits.h>
+
+/* Nothing is asked: whether the name server strips signatures is selftest's to say. */
+static void tell_validation(const struct settings *s, struct buffer *warnings)
+{
+    struct span anchor = dns_anchor_file(&s->resolver);
+    bool wants = false;
+
+    for (size_t i = 0; i < s->route_count; i++) {
+        const struct route *r = &s->routes[i];
+
+        wants |= r->tls == ROUTE_TLS_DANE || r->tls == ROUTE_TLS_DANE_ONLY;
+        if (r->tls == ROUTE_TLS_DANE_ONLY && !anchor.at)
+            buffer_printf(warnings,
+                          "%s:%u:%u: warning: dane-only without DNSSEC: its mail "
+                          "would wait for ever; resolver { trust-anchor } or "
+                          "mode = recurse\n",
+                          r->place.file, r->place.line, r->place.column);
+    }
+    if (wants && anchor.at)
+        (void)printf("DNSSEC: validated by %.*s\n", SPAN_FMT(anchor));
+    else if (wants)
+        (void)printf("DNSSEC: not validated, DANE is off: resolver { mode = %s } "
+                     "has no trust-anchor\n",
+                     s->resolver.mode == RESOLVER_SYSTEM    ? "system"
+                     : s->resolver.mode == RESOLVER_RECURSE ? "recurse"
+                                                            : "forward");
+}
 
 static int check(const struct verb_call *call)
 {
@@ -30,6 +58,7 @@ static int check(const struct verb_call *call)
         privilege_check(s, call->config, sources, &faults, &warnings);
         strongbox_check(s, &faults, &warnings);
         herald_check(s, &faults, &warnings);
+        tell_validation(s, &warnings);
     }
     sources_free(sources);
     is_good = s && faults.len == 0;
@@ -62,6 +91,8 @@ const struct verb check_verb = {
         "tables, with how many entries each has.\n"
         "Run it as the user that the relay runs as, or as root: then it also says which\n"
         "files that user cannot read.\n"
+        "It says whether answers of the name service are validated (DNSSEC), without which\n"
+        "DANE is off; whether that works is for `waypost selftest` to find out.\n"
         "It does not use the network. A line with \"warning:\" is about something that is\n"
         "allowed, but rarely meant.\n"
         "\n"

@@ -6,6 +6,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/inbound/intake.h"
 #include "relay/net/acquaintance.h"
+#include "relay/net/log.h"
 #include "relay/net/resolver.h"
 #include "relay/net/scorecard.h"
 #include "relay/net/tls.h"
@@ -51,6 +52,22 @@ static size_t own_addresses(const struct settings *s, struct host_address *out)
     return n;
 }
 
+/* DANE is off where nothing is validated: who relies on it should know. */
+static void tell_validation(const struct worker *w, const struct settings *s)
+{
+    bool wants = false, demands = false;
+
+    for (size_t i = 0; i < s->route_count; i++) {
+        wants |= s->routes[i].tls == ROUTE_TLS_DANE;
+        demands |= s->routes[i].tls == ROUTE_TLS_DANE_ONLY;
+    }
+    if ((wants || demands) && !resolver_validates(w->resolver))
+        log_text(demands ? LOG_WARNING : LOG_NOTE,
+                 "resolver: answers are not validated (DNSSEC), and DANE is off: "
+                 "see resolver { mode, trust-anchor }%s",
+                 demands ? "; mail of routes with tls = dane-only waits" : "");
+}
+
 static int give_resolver(struct worker *w, struct settings *s,
                          struct buffer *out_why)
 {
@@ -90,6 +107,8 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     c->workers[c->count] = w;
     if ((rc = give_resolver(w, s, out_why)) < 0)
         return rc;
+    if (c->count == 0)
+        tell_validation(w, s);
     return worker_start(w);
 }
 

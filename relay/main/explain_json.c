@@ -305,7 +305,7 @@ static json_t *one_destination(const struct explanation *x,
     static const char *const tls[] = {
         [ROUTE_TLS_NONE] = "none",         [ROUTE_TLS_OPTIONAL] = "optional",
         [ROUTE_TLS_REQUIRED] = "required", [ROUTE_TLS_VERIFY] = "verify",
-        [ROUTE_TLS_DANE] = "dane",
+        [ROUTE_TLS_DANE] = "dane",         [ROUTE_TLS_DANE_ONLY] = "dane-only",
     };
     const struct route *r = d->route;
     struct span from =

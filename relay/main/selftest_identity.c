@@ -112,7 +112,8 @@ static void judge_dns(struct selftest *t, const struct question *k)
         selftest_say(t, SELFTEST_WARNING,
                      "let the resolver pass signatures on, or use "
                      "resolver { mode = recurse }",
-                     "answers cannot be validated (DNSSEC)");
+                     "answers cannot be validated (DNSSEC): the resolver strips "
+                     "signatures, and DANE is off");
     else if (k->reply.kind == RESOLVER_FAILED)
         selftest_say(t, SELFTEST_BAD,
                      "look at resolver { } and /etc/resolv.conf; nothing can "
@@ -121,7 +122,8 @@ static void judge_dns(struct selftest *t, const struct question *k)
     else
         selftest_say(t, SELFTEST_OK, "", "answers come%s",
                      k->reply.is_secure ? ", and are validated (DNSSEC)"
-                                        : "; they are not validated");
+                                        : "; they are not validated, and DANE "
+                                          "is off");
 }
 
 static void ask_dns(struct selftest *t, uv_loop_t *loop, struct dns *d)

@@ -106,6 +106,7 @@ static void add(struct acquaintance_row *r, const struct acquaintance_news *n)
         r->is_connected = true;
         r->protocol = n->protocol;
         r->trust = n->trust;
+        r->policy = n->policy;
     }
     if (n->reply.len)
         put_text(r->reply, ACQUAINTANCE_REPLY, n->reply);
@@ -160,4 +161,6 @@ void acquaintance_put_tls(struct buffer *b, const struct acquaintance_row *r)
         buffer_printf(b, "%s %s", words[r->trust], r->protocol);
     else
         buffer_put_string(b, "none");
+    if (r->protocol && r->policy)
+        buffer_printf(b, " (%s)", r->policy);
 }

@@ -29,7 +29,8 @@ struct acquaintance_news {
     int64_t delivery_ms;              /* connecting and sending; < 0: nothing was sent */
     const char *protocol;             /* "TLSv1.3", lasting; NULL: in clear text */
     enum tls_trust trust;
-    bool is_connected;                /* the two above are known */
+    const char *policy;               /* "DANE", "MTA-STS", lasting; NULL: of neither */
+    bool is_connected;                /* the three above are known */
     struct span reply;                /* escaped; empty: none */
     int64_t now_ms;
 };
@@ -43,6 +44,7 @@ struct acquaintance_row {
     int64_t delivery_ms;  /* smoothed; < 0: not known */
     const char *protocol; /* of the latest connection; NULL: in clear text */
     enum tls_trust trust;
+    const char *policy;
     bool is_connected;
     char reply[ACQUAINTANCE_REPLY + 1];
     int64_t last_ms;
@@ -51,7 +53,7 @@ struct acquaintance_row {
 /* False: it was never met, or was forgotten. */
 bool acquaintance_find(struct acquaintance *a, struct span destination,
                        struct acquaintance_row *out);
-/* "Verified TLSv1.3", or "none". */
+/* "Verified TLSv1.3", "Verified TLSv1.3 (DANE)", or "none". */
 void acquaintance_put_tls(struct buffer *b, const struct acquaintance_row *r);
 
 #endif

@@ -158,16 +158,25 @@ static struct span anchor_owner(struct dns *d, const char *path)
  * anchor at hand, switch the validator on: what stands behind resolv.conf is
  * anybody's guess.
  */
+struct span dns_anchor_file(const struct resolver_settings *s)
+{
+    if (s->trust_anchor.len > 0)
+        return s->trust_anchor;
+    if (s->mode == RESOLVER_SYSTEM || access(DEFAULT_ANCHOR, R_OK) < 0)
+        return (struct span){ NULL, 0 };
+    return SPAN(DEFAULT_ANCHOR);
+}
+
 static int dns_set_anchor(struct dns *d, const struct resolver_settings *s,
                           struct buffer *out_why)
 {
-    const char *path = DEFAULT_ANCHOR;
+    struct span file = dns_anchor_file(s);
+    const char *path;
     int rc;
 
-    if (s->trust_anchor.len > 0)
-        path = arena_string(&d->arena, s->trust_anchor);
-    else if (s->mode == RESOLVER_SYSTEM || access(path, R_OK) < 0)
+    if (!file.at)
         return dns_set(d, "module-config:", "iterator", out_why);
+    path = arena_string(&d->arena, file);
     if (access(path, R_OK) < 0) {
         buffer_printf(out_why, "resolver: trust-anchor %s: %s", path,
                       error_text(-errno));
@@ -289,6 +298,19 @@ void dns_close(struct dns *take_d, void (*closed)(void *user), void *user)
     uv_close((uv_handle_t *)&take_d->poll, dns_on_closed);
 }
 
+static void dns_take(const struct ub_result *result, struct span *records,
+                     struct dns_reply *out)
+{
+    out->records = records;
+    if (result->canonname)
+        out->name = span_of(result->canonname);
+    while (out->count < DNS_RECORDS && result->data[out->count]) {
+        size_t i = out->count++;
+
+        records[i] = span_make(result->data[i], (size_t)result->len[i]);
+    }
+}
+
 static void dns_judge(const struct ub_result *result, struct span *records,
                       struct dns_reply *out)
 {
@@ -301,6 +323,8 @@ static void dns_judge(const struct ub_result *result, struct span *records,
         out->kind = RESOLVER_FAILED;
         out->why = span_of(result->why_bogus ? result->why_bogus
                                              : "DNSSEC validation failed");
+        if (result->havedata)
+            dns_take(result, records, out);
     } else if (result->nxdomain || result->rcode == RCODE_NXDOMAIN) {
         out->kind = RESOLVER_NO_DOMAIN;
     } else if (result->rcode != 0) {
@@ -315,12 +339,7 @@ static void dns_judge(const struct ub_result *result, struct span *records,
         out->kind = RESOLVER_NO_DATA;
     } else {
         out->kind = RESOLVER_OK;
-        out->records = records;
-        while (out->count < DNS_RECORDS && result->data[out->count]) {
-            size_t i = out->count++;
-
-            records[i] = span_make(result->data[i], (size_t)result->len[i]);
-        }
+        dns_take(result, records, out);
     }
 }
 

@@ -14,7 +14,10 @@
 struct dns;
 struct dns_question;
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28, DNS_DNSKEY = 48 };
+enum dns_type {
+    DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28,
+    DNS_DNSKEY = 48, DNS_TLSA = 52
+};
 
 enum { DNS_RECORDS = 100 };       /* of one answer that are looked at */
 
@@ -22,7 +25,10 @@ struct dns_reply {
     enum resolver_kind kind;
     bool is_secure;               /* validated */
     bool is_bogus;                /* FAILED because validation did */
-    const struct span *records;   /* raw record data, borrowed for the call */
+    struct span name;             /* whose the records are: at the end of aliases; or
+                                     empty: no alias was met */
+    const struct span *records;   /* raw record data, borrowed for the call; where it is
+                                     bogus what nobody vouches for, if anything came */
     size_t count;
     struct span why;              /* when FAILED */
 };
@@ -58,6 +64,9 @@ MUST int dns_ask(struct dns *d, struct dns_question *q, struct span name,
 /* done will not be called; may be called on a question that is not open. */
 void dns_cancel(struct dns *d, struct dns_question *q);
 
+/* The file of the trust anchor that these settings lead to; NULL: nothing is validated. The
+ * text is lasting, or that of the settings. */
+struct span dns_anchor_file(const struct resolver_settings *s);
 /* The owner of the trust anchor ("" the root, without its dot); at is NULL when
  * nothing is validated. */
 struct span dns_anchor(const struct dns *d);

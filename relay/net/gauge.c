@@ -24,6 +24,7 @@ struct gauge {
     struct histogram spans[GAUGE_SPANS];
     struct gauge_listener listeners[GAUGE_LISTENERS];
     atomic_uint listener_count;
+    atomic_bool has_resolver, validates;
 };
 
 const struct histogram_scale *const gauge_scales[GAUGE_SPANS] = {
@@ -66,6 +67,14 @@ void gauge_count(struct gauge *g, enum gauge_counter c)
 {
     if (g)
         histogram_bump(&g->counters[c], 1);
+}
+
+void gauge_validates(struct gauge *g, bool does)
+{
+    if (!g)
+        return;
+    atomic_store(&g->has_resolver, true);
+    atomic_store(&g->validates, does);
 }
 
 void gauge_add(struct gauge *g, enum gauge_span which, uint64_t value)
@@ -175,6 +184,8 @@ void gauge_read(const struct gauge *g, struct gauge_sum *io_sum)
         io_tls[i] += now_of(&tls[i]);
     for (int i = 0; i < GAUGE_SPANS; i++)
         histogram_read(&g->spans[i], &io_sum->spans[i]);
+    io_sum->resolvers += atomic_load(&g->has_resolver);
+    io_sum->validating += atomic_load(&g->validates);
     n = atomic_load_explicit(&g->listener_count, memory_order_acquire);
     for (unsigned i = 0; i < n; i++)
         read_listener(&g->listeners[i], place_of(io_sum, g->listeners[i].name));

@@ -25,6 +25,11 @@ enum gauge_counter {
     GAUGE_REPORTS_FAILED, GAUGE_REPORTS_DELAYED, GAUGE_REPORTS_SUCCESS,
     GAUGE_CONNECTS_FAILED, GAUGE_CONNECTS_LATE, /* late: by a time-out */
     GAUGE_DNS_FAILED,
+    GAUGE_TLS_DANE,         /* connections whose certificate TLSA records vouch for ... */
+    GAUGE_TLS_DANE_ANY,     /* ... that had TLSA records of no use: any certificate */
+    GAUGE_TLS_STS,          /* ... that a policy demands and an authority vouches for */
+    GAUGE_DANE_REFUSED, GAUGE_STS_REFUSED, /* hosts that mail did not go to for it */
+    GAUGE_STS_FETCHED, GAUGE_STS_FETCH_FAILED, /* policies */
     GAUGE_COUNTERS
 };
 
@@ -66,6 +71,8 @@ void gauge_add(struct gauge *g, enum gauge_span which, uint64_t value);
 /* protocol: "TLSv1.3"; trust: of enum tls_trust. */
 void gauge_tls(struct gauge *g, enum gauge_direction d, const char *protocol,
                unsigned trust);
+/* Does this loop's resolver validate answers (DNSSEC)? */
+void gauge_validates(struct gauge *g, bool does);
 /* The listener of this name; beyond GAUGE_LISTENERS (many reloads with other names) one for
  * all the rest. */
 unsigned gauge_listener(struct gauge *g, struct span name);
@@ -84,6 +91,7 @@ struct gauge_sum {
     uint64_t counters[GAUGE_COUNTERS];
     uint64_t tls[GAUGE_DIRECTIONS][GAUGE_PROTOCOLS][GAUGE_TRUSTS];
     struct histogram_sum spans[GAUGE_SPANS];
+    unsigned resolvers, validating; /* loops that have one; that validate */
     struct gauge_listener_sum listeners[GAUGE_LISTENERS];
     unsigned listener_count;
 };

@@ -29,6 +29,7 @@ enum kind {
     K_CIPHER,
     K_BITS,
     K_RESUMED,
+    K_TLS_POLICY,
 };
 
 enum field {
@@ -64,6 +65,7 @@ enum field {
     F_CIPHER,
     F_BITS,
     F_RESUMED,
+    F_TLS_POLICY,
     F_SESSION,
 };
 
@@ -107,6 +109,7 @@ static const struct field_row {
     [F_CIPHER]     = { "cipher",     K_CIPHER,     AT(tls) },
     [F_BITS]       = { "bits",       K_BITS,       AT(tls) },
     [F_RESUMED]    = { "resumed",    K_RESUMED,    AT(tls) },
+    [F_TLS_POLICY] = { "tls_policy", K_TLS_POLICY, AT(tls) },
     [F_SESSION]    = { "session",    K_SPAN,       AT(session) },
     /* clang-format on */
 };
@@ -197,7 +200,8 @@ static const struct event_row {
     [LOG_TLS_OUT] = { "tls-out", "smtp", 0, "", {
         { "", F_TRUST, " TLS connection established", 0 }, { " to ", F_NEXT_HOP, ": ", 0 },
         { "", F_TLS, "", 0 }, { " with cipher ", F_CIPHER, "", 0 },
-        { " (", F_BITS, " bits)", 0 }, { ", ", F_RESUMED, "", MAY_MISS } } },
+        { " (", F_BITS, " bits)", 0 }, { ", ", F_RESUMED, "", MAY_MISS },
+        { " (", F_TLS_POLICY, ")", MAY_MISS } } },
     [LOG_LOGIN] = { "login", "smtpd", 0, "", {
         { "", F_PEER, ": logged in", 0 }, { " as ", F_LOGIN, "", 0 },
         { " by ", F_MECHANISM, "", 0 } } },
@@ -268,6 +272,8 @@ static void put_tls(struct buffer *b, enum kind kind, const struct tls_facts *f)
         buffer_put_string(b, f->cipher);
     else if (kind == K_BITS)
         buffer_printf(b, "%d/%d", f->bits, f->bits);
+    else if (kind == K_TLS_POLICY)
+        buffer_put_string(b, f->policy);
     else
         buffer_put_string(b, "resumed");
 }
@@ -285,6 +291,8 @@ static bool is_empty(const struct field_row *f, const void *value)
         return *(const uint32_t *)value <= 1;
     case K_RESUMED:
         return !facts_of(value)->is_resumed;
+    case K_TLS_POLICY:
+        return !facts_of(value)->policy;
     case K_MESSAGE_ID:
     case K_PEER:
     case K_PEER_PORT:
@@ -364,6 +372,7 @@ static void put_value(struct buffer *b, const struct log_line *line,
     case K_CIPHER:
     case K_BITS:
     case K_RESUMED:
+    case K_TLS_POLICY:
         put_tls(b, f->kind, facts_of(value));
         break;
     }
@@ -479,6 +488,7 @@ static void put_json_value(struct buffer *b, const struct log_line *line,
     case K_TRUST:
     case K_PROTOCOL:
     case K_CIPHER:
+    case K_TLS_POLICY:
         break;
     }
     put_value(&value, line, f);

@@ -67,6 +67,13 @@ static void lookup_note_failure(struct lookup *l, const struct dns_reply *reply)
     l->why = arena_copy(&l->arena, reply->why);
 }
 
+static struct span lookup_keep_name(struct lookup *l, struct span name)
+{
+    if (name.at[name.len - 1] == '.')
+        name.len--;
+    return name.len <= LIMIT_DOMAIN ? arena_copy(&l->arena, name) : SPAN("");
+}
+
 static void lookup_on_addresses(struct lookup_part *p,
                                 const struct dns_reply *reply)
 {
@@ -74,7 +81,13 @@ static void lookup_on_addresses(struct lookup_part *p,
 
     lookup_note_failure(p->lookup, reply);
     p->out->kind = reply->kind;
+    if (reply->is_bogus && p->lookup->takes_bogus && reply->count > 0)
+        p->out->kind = RESOLVER_OK;
+    else if (reply->is_bogus)
+        return;
     p->out->is_secure = reply->is_secure;
+    if (reply->name.len)
+        p->out->canonical = lookup_keep_name(p->lookup, reply->name);
     for (size_t i = 0; i < reply->count; i++) {
         struct host_address a = { .bytes = { [10] = 0xff, [11] = 0xff } };
 
@@ -208,12 +221,28 @@ static void lookup_read_names(struct lookup *l, const struct dns_reply *reply)
     buffer_fini(&name);
 }
 
+static void lookup_take_raw(struct lookup *l, const struct dns_reply *reply)
+{
+    l->kind = reply->kind;
+    l->set.is_secure = reply->is_secure;
+    if (reply->kind != RESOLVER_OK)
+        return;
+    l->records = arena_take(&l->arena, reply->count * sizeof *l->records);
+    for (size_t i = 0; i < reply->count; i++)
+        l->records[i] = arena_copy(&l->arena, reply->records[i]);
+    l->record_count = reply->count;
+}
+
 static void lookup_on_records(struct lookup_part *p,
                               const struct dns_reply *reply)
 {
     struct lookup *l = p->lookup;
 
     lookup_note_failure(l, reply);
+    if (l->aim == LOOKUP_RAW) {
+        lookup_take_raw(l, reply);
+        return;
+    }
     switch (reply->kind) {
     case RESOLVER_OK:
         if (l->aim == LOOKUP_NAME)
@@ -270,6 +299,7 @@ static bool lookup_reads_literal(struct lookup *l)
     struct buffer text = { 0 };
 
     if (l->aim == LOOKUP_LIST || l->aim == LOOKUP_NAME ||
+        l->aim == LOOKUP_RAW ||
         (l->aim == LOOKUP_MX && !has_bracket))
         return false;
     if (!(l->aim == LOOKUP_MX ? host_literal_parse(l->name, &address)
@@ -291,11 +321,16 @@ void lookup_begin(struct lookup *l)
     l->set = (struct mx_set){ 0 };
     l->kind = RESOLVER_OK;
     l->is_bogus = false;
+    l->records = NULL;
+    l->record_count = 0;
     l->why = SPAN("");
     memset(l->parts, 0, sizeof l->parts);
     l->waiting = 1;
     if (lookup_reads_literal(l) || lookup_knows_name(l)) {
         ;
+    } else if (l->aim == LOOKUP_RAW) {
+        l->state = LOOKUP_RECORDS;
+        lookup_ask(l, &l->parts[0], l->name, l->type);
     } else if (l->aim == LOOKUP_MX || l->aim == LOOKUP_NAME) {
         l->state = LOOKUP_RECORDS;
         lookup_ask(l, &l->parts[0], l->name,
@@ -344,7 +379,12 @@ void lookup_answer(const struct lookup *l, struct mx_choice *out_choice)
     struct mx_answer *a = &out_choice->answer;
 
     ASSERT(l->state == LOOKUP_DONE);
-    if (l->kind == RESOLVER_OK && l->aim == LOOKUP_NAME)
+    if (l->aim == LOOKUP_RAW)
+        *a = (struct mx_answer){ .kind = l->kind,
+                                 .is_secure = l->set.is_secure,
+                                 .records = l->records,
+                                 .record_count = l->record_count };
+    else if (l->kind == RESOLVER_OK && l->aim == LOOKUP_NAME)
         lookup_confirm(l, out_choice);
     else if (l->kind == RESOLVER_OK)
         mx_choose(&l->set, &rules, out_choice);

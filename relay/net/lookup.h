@@ -27,6 +27,7 @@ enum lookup_aim {
     LOOKUP_HOST,                  /* one host */
     LOOKUP_LIST,                  /* IPv4 addresses of a name in a list; DNS alone */
     LOOKUP_NAME,                  /* the name of an address */
+    LOOKUP_RAW,                   /* records of one type, as they are */
 };
 
 enum lookup_state { LOOKUP_FRESH, LOOKUP_RECORDS, LOOKUP_HOSTS, LOOKUP_DONE };
@@ -47,6 +48,10 @@ struct lookup {
     void (*done)(struct lookup *l); /* may come inside lookup_begin */
     enum lookup_aim aim;
     bool is_bogus;                /* some of it did not validate */
+    bool takes_bogus;             /* LOOKUP_HOST: an address will do that did not */
+    enum dns_type type;           /* LOOKUP_RAW */
+    struct span *records;         /* LOOKUP_RAW: what came, in the arena */
+    size_t record_count;
     struct span name;             /* borrowed; what is asked first */
     struct host_address address;  /* LOOKUP_NAME */
     unsigned waiting;             /* for so many parts */

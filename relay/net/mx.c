@@ -212,7 +212,9 @@ void mx_choose(const struct mx_set *set, const struct mx_rules *rules,
     bool own = set->is_cut, unsafe = false, failed = false;
     uint32_t cut = UINT32_MAX;
 
-    *a = (struct mx_answer){ .hosts = c->hosts, .is_secure = set->is_secure };
+    *a = (struct mx_answer){ .hosts = c->hosts,
+                             .is_secure = set->is_secure,
+                             .is_set_secure = set->is_secure };
     if (set->is_null) {
         a->is_null_mx = true;
         a->why = SPAN("the domain does not accept mail");
@@ -234,12 +236,17 @@ void mx_choose(const struct mx_set *set, const struct mx_rules *rules,
                      t->v6.kind == RESOLVER_FAILED;
             continue;
         }
-        a->is_secure = a->is_secure && (t->v4.count == 0 || t->v4.is_secure) &&
-                       (t->v6.count == 0 || t->v6.is_secure);
-        c->hosts[a->count++] = (struct mx_host){ .name = t->name,
-                                                 .preference = t->preference,
-                                                 .addresses = addresses,
-                                                 .count = n };
+        c->hosts[a->count] = (struct mx_host){
+            .name = t->name,
+            .canonical = t->v6.count ? t->v6.canonical : t->v4.canonical,
+            .preference = t->preference,
+            .is_secure = (t->v4.count == 0 || t->v4.is_secure) &&
+                         (t->v6.count == 0 || t->v6.is_secure),
+            .addresses = addresses,
+            .count = n
+        };
+        a->is_secure = a->is_secure && c->hosts[a->count].is_secure;
+        a->count++;
     }
     if (a->count == 0) {
         a->is_secure = false;

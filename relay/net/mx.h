@@ -28,6 +28,7 @@ struct mx_record {
 struct mx_addresses {
     enum resolver_kind kind;
     bool is_secure;
+    struct span canonical;        /* the name at the end of aliases, or empty */
     struct host_address at[MX_HOST_ADDRESSES];
     size_t count;
 };

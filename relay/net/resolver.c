@@ -20,6 +20,7 @@
 #include "relay/net/resolver.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/net/gauge.h"
 #include "relay/net/log.h"
 #include "relay/net/lookup.h"
 
@@ -48,6 +49,7 @@ struct resolver {
     struct resolver_query *queries; /* oldest first */
     struct resolver_query *ready;
     struct dns_question probe;
+    struct gauge *gauge;
     bool is_proven; /* no more doubt about the validator */
     bool is_closing;
     uint64_t random;
@@ -153,7 +155,8 @@ static int resolver_switch(struct resolver *r, bool validate,
 {
     struct dns_options o = { .settings = &r->settings,
                              .resolv_path = r->resolv_path,
-                             .validate = validate };
+                             .validate = validate,
+                             .gauge = r->gauge };
     struct resolver_query *q, *next;
     struct dns *fresh, *old = r->context.dns;
     int rc;
@@ -168,6 +171,7 @@ static int resolver_switch(struct resolver *r, bool validate,
         dns_close(old, resolver_on_gone, r);
     }
     r->context.dns = fresh;
+    gauge_validates(r->gauge, dns_anchor(fresh).at != NULL);
     r->is_proven =
         !dns_anchor(fresh).at || r->settings.mode == RESOLVER_RECURSE;
     DL_FOREACH_SAFE(r->queries, q, next)
@@ -269,6 +273,7 @@ static void resolver_copy_options(struct resolver *r,
     r->resolv_path = arena_string(
         a, span_of(o->resolv_path ? o->resolv_path : "/etc/resolv.conf"));
     r->context.hostname = arena_copy(a, o->hostname);
+    r->gauge = o->gauge;
 }
 
 static void resolver_add_own(struct resolver *r, const struct host_address *a)
@@ -379,11 +384,9 @@ void resolver_flush(struct resolver *r)
     resolver_renew(r, true);
 }
 
-static struct resolver_query *resolver_ask(struct resolver *r,
-                                           enum lookup_aim aim,
-                                           struct span name,
-                                           const struct host_address *address,
-                                           resolver_mx_fn *done, void *user)
+static struct resolver_query *query_new(struct resolver *r,
+                                        enum lookup_aim aim, struct span name,
+                                        resolver_mx_fn *done, void *user)
 {
     struct resolver_query *q = NEW(struct resolver_query);
 
@@ -397,30 +400,70 @@ static struct resolver_query *resolver_ask(struct resolver *r,
     q->ends_ms = (int64_t)uv_now(r->loop) + LOOK_UP_MS;
     lookup_init(&q->lookup, &r->context, aim, span_make(q->name, name.len),
                 query_on_done);
-    if (address)
-        q->lookup.address = *address;
-    DL_APPEND(r->queries, q);
+    return q;
+}
+
+static struct resolver_query *query_ask(struct resolver_query *q)
+{
+    DL_APPEND(q->resolver->queries, q);
     query_begin(q);
-    resolver_set_timer(r);
+    resolver_set_timer(q->resolver);
     return q;
 }
 
 struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
                                    resolver_mx_fn *done, void *user)
 {
-    return resolver_ask(r, LOOKUP_MX, domain, NULL, done, user);
+    return query_ask(query_new(r, LOOKUP_MX, domain, done, user));
 }
 
 struct resolver_query *resolver_host(struct resolver *r, struct span host,
+                                     bool may_be_bogus, resolver_mx_fn *done,
+                                     void *user)
+{
+    struct resolver_query *q = query_new(r, LOOKUP_HOST, host, done, user);
+
+    q->lookup.takes_bogus = may_be_bogus;
+    return query_ask(q);
+}
+
+static struct resolver_query *resolver_raw(struct resolver *r, struct span name,
+                                           enum dns_type type,
+                                           resolver_mx_fn *done, void *user)
+{
+    struct resolver_query *q = query_new(r, LOOKUP_RAW, name, done, user);
+
+    q->lookup.type = type;
+    return query_ask(q);
+}
+
+struct resolver_query *resolver_tlsa(struct resolver *r, struct span name,
                                      resolver_mx_fn *done, void *user)
 {
-    return resolver_ask(r, LOOKUP_HOST, host, NULL, done, user);
+    return resolver_raw(r, name, DNS_TLSA, done, user);
+}
+
+struct resolver_query *resolver_alias(struct resolver *r, struct span name,
+                                      resolver_mx_fn *done, void *user)
+{
+    return resolver_raw(r, name, DNS_CNAME, done, user);
+}
+
+struct resolver_query *resolver_text(struct resolver *r, struct span name,
+                                     resolver_mx_fn *done, void *user)
+{
+    return resolver_raw(r, name, DNS_TXT, done, user);
+}
+
+bool resolver_validates(const struct resolver *r)
+{
+    return dns_anchor(r->context.dns).at != NULL;
 }
 
 struct resolver_query *resolver_list(struct resolver *r, struct span name,
                                      resolver_mx_fn *done, void *user)
 {
-    return resolver_ask(r, LOOKUP_LIST, name, NULL, done, user);
+    return query_ask(query_new(r, LOOKUP_LIST, name, done, user));
 }
 
 struct resolver_query *resolver_name(struct resolver *r,
@@ -433,9 +476,10 @@ struct resolver_query *resolver_name(struct resolver *r,
     host_reversed_print(&name, address);
     buffer_put_string(&name, host_address_is_v4(address) ? ".in-addr.arpa"
                                                          : ".ip6.arpa");
-    q = resolver_ask(r, LOOKUP_NAME, buffer_span(&name), address, done, user);
+    q = query_new(r, LOOKUP_NAME, buffer_span(&name), done, user);
+    q->lookup.address = *address;
     buffer_fini(&name);
-    return q;
+    return query_ask(q);
 }
 
 void resolver_cancel(struct resolver_query *take_q)

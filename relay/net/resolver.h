@@ -26,7 +26,9 @@ enum resolver_kind {
 /* One host that may take the mail, with its addresses, both families. */
 struct mx_host {
     struct span name;
+    struct span canonical;        /* the name at the end of its aliases; empty: it is none */
     uint16_t preference;
+    bool is_secure;               /* its addresses, and aliases on the way, were validated */
     const struct host_address *addresses;
     size_t count;
 };
@@ -38,9 +40,14 @@ struct mx_answer {
     bool is_own;                  /* we are the best MX ourselves: 5.4.6 */
     bool is_unsafe;               /* only unsafe targets were left: 5.4.4 */
     bool is_secure;               /* all of it was validated by DNSSEC */
+    bool is_set_secure;           /* which hosts they are was: the MX records, or that there
+                                     are none; of one host its name is given */
     const struct mx_host *hosts;  /* sorted: preference, equal ones shuffled; at most
                                      LIMIT_MX_HOSTS */
     size_t count;
+    const struct span *records;   /* of resolver_tlsa, _alias and _text: raw data; is_secure
+                                     then also says that their absence was validated */
+    size_t record_count;
     struct span why;              /* for people, when there is no host */
 };
 
@@ -70,9 +77,22 @@ void resolver_close(struct resolver *take_r, void (*closed)(void *user),
 struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
                                    resolver_mx_fn *done, void *user);
 /* Addresses of one host (a smarthost), as an mx_answer with one host. port does not
- * matter; loopback and private addresses are allowed. */
+ * matter; loopback and private addresses are allowed. may_be_bogus: what does not validate
+ * will do, too. */
 struct resolver_query *resolver_host(struct resolver *r, struct span host,
+                                     bool may_be_bogus, resolver_mx_fn *done,
+                                     void *user);
+/* TLSA, CNAME or TXT records of a name, as an mx_answer without hosts; none: NO_DATA or
+ * NO_DOMAIN. */
+struct resolver_query *resolver_tlsa(struct resolver *r, struct span name,
                                      resolver_mx_fn *done, void *user);
+struct resolver_query *resolver_alias(struct resolver *r, struct span name,
+                                      resolver_mx_fn *done, void *user);
+struct resolver_query *resolver_text(struct resolver *r, struct span name,
+                                     resolver_mx_fn *done, void *user);
+/* Are answers validated? Not without a trust anchor, nor once it was found that the name
+ * server in use strips signatures. */
+bool resolver_validates(const struct resolver *r);
 /* The addresses of a name as a list of senders has them, from the DNS alone and IPv4 only: an
  * mx_answer with one host, or none. RFC 5782 */
 struct resolver_query *resolver_list(struct resolver *r, struct span name,

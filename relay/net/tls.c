@@ -34,7 +34,8 @@ struct tls {
     SSL *ssl;
     struct tls_material *material;
     enum state state;
-    bool is_server, is_strict;
+    bool is_server, is_strict, is_dane;
+    const char *policy; /* of the wish */
     bool is_foreign; /* the peer's first byte is none of TLS */
     bool has_input;  /* the peer has sent something */
     bool is_flooded;
@@ -181,8 +182,13 @@ static void set_session_key(struct tls *t, const struct tls_wish *w,
 
     if (w->session_key.len == 0)
         return;
-    buffer_printf(&key, "%zu%c", client, w->verify ? 'v' : 'l');
+    buffer_printf(&key, "%zu%c", client,
+                  w->dane     ? 'd'
+                  : w->verify ? 'v'
+                              : 'l');
     buffer_put(&key, w->name);
+    if (w->dane)
+        tls_dane_put_key(&key, w->dane);
     buffer_put_byte(&key, ' ');
     buffer_put(&key, w->session_key);
     t->session_key = key.at;
@@ -193,6 +199,16 @@ static void set_session_key(struct tls *t, const struct tls_wish *w,
     SSL_SESSION_free(s);
 }
 
+static void set_server_name(struct tls *t, struct span name)
+{
+    char host[TLS_NAME_MOST + 1] = "";
+
+    if (!tls_names_can_ask(name))
+        return;
+    memcpy(host, name.at, name.len - (name.at[name.len - 1] == '.'));
+    (void)SSL_set_tlsext_host_name(t->ssl, host);
+}
+
 struct tls *tls_connect(struct tls_material *m, const struct tls_wish *w)
 {
     const struct settings *s = m->settings;
@@ -200,20 +216,19 @@ struct tls *tls_connect(struct tls_material *m, const struct tls_wish *w)
                         ? m->client_of_route[w->route]
                         : 0;
     const struct tls_client *c = &m->clients[client];
-    struct tls *t = new_tls(m, w->verify ? c->strict : c->loose);
+    bool is_strict = w->verify || w->dane;
+    struct tls *t = new_tls(m, is_strict ? c->strict : c->loose);
 
-    t->is_strict = w->verify;
+    t->is_strict = is_strict;
+    t->is_dane = w->dane != NULL;
+    t->policy = w->policy;
     if (w->name.len)
         t->name = span_dup(w->name);
     SSL_set_connect_state(t->ssl);
-    if (tls_names_can_ask(w->name)) {
-        char host[TLS_NAME_MOST + 1] = "";
-        size_t len = w->name.len - (w->name.at[w->name.len - 1] == '.');
-
-        memcpy(host, w->name.at, len);
-        (void)SSL_set_tlsext_host_name(t->ssl, host);
-    }
-    if (w->verify)
+    set_server_name(t, w->dane ? w->dane->base : w->name);
+    if (w->dane)
+        tls_dane_expect(t->ssl, w->dane);
+    else if (w->verify)
         tls_names_expect(SSL_get0_param(t->ssl), w->name);
     set_session_key(t, w, client);
     return t;
@@ -321,6 +336,8 @@ static enum tls_trust trust_of(struct tls *t, X509 *x)
         return TLS_ANONYMOUS;
     if (SSL_get_verify_result(t->ssl) != X509_V_OK)
         return TLS_UNTRUSTED;
+    if (t->is_dane)
+        return TLS_VERIFIED;
     return t->name && tls_names_match(x, span_of(t->name)) ? TLS_VERIFIED
                                                            : TLS_TRUSTED;
 }
@@ -350,6 +367,7 @@ static void learn_facts(struct tls *t)
     f->bits = SSL_get_cipher_bits(t->ssl, NULL);
     f->is_resumed = SSL_session_reused(t->ssl) == 1;
     f->trust = trust_of(t, x);
+    f->policy = f->trust == TLS_VERIFIED ? t->policy : NULL;
     if (x) {
         tls_names_digest(x, t->digest);
         f->fingerprint = span_of(t->digest);

@@ -18,6 +18,7 @@
 #define WAYPOST_TLS_H
 
 #include "policy/settings.h"
+#include "policy/tlsa.h"
 #include "policy/vocabulary/buffer.h"
 
 struct tls_material;
@@ -49,10 +50,23 @@ void tls_material_warn(const struct tls_material *m, int64_t now_ms,
 struct tls *tls_accept(struct tls_material *m, size_t listener,
                        const struct host_address *client);
 
+/* Whom TLSA records vouch for. All borrowed, for the call. RFC 7672 3 */
+struct tls_dane {
+    struct span base;             /* the records' host: SNI, and one of the names below */
+    const struct span *names;     /* of DANE-TA's certificates any of these will do */
+    size_t name_count;
+    const struct tlsa *records;   /* each of them usable */
+    size_t count;
+};
+/* Policy finds it usable; can it be read, too (a whole certificate or key)? */
+bool tls_takes_tlsa(const struct tlsa *t);
+
 /* We are the client. */
 struct tls_wish {
     struct span name;             /* SNI, and what is verified; empty: neither */
     bool verify;                  /* else any certificate will do (but trust is told) */
+    const struct tls_dane *dane;  /* what is verified instead; NULL: nothing */
+    const char *policy;           /* whose wish that is: see tls_facts; NULL: the route's */
     struct span session_key;      /* sessions are resumed among equals: address, port, name
                                      and policy; empty: none */
     size_t route;                 /* index in the settings: its client certificate; of a
@@ -93,6 +107,8 @@ struct tls_facts {
     int bits;
     bool is_resumed;
     enum tls_trust trust;         /* of the peer's certificate */
+    const char *policy;           /* VERIFIED: who demanded it, "DANE" or "MTA-STS"; NULL: the
+                                     route */
     struct span fingerprint;      /* of it: "sha256:HEX", or empty */
     struct span name;             /* a name in it, when its chain verified; or empty */
     struct span exporter;         /* tls-exporter channel binding; empty: none */

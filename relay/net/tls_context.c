@@ -223,6 +223,8 @@ SSL_CTX *tls_context_client(struct tls_material *m, const struct tls_pair *pair,
     (void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT |
                                                 SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c, on_session);
+    if (is_strict) /* for conversations that TLSA records vouch for; see tls_dane.c */
+        ASSERT(SSL_CTX_dane_enable(c) == 1);
     ASSERT(SSL_CTX_set_cipher_list(c, CLIENT_CIPHERS) == 1);
     if (pair->certificate)
         ASSERT(use_pair(c, pair));

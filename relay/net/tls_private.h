@@ -5,6 +5,7 @@
  *   tls_material.c  files, pairs and authorities, held together
  *   tls_context.c   OpenSSL's contexts: what is offered, asked for and refused
  *   tls_names.c     names in certificates
+ *   tls_dane.c      what TLSA records vouch for
  *   tls_cache.c     sessions to be resumed by us as client
  *
  * Only these include OpenSSL's TLS.
@@ -114,6 +115,13 @@ void tls_names_first(X509 *x, struct buffer *out);
 void tls_names_list(X509 *x, struct buffer *out);
 /* "sha256:HEX" */
 void tls_names_digest(X509 *x, char out[TLS_DIGEST_TEXT + 1]);
+
+/* -------------------------------------------------------- tls_dane.c ---- */
+
+/* For a conversation of a strict context that has not begun. */
+void tls_dane_expect(SSL *ssl, const struct tls_dane *dane);
+/* What tells apart two of them, for the key of sessions. */
+void tls_dane_put_key(struct buffer *b, const struct tls_dane *dane);
 
 /* ------------------------------------------------------- tls_cache.c ---- */
 

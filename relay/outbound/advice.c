@@ -36,6 +36,10 @@ static const char *const words[FAILURES] = {
     [FAILURE_NO_HOST] = "Check `via` of the route.",
     [FAILURE_SECRET] =
         "Check the route's password-file or token settings: can the relay read them?",
+    [FAILURE_ASSURANCE] =
+        "The domain's owner wants its hosts checked, and what they are to be checked by is "
+        "missing or contradicts itself: mail waits until that is mended, on the other side "
+        "or at this host's resolver.",
     [FAILURE_CONNECT] = "Check the network between here and there.",
     [FAILURE_FORBIDDEN] =
         "The name leads to an address that mail by MX never goes to; name the host in a "
@@ -72,8 +76,8 @@ static const char *const words[FAILURES] = {
         "It does not like how this host introduces itself: check `hostname`, and that the "
         "DNS knows it.",
     [FAILURE_TLS_MISSING] =
-        "The route demands TLS, and the host offers none: check the port, or whether "
-        "something on the way takes STARTTLS out.",
+        "The route, or what the domain says of its hosts, demands TLS, and the host offers "
+        "none: check the port, or whether something on the way takes STARTTLS out.",
     [FAILURE_TLS_REFUSED] =
         "The host offers STARTTLS and then refuses it; its own log should say why.",
     [FAILURE_TLS_BROKEN] =
@@ -93,6 +97,9 @@ static const char *const words[FAILURES] = {
     [FAILURE_CERTIFICATE_ENDED] =
         "Its time is over, and tls = verify refuses it: the other side has to renew it (and "
         "is this host's clock right?).",
+    [FAILURE_CERTIFICATE_DANE] =
+        "The host's TLSA records in the DNS name another key: somebody stands in between, or "
+        "the other side has a new certificate and old records, which it has to mend.",
     [FAILURE_LOGIN_NEEDS_TLS] =
         "No password goes out in clear text: the host must offer TLS, or the route say "
         "tls = none.",
@@ -156,6 +163,7 @@ static const struct session_row {
     { STAGE_HELO,     ANYHOW,   ANY, ANY, NULL, FAILURE_HELLO },
     { STAGE_STARTTLS, ANYHOW,   7,   8, NULL, FAILURE_LOGIN },
     { STAGE_STARTTLS, ANYHOW,   ANY, ANY, NULL, FAILURE_TLS_REFUSED },
+    { STAGE_TLS,      ANYHOW,   7,   5, "DANE TLSA", FAILURE_CERTIFICATE_DANE },
     { STAGE_TLS,      ANYHOW,   7,   5, "expired", FAILURE_CERTIFICATE_ENDED },
     { STAGE_TLS,      ANYHOW,   7,   5, "not yet valid", FAILURE_CERTIFICATE_EARLY },
     { STAGE_TLS,      ANYHOW,   7,   5, "is for", FAILURE_CERTIFICATE_NAME },

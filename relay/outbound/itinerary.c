@@ -47,6 +47,7 @@ static void cancel(struct itinerary *it)
         race_cancel(it->race);
     it->query = NULL;
     it->race = NULL;
+    assurance_skip(&it->assurance);
 }
 
 void itinerary_fini(struct itinerary *it)
@@ -227,14 +228,76 @@ static void milden_no_more(struct itinerary *it)
     it->in_clear = it->without_chunking = false;
 }
 
+static void race_host(struct itinerary *it)
+{
+    const struct itinerary_host *h = &it->hosts[it->host_next - 1];
+    size_t count = LIMIT_ADDRESSES - it->addresses_tried;
+
+    race(it, h->targets, h->count < count ? h->count : count);
+}
+
+/* ------------------------------------------------------------- assuring ---- */
+
+static bool wants_assurance(const struct itinerary *it)
+{
+    return it->route->tls == ROUTE_TLS_DANE ||
+           it->route->tls == ROUTE_TLS_DANE_ONLY;
+}
+
+/* It was not met: nothing is held against it. */
+static void pass_over(struct itinerary *it)
+{
+    const struct race_target *t = &it->hosts[it->host_next - 1].targets[0];
+    struct span why = buffer_span(&it->assurance.why);
+
+    name_relay(it, t);
+    buffer_clear(&it->trouble);
+    buffer_printf(&it->trouble, "4.7.5 %s: ", buffer_string(&it->relay));
+    buffer_put(&it->trouble, why);
+    log_trouble(it, t, why);
+    itinerary_next(it);
+}
+
+static void on_assured(void *user)
+{
+    struct itinerary *it = user;
+
+    if (it->events->assured)
+        it->events->assured(it->user, &it->assurance);
+    if (it->assurance.kind == ASSURANCE_REFUSED)
+        pass_over(it);
+    else
+        race_host(it);
+}
+
+static void assure(struct itinerary *it)
+{
+    const struct itinerary_host *h = &it->hosts[it->host_next - 1];
+    const struct hop *hop = itinerary_hop(it);
+    struct assurance_host host = {
+        .domain = hop->kind == HOP_MX ? it->domain : SPAN(""),
+        .is_set_secure = it->is_set_secure,
+        .name = h->name,
+        .canonical = h->canonical,
+        .is_secure = h->is_secure,
+        .port = h->targets[0].port,
+    };
+
+    assurance_skip(&it->assurance);
+    if (wants_assurance(it))
+        assurance_begin(&it->assurance, it->delivery,
+                        it->route->tls == ROUTE_TLS_DANE_ONLY, &host,
+                        on_assured, it);
+    else
+        race_host(it);
+}
+
 void itinerary_next(struct itinerary *it)
 {
     milden_no_more(it);
     if (has_host(it)) {
-        const struct itinerary_host *h = &it->hosts[it->host_next++];
-        size_t count = LIMIT_ADDRESSES - it->addresses_tried;
-
-        race(it, h->targets, h->count < count ? h->count : count);
+        it->host_next++;
+        assure(it);
     } else if (it->member + 1 < it->route->via_count) {
         it->member++;
         approach(it);
@@ -309,12 +372,16 @@ static void take_apart(struct itinerary *it)
 static void take_hosts(struct itinerary *it, const struct mx_answer *a,
                        uint16_t port)
 {
+    it->is_set_secure = a->is_set_secure;
     for (size_t i = 0; i < a->count && it->host_count < LIMIT_MX_HOSTS; i++) {
         const struct mx_host *from = &a->hosts[i];
         struct itinerary_host *h = &it->hosts[it->host_count];
 
-        *h = (struct itinerary_host){ .name =
-                                          arena_copy(&it->names, from->name) };
+        *h = (struct itinerary_host){
+            .name = arena_copy(&it->names, from->name),
+            .canonical = arena_copy(&it->names, from->canonical),
+            .is_secure = from->is_secure,
+        };
         for (size_t k = 0; k < from->count && k < LIMIT_ADDRESSES; k++)
             h->targets[h->count++] = (struct race_target){
                 .address = from->addresses[k], .port = port, .tag = i
@@ -420,7 +487,8 @@ static void look_up(struct itinerary *it)
     else
         it->query = hop->kind == HOP_MX
                         ? resolver_mx(r, it->domain, on_looked_up, it)
-                        : resolver_host(r, hop->host, on_looked_up, it);
+                        : resolver_host(r, hop->host, !wants_assurance(it),
+                                        on_looked_up, it);
 }
 
 /* -------------------------------------------------------------- asking ---- */

@@ -1,13 +1,16 @@
 /*
  * itinerary - which host comes next?
  *
- *   ASKING --secret--> LOOKING --addresses--> RACING --connected--> (the owner talks)
- *     ^                  |                      |  ^                   |
- *     +--- next member --|----------------------+  +- itinerary_next --+
- *                        v                      v     itinerary_again
- *                     judged()             exhausted()
+ *   ASKING --secret--> LOOKING --addresses--> ASSURING --assured--> RACING --connected-->
+ *     ^                  |                     |    ^  ^             |  ^      (the owner talks)
+ *     |                  |                     |    |  +- next host -+  |             |
+ *     +--- next member --|---------------------+----|- next host -------|-------------+
+ *                        v                     v    +- itinerary_next --+- itinerary_again
+ *                     judged()            exhausted()
  *
- * ASKING: only for a member that wants a login, for what is to be shown to it.
+ * ASKING: only for a member that wants a login, for what is to be shown to it. ASSURING: only
+ * where the route wants DANE: what TLS with this host must prove; a host that mail may not go
+ * to is passed over.
  * Members of `via` in their order; of one member the hosts in theirs, but those that
  * failed lately last; of each member LIMIT_ADDRESSES addresses at most. A name that can
  * never work (no such domain, null MX) is a verdict about the mail. All that goes wrong on
@@ -18,6 +21,7 @@
 
 #include "relay/net/race.h"
 #include "relay/net/resolver.h"
+#include "relay/outbound/assurance.h"
 #include "relay/outbound/client.h"
 #include "relay/outbound/delivery.h"
 
@@ -35,12 +39,15 @@ struct itinerary_events {
      * hosts are known, if there are any; rc of an address that could not be connected to. */
     void (*looked_up)(void *user, const struct mx_answer *a);
     void (*missed)(void *user, const struct race_target *t, int rc);
+    /* What TLS with the host that comes next must prove, where that was asked. */
+    void (*assured)(void *user, const struct assurance *a);
     int64_t patience_ms; /* so long an address is waited for, one at a time; 0: as long as
                             usual, and they are raced */
 };
 
 struct itinerary_host {
-    struct span name;
+    struct span name, canonical;
+    bool is_secure; /* its addresses were validated */
     struct race_target targets[LIMIT_ADDRESSES];
     size_t count;
     bool is_resting; /* every address of it failed lately */
@@ -60,6 +67,8 @@ struct itinerary {
     struct arena names;
     struct itinerary_host hosts[LIMIT_MX_HOSTS];
     size_t host_count, host_next;
+    bool is_set_secure;         /* which hosts they are was validated */
+    struct assurance assurance; /* of the latest host */
     size_t addresses_tried; /* of this member */
     int64_t began_ms;
     int64_t connect_ms;      /* how long the latest connect took */

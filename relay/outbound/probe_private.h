@@ -104,6 +104,11 @@ void probe_session_begin(struct probe *p);
 /* The itinerary's event: the names of the leg were looked up. */
 void probe_lookup_tell(void *user, const struct mx_answer *a);
 
+/* ------------------------------------------------------- probe_assurance.c ---- */
+
+/* The itinerary's event: what TLS with the next host must prove. */
+void probe_assurance_tell(void *user, const struct assurance *a);
+
 /* ------------------------------------------------------------- probe_tls.c ---- */
 
 /* The handshake succeeded: what was agreed, and the certificate. */

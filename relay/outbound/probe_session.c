@@ -2,8 +2,8 @@
  * probe_session - a probe's way to hosts that speak SMTP or LMTP.
  *
  * The itinerary and the talk tell what happens, the witness what is said; all of it becomes
- * lines here, in probe_lookup.c and in probe_tls.c. A host that lets us in is asked about the recipient, if there is one, and
- * left; then the next member's turn has come.
+ * lines here, in probe_lookup.c, in probe_assurance.c and in probe_tls.c. A host that lets us in is
+ * asked about the recipient, if there is one, and left; then the next member's turn has come.
  */
 #include "relay/outbound/probe_private.h"
 
@@ -358,6 +358,7 @@ static const struct itinerary_events itinerary_events = {
     .exhausted = on_exhausted,
     .looked_up = probe_lookup_tell,
     .missed = on_missed,
+    .assured = probe_assurance_tell,
     .patience_ms = PATIENCE_MS,
 };
 

@@ -17,7 +17,10 @@ static const char *const tls_words[] = {
     [ROUTE_TLS_REQUIRED] = "required: never without, with any certificate",
     [ROUTE_TLS_VERIFY] =
         "verify: never without, and the certificate must be trusted",
-    [ROUTE_TLS_DANE] = "dane: where it is offered, with any certificate",
+    [ROUTE_TLS_DANE] = "dane: what the host's TLSA records demand, else what the "
+                       "domain's MTA-STS policy does, else where it is offered",
+    [ROUTE_TLS_DANE_ONLY] = "dane-only: never without a certificate that the "
+                            "host's TLSA records vouch for",
 };
 
 /* ------------------------------------------------------------- what is meant ---- */

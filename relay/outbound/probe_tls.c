@@ -40,6 +40,8 @@ static void put_trust(struct buffer *b, struct tls_certificate *c,
     else if (f && f->trust == TLS_TRUSTED)
         buffer_put_string(b, "its authority is trusted, but it is not for "
                              "this host's name");
+    else if (f && f->policy)
+        buffer_printf(b, "it is what %s demands", f->policy);
     else if (f)
         buffer_put_string(b, "it is trusted");
     else

@@ -39,6 +39,7 @@ struct settlement {
     bool was_met;                 /* there was a connection ... */
     const char *protocol;         /* ... with this TLS; NULL: in clear text */
     enum tls_trust trust;
+    const char *tls_policy;       /* "DANE" ...; NULL: the route's own */
     struct span dialogue;         /* what was said to those noted now, for who was not
                                      delivered; in texts */
     bool is_final;                /* who delivers now is the last to do so; set before

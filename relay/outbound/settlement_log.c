@@ -106,6 +106,7 @@ static void note_acquaintance(const struct settlement *s)
         .is_connected = s->was_met,
         .protocol = s->protocol,
         .trust = s->trust,
+        .policy = s->tls_policy,
         .now_ms = wall_ms(),
     };
 

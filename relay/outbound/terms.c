@@ -8,16 +8,24 @@
 #include "relay/net/log.h"
 #include "relay/outbound/tokens.h"
 
+enum { DANE_NAMES = 3 };
+
 static const struct hop *hop_of(const struct terms *t)
 {
     return itinerary_hop(t->itinerary);
+}
+
+static enum assurance_kind assured(const struct terms *t)
+{
+    return t->itinerary->assurance.kind;
 }
 
 static bool is_opportunistic(const struct terms *t)
 {
     return hop_of(t)->kind != HOP_SMTPS &&
            (t->route->tls == ROUTE_TLS_OPTIONAL ||
-            t->route->tls == ROUTE_TLS_DANE);
+            t->route->tls == ROUTE_TLS_DANE) &&
+           assured(t) == ASSURANCE_NONE;
 }
 
 static enum client_tls demand(const struct terms *t)
@@ -67,6 +75,20 @@ struct client *terms_client(const struct terms *t, int64_t now_ms)
 
 /* ----------------------------------------------------------------- TLS ---- */
 
+/* A certificate from one of the records' authorities (DANE-TA) may be for any of these. */
+static size_t dane_names(const struct terms *t, struct span out[DANE_NAMES])
+{
+    const struct assurance_host *h = &t->itinerary->assurance.host;
+    size_t count = 0;
+
+    out[count++] = h->name;
+    if (h->domain.len)
+        out[count++] = h->domain;
+    if (h->canonical.len && h->is_secure)
+        out[count++] = h->canonical;
+    return count;
+}
+
 /* Sessions are resumed among connections that ask for the same. */
 static void put_session_key(const struct terms *t, struct buffer *b)
 {
@@ -78,6 +100,14 @@ static void put_session_key(const struct terms *t, struct buffer *b)
 
 bool terms_start_tls(const struct terms *t)
 {
+    const struct assurance *a = &t->itinerary->assurance;
+    struct span names[DANE_NAMES];
+    struct tls_dane dane = { .base = a->base,
+                             .names = names,
+                             .name_count = dane_names(t, names),
+                             .records = a->records,
+                             .count = a->count };
+    bool is_dane = a->kind == ASSURANCE_DANE;
     struct buffer key = { 0 };
     struct tls *tls;
 
@@ -87,11 +117,30 @@ bool terms_start_tls(const struct terms *t)
     tls = tls_connect(t->tls, &(struct tls_wish){
                                   .name = tls_name(t),
                                   .verify = t->route->tls == ROUTE_TLS_VERIFY,
+                                  .dane = is_dane ? &dane : NULL,
+                                  .policy = is_dane ? "DANE" : NULL,
                                   .session_key = buffer_span(&key),
                                   .route = t->certificate,
                               });
     buffer_fini(&key);
     return conn_start_tls(t->conn, tls);
+}
+
+static void count_assured(const struct terms *t)
+{
+    struct gauge *g = t->conn->worker->gauge;
+
+    if (assured(t) == ASSURANCE_DANE)
+        gauge_count(g, GAUGE_TLS_DANE);
+    else if (assured(t) == ASSURANCE_ENCRYPT)
+        gauge_count(g, GAUGE_TLS_DANE_ANY);
+}
+
+/* The host had the chance to prove itself, and did not. */
+static void count_refused(const struct terms *t)
+{
+    if (assured(t) == ASSURANCE_DANE || assured(t) == ASSURANCE_ENCRYPT)
+        gauge_count(t->delivery->worker->gauge, GAUGE_DANE_REFUSED);
 }
 
 void terms_secured(const struct terms *t)
@@ -101,6 +150,7 @@ void terms_secured(const struct terms *t)
     struct buffer address = { 0 };
 
     gauge_tls(t->conn->worker->gauge, GAUGE_OUT, f->protocol, f->trust);
+    count_assured(t);
     host_address_print(&address, &peer->address);
     log_put(&(struct log_line){ .event = LOG_TLS_OUT,
                                 .host = itinerary_host_name(t->itinerary),
@@ -165,9 +215,13 @@ bool terms_are_milder(const struct terms *t)
         it->without_chunking = true;
         return true;
     }
-    if (client_is_greeted(t->client) || it->in_clear || !is_opportunistic(t) ||
+    if (client_is_greeted(t->client) || it->in_clear ||
         !client_tls_was_the_trouble(t->client))
         return false;
+    if (!is_opportunistic(t)) {
+        count_refused(t);
+        return false;
+    }
     log_text(LOG_NOTE, "%s: TLS is not to be had, trying without it: %.*s",
              buffer_string(&it->relay), SPAN_FMT(why));
     it->in_clear = true;

@@ -88,6 +88,7 @@ static void meet(struct courier *c)
     s->was_met = true;
     s->protocol = tls ? tls_facts(tls)->protocol : NULL;
     s->trust = tls ? tls_facts(tls)->trust : TLS_ANONYMOUS;
+    s->tls_policy = tls ? tls_facts(tls)->policy : NULL;
     s->is_final =
         itinerary_hop(&c->itinerary)->kind == HOP_LMTP;
     parcel_start(&c->parcel, c->talk.client);

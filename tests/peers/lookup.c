@@ -4,7 +4,7 @@
  *   lookup [forward=ADDR@PORT | system | recurse] [resolv=FILE] [hosts=FILE]
  *          [anchor=FILE] [insecure=NAME] [hostname=NAME] [own=ADDR]
  *
- * Reads lines "mx NAME...", "host NAME...", "cancel NAME...", "flush" and answers each
+ * Reads lines "mx NAME...", "host NAME...", "anyhost NAME..." (bogus ones, too), "cancel NAME...", "flush" and answers each
  * name with one line "NAME KIND [FLAG...] PREFERENCE:HOST=ADDR,ADDR ... (why)", all
  * names of a line being asked at once; then an empty line.
  */
@@ -62,8 +62,9 @@ static void ask(struct resolver *r, const char *verb, const char *name)
         abort();
     snprintf(q->name, sizeof q->name, "%s", name);
     asking = true;
-    if (strcmp(verb, "host") == 0)
-        query = resolver_host(r, span_of(name), on_answer, q);
+    if (strcmp(verb, "host") == 0 || strcmp(verb, "anyhost") == 0)
+        query = resolver_host(r, span_of(name), strcmp(verb, "anyhost") == 0,
+                              on_answer, q);
     else
         query = resolver_mx(r, span_of(name), on_answer, q);
     asking = false;

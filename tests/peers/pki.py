@@ -5,6 +5,7 @@ nothing expires in the tree.
 """
 
 import datetime
+import hashlib
 import pathlib
 import subprocess
 
@@ -57,8 +58,22 @@ class Certificate:
         return "sha256:" + said.split("=")[1].strip().replace(":", "").lower()
 
 
+def digest(path, selector):
+    """SHA-256 of the first certificate in a file (0) or of its public key (1), as a TLSA
+    record has it."""
+    if selector == 0:
+        der = openssl("x509", "-in", path, "-outform", "DER")
+    else:
+        key = openssl("x509", "-in", path, "-noout", "-pubkey")
+        der = openssl("pkey", "-pubin", "-outform", "DER", input=key)
+    return hashlib.sha256(der).hexdigest()
+
+
 class Authority:
-    def __init__(self, folder, name="authority"):
+    """by: an authority that vouches for this one, whose certificates then have it in their
+    chain."""
+
+    def __init__(self, folder, name="authority", by=None):
         self.folder = pathlib.Path(folder) / name
         self.folder.mkdir(parents=True)
         self.count = 0
@@ -67,6 +82,18 @@ class Authority:
         self.config = self.folder / "ca.conf"
         self.config.write_text(CONFIG.format(folder=self.folder))
         self.path, self.key = self.folder / "ca.pem", self.folder / "ca.key"
+        self.by = by
+        if by:
+            request = self.folder / "ca.csr"
+            openssl("req", "-config", self.config, "-newkey", "ec",
+                    "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                    f"/CN=Test {name}", "-keyout", self.key, "-out", request,
+                    "-addext", "basicConstraints=critical,CA:TRUE",
+                    "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+            openssl("x509", "-req", "-in", request, "-CA", by.path, "-CAkey", by.key,
+                    "-CAcreateserial", "-days", 3650, "-copy_extensions", "copyall",
+                    "-out", self.path)
+            return
         openssl("req", "-x509", "-config", self.config, "-newkey", "ec",
                 "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 3650,
                 "-subj", f"/CN=Test {name}", "-keyout", self.key, "-out",
@@ -94,6 +121,9 @@ class Authority:
         openssl("ca", "-batch", "-notext", "-config", self.config, "-cert",
                 self.path, "-keyfile", self.key, "-startdate", stamp(begins),
                 "-enddate", stamp(ends), "-in", request, "-out", c.path)
+        if self.by:
+            with open(c.path, "ab") as chain:
+                chain.write(self.path.read_bytes())
         c.key.chmod(0o600)
         return c
 

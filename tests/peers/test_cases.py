@@ -18,6 +18,7 @@ import cases_dns
 import cases_inbound
 import cases_load
 import cases_outbound
+import cases_policy
 import cases_process
 import cases_tls_in
 import cases_tls_out
@@ -25,7 +26,7 @@ from door import Door
 from relay import Relay, Sink
 
 MODULES = (cases_admin, cases_auth, cases_chunks, cases_dns, cases_inbound,
-           cases_load, cases_outbound, cases_process, cases_tls_in, cases_tls_out)
+           cases_load, cases_outbound, cases_policy, cases_process, cases_tls_in, cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
 

@@ -415,6 +415,10 @@ def test_a_forged_answer_is_a_failure_and_changes_nothing_else(server, anchor):
             assert (a.kind, a.hosts) == ("failed", [])
             assert "signature" in a.why or "alidation" in a.why
         assert r.host("forgedhost.signed.example").kind == "failed"
+        # a host that somebody has named serves all the same
+        a = r.ask("anyhost", "forgedhost.signed.example")["forgedhost.signed.example"]
+        assert (a.kind, a.flags) == ("ok", set())
+        assert a.hosts == ["0:forgedhost.signed.example=192.0.2.66"]
         assert r.mx("toforged.signed.example").hosts == [
             "10:mail.signed.example=2001:db8::11,192.0.2.11"]
         assert r.mx("all.signed.example").flags == {"secure"}

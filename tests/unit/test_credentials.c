@@ -477,10 +477,13 @@ static void everything_else_about_a_route_is_heard(void **state)
 static void faults_of_routes_tls_and_logins_are_told(void **state)
 {
     static const struct fault_row rows[] = {
-        { "route \"*\" { via = mx tls = dane-only }\n",
-          { "w.conf:1:28: \"dane-only\" is not right for tls, which takes one "
-            "of: none, optional, required, verify, dane; more this version "
-            "does not know" } },
+        { "route \"*\" { via = mx tls = dane-must }\n",
+          { "w.conf:1:28: \"dane-must\" is not right for tls, which takes one "
+            "of: none, optional, required, verify, dane, dane-only" } },
+        { "route \"*\" { via = \"smtp://192.0.2.1\" tls = dane-only }\n",
+          { "an address has no TLSA records" } },
+        { "route \"*\" { via = {\"smtp://a\", \"lmtp:/x\"} tls = dane-only }\n",
+          { "there is no TLS on a socket" } },
         { "route \"*\" { via = mx account = bigg }\n" ACCOUNTS,
           { "w.conf:1:32: there is no account \"bigg\"; \"big\" was meant?" } },
         { "route \"*\" { via = \"smtps://joe@a\" }\n",

@@ -520,9 +520,9 @@ static void faults_of_routes_are_told(void **state)
           "\"smtp://[a]:25\", \"smtp://a..b\"} }\n",
           { "\"smtp://a/b\" is", "there is no account \"u\"", "\"smtp://1.2.3\" is",
             "\"smtp://[a]:25\" is", "\"smtp://a..b\" is" } },
-        { "route \"r\" { via = mx tls = dane-only connections = 0 idle = 10min\n"
+        { "route \"r\" { via = mx tls = dane-must connections = 0 idle = 10min\n"
           " rate = {\"1/h\"} first = 2h }\n",
-          { "\"dane-only\" is not right for tls", "1 to 10000", "0s to 5min",
+          { "\"dane-must\" is not right for tls", "1 to 10000", "0s to 5min",
             "no key \"rate\"", "w.conf:2:17: the first wait" } },
     };
 
