@@ -12,6 +12,7 @@
 #include "relay/net/tls.h"
 #include "relay/outbound/callout.h"
 #include "relay/outbound/delivery.h"
+#include "relay/outbound/stslease.h"
 
 #include <stdlib.h>
 
@@ -97,6 +98,7 @@ static int open_worker(struct crew *c, struct queue *q, struct settings *s,
     strongbox_give(box, w);
     w->scores = c->scores;
     w->acquaintances = c->acquaintances;
+    w->leases = c->leases;
     intake_open(w, census);
     delivery_open(w);
     w->sides.deliver = delivery_turn;
@@ -121,6 +123,7 @@ int crew_open(struct crew *c, struct queue *q, struct settings *s,
 
     c->scores = scorecard_new();
     c->acquaintances = acquaintance_new();
+    c->leases = stslease_new();
     if (wanted == 0)
         wanted = uv_available_parallelism();
     if (wanted > CREW_MOST)
@@ -248,4 +251,5 @@ void crew_fini(struct crew *c)
     }
     scorecard_free(c->scores);
     acquaintance_free(c->acquaintances);
+    stslease_free(c->leases);
 }

@@ -17,6 +17,7 @@ struct crew {
     struct worker *workers[CREW_MOST];
     unsigned count;
     struct scorecard *scores; /* which rules decide */
+    struct stslease *leases;
     struct acquaintance *acquaintances;
     atomic_uint ended; /* workers whose mail is all put away */
     uv_async_t *wake;  /* sent when one has ended */

@@ -25,6 +25,7 @@ struct resolver;
 struct acquaintance;
 struct scorecard;
 struct sasl_desk;
+struct stslease;
 struct srskeys;
 struct tls_material;
 struct tokens;
@@ -48,6 +49,7 @@ struct worker {
     struct tokens *tokens;        /* passwords and tokens for next hops, shared */
     struct acquaintance *acquaintances; /* shared; NULL: nobody wants to know */
     struct scorecard *scores;     /* of rules, shared; NULL: nobody counts */
+    struct stslease *leases;      /* of fetches of policies, shared */
     struct gauge *gauge;          /* what is counted on this loop */
     struct resolver *resolver;
     struct intake *intake;

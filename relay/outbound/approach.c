@@ -254,10 +254,26 @@ void approach_break_tls(struct client *c, const struct event *e)
     dialogue_end_session(c, e);
 }
 
+/* "(TLSv1.3, as DANE demands)" */
+static void tape_handshake(struct client *c, const struct tls_facts *f)
+{
+    struct buffer b = { 0 };
+
+    if (f && f->protocol) {
+        buffer_printf(&b, "(%s", f->protocol);
+        if (f->policy)
+            buffer_printf(&b, ", as %s demands", f->policy);
+        buffer_put_byte(&b, ')');
+        tape_said(&c->tape, buffer_span(&b));
+    }
+    buffer_fini(&b);
+}
+
 void approach_secured(struct client *c, const struct tls_facts *facts)
 {
     c->is_secured = true;
     c->facts = facts;
+    tape_handshake(c, facts);
     if (c->state == AT_HANDSHAKE) {
         dialogue_move(c, AT_GREETING);
         return;

@@ -4,13 +4,17 @@
  *   (begin) -> ALIAS  [ask_alias]   the addresses are not validated, but an alias led there
  *           -> TARGET [ask_target]  TLSA of the name at the end of the aliases
  *           -> HOST   [ask_host]    TLSA of the host's own name
+ *           -> POLICY [ask_policy]  MTA-STS, once for all hosts of the domain
  *
- * Each is one question to the resolver; the answer decides which is next, if any.
+ * Each is one question, to the resolver or to stsinquiry.c; the answer decides which is next,
+ * if any.
  */
 #include "relay/outbound/assurance.h"
 
 #include "relay/net/gauge.h"
+#include "relay/net/log.h"
 #include "relay/net/tls.h"
+#include "relay/outbound/stsinquiry.h"
 
 static void settle(struct assurance *a, enum assurance_kind kind)
 {
@@ -18,19 +22,29 @@ static void settle(struct assurance *a, enum assurance_kind kind)
     a->done(a->user);
 }
 
+/* What was found out about a host; what about the domain stays. */
 void assurance_skip(struct assurance *a)
 {
-    assurance_fini(a);
-    *a = (struct assurance){ .kind = ASSURANCE_NONE };
+    if (a->query)
+        resolver_cancel(a->query);
+    if (a->inquiry)
+        stsinquiry_cancel(a->inquiry);
+    a->query = NULL;
+    a->inquiry = NULL;
+    arena_reset(&a->arena);
+    buffer_fini(&a->why);
+    a->kind = ASSURANCE_NONE;
+    a->records = NULL;
+    a->count = a->found = 0;
+    a->base = SPAN("");
 }
 
 void assurance_fini(struct assurance *a)
 {
-    if (a->query)
-        resolver_cancel(a->query);
-    a->query = NULL;
-    arena_reset(&a->arena);
-    buffer_fini(&a->why);
+    assurance_skip(a);
+    buffer_fini(&a->policy_words);
+    buffer_fini(&a->policy_text);
+    *a = (struct assurance){ .kind = ASSURANCE_NONE };
 }
 
 static bool is_same(struct span a, struct span b)
@@ -38,10 +52,66 @@ static bool is_same(struct span a, struct span b)
     return span_is_nocase(a, b);
 }
 
-static void refuse(struct assurance *a)
+static void refuse(struct assurance *a, enum gauge_counter for_whom)
 {
-    gauge_count(a->delivery->worker->gauge, GAUGE_DANE_REFUSED);
+    gauge_count(a->delivery->worker->gauge, for_whom);
     settle(a, ASSURANCE_REFUSED);
+}
+
+/* ----------------------------------------------------------------- MTA-STS ---- */
+
+static void judge_policy(struct assurance *a)
+{
+    bool is_named =
+        a->has_policy && mtasts_policy_has(&a->policy, a->host.name);
+
+    if (!a->has_policy || a->policy.mode == MTASTS_NONE) {
+        settle(a, ASSURANCE_NONE);
+    } else if (a->policy.mode == MTASTS_TESTING) {
+        if (!is_named)
+            log_text(LOG_NOTE,
+                     "%.*s: the MTA-STS policy of %.*s does not name this "
+                     "host; it only tests (mode: testing)",
+                     SPAN_FMT(a->host.name), SPAN_FMT(a->host.domain));
+        settle(a, ASSURANCE_TESTED);
+    } else if (is_named) {
+        settle(a, ASSURANCE_STS);
+    } else {
+        buffer_clear(&a->why);
+        buffer_put_string(&a->why, "the MTA-STS policy of ");
+        buffer_put_escaped(&a->why, a->host.domain);
+        buffer_put_string(&a->why, " does not name this host");
+        refuse(a, GAUGE_STS_REFUSED);
+    }
+}
+
+static void on_policy(void *user, const struct mtasts_policy *policy,
+                      struct span words)
+{
+    struct assurance *a = user;
+
+    a->inquiry = NULL;
+    buffer_clear(&a->policy_words);
+    buffer_put(&a->policy_words, words);
+    buffer_clear(&a->policy_text);
+    if (policy) { /* a copy, which its patterns point into */
+        mtasts_policy_print(&a->policy_text, policy);
+        a->has_policy =
+            !mtasts_policy_read(buffer_span(&a->policy_text), &a->policy);
+    }
+    judge_policy(a);
+}
+
+/* Only a domain that is looked up has one. */
+static void ask_policy(struct assurance *a)
+{
+    if (a->host.domain.len == 0 || a->host.domain.at[0] == '[')
+        settle(a, ASSURANCE_NONE);
+    else if (a->policy_words.len)
+        judge_policy(a);
+    else
+        a->inquiry =
+            stsinquiry_begin(a->delivery, a->host.domain, on_policy, a);
 }
 
 /* The DNS has nothing for it: why in words. */
@@ -50,9 +120,9 @@ static void without_records(struct assurance *a, const char *why)
     buffer_put_string(&a->why, a->is_only ? "tls = dane-only, but " : "");
     buffer_put_string(&a->why, why);
     if (a->is_only)
-        refuse(a);
+        refuse(a, GAUGE_DANE_REFUSED);
     else
-        settle(a, ASSURANCE_NONE);
+        ask_policy(a);
 }
 
 /* ------------------------------------------------------------ TLSA records ---- */
@@ -88,7 +158,7 @@ static void judge_records(struct assurance *a, const struct mx_answer *r)
     if (a->count)
         settle(a, ASSURANCE_DANE);
     else if (a->is_only)
-        refuse(a);
+        refuse(a, GAUGE_DANE_REFUSED);
     else
         settle(a, ASSURANCE_ENCRYPT);
 }
@@ -102,7 +172,7 @@ static void fail(struct assurance *a, const struct mx_answer *r,
         buffer_put_string(&a->why, ": ");
         buffer_put_escaped(&a->why, r->why);
     }
-    refuse(a);
+    refuse(a, GAUGE_DANE_REFUSED);
 }
 
 static void ask_host(struct assurance *a);

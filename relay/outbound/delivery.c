@@ -12,7 +12,9 @@
 #include "relay/outbound/fetch.h"
 #include "relay/outbound/probe.h"
 #include "relay/outbound/settlement.h"
+#include "relay/outbound/stsinquiry.h"
 #include "relay/outbound/turned.h"
+#include "relay/outbound/webpost.h"
 
 #include <stdlib.h>
 
@@ -192,6 +194,7 @@ void delivery_tick(struct delivery *d)
     bool cut = d->cut_ms && now >= d->cut_ms;
 
     callout_tick(d, now);
+    stsinquiry_tick(d, now);
     for (struct courier *c = d->couriers, *next; c; c = next) {
         next = courier_next(c);
         if (cut)
@@ -224,6 +227,7 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
     }
     for (struct probe *p = d->probes; p; p = probe_next(p))
         probe_cut(p);
+    stsinquiry_shut_down(d);
     d->empty = empty;
     if (d->count == 0 && d->alarms == 0)
         empty(d->worker);
@@ -231,8 +235,10 @@ void delivery_shut_down(struct delivery *d, int64_t drain_ms,
 
 void delivery_close(struct delivery *d)
 {
-    ASSERT(d->count == 0 && d->alarms == 0);
+    ASSERT(d->count == 0 && d->alarms == 0 && !d->inquiries);
     callout_close(d);
+    if (d->web)
+        webpost_desk_close(d->web);
     registry_fini(&d->registry);
     hostmemory_free(d->hosts);
     free(d);

@@ -15,6 +15,8 @@ struct courier;
 struct callouts;
 struct fetch;
 struct probe;
+struct stsinquiry;
+struct webpost_desk;
 
 struct delivery {
     struct worker *worker;
@@ -23,6 +25,8 @@ struct delivery {
     struct probe *probes;
     size_t count;                 /* of these, of callers and of reckonings under way */
     struct callouts *callouts;
+    struct stsinquiry *inquiries; /* about policies of domains */
+    struct webpost_desk *web;     /* for these; NULL until one has to be fetched */
     struct hostmemory *hosts;
     struct registry registry;     /* who waits for content */
     size_t alarms;                /* of them, alarm works */

@@ -47,7 +47,7 @@ static void cancel(struct itinerary *it)
         race_cancel(it->race);
     it->query = NULL;
     it->race = NULL;
-    assurance_skip(&it->assurance);
+    assurance_fini(&it->assurance);
 }
 
 void itinerary_fini(struct itinerary *it)

@@ -1,5 +1,5 @@
 /*
- * probe_assurance - a probe's stage dane: what TLS with a host must prove, and by whose word.
+ * probe_assurance - a probe's stages dane and mta-sts: what TLS with a host must prove, by whose word.
  */
 #include "relay/outbound/probe_private.h"
 
@@ -7,6 +7,9 @@ enum { SHOWN_MOST = 10 }; /* records of one host */
 
 static const char *const demands[] = {
     [ASSURANCE_NONE] = "nothing is demanded of its TLS",
+    [ASSURANCE_TESTED] = "nothing is demanded of its TLS, but watched",
+    [ASSURANCE_STS] = "TLS is a must, and a certificate for its name that an "
+                      "authority vouches for",
     [ASSURANCE_ENCRYPT] = "TLS is a must, with any certificate",
     [ASSURANCE_DANE] = "TLS is a must, and the certificate must fit them",
     [ASSURANCE_REFUSED] = "no mail may go there now",
@@ -39,12 +42,35 @@ static json_t *detail_of(const struct assurance *a)
     return detail;
 }
 
+static void tell_policy(struct probe *p, const struct assurance *a)
+{
+    json_t *detail = json_object(), *patterns = json_array();
+    struct buffer b = { 0 };
+
+    buffer_put_escaped(&b, buffer_span(&a->policy_words));
+    for (size_t i = 0; i < a->policy.count; i++)
+        ASSERT(json_array_append_new(patterns,
+                                     probe_text(a->policy.patterns[i])) == 0);
+    probe_put(detail, "mx", patterns);
+    if (a->has_policy) {
+        probe_put(detail, "mode", json_string(mtasts_modes[a->policy.mode]));
+        probe_put(detail, "max_age", json_integer(a->policy.max_age_s));
+        buffer_printf(&b, ": mode %s, %zu names", mtasts_modes[a->policy.mode],
+                      a->policy.count);
+    }
+    probe_tell(p, "mta-sts", a->has_policy ? PROBE_OK : PROBE_INFO, detail,
+               "%s", buffer_string(&b));
+    buffer_fini(&b);
+}
+
 void probe_assurance_tell(void *user, const struct assurance *a)
 {
     struct probe *p = user;
     struct buffer name = { 0 }, why = { 0 };
     enum probe_state state = a->kind == ASSURANCE_DANE ? PROBE_OK : PROBE_INFO;
 
+    if (a->policy_words.len)
+        tell_policy(p, a);
     buffer_put_escaped(&name, a->host.name);
     buffer_put(&why, buffer_span(&a->why));
     if (a->kind == ASSURANCE_REFUSED)

@@ -25,7 +25,7 @@ static bool is_opportunistic(const struct terms *t)
     return hop_of(t)->kind != HOP_SMTPS &&
            (t->route->tls == ROUTE_TLS_OPTIONAL ||
             t->route->tls == ROUTE_TLS_DANE) &&
-           assured(t) == ASSURANCE_NONE;
+           (assured(t) == ASSURANCE_NONE || assured(t) == ASSURANCE_TESTED);
 }
 
 static enum client_tls demand(const struct terms *t)
@@ -107,7 +107,7 @@ bool terms_start_tls(const struct terms *t)
                              .name_count = dane_names(t, names),
                              .records = a->records,
                              .count = a->count };
-    bool is_dane = a->kind == ASSURANCE_DANE;
+    bool is_dane = a->kind == ASSURANCE_DANE, is_sts = a->kind == ASSURANCE_STS;
     struct buffer key = { 0 };
     struct tls *tls;
 
@@ -116,9 +116,12 @@ bool terms_start_tls(const struct terms *t)
     put_session_key(t, &key);
     tls = tls_connect(t->tls, &(struct tls_wish){
                                   .name = tls_name(t),
-                                  .verify = t->route->tls == ROUTE_TLS_VERIFY,
+                                  .verify =
+                                      t->route->tls == ROUTE_TLS_VERIFY || is_sts,
                                   .dane = is_dane ? &dane : NULL,
-                                  .policy = is_dane ? "DANE" : NULL,
+                                  .policy = is_dane  ? "DANE"
+                                            : is_sts ? "MTA-STS"
+                                                     : NULL,
                                   .session_key = buffer_span(&key),
                                   .route = t->certificate,
                               });
@@ -134,13 +137,28 @@ static void count_assured(const struct terms *t)
         gauge_count(g, GAUGE_TLS_DANE);
     else if (assured(t) == ASSURANCE_ENCRYPT)
         gauge_count(g, GAUGE_TLS_DANE_ANY);
+    else if (assured(t) == ASSURANCE_STS)
+        gauge_count(g, GAUGE_TLS_STS);
 }
 
 /* The host had the chance to prove itself, and did not. */
 static void count_refused(const struct terms *t)
 {
+    struct gauge *g = t->delivery->worker->gauge;
+
     if (assured(t) == ASSURANCE_DANE || assured(t) == ASSURANCE_ENCRYPT)
-        gauge_count(t->delivery->worker->gauge, GAUGE_DANE_REFUSED);
+        gauge_count(g, GAUGE_DANE_REFUSED);
+    else if (assured(t) == ASSURANCE_STS)
+        gauge_count(g, GAUGE_STS_REFUSED);
+}
+
+/* A policy that only tests wants its owner's mistakes to be seen. */
+static void tell_tested(const struct terms *t, const char *what)
+{
+    if (assured(t) == ASSURANCE_TESTED)
+        log_text(LOG_NOTE, "%.*s: the MTA-STS policy would refuse it, and only "
+                 "tests: %s",
+                 SPAN_FMT(buffer_span(&t->itinerary->relay)), what);
 }
 
 void terms_secured(const struct terms *t)
@@ -151,6 +169,8 @@ void terms_secured(const struct terms *t)
 
     gauge_tls(t->conn->worker->gauge, GAUGE_OUT, f->protocol, f->trust);
     count_assured(t);
+    if (f->trust != TLS_VERIFIED)
+        tell_tested(t, "its certificate is not trusted, or not for its name");
     host_address_print(&address, &peer->address);
     log_put(&(struct log_line){ .event = LOG_TLS_OUT,
                                 .host = itinerary_host_name(t->itinerary),
@@ -163,12 +183,13 @@ void terms_secured(const struct terms *t)
 
 void terms_met(const struct terms *t)
 {
-    if (!t->itinerary->given && is_opportunistic(t) && !conn_tls(t->conn))
-        log_text(LOG_NOTE, "%.*s: mail goes in clear text: %s",
-                 SPAN_FMT(buffer_span(&t->itinerary->relay)),
-                 t->itinerary->in_clear
-                     ? "TLS has failed"
-                     : "STARTTLS was not offered or refused");
+    if (t->itinerary->given || !is_opportunistic(t) || conn_tls(t->conn))
+        return;
+    tell_tested(t, "there is no TLS");
+    log_text(LOG_NOTE, "%.*s: mail goes in clear text: %s",
+             SPAN_FMT(buffer_span(&t->itinerary->relay)),
+             t->itinerary->in_clear ? "TLS has failed"
+                                    : "STARTTLS was not offered or refused");
 }
 
 void terms_broken(const struct terms *t, int rc)

@@ -4,11 +4,11 @@
  * What the route and the member of via ask for becomes the client's options and a TLS
  * conversation. Opportunistic TLS that fails is given up for this host and attempt: it is
  * met again in clear (itinerary_again); where TLS is a must nothing of a message is sent.
- * What DANE demands of this host is the itinerary's assurance: a connection that was met on
+ * What DANE or MTA-STS demands of this host is the itinerary's assurance: a connection that was met on
  * its terms is used for as long as connections are, though the records may change meanwhile,
  * and only for mail of the same destination, which is one domain's where there are MX records.
  * Where a connection was another's (itinerary_give) it is met as it is. Used by talk.c alone.
- * RFC 3207, 7435, 7672, 9525.
+ * RFC 3207, 7435, 7672, 8461, 9525.
  */
 #ifndef WAYPOST_TERMS_H
 #define WAYPOST_TERMS_H

@@ -28,7 +28,7 @@ struct webpost {
     struct webpost *next, **link; /* link: what points at it */
     struct webpost_desk *desk;
     CURL *curl;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *resolve;
     struct buffer sent, body;
     bool status_is_all;
     char error[CURL_ERROR_SIZE];
@@ -59,6 +59,7 @@ static void post_free(struct webpost *p)
     (void)curl_multi_remove_handle(p->desk->multi, p->curl);
     curl_easy_cleanup(p->curl);
     free_headers(p->headers);
+    curl_slist_free_all(p->resolve);
     secret_wipe(&p->sent);
     secret_wipe(&p->body);
     free(p);
@@ -100,7 +101,8 @@ static void set_text(CURL *c, CURLoption option, struct span value)
 static void set_safety(CURL *c, const struct webpost_question *q)
 {
     /* the check of the address has let http through for loopback only */
-    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR,
+                           q->is_get ? "https" : "http,https");
     (void)curl_easy_setopt(c, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     (void)curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
@@ -126,9 +128,34 @@ static void set_patience(CURL *c, const struct webpost_question *q)
     (void)curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 }
 
-static void set_headers(struct webpost *p, const struct span *headers)
+/* The name is not looked up a second time. */
+static void set_place(struct webpost *p, struct span resolve)
 {
-    p->headers = curl_slist_append(p->headers, "Accept: application/json");
+    char *text = span_dup(resolve);
+
+    p->resolve = curl_slist_append(NULL, text);
+    ASSERT(p->resolve);
+    (void)curl_easy_setopt(p->curl, CURLOPT_RESOLVE, p->resolve);
+    free(text);
+}
+
+static void set_body(struct webpost *p, const struct webpost_question *q)
+{
+    if (q->is_get) {
+        (void)curl_easy_setopt(p->curl, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    (void)curl_easy_setopt(p->curl, CURLOPT_POSTFIELDSIZE, (long)p->sent.len);
+    (void)curl_easy_setopt(p->curl, CURLOPT_POSTFIELDS,
+                           p->sent.len ? p->sent.at : "");
+}
+
+static void set_headers(struct webpost *p, const struct span *headers,
+                        bool is_get)
+{
+    p->headers = curl_slist_append(p->headers, is_get
+                                                   ? "Accept: text/plain"
+                                                   : "Accept: application/json");
     p->headers = curl_slist_append(p->headers, "Expect:");
     for (int i = 0; i < WEBPOST_HEADERS; i++) {
         char *text = span_dup(headers[i]);
@@ -167,12 +194,12 @@ struct webpost *webpost_send(struct webpost_desk *d,
     set_text(c, CURLOPT_URL, q->url);
     set_safety(c, q);
     set_patience(c, q);
-    set_headers(p, q->headers);
+    set_headers(p, q->headers, q->is_get);
+    if (q->resolve.len)
+        set_place(p, q->resolve);
+    set_body(p, q);
     (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION,
                            (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)p->sent.len);
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS,
-                           p->sent.len ? p->sent.at : "");
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, p);
     (void)curl_easy_setopt(c, CURLOPT_ERRORBUFFER, p->error);
@@ -205,6 +232,7 @@ static void bring(struct webpost *p, CURLcode code)
 {
     struct webpost_answer a = { .rc = 0 };
     struct buffer why = { .cap = CURL_ERROR_SIZE };
+    const char *media = NULL;
     long status = 0;
 
     if (code == CURLE_WRITE_ERROR && p->status_is_all)
@@ -219,7 +247,9 @@ static void bring(struct webpost *p, CURLcode code)
                 span_of(p->error[0] ? p->error : curl_easy_strerror(code)));
     }
     (void)curl_easy_getinfo(p->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(p->curl, CURLINFO_CONTENT_TYPE, &media);
     a.status = (unsigned)status;
+    a.media = span_of(media);
     a.body = buffer_span(&p->body);
     a.why = buffer_span(&why);
     p->done(p->user, &a);

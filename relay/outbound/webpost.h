@@ -1,5 +1,5 @@
 /*
- * webpost - something sent over HTTPS, and what came back.
+ * webpost - something sent or asked for over HTTPS, and what came back.
  *
  * libcurl's multi interface on a loop of libuv. Nothing of the environment is obeyed (no
  * proxy, no netrc), no redirect is followed, the server's certificate is verified, a
@@ -30,12 +30,16 @@ struct webpost_question {
     int64_t connect_ms, total_ms;
     bool status_is_all;    /* what the answer says besides is not read */
     bool keeps_connection; /* for the next post to the same server */
+    bool is_get;           /* asks for a text, over https alone; body is empty */
+    struct span resolve;   /* "HOST:PORT:ADDRESS,...": where the server is; empty: the
+                              system's resolver knows */
 };
 
 /* rc < 0: nothing came; why tells it, cleaned. Else status and body. */
 struct webpost_answer {
     int rc;
     unsigned status;
+    struct span media;     /* Content-Type, or empty */
     struct span body;
     struct span why;
 };
