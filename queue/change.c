@@ -8,6 +8,9 @@
  * Afterwards the lanes are walked again, since anything may be due now. A retry also
  * ends the rest of the next hops that what it changed waits for, once each. What is bounced
  * comes back as an alarm.
+ *
+ * Where the roll knows the few messages that the filter may mean, these alone are looked at:
+ * those that wait when the order begins. Else all are, also what comes meanwhile.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
@@ -32,6 +35,8 @@ struct change_job {
     struct queue *queue;
     struct arena arena;
     struct queue_filter filter;
+    struct store_among among;
+    bool is_prepared; /* that was looked for */
     enum queue_change change;
     uint64_t number; /* of the order */
     struct span who, route, why;
@@ -172,6 +177,9 @@ static int run(struct queue *q, struct job *j)
         .user = c,
     };
 
+    if (!c->is_prepared)
+        return 0;
+    view.among = &c->among;
     queue_lock(q);
     q->changing += !c->is_changing;
     c->is_changing = true;
@@ -260,6 +268,8 @@ static void committed(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
 
+    if (!c->is_prepared)
+        return;
     end_slice(q, c);
     q->change_epoch++;
     count_moved(q, c);
@@ -300,10 +310,31 @@ static void tell_progress(struct change_job *c)
     port_post(&l->letter);
 }
 
+/*
+ * The first time round nothing is done, so that what was ordered before has been committed;
+ * then the roll may know the few messages that are meant. What of them is held is not asked,
+ * since another order may be about to change that.
+ */
+static void prepare(struct queue *q, struct change_job *c)
+{
+    struct queue_filter f = c->filter;
+
+    c->is_prepared = true;
+    if (c->change == CHANGE_UNDELETE || (f.states & STATE_DELETED))
+        return;
+    f.states = 0;
+    (void)roll_among_now(q, &f, &c->among);
+}
+
 static bool finish(struct queue *q, struct job *j)
 {
     struct change_job *c = (struct change_job *)j;
 
+    if (j->rc >= 0 && !c->is_prepared) {
+        prepare(q, c);
+        writer_submit(&q->writer, j);
+        return false;
+    }
     if (j->rc < 0) {
         queue_lock(q);
         end_slice(q, c);
@@ -325,6 +356,7 @@ static void open_letter(struct letter *take_l, bool is_dropped)
     arena_reset(&c->arena);
     arena_reset(&c->lanes);
     buffer_fini(&c->notes);
+    store_among_fini(&c->among);
     free(c->moved);
     free(c->changed);
     free(c);

@@ -11,6 +11,7 @@
 enum {
     NOTES_MOST = 16 * 1024 * 1024, /* in the inbox; who asks is too slow */
     NOTES_KEPT = 256 * 1024,       /* of an empty buffer */
+    PAGE = 500,                    /* about a millisecond */
     AGAIN_MS = 300000,             /* given up: no walk before that */
 };
 
@@ -19,6 +20,7 @@ void roll_init(struct roll *r, bool is_kept)
     atomic_store(&r->state, is_kept ? ROLL_FILLING : ROLL_OFF);
     r->most_bytes = ROLL_BYTES;
     r->again_ms = AGAIN_MS;
+    r->page = PAGE;
     r->next_us = is_kept ? 0 : INT64_MAX;
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->inbox_lock, NULL);
@@ -123,14 +125,31 @@ bool roll_begin(struct roll *r)
     return true;
 }
 
-bool roll_lock(struct roll *r)
+static bool is_complete(struct roll *r)
 {
-    if (atomic_load(&r->state) != ROLL_COMPLETE)
-        return false;
-    pthread_mutex_lock(&r->lock);
+    return atomic_load(&r->state) == ROLL_COMPLETE;
+}
+
+/* Locked: all that was published into the rows. */
+static bool bring_up(struct roll *r)
+{
     drain(r);
-    if (atomic_load(&r->state) == ROLL_COMPLETE)
+    if (is_complete(r))
         return true;
     pthread_mutex_unlock(&r->lock);
     return false;
+}
+
+bool roll_lock(struct roll *r)
+{
+    if (!is_complete(r))
+        return false;
+    pthread_mutex_lock(&r->lock);
+    return bring_up(r);
+}
+
+bool roll_try_lock(struct roll *r)
+{
+    return is_complete(r) && pthread_mutex_trylock(&r->lock) == 0 &&
+           bring_up(r);
 }

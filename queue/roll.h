@@ -89,6 +89,7 @@ struct roll {
     /* The writer's. */
     struct buffer news, client;
     struct store_cursor read; /* of the walk that fills it */
+    uint32_t page;            /* recipients in a page of it */
     bool is_read;             /* that is through, or: */
     bool is_resting;          /* it was given up */
     int64_t next_us;          /* monotonic: its next page, or when it may begin anew */
@@ -128,6 +129,9 @@ bool roll_count(struct queue *q, const struct queue_filter *f,
  * is_known with their ids. */
 bool roll_among(struct queue *q, const struct queue_filter *f,
                 struct store_among *a);
+/* The same without waiting, for the writer; false also while somebody else asks. */
+bool roll_among_now(struct queue *q, const struct queue_filter *f,
+                    struct store_among *a);
 /* What the filter means by name (of all keys but RANK_VIA: roll_places), most recipients first,
  * at most limit; texts in the arena. */
 bool roll_ranks(struct queue *q, const struct queue_filter *f,

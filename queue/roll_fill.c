@@ -12,7 +12,6 @@
 #include <time.h>
 
 enum {
-    PAGE = 500,             /* recipients: about a millisecond */
     REST_BUSY = 20,         /* times as long as the page took */
     LATER_MS = 10000,       /* still too much waits */
     TRY_MS = 50,            /* somebody had the lock */
@@ -125,7 +124,7 @@ static void read_page(struct writer *w)
     struct roll *r = &w->queue->roll;
     struct page p = { .notes = &r->news, .is_walk = true, .last = r->read };
     int rc = store_read_waiting(w->store, r->read.message, r->read.number,
-                                INT64_MAX, PAGE, each_waiting, &p);
+                                INT64_MAX, r->page, each_waiting, &p);
 
     buffer_fini(&p.client);
     if (rc < 0) {
@@ -136,7 +135,7 @@ static void read_page(struct writer *w)
         return;
     }
     r->read = p.last;
-    r->is_read = p.count < PAGE;
+    r->is_read = p.count < r->page;
     note_place(r, r->is_read);
 }
 

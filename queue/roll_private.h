@@ -99,6 +99,7 @@ void roll_rows_free(struct roll *r);
 /* roll.c: the lock is taken, and all that was published is in the rows. False: they are
  * not complete, and it is not taken. */
 bool roll_lock(struct roll *r);
+bool roll_try_lock(struct roll *r);
 /* Given up. */
 void roll_stop(struct roll *r);
 /* The writer's: filled from the beginning. False: somebody has the lock. */

@@ -81,16 +81,14 @@ static bool hit_among(void *user, const struct roll_row *row, uint32_t lane,
     return a->count <= AMONG_MOST;
 }
 
-bool roll_among(struct queue *q, const struct queue_filter *f,
-                struct store_among *a)
+/* Under the lock, which ends. */
+static bool name_messages(struct queue *q, const struct queue_filter *f,
+                          struct store_among *a)
 {
     struct roll_pass p;
-    bool is_told;
+    bool is_told = roll_pass_begin(&p, q, f) &&
+                   (!p.is_any || (p.takes_held && !p.takes_free));
 
-    if (a->lanes || !roll_lock(&q->roll)) /* it is being looked for by lane */
-        return false;
-    is_told = roll_pass_begin(&p, q, f) &&
-              (!p.is_any || (p.takes_held && !p.takes_free));
     if (is_told) {
         roll_pass_walk(&p, hit_among, a);
         a->is_over = true;
@@ -98,6 +96,19 @@ bool roll_among(struct queue *q, const struct queue_filter *f,
     }
     end(&p);
     return is_told;
+}
+
+bool roll_among(struct queue *q, const struct queue_filter *f,
+                struct store_among *a)
+{
+    /* it may be being looked for by lane */
+    return !a->lanes && roll_lock(&q->roll) && name_messages(q, f, a);
+}
+
+bool roll_among_now(struct queue *q, const struct queue_filter *f,
+                    struct store_among *a)
+{
+    return roll_try_lock(&q->roll) && name_messages(q, f, a);
 }
 
 /* -------------------------------------------------------------- ranks ---- */

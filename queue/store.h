@@ -115,8 +115,7 @@ struct store_view {
     void *user;
     /* The name of the destination that the lane leads to is put. */
     void (*destination)(void *user, struct span lane, struct buffer *out_name);
-    /* For store_list, store_count and store_find: when it is known, only its messages are
-     * looked at. */
+    /* When it is known, only its messages are looked at. */
     const struct store_among *among;
 };
 

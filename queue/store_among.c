@@ -21,6 +21,7 @@ enum {
     AMONG_MESSAGES = 20 * 1000,
     AMONG_LANES = 100 * 1000,
     AMONG_PAGE = 500,     /* lanes in one slice */
+    AMONG_LOOKS = 1000,   /* messages looked at in one slice */
     AMONG_PATTERN = 1000, /* what is longer is for store_scan to refuse */
 };
 
@@ -195,6 +196,47 @@ size_t store_among_after(const struct store_among *a, uint64_t after_id)
             low = middle + 1;
     }
     return low;
+}
+
+struct given {
+    void (*each)(void *user, const struct scan_row *r);
+    void *user;
+    uint32_t messages;
+};
+
+static void give(void *user, const struct scan_row *r)
+{
+    struct given *g = user;
+
+    g->messages += r->is_first;
+    g->each(g->user, r);
+}
+
+/* One after the other, each as if it had been asked for by its id. */
+int store_among_scan(struct database *d, const struct scan *asked,
+                     uint64_t *out_next)
+{
+    const struct store_among *a = asked->view->among;
+    struct queue_filter one = *asked->filter;
+    struct given given = { asked->each, asked->user, 0 };
+    size_t first = store_among_after(a, asked->after_id), i;
+    struct scan scan = *asked;
+    uint64_t next = 0;
+    int rc = 0;
+
+    scan.filter = &one;
+    scan.each = give;
+    scan.user = &given;
+    for (i = first; rc == 0 && i < a->count && i < first + AMONG_LOOKS &&
+                    given.messages < asked->limit;
+         i++) {
+        one.id = a->ids[i];
+        scan.after_id = 0;
+        rc = store_scan(d, &scan, &next);
+    }
+    if (rc == 0)
+        *out_next = i > first && i < a->count ? a->ids[i - 1] : 0;
+    return rc;
 }
 
 void store_among_fini(struct store_among *a)

@@ -322,8 +322,10 @@ int store_change(struct store *s, const struct store_change *c,
         .each = choose,
         .user = &t,
     };
+    bool is_among = c->view && c->view->among && c->view->among->is_known;
     uint64_t last;
-    int rc = store_scan(&s->db, &scan, &last);
+    int rc = is_among ? store_among_scan(&s->db, &scan, &last)
+                      : store_scan(&s->db, &scan, &last);
 
     if (rc == 0 && after_id == 0 && last)
         rc = store_audit_put(s, c, name, NULL);

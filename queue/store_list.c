@@ -17,7 +17,6 @@ enum {
      * priority may need several times as long as the processor does. */
     LOOKS = 4000,
     SLICE_MS = 50,
-    LOOKS_AMONG = 1000, /* the same of messages that are looked at one by one */
 };
 
 /* Where a walk over the queue is, and how far it may go. */
@@ -29,47 +28,16 @@ struct stretch {
     uint32_t limit;
 };
 
-struct given {
-    void (*each)(void *user, const struct scan_row *r);
-    void *user;
-    uint32_t messages;
-};
-
-static void give(void *user, const struct scan_row *r)
-{
-    struct given *g = user;
-
-    g->messages += r->is_first;
-    g->each(g->user, r);
-}
-
-/* One after the other, each as if it had been asked for by its id. */
-static int walk_among(struct store_reader *r, const struct scan *asked,
+/* In one transaction. */
+static int walk_among(struct store_reader *r, const struct scan *scan,
                       uint64_t *out_next)
 {
-    const struct store_among *a = asked->view->among;
-    struct queue_filter one = *asked->filter;
-    struct given given = { asked->each, asked->user, 0 };
-    size_t first = store_among_after(a, asked->after_id), i;
-    struct scan scan = *asked;
-    uint64_t next = 0;
-    int rc;
+    int rc = store_read_begin(r);
 
-    scan.filter = &one;
-    scan.each = give;
-    scan.user = &given;
-    if ((rc = store_read_begin(r)) < 0)
+    if (rc < 0)
         return rc;
-    for (i = first; rc == 0 && i < a->count && i < first + LOOKS_AMONG &&
-                    given.messages < asked->limit;
-         i++) {
-        one.id = a->ids[i];
-        scan.after_id = 0;
-        rc = store_scan(&r->db, &scan, &next);
-    }
+    rc = store_among_scan(&r->db, scan, out_next);
     store_read_end(r);
-    if (rc == 0)
-        *out_next = i > first && i < a->count ? a->ids[i - 1] : 0;
     return rc;
 }
 

@@ -168,6 +168,9 @@ struct scan {
  * at that the read transaction would grow long. 0: there is no more. */
 MUST int store_scan(struct database *d, const struct scan *scan,
                     uint64_t *out_next);
+/* store_among.c: the same of view->among alone, which is known. */
+MUST int store_among_scan(struct database *d, const struct scan *scan,
+                          uint64_t *out_next);
 /* The key of a lane, borrowed until lane_key_done; empty when it is not known. */
 MUST int store_lane_key(struct database *d, int64_t lane, struct span *out_key);
 void store_lane_key_done(struct database *d);

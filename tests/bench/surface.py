@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """surface - how soon do commands and pages answer over a large queue and history?
 
-    tests/bench/surface.py [--queue 1000000] [--history 1000000] [--pairs 5]
+    tests/bench/surface.py [--queue 1000000] [--history 1000000] [--pairs 5] [--paced]
                            [--folder DIR] [--keep] [--only PATTERN]
 
 Fills a store with so many waiting messages (five recipients' domains in a hundred hold most of
@@ -9,7 +9,7 @@ them, a twentieth is held back) and so many rows of history, has a relay start o
 every command and GET of the HTTP interface: `first` is the time to the first byte, `all` to the
 end, the last column the bytes that came (a list is cut off after 20 MB). Then so many pairs of
 runs through the same relay, one with commands and pages asked for all the time and one without:
-messages a second, medians.
+messages a second, medians. With --paced as many pairs again, with one command or page a second.
 
 A million and ten million need about 15 GB of disk for a while. Nothing here is a test.
 """
@@ -179,23 +179,24 @@ def questions(relay, http, token, some, name):
                                 f"http://127.0.0.1:{http}{p}"]) for p in paths]
 
 
-def pester(asked, over):
-    """One after the other, as a person with a page open does, until it is over."""
+def pester(asked, over, period):
+    """One after the other until it is over: a fifth of a second between, or one each period."""
     while not over.is_set():
         for _, argv in asked:
+            begin = time.monotonic()
             if over.is_set():
                 return
             ask(argv)
-            over.wait(0.2)
+            over.wait(max(0, begin + period - time.monotonic()) if period else 0.2)
 
 
-def measure_pairs(scene, asked, pairs, count):
+def measure_pairs(scene, asked, pairs, count, period):
     plain, pestered = [], []
     scene.throughput(count)
     for i in range(pairs):
         for is_pestered in ((False, True), (True, False))[i % 2]:
             over = threading.Event()
-            thread = threading.Thread(target=pester, args=(asked, over))
+            thread = threading.Thread(target=pester, args=(asked, over, period))
             if is_pestered:
                 thread.start()
                 time.sleep(0.5)
@@ -205,7 +206,8 @@ def measure_pairs(scene, asked, pairs, count):
                 thread.join()
             time.sleep(1)
     a, b = statistics.median(plain), statistics.median(pestered)
-    print(f"messages a second, {count} a run, {pairs} pairs: alone {a:.0f}, asked meanwhile "
+    how = f"once in {period} s" if period else "back to back"
+    print(f"messages a second, {count} a run, {pairs} pairs: alone {a:.0f}, asked {how} "
           f"{b:.0f}: {100 * (b - a) / a:+.1f} %", flush=True)
     print("  alone:", *(f"{x:.0f}" for x in plain), " asked:", *(f"{x:.0f}" for x in pestered))
 
@@ -216,12 +218,14 @@ def main():
     parser.add_argument("--history", type=int, default=1000000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--paced", action="store_true")
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--only", default="")
     o = parser.parse_args()
     folder = o.folder or pathlib.Path(tempfile.mkdtemp(prefix="waypost-surface-"))
-    scene = Scene(folder, (2 * o.pairs + 2) * o.count + 16)
+    folder.mkdir(parents=True, exist_ok=True)
+    scene = Scene(folder, (4 * o.pairs + 4) * o.count + 16)
     relay = scene.relay
     try:
         with relay:
@@ -252,7 +256,8 @@ def main():
             print(f"{slow} of {len(asked)} took 0.2 s or longer to their first byte; memory "
                   f"{relay.status('VmRSS') >> 10} MB", flush=True)
             if o.pairs:
-                measure_pairs(scene, asked, o.pairs, o.count)
+                for period in (0, 1) if o.paced else (0,):
+                    measure_pairs(scene, asked, o.pairs, o.count, period)
     finally:
         end(scene.sink)
         if not o.keep:
