@@ -22,19 +22,23 @@ enum {
 /* One pattern of a filter, in small letters. */
 struct pattern {
     struct buffer text;
-    bool is_plain; /* the text itself, and ASCII */
+    bool is_plain;       /* the text itself, and ASCII */
+    struct buffer small; /* what is held against it */
 };
 
 static void put_small(struct buffer *b, struct span s)
 {
+    char *at = buffer_room(b, s.len);
+
     for (size_t i = 0; i < s.len; i++)
-        buffer_put_byte(b, ascii_lower(s.at[i]));
+        at[i] = ascii_lower(s.at[i]);
+    buffer_grew(b, s.len);
 }
 
 static bool is_plain(struct span s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] & 0x80 || s.at[i] == '\0' || strchr("*?[]@", s.at[i]))
+        if (s.at[i] & 0x80 || s.at[i] == '\0' || strchr("*?[]", s.at[i]))
             return false;
     return true;
 }
@@ -49,17 +53,19 @@ static struct pattern pattern_of(const char *prefix, struct span s)
     return p;
 }
 
-static bool is_match(const struct pattern *p, struct span text)
+static bool is_match(struct pattern *p, struct span text)
 {
-    struct buffer small = { 0 };
-    bool is_it;
-
     if (p->is_plain)
         return span_is_nocase(buffer_span(&p->text), text);
-    put_small(&small, text);
-    is_it = sqlite3_strglob(p->text.at, buffer_string(&small)) == 0;
-    buffer_fini(&small);
-    return is_it;
+    buffer_clear(&p->small);
+    put_small(&p->small, text);
+    return sqlite3_strglob(p->text.at, buffer_string(&p->small)) == 0;
+}
+
+static void pattern_fini(struct pattern *p)
+{
+    buffer_fini(&p->text);
+    buffer_fini(&p->small);
 }
 
 static uint8_t *bytes_of(const struct roll_names *all)
@@ -70,7 +76,7 @@ static uint8_t *bytes_of(const struct roll_names *all)
 /* ------------------------------------------------------------- people ---- */
 
 /* A client by its address or its name. */
-static bool is_called(const struct pattern *p, enum roll_dimension d,
+static bool is_called(struct pattern *p, enum roll_dimension d,
                       struct span text)
 {
     size_t end = d == ROLL_CLIENT ? span_find(text, '\0') : text.len;
@@ -90,7 +96,7 @@ static void match_people(struct roll_pass *p, enum roll_dimension d,
     for (uint32_t i = 0; wanted.len && i < all->size; i++)
         if (all->at[i])
             p->match[d][i] = is_called(&pattern, d, roll_text(all->at[i]));
-    buffer_fini(&pattern.text);
+    pattern_fini(&pattern);
 }
 
 /* -------------------------------------------------------------- lanes ---- */
@@ -102,7 +108,7 @@ struct domains {
     bool has_domain;
 };
 
-static bool is_domain(const struct domains *w, const struct roll_name *n)
+static bool is_domain(struct domains *w, const struct roll_name *n)
 {
     struct span domain =
         span_first(roll_text(n), span_find(roll_text(n), '\t'));
@@ -123,7 +129,7 @@ static bool is_domain(const struct domains *w, const struct roll_name *n)
 }
 
 /* As in store_scan.c: a name may look like a pattern. */
-static bool leads_there(const struct store_view *v, const struct pattern *via,
+static bool leads_there(const struct store_view *v, struct pattern *via,
                         struct span lane)
 {
     struct buffer name = { 0 };
@@ -152,12 +158,16 @@ static void match_lanes(struct roll_pass *p)
                          .has_domain = f->domain.len > 0 };
     struct store_view view = view_of(p->queue);
     struct pattern via = pattern_of("", f->via);
+    bool is_exact;
 
     if (!w.to.len && !w.has_domain && !f->via.len) {
-        buffer_fini(&via.text);
+        pattern_fini(&via);
         return;
     }
-    w.domain = pattern_of(is_plain(f->domain) ? "" : "*@", f->domain);
+    is_exact =
+        is_plain(f->domain) && span_find(f->domain, '@') == f->domain.len;
+    w.domain = pattern_of(is_exact ? "" : "*@", f->domain);
+    w.domain.is_plain = is_exact;
     p->match[ROLL_LANE] = bytes_of(all);
     for (uint32_t i = 0; i < all->size; i++)
         if (all->at[i])
@@ -165,8 +175,8 @@ static void match_lanes(struct roll_pass *p)
                 is_domain(&w, all->at[i]) &&
                 (!f->via.len ||
                  leads_there(&view, &via, roll_text(all->at[i])));
-    buffer_fini(&w.domain.text);
-    buffer_fini(&via.text);
+    pattern_fini(&w.domain);
+    pattern_fini(&via);
 }
 
 /* ------------------------------------------------------------ the pass --- */
