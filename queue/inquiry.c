@@ -2,9 +2,9 @@
  * inquiry - lists and counts for people, a page at a time on the thread of such questions.
  *
  * A list answers with one page, which the caller's limit caps, and the clock: then it is as
- * long as it is, unless nothing was found yet. A count walks the whole queue in
- * pages between which other questions have their turn. Where the filter leads to few messages by
- * their lanes, these are looked for first; see store_among.c.
+ * long as it is, unless nothing was found yet. A count is the roll's, or it walks the whole queue
+ * in pages between which other questions have their turn. Where the filter leads to few messages,
+ * by the roll or by their lanes, these alone are looked at; see roll.h, store_among.c.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"

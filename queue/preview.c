@@ -1,8 +1,9 @@
 /*
  * preview - what would an order meet?
  *
- * As a count, a page at a time on the thread of such questions; the first few rows are those
- * of a list, and where each lane leads is asked once.
+ * The roll tells all but the first few rows; or it goes as a count, a page at a time on the
+ * thread of such questions. The rows are those of a list, and where each lane leads is asked
+ * once.
  */
 #include "policy/vocabulary/memory.h"
 #include "queue/columns.h"

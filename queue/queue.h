@@ -455,7 +455,8 @@ void queue_preview(struct queue_port *p, const struct queue_filter *f,
                   queue_preview_fn *done, uint64_t token);
 
 /* Who fills the queue: names by the recipients they have there, most first, then in one row
- * that is not named what was too many names. Borrowed for the call. */
+ * that is not named what was too many names. A message counts once with each name that it has
+ * recipients for. Borrowed for the call. */
 enum queue_rank_key { RANK_FROM, RANK_CLIENT, RANK_LOGIN, RANK_DOMAIN, RANK_VIA, RANK_KEYS };
 struct queue_rank {
     bool is_named;
