@@ -183,7 +183,7 @@ class Relay:
 
     def write_config(self):
         text = f'hostname = "{self.hostname}"\ndrain = "{self.drain}"\n{self.top}\n'
-        if "user =" not in self.top and "sandbox =" not in self.top:
+        if not re.search("^(user|sandbox) =", self.top, re.M):
             text += AS_STARTED
         text += block("queue", {"path": f'"{self.queue_path}"', **self.queue})
         text += (f'listener "test" {{ address = "{self.address}:{self.port}" '
