@@ -149,9 +149,9 @@ def test_a_power_cut_loses_nothing_acknowledged(tmp_path):
     with Faulty(tmp_path) as f:
         f.sink.refuse()
         load = Load(f.relay, pause=0.01)
-        time.sleep(1.5)
+        wait_for(lambda: len(load.acked) > 40, 60)
         f.sink.listen()
-        time.sleep(1.5)
+        wait_for(lambda: len(f.arrived()) > 20, 60)
         load.end()
         f.relay.kill()
         assert len(load.acked) > 50, len(load.acked)

@@ -27,6 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LONG = os.environ.get("WAYPOST_LONG") == "1"
 # A sanitizer's shadow and quarantine would be measured, not the relay.
 SANITIZED = any(os.environ.get(f"{x}SAN_OPTIONS") for x in ("A", "T", "UB"))
+# What is waited for takes longer there.
+PATIENCE = 4 if SANITIZED else 1
 
 
 # Whoever runs the tests runs the relay: its folders are his. Sanitizers and coverage write
@@ -106,6 +108,7 @@ def free_port(family=socket.AF_INET, host="127.0.0.1"):
 
 def wait_for(question, seconds=10.0, what="it"):
     """Asks until the answer is true; answers it."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         answer = question()
@@ -340,7 +343,7 @@ class Client:
     def __init__(self, port, host="127.0.0.1", timeout=15.0, greet=True,
                  helo="client.test", source=None, tls=None, name="relay.test"):
         self.socket = socket.create_connection(
-            (host, port), timeout,
+            (host, port), timeout * PATIENCE,
             source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""

@@ -107,8 +107,9 @@ def test_a_probe_is_one_connection_and_its_success_releases_all(tmp_path):
     with Sink() as s, Relay(tmp_path / "r",
                             extra=on_demand(s.hop, 'probe = "10s"')) as r:
         s.refuse()
+        before = time.time()
         put(r, *(f"r{i}@away.test" for i in range(30)))
-        assert 8 < row(r, "smtp://")["due"] - time.time() <= 10
+        assert before + 8 < row(r, "smtp://")["due"] <= time.time() + 10
         r.wait_log("connect to .*refused")
         wait_for(lambda: row(r, "smtp://")["downs"] == 1)
         found = row(r, "smtp://")

