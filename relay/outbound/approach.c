@@ -40,15 +40,12 @@ static bool has_login(const struct client_options *o)
 /* Nothing of what a mechanism says is kept, but that it spoke. */
 static void tape_auth(struct client *c, struct span name, bool has_initial)
 {
-    char line[64] = "AUTH ";
-    size_t len = 5 + (name.len < 40 ? name.len : 40);
+    struct buffer line = { .cap = 64 };
 
-    memcpy(line + 5, name.at, len - 5);
-    if (has_initial) {
-        memcpy(line + len, " (withheld)", 11);
-        len += 11;
-    }
-    tape_said(&c->tape, span_make(line, len));
+    buffer_printf(&line, "AUTH %.*s%s", SPAN_FMT(span_first(name, 40)),
+                  has_initial ? " (withheld)" : "");
+    tape_said(&c->tape, buffer_span(&line));
+    buffer_fini(&line);
 }
 
 static void put_auth(struct client *c, unsigned mechanism)
