@@ -44,10 +44,10 @@ void probe_start_clock(struct probe *p)
 
 static double lap_ms(struct probe *p)
 {
-    uint64_t now = uv_hrtime(), us = (now - p->since_ns) / 1000;
+    uint64_t now = uv_hrtime(), tenths = (now - p->since_ns) / 100000;
 
     p->since_ns = now;
-    return (double)(us / 100) / 10;
+    return (double)tenths / 10;
 }
 
 /* What was said goes out with the next line, whatever that is about. */

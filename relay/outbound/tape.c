@@ -47,7 +47,7 @@ static void put(struct tape *t, const char *before, size_t before_len,
         memcpy(at, line.at, len);
     at += len;
     if (is_long) {
-        memcpy(at, "...", 3);
+        memset(at, '.', 3);
         at += 3;
     }
     *at = '\n';
