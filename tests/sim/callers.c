@@ -214,21 +214,23 @@ void office_etrn(struct office *o, int lane)
     office_look(o);
 }
 
-/* Has he mail there that nobody else fetches? */
+/* Has he mail there, and nobody else fetches it? */
 static enum session_turn_answer expected_turn(const struct office *o, int lane)
 {
     bool is_there = false;
 
+    for (int i = 0; i < LANES; i++)
+        if (o->sites[lane_sites[i]].has_atrn && (lane < 0 || lane == i))
+            is_there |= promises_wait_in_lane(o, i);
+    if (!is_there)
+        return TURN_EMPTY;
     for (size_t i = 0; i < o->session_count; i++) {
         const struct session *s = &o->sessions[i];
 
         if (s->turn && (lane < 0 || lane_sites[lane] == s->site))
             return TURN_TAKEN;
     }
-    for (int i = 0; i < LANES; i++)
-        if (o->sites[lane_sites[i]].has_atrn && (lane < 0 || lane == i))
-            is_there |= promises_wait_in_lane(o, i);
-    return is_there ? TURN_BEGINS : TURN_EMPTY;
+    return TURN_BEGINS;
 }
 
 void office_atrn(struct office *o, int lane)
