@@ -11,7 +11,7 @@
 enum {
     NOTES_MOST = 16 * 1024 * 1024, /* in the inbox; who asks is too slow */
     NOTES_KEPT = 256 * 1024,       /* of an empty buffer */
-    PAGE = 500,                    /* about a millisecond */
+    PAGE = 500,                    /* looked at: about a millisecond */
     AGAIN_MS = 300000,             /* given up: no walk before that */
 };
 

@@ -89,7 +89,7 @@ struct roll {
     /* The writer's. */
     struct buffer news, client;
     struct store_cursor read; /* of the walk that fills it */
-    uint32_t page;            /* recipients in a page of it */
+    uint32_t page;            /* recipients that a page of it looks at */
     bool is_read;             /* that is through, or: */
     bool is_resting;          /* it was given up */
     int64_t next_us;          /* monotonic: its next page, or when it may begin anew */

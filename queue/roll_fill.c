@@ -20,7 +20,7 @@ enum {
 
 struct page {
     struct buffer *notes, client;
-    uint64_t message;
+    uint64_t message; /* noted; 0: none */
     struct store_cursor last;
     uint32_t count;
     bool is_walk;
@@ -38,7 +38,11 @@ static void each_waiting(void *user, const struct store_waiting *w)
 {
     struct page *p = user;
 
-    if (p->count++ == 0 || w->message != p->message)
+    p->count++;
+    p->last = (struct store_cursor){ 0, w->message, w->number };
+    if (w->is_deleted)
+        return;
+    if (w->message != p->message)
         roll_note_message(
             p->notes,
             &(struct roll_facts){
@@ -55,7 +59,6 @@ static void each_waiting(void *user, const struct store_waiting *w)
                                   .is_odd = roll_is_odd(w->address, w->lane),
                                   .number = w->number },
               &w->lane, 1);
-    p->last = (struct store_cursor){ 0, w->message, w->number };
 }
 
 int roll_read_again(struct store *s, uint64_t message, struct buffer *notes)

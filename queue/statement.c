@@ -197,16 +197,16 @@ const struct statement_text statement_texts[STATEMENTS] = {
     [READ_NOTE]        = { R,
         "SELECT value FROM note WHERE kind=?1 AND key=?2 AND expire_ms>?3" },
     [READ_SIZES]       = { W,
-        "SELECT m.id,r.number,l.key,m.size,m.received_ms FROM message m"
+        "SELECT m.id,r.number,l.key,m.size,m.received_ms,r.state FROM message m"
         " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"
-        " WHERE m.id>=?1 AND m.id<?3 AND (m.id>?1 OR r.number>?2) AND r.state&2=0"
+        " WHERE m.id>=?1 AND m.id<?3 AND (m.id>?1 OR r.number>?2)"
         " ORDER BY m.id,r.number LIMIT ?4" },
     /* what the roll has of recipients behind (?1,?2), of messages up to ?3 */
     [READ_ROLL]        = { W,
         "SELECT m.id,r.number,m.size,m.sender,m.client,m.client_name,m.login,r.address,"
         "r.state,l.key FROM message m"
         " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"
-        " WHERE m.id>=?1 AND m.id<=?3 AND (m.id>?1 OR r.number>?2) AND r.state&2=0"
+        " WHERE m.id>=?1 AND m.id<=?3 AND (m.id>?1 OR r.number>?2)"
         " ORDER BY m.id,r.number LIMIT ?4" },
     [READ_FILES]       = { R,
         "SELECT id FROM message INDEXED BY message_file WHERE has_file=1 AND id>?1"

@@ -179,18 +179,19 @@ MUST int store_purge_notes(struct store *s, int64_t now_ms, uint32_t limit,
                            bool *out_more);
 /* Lane key, size and age of its message for each recipient that is not deleted, sorted, after the
  * cursor's message and number (its due time is not looked at) and in front of the message
- * before_id; at most limit. */
+ * before_id. At most limit are looked at, deleted ones among them. */
 typedef void store_size_fn(void *user, struct span lane, uint64_t size_bytes,
                            int64_t received_ms);
 MUST int store_read_sizes(struct store *s, struct store_cursor *cursor,
                           uint64_t before_id, uint32_t limit,
                           store_size_fn *each, void *user, bool *out_more);
 /* The same for the roll, which needs other facts, behind a recipient (-1: from the first one of
- * its message on) and up to a message; sorted. */
+ * its message on) and up to a message; sorted. Told of the deleted ones too, so that a walk
+ * goes on behind them: however many they are, no more than limit are looked at. */
 struct store_waiting {
     uint64_t message, size_bytes;
     uint32_t number;
-    bool is_held;
+    bool is_held, is_deleted;
     struct span sender, client, client_name, login, address, lane; /* borrowed */
 };
 typedef void store_waiting_fn(void *user, const struct store_waiting *w);

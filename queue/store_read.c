@@ -245,8 +245,9 @@ int store_read_sizes(struct store *s, struct store_cursor *cursor,
         count++;
         cursor->message = (uint64_t)column_number(st, 0);
         cursor->number = (uint32_t)column_number(st, 1);
-        each(user, column_span(st, 2), (uint64_t)column_number(st, 3),
-             column_number(st, 4));
+        if (!(column_number(st, 5) & STORED_DELETED))
+            each(user, column_span(st, 2), (uint64_t)column_number(st, 3),
+                 column_number(st, 4));
     }
     if (rc < 0)
         return store_note_failure(s, rc, "counting what waits");
@@ -276,6 +277,7 @@ int store_read_waiting(struct store *s, uint64_t message, int64_t number,
             .login = column_span(st, 6),
             .address = column_span(st, 7),
             .is_held = column_number(st, 8) & STORED_HELD,
+            .is_deleted = column_number(st, 8) & STORED_DELETED,
             .lane = column_span(st, 9),
         };
 

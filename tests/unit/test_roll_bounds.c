@@ -1,0 +1,147 @@
+/*
+ * test_roll_bounds - what the roll may cost whoever else is at work: a page of its walk.
+ */
+#include "queue/core.h"
+#include "queue/roll_private.h"
+#include "queue/store_private.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MANY = 40, LIMIT = 7 };
+
+struct stage {
+    struct store *s;
+    char folder[48], path[64];
+    uint32_t seen, deleted;
+};
+
+static int stage_new(void **state)
+{
+    struct stage *t = NEW(struct stage);
+    struct buffer why = { 0 }, notices = { 0 };
+
+    (void)snprintf(t->folder, sizeof t->folder, "/tmp/test-roll-bounds-XXXXXX");
+    if (!mkdtemp(t->folder))
+        return -1;
+    (void)snprintf(t->path, sizeof t->path, "%s/queue.db", t->folder);
+    assert_int_equal(store_open(&t->s, t->path, &why, &notices), 0);
+    buffer_fini(&why);
+    buffer_fini(&notices);
+    *state = t;
+    return 0;
+}
+
+static int stage_free(void **state)
+{
+    struct stage *t = *state;
+    char command[80];
+
+    store_close(t->s);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", t->folder);
+    free(t);
+    return system(command);
+}
+
+/* All of them, deleted but the last. */
+static void put_deleted(struct stage *t)
+{
+    for (uint64_t id = 1; id <= MANY; id++) {
+        struct queue_recipient one = { .address = SPAN("r@a.test"),
+                                       .lane = SPAN("a.test"),
+                                       .expire_ms = INT64_MAX,
+                                       .warn_ms = INT64_MAX };
+        struct queue_message m = { .id = id,
+                                   .envelope.size_bytes = 5,
+                                   .recipients = &one,
+                                   .recipient_count = 1 };
+
+        assert_int_equal(
+            store_put(t->s, &m, &(struct store_content){ .has_file = true }),
+            0);
+    }
+    assert_int_equal(
+        database_exec(&t->s->db,
+                      "UPDATE recipient SET state=2 WHERE message<40"),
+        0);
+}
+
+static void on_waiting(void *user, const struct store_waiting *w)
+{
+    struct stage *t = user;
+
+    t->seen++;
+    t->deleted += w->is_deleted;
+}
+
+static void on_size(void *user, struct span lane, uint64_t size_bytes,
+                    int64_t received_ms)
+{
+    struct stage *t = user;
+
+    (void)received_ms;
+    t->seen++;
+    assert_true(span_is(lane, SPAN("a.test")));
+    assert_int_equal(size_bytes, 5);
+}
+
+static void a_page_ends_however_much_of_what_it_looks_at_is_deleted(
+    void **state)
+{
+    struct stage *t = *state;
+    struct store_cursor at = { 0 };
+    bool has_more = true;
+    int pages = 0;
+
+    put_deleted(t);
+    assert_int_equal(
+        store_read_waiting(t->s, 0, 0, INT64_MAX, LIMIT, on_waiting, t), 0);
+    assert_int_equal(t->seen, LIMIT);
+    assert_int_equal(t->deleted, LIMIT);
+    t->seen = 0;
+    for (; has_more; pages++)
+        assert_int_equal(store_read_sizes(t->s, &at, INT64_MAX, LIMIT, on_size,
+                                          t, &has_more),
+                         0);
+    assert_int_equal(pages, MANY / LIMIT + 1);
+    assert_int_equal(at.message, MANY);
+    assert_int_equal(t->seen, 1);
+}
+
+/* The walk goes on behind them, and none of them has a row. */
+static void the_roll_is_filled_past_what_is_deleted(void **state)
+{
+    struct stage *t = *state;
+    struct queue *q = NEW(struct queue);
+    struct roll *r = &q->roll;
+
+    put_deleted(t);
+    pthread_mutex_init(&q->lock, NULL);
+    q->writer.queue = q;
+    q->writer.store = t->s;
+    roll_init(r, true);
+    while (atomic_load(&r->state) != ROLL_COMPLETE)
+        roll_step(&q->writer, false);
+    assert_int_equal(r->live, 1);
+    roll_fini(r);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_page_ends_however_much_of_what_it_looks_at_is_deleted, stage_new,
+            stage_free),
+        cmocka_unit_test_setup_teardown(the_roll_is_filled_past_what_is_deleted,
+                                        stage_new, stage_free),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
