@@ -61,9 +61,10 @@ static void swap(struct buffer *a, struct buffer *b)
     *b = other;
 }
 
-static void give_up(struct roll *r)
+/* Until no more than so many wait. */
+static void give_up(struct roll *r, uint64_t most)
 {
-    atomic_store(&r->given_up, r->live);
+    atomic_store(&r->again_most, most);
     atomic_store(&r->state, ROLL_OFF);
     drop_rows(r);
 }
@@ -71,7 +72,7 @@ static void give_up(struct roll *r)
 void roll_stop(struct roll *r)
 {
     pthread_mutex_lock(&r->lock);
-    give_up(r);
+    give_up(r, UINT64_MAX);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -86,11 +87,11 @@ static void drain(struct roll *r)
     r->is_lost = false;
     pthread_mutex_unlock(&r->inbox_lock);
     if (is_lost)
-        give_up(r);
+        give_up(r, UINT64_MAX);
     else if (atomic_load(&r->state) != ROLL_OFF)
         roll_apply(r, buffer_span(&r->work));
     if (r->bytes > r->most_bytes)
-        give_up(r);
+        give_up(r, r->live / 2);
     empty(&r->work);
 }
 

@@ -25,7 +25,8 @@
  * (age, reasons, local parts), questions walk on disk as if there were no roll.
  *
  * Memory is bounded: over its cap all rows are given up, questions walk on disk, and when far
- * less waits it is filled anew.
+ * less waits it is filled anew. So they are when somebody asks for so long that the inbox is full;
+ * then it is filled anew some minutes later.
  */
 #ifndef WAYPOST_ROLL_H
 #define WAYPOST_ROLL_H
@@ -71,7 +72,7 @@ struct roll_names {
 struct roll {
     _Atomic int state;  /* enum roll_state; moved under lock */
     uint64_t most_bytes;
-    _Atomic uint64_t given_up; /* with so many messages */
+    _Atomic uint64_t again_most; /* given up until no more wait */
 
     pthread_mutex_t lock; /* from here to the next group */
     struct roll_names names[ROLL_DIMENSIONS];

@@ -96,7 +96,7 @@ int64_t roll_wait_ms(const struct writer *w)
     return left <= 0 ? 0 : left / 1000 + 1;
 }
 
-/* It was given up: far less must wait before it is worth to begin anew. */
+/* It was given up: where that was for its memory, far less must wait before it begins anew. */
 static void rest(struct queue *q, int64_t at_us)
 {
     struct roll *r = &q->roll;
@@ -104,7 +104,7 @@ static void rest(struct queue *q, int64_t at_us)
     if (!r->is_resting) {
         r->is_resting = true;
         r->next_us = at_us + r->again_ms * 1000;
-    } else if (waiting(q) > atomic_load(&r->given_up) / 2 || !roll_begin(r)) {
+    } else if (waiting(q) > atomic_load(&r->again_most) || !roll_begin(r)) {
         r->next_us = at_us + LATER_MS * 1000;
     } else {
         r->is_resting = r->is_read = false;

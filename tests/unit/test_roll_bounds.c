@@ -1,5 +1,6 @@
 /*
- * test_roll_bounds - what the roll may cost whoever else is at work: a page of its walk.
+ * test_roll_bounds - what the roll may cost whoever else is at work: a page of its walk, and what is
+ * kept while somebody asks for long.
  */
 #include "queue/core.h"
 #include "queue/roll_private.h"
@@ -133,6 +134,51 @@ static void the_roll_is_filled_past_what_is_deleted(void **state)
     free(q);
 }
 
+static void publish_much(struct roll *r)
+{
+    struct buffer notes = { 0 };
+    char sender[200] = "";
+
+    for (int i = 0; i < 5000; i++)
+        roll_note_message(
+            &notes, &(struct roll_facts){
+                        .id = 1, .who = { span_make(sender, sizeof sender) } });
+    roll_again(r, &notes);
+    roll_publish(r);
+    buffer_fini(&notes);
+}
+
+/* Whatever waits: its rows have room. */
+static void what_lost_its_news_is_filled_anew(void **state)
+{
+    struct stage *t = *state;
+    struct queue *q = NEW(struct queue);
+    struct roll *r = &q->roll;
+
+    pthread_mutex_init(&q->lock, NULL);
+    q->writer.queue = q;
+    q->writer.store = t->s;
+    roll_init(r, true);
+    r->again_ms = 0;
+    while (atomic_load(&r->state) != ROLL_COMPLETE)
+        roll_step(&q->writer, false);
+    put_deleted(t);
+    atomic_store(&q->ready, 1000 * 1000);
+    pthread_mutex_lock(&r->lock); /* somebody asks */
+    for (int i = 0; i < 40; i++)
+        publish_much(r);
+    assert_true(r->inbox.len < 20 * 1024 * 1024);
+    pthread_mutex_unlock(&r->lock);
+    assert_false(roll_lock(r));
+    for (int i = 0; i < 100 && atomic_load(&r->state) != ROLL_COMPLETE; i++)
+        roll_step(&q->writer, false);
+    assert_int_equal(atomic_load(&r->state), ROLL_COMPLETE);
+    assert_int_equal(r->live, 1);
+    roll_fini(r);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +186,8 @@ int main(void)
             a_page_ends_however_much_of_what_it_looks_at_is_deleted, stage_new,
             stage_free),
         cmocka_unit_test_setup_teardown(the_roll_is_filled_past_what_is_deleted,
+                                        stage_new, stage_free),
+        cmocka_unit_test_setup_teardown(what_lost_its_news_is_filled_anew,
                                         stage_new, stage_free),
     };
 
