@@ -2,7 +2,7 @@
  * roll_rows - the rows of the roll: chunks of them, sorted by message id.
  *
  * Mail comes at the end and goes anywhere. What is gone leaves a dead row, which is passed over;
- * a chunk that is mostly dead is pressed together, and joined with the one before it when both
+ * a chunk that is mostly dead is pressed together, and joined with its neighbours when they
  * fit, so that memory follows what waits. A dead row has no names.
  */
 #include "queue/roll_private.h"
@@ -89,10 +89,26 @@ static void press(struct roll_chunk *c)
     c->used = n;
 }
 
+/* What is in the one behind it goes into this one, if that is few. */
+static void join_next(struct roll *r, size_t at)
+{
+    struct roll_chunk *c = r->chunks[at], *next;
+
+    if (at + 1 == r->chunk_count)
+        return;
+    next = r->chunks[at + 1];
+    if (c->used + next->used > JOINED)
+        return;
+    memcpy(&c->rows[c->used], next->rows, next->used * sizeof *next->rows);
+    c->used += next->used;
+    c->live += next->live;
+    chunk_remove(r, at + 1);
+}
+
 /* A row has died in it. */
 static void settle_chunk(struct roll *r, size_t at)
 {
-    struct roll_chunk *c = r->chunks[at], *before;
+    struct roll_chunk *c = r->chunks[at];
 
     if (c->live == 0 && at + 1 < r->chunk_count) {
         chunk_remove(r, at);
@@ -101,13 +117,9 @@ static void settle_chunk(struct roll *r, size_t at)
     if (c->live && (c->used < ROLL_ROWS / SPARSE || c->live * SPARSE > c->used))
         return;
     press(c);
-    before = at ? r->chunks[at - 1] : NULL;
-    if (!before || before->used + c->used > JOINED)
-        return;
-    memcpy(&before->rows[before->used], c->rows, c->used * sizeof *c->rows);
-    before->used += c->used;
-    before->live += c->live;
-    chunk_remove(r, at);
+    join_next(r, at);
+    if (at)
+        join_next(r, at - 1);
 }
 
 /* The upper half goes into a chunk of its own. */

@@ -1,6 +1,6 @@
 /*
- * test_roll_bounds - what the roll may cost whoever else is at work: a page of its walk, and what is
- * kept while somebody asks for long.
+ * test_roll_bounds - what the roll may cost whatever happens: a page of its walk, what is kept
+ * while somebody asks for long, and rows that are few again.
  */
 #include "queue/core.h"
 #include "queue/roll_private.h"
@@ -179,6 +179,32 @@ static void what_lost_its_news_is_filled_anew(void **state)
     free(q);
 }
 
+/* The newest first: each chunk dies in front of one that is all but dead. */
+static void few_rows_need_little_memory_in_whatever_order_others_left(
+    void **state)
+{
+    enum { ROWS = 50 * ROLL_ROWS };
+    struct roll *r = NEW(struct roll);
+
+    (void)state;
+    roll_init(r, true);
+    for (uint64_t id = 1; id <= ROWS; id++)
+        roll_row_add(r, &(struct roll_facts){ .id = id }, 0,
+                     roll_name_take(r, ROLL_LANE, SPAN("a.test")), false);
+    assert_int_equal(r->chunk_count, 50);
+    for (uint64_t id = ROWS; id; id--)
+        if (id % ROLL_ROWS)
+            roll_row_remove(r, id, 0);
+    assert_int_equal(r->live, 50);
+    assert_true(r->chunk_count < 6);
+    for (uint64_t id = ROLL_ROWS; id <= ROWS; id += ROLL_ROWS)
+        roll_row_remove(r, id, 0);
+    assert_int_equal(r->live, 0);
+    assert_int_equal(r->chunk_count, 1);
+    roll_fini(r);
+    free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +215,8 @@ int main(void)
                                         stage_new, stage_free),
         cmocka_unit_test_setup_teardown(what_lost_its_news_is_filled_anew,
                                         stage_new, stage_free),
+        cmocka_unit_test(
+            few_rows_need_little_memory_in_whatever_order_others_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
