@@ -13,6 +13,7 @@
 enum {
     ROLL_NOBODY = UINT32_MAX, /* an index of no name */
     ROLL_ROWS = 1000,         /* of a chunk */
+    ROLL_MANY = (1 << 20) - 1,
     ROLL_BLOCK = 16,          /* what an allocation costs besides */
 };
 
@@ -48,10 +49,11 @@ void roll_names_free(struct roll *r);
  */
 struct roll_row {
     uint64_t id;
-    uint32_t size_bytes;
+    uint32_t size_low;       /* of its bytes, and size_high: see roll_size */
     uint32_t who[ROLL_LANE]; /* names by dimension */
     uint32_t lane;           /* of many; ROLL_NOBODY while that is 0 */
-    uint32_t many : 30;
+    uint32_t many : 20;
+    uint32_t size_high : 10;
     bool is_held : 1;
     bool has_extras : 1;
 };
@@ -74,6 +76,11 @@ struct roll_extras {
     uint32_t count, room;
     struct roll_extra at[];
 };
+
+static inline uint64_t roll_size(const struct roll_row *row)
+{
+    return (uint64_t)row->size_high << 32 | row->size_low;
+}
 
 static inline bool roll_is_live(const struct roll_row *row)
 {

@@ -289,7 +289,8 @@ void roll_row_add(struct roll *r, const struct roll_facts *f, uint32_t number,
     if (!roll_is_live(row)) {
         r->chunks[chunk_of(r, f->id)]->live++;
         r->live++;
-        row->size_bytes = (uint32_t)f->size_bytes;
+        row->size_low = (uint32_t)f->size_bytes;
+        row->size_high = f->size_bytes >> 32 & 0x3ff;
         for (int d = 0; d < ROLL_LANE; d++)
             row->who[d] = roll_name_take(r, (enum roll_dimension)d, f->who[d]);
     }
@@ -297,7 +298,8 @@ void roll_row_add(struct roll *r, const struct roll_facts *f, uint32_t number,
         row->many = 1;
         row->lane = take_lane;
         row->is_held = is_held;
-    } else if (row->lane == take_lane && row->is_held == is_held) {
+    } else if (row->lane == take_lane && row->is_held == is_held &&
+               row->many < ROLL_MANY) {
         row->many++;
         roll_name_drop(r, ROLL_LANE, take_lane);
     } else {

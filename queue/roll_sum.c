@@ -39,7 +39,7 @@ static bool hit_count(void *user, const struct roll_row *row, uint32_t lane,
     (void)lane;
     to->recipients += count;
     to->messages += is_first;
-    to->bytes += is_first ? row->size_bytes : 0;
+    to->bytes += is_first ? roll_size(row) : 0;
     return true;
 }
 
@@ -140,7 +140,7 @@ static bool hit_rank(void *user, const struct roll_row *row, uint32_t lane,
         return true;
     c->last = row->id;
     c->count.messages++;
-    c->count.bytes += row->size_bytes;
+    c->count.bytes += roll_size(row);
     return true;
 }
 
@@ -259,7 +259,7 @@ static bool hit_place(void *user, const struct roll_row *row, uint32_t lane,
 {
     struct places *s = user;
 
-    columns_count(meet(s, lane), row->id, count, row->size_bytes);
+    columns_count(meet(s, lane), row->id, count, roll_size(row));
     (void)hit_count(&s->count, row, lane, count, is_first);
     if (is_first && s->first && s->first->count < PREVIEW_ROWS)
         put_id(s->first, row->id);

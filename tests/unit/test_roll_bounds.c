@@ -205,6 +205,33 @@ static void few_rows_need_little_memory_in_whatever_order_others_left(
     free(r);
 }
 
+/* A limit may allow them. */
+static void large_messages_have_their_size(void **state)
+{
+    static const uint64_t sizes[] = { 1, UINT32_MAX, 5ULL << 30, 1ULL << 40 };
+    static const struct queue_filter all = { 0 };
+    struct queue *q = NEW(struct queue);
+    struct queue_count count = { 0 };
+    uint64_t sum = 0;
+
+    (void)state;
+    pthread_mutex_init(&q->lock, NULL);
+    roll_init(&q->roll, true);
+    for (uint64_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        roll_row_add(
+            &q->roll,
+            &(struct roll_facts){ .id = i + 1, .size_bytes = sizes[i] }, 0,
+            roll_name_take(&q->roll, ROLL_LANE, SPAN("a.test")), false);
+        sum += sizes[i];
+    }
+    atomic_store(&q->roll.state, ROLL_COMPLETE);
+    assert_true(roll_count(q, &all, &count));
+    assert_int_equal(count.bytes, sum);
+    roll_fini(&q->roll);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +244,7 @@ int main(void)
                                         stage_new, stage_free),
         cmocka_unit_test(
             few_rows_need_little_memory_in_whatever_order_others_left),
+        cmocka_unit_test(large_messages_have_their_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
