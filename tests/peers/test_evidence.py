@@ -339,7 +339,7 @@ def test_clients_that_go_while_a_policy_server_thinks(tmp_path):
         leave_often(relay, 200)
         slow.set()
         assert come(relay) == OK
-        wait_for(lambda: relay.descriptors() <= before + 18, 10,
+        wait_for(lambda: relay.descriptors() <= before + 18, 60,
                  "no descriptors left behind")
         assert come(relay) == OK
 
