@@ -12,13 +12,17 @@
  */
 #include "queue/store_private.h"
 
+#include "policy/vocabulary/remedy.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 enum { WHOLE_CHECK_BYTES = 64 * 1024 * 1024 };
 
@@ -45,6 +49,10 @@ static int refuse(struct database *d, int rc, const char *path,
                       "%s is locked by another program: end it, then start "
                       "again",
                       path);
+        return rc;
+    case ERROR_FULL:
+        buffer_printf(out_why, "%s cannot be opened", path);
+        remedy_put_writing(out_why, rc);
         return rc;
     default:
         buffer_printf(out_why, "%s cannot be opened: %s", path, d->why);
@@ -128,6 +136,14 @@ int store_check_before(const char *path, struct buffer *out_why)
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         buffer_printf(out_why, "%s is not a file: name another path", path);
         return ERROR_FOREIGN;
+    }
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 &&
+        errno != ENOENT) {
+        int rc = -errno; /* SQLite would not say it */
+
+        buffer_printf(out_why, "%s cannot be opened", path);
+        remedy_put_writing(out_why, rc);
+        return rc;
     }
     return check_orphan_wal(path, out_why);
 }

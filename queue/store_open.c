@@ -19,6 +19,7 @@
 #include "queue/store_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,16 +48,16 @@ int queue_lock_path(const char *path, int *out_fd, struct buffer *out_why)
     fd = open(buffer_string(&lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
         rc = -errno;
-        buffer_printf(out_why, "%s cannot be opened: %s", buffer_string(&lock),
-                      strerror(-rc));
+        buffer_printf(out_why, "%s cannot be opened", buffer_string(&lock));
+        remedy_put_writing(out_why, rc);
     } else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         rc = errno == EWOULDBLOCK ? ERROR_LOCKED : -errno;
         read_owner(fd, text, sizeof text);
         if (rc == ERROR_LOCKED)
             buffer_printf(out_why,
-                          "another Waypost (pid %s) is using this queue: stop "
-                          "it, or name another path",
-                          *text ? text : "unknown");
+                          "another Waypost (pid %s) is using this queue, %s: "
+                          "stop it, or name another path",
+                          *text ? text : "unknown", path);
         else
             buffer_printf(out_why, "%s cannot be locked: %s",
                           buffer_string(&lock), strerror(-rc));
@@ -224,10 +225,12 @@ int store_open(struct store **out_s, const char *path, struct buffer *out_why,
     if ((rc = store_check(&s->db, path, &version, out_why)) < 0)
         goto fail;
     if ((rc = make_ready(s, path, version)) < 0) {
-        if (rc > ERROR_BASE && rc < ERROR_END)
+        if (rc > ERROR_BASE && rc < ERROR_END) {
             rc = store_check_refuse(&s->db, rc, path, out_why);
-        else
-            buffer_printf(out_why, "%s: %s", path, error_text(rc));
+        } else {
+            buffer_printf(out_why, "%s cannot be opened", path);
+            remedy_put_writing(out_why, rc);
+        }
         goto fail;
     }
     *out_s = s;

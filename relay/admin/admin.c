@@ -13,6 +13,7 @@
 #include "relay/admin/admin_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/admin/events.h"
 #include "relay/admin/flow.h"
 #include "relay/admin/metrics.h"
@@ -229,7 +230,7 @@ static int move_http(struct admin *a, const struct admin_access *access,
     if (rc < 0) {
         buffer_put_string(out_why, "cannot listen on the admin address ");
         buffer_put_escaped(out_why, access->http);
-        buffer_printf(out_why, ": %s", error_text(rc));
+        remedy_put_listening(out_why, rc);
         return rc;
     }
     close_portal(a, &a->http);

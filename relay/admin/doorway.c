@@ -7,6 +7,8 @@
  */
 #include "relay/admin/doorway.h"
 
+#include "policy/vocabulary/remedy.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -93,10 +95,14 @@ int doorway_open_as(struct doorway *d, struct span path,
         return 0;
     buffer_printf(out_why, "cannot listen on %s ", kind->what);
     buffer_put_escaped(out_why, path);
-    buffer_printf(out_why, ": %s",
-                  rc == -EADDRINUSE ? "another relay answers there"
-                  : rc == -EEXIST   ? "there is a file that is no socket"
-                                    : error_text(rc));
+    if (rc == -EADDRINUSE)
+        buffer_put_string(out_why, ": another relay answers there: stop it, or "
+                                   "name another path");
+    else if (rc == -EEXIST)
+        buffer_put_string(out_why, ": there is a file that is no socket: move "
+                                   "it away, or name another path");
+    else
+        remedy_put_writing(out_why, rc);
     doorway_fini(d);
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "relay/net/listener.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +54,9 @@ static void open_low(struct doorstep *d, struct span name,
     fd = listener_bind(host, port);
     if (fd >= 0)
         d->sockets[d->count++] = (struct notify_socket){ .fd = fd };
+    else if (d->refusal_count < NOTIFY_SOCKETS_MOST)
+        d->refusals[d->refusal_count++] =
+            (struct doorstep_refusal){ *host, port, fd };
 }
 
 void doorstep_open(struct doorstep *d, const struct settings *s)
@@ -78,6 +82,16 @@ int doorstep_take(struct doorstep *d, struct span name,
     if (s)
         s->fd = -1;
     return fd;
+}
+
+int doorstep_reason(const struct doorstep *d, const struct host_address *host,
+                    uint16_t port, int rc)
+{
+    for (size_t i = 0; rc == -EACCES && i < d->refusal_count; i++)
+        if (d->refusals[i].port == port &&
+            host_address_is(&d->refusals[i].host, host))
+            return d->refusals[i].rc;
+    return rc;
 }
 
 void doorstep_close(struct doorstep *d)

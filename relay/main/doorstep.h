@@ -15,6 +15,12 @@ enum { DOORSTEP_PORTS = 1024 }; /* those under it are root's */
 struct doorstep {
     struct notify_socket sockets[NOTIFY_SOCKETS_MOST]; /* fd -1: taken */
     size_t count;
+    struct doorstep_refusal {
+        struct host_address host;
+        uint16_t port;
+        int rc;
+    } refusals[NOTIFY_SOCKETS_MOST]; /* what root was told */
+    size_t refusal_count;
 };
 
 /* What cannot be opened is left to the entrance, which says why. */
@@ -22,6 +28,9 @@ void doorstep_open(struct doorstep *d, const struct settings *s);
 /* By its name, or (host not NULL) where it listens; -1: there is none. */
 int doorstep_take(struct doorstep *d, struct span name,
                   const struct host_address *host, uint16_t port);
+/* Why it could not be opened: rc, or, when that is only that it needs root, what root met. */
+int doorstep_reason(const struct doorstep *d, const struct host_address *host,
+                    uint16_t port, int rc);
 /* Closes what nobody took. */
 void doorstep_close(struct doorstep *d);
 

@@ -4,12 +4,12 @@
 #include "relay/main/entrance.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/inbound/intake.h"
 #include "relay/main/doorstep.h"
 #include "relay/net/gauge.h"
 #include "relay/net/listener.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 enum { LISTENERS_MOST = 64 };
@@ -139,13 +139,10 @@ static void complain(struct buffer *out_why, const struct listener_settings *l,
 {
     if (out_why->len)
         return;
-    buffer_printf(out_why, "%s:%u:%u: cannot listen on %.*s: %s",
+    buffer_printf(out_why, "%s:%u:%u: cannot listen on %.*s",
                   l->place.file ? l->place.file : "built-in configuration",
-                  l->place.line, l->place.column, SPAN_FMT(l->address),
-                  error_text(rc));
-    if (rc == -EACCES && l->port < DOORSTEP_PORTS)
-        buffer_put_string(out_why, ": ports under 1024 can be opened at the "
-                                   "start alone, by root or a socket unit");
+                  l->place.line, l->place.column, SPAN_FMT(l->address));
+    remedy_put_listening(out_why, rc);
 }
 
 int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why)
@@ -162,6 +159,7 @@ int entrance_open(struct entrance *e, struct settings *s, struct buffer *out_why
                                          doorstep_take(e->doorstep, l->title,
                                                        &l->host, l->port),
                                          on_accepted, e)) < 0) {
+            rc = doorstep_reason(e->doorstep, &l->host, l->port, rc);
             complain(out_why, l, rc);
             failed = rc;
             continue;

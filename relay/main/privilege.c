@@ -4,6 +4,7 @@
 #include "relay/main/privilege.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/main/places.h"
 
 #include <errno.h>
@@ -110,8 +111,9 @@ static void prepare(void *user, enum place_kind kind, const char *path)
     if (rc == 0 || work->rc < 0 || kind == PLACE_LOG)
         return;
     work->rc = rc;
-    buffer_printf(work->why, "the folder of %s cannot be made for %s: %s", path,
-                  work->account->name, error_text(rc));
+    buffer_printf(work->why, "the folder of %s cannot be made for %s", path,
+                  work->account->name);
+    remedy_put_writing(work->why, rc);
 }
 
 int privilege_prepare(const struct privilege *p, const struct settings *s,

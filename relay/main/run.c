@@ -50,8 +50,9 @@ const struct verb run_verb = {
         "key user names. Then it gives up files, programs and system calls that it does not\n"
         "need (key sandbox). It leaves no core file, and only root can debug it.\n"
         "\n"
-        "Exit codes: 0 after a signal; 75 the queue or a port cannot be had, or the disk\n"
-        "failed; 78 the configuration, or a file that it names, is wrong.\n",
+        "Exit codes: 0 after a signal; 75 the queue or a port cannot be had now, or the disk\n"
+        "failed; 77 a file, folder or port is not for this user; 78 the configuration, or a\n"
+        "file or folder that it names, is wrong.\n",
     .group = GROUP_RUNNING,
     .examples = {
         { "waypost run -c /etc/waypost/waypost.conf",

@@ -6,10 +6,12 @@
 #include "relay/main/station_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/main/configuration.h"
 #include "relay/main/statedump.h"
 #include "relay/net/gauge.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -221,14 +223,17 @@ static int open_queue(struct station *st, struct buffer *out_why)
     int rc = configuration_make_folder(s->queue.path);
 
     st->windows = windows_new(s, time(NULL));
-    if (rc < 0)
-        buffer_printf(out_why, "the folder of %s: %s", path, error_text(rc));
-    else
+    if (rc < 0) {
+        buffer_printf(out_why, "the folder of the queue %s cannot be made",
+                      path);
+        remedy_put_writing(out_why, rc);
+    } else {
         rc = queue_open(&st->queue, &(struct queue_options){
             .path = path, .reserve_bytes = s->queue.reserve_bytes,
             .history_ms = s->queue.history_ms,
             .history_bytes = s->queue.history_bytes, .route = windows_route,
             .route_user = st->windows, .notice = notice }, out_why);
+    }
     free(path);
     return rc;
 }
@@ -316,6 +321,26 @@ static void free_all(struct station *st)
     free(st);
 }
 
+/* Does it help to start again by and by, or has somebody to mend it first? */
+static int exit_code(int rc)
+{
+    static const struct {
+        int rc, code;
+    } rows[] = {
+        { ERROR_CONFIG, EX_CONFIG },  { ERROR_FOREIGN, EX_CONFIG },
+        { ERROR_NEWER, EX_CONFIG },   { -ENOENT, EX_CONFIG },
+        { -ENOTDIR, EX_CONFIG },      { -EISDIR, EX_CONFIG },
+        { -EEXIST, EX_CONFIG },       { -ENAMETOOLONG, EX_CONFIG },
+        { -EAFNOSUPPORT, EX_CONFIG }, { -EACCES, EX_NOPERM },
+        { -EPERM, EX_NOPERM },        { -EROFS, EX_NOPERM },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].rc == rc)
+            return rows[i].code;
+    return EX_TEMPFAIL;
+}
+
 /* The faults of a configuration that parses but cannot be used. */
 static int refuse(struct station *st, int rc, struct buffer *why)
 {
@@ -323,7 +348,7 @@ static int refuse(struct station *st, int rc, struct buffer *why)
     buffer_fini(why);
     free_all(st);
     log_flush();
-    return rc == ERROR_CONFIG ? EX_CONFIG : EX_TEMPFAIL;
+    return exit_code(rc);
 }
 
 int station_run(const struct verb_call *call, struct settings *take_settings,
@@ -356,7 +381,7 @@ int station_run(const struct verb_call *call, struct settings *take_settings,
     if ((rc = open_all(st, &why)) < 0) {
         hint_at_unit(rc, &why);
         log_text(LOG_FATAL, "%s", buffer_string(&why));
-        code = EX_TEMPFAIL;
+        code = exit_code(rc);
         if (st->queue)
             shut_down(st);
         else

@@ -13,6 +13,7 @@
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/net/logfile.h"
 #include "relay/net/logline.h"
 #include "relay/net/maillog.h"
@@ -83,6 +84,19 @@ static bool stderr_is_journal(void)
     return strcmp(stream, here) == 0;
 }
 
+/* To where the log has been all the time. */
+static void tell_unwritable(struct span file, int rc, bool had_file)
+{
+    struct buffer why = { 0 };
+
+    buffer_printf(&why, "the log cannot be written to %.*s", SPAN_FMT(file));
+    remedy_put_writing(&why, rc);
+    log_text(LOG_WARNING, "%s; until then it %s", buffer_string(&why),
+             had_file ? "stays in the file that it was in"
+                      : "goes where this line is");
+    buffer_fini(&why);
+}
+
 void log_open(enum log_form form, struct span tag, bool to_syslog,
               struct span file)
 {
@@ -93,8 +107,7 @@ void log_open(enum log_form form, struct span tag, bool to_syslog,
     s->form = form;
     s->to_syslog = to_syslog;
     if (file.len && (rc = logfile_open(file)) < 0)
-        log_text(LOG_WARNING, "the log cannot be written to %.*s: %s",
-                 SPAN_FMT(file), error_text(rc));
+        tell_unwritable(file, rc, old->to_file);
     s->to_file = file.len > 0 && (rc == 0 || old->to_file);
     s->is_journal = !s->to_file && stderr_is_journal();
     (void)snprintf(s->tag, sizeof s->tag, "%.*s", SPAN_FMT(tag));
@@ -195,6 +208,10 @@ static void put_to_syslog(const struct setup *s, const struct log_line *line)
                    logline_daemon(line->event));
     put_line(&text, s, line);
     maillog_put(ident, severity, buffer_string(&text));
+    if (line->event == LOG_FATAL && !s->is_journal) { /* for who has started us */
+        buffer_put_byte(&text, '\n');
+        (void)!write(STDERR_FILENO, text.at, text.len);
+    }
     buffer_fini(&text);
 }
 

@@ -10,6 +10,7 @@
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
+#include "policy/vocabulary/remedy.h"
 #include "relay/net/worker.h"
 
 #include <dirent.h>
@@ -51,6 +52,13 @@ static const char *watch(struct tls_material *m, struct span path, bool is_key)
     return f->path;
 }
 
+static void complain(struct buffer *faults, const char *path, int rc)
+{
+    buffer_printf(faults, "%s", path);
+    remedy_put_reading(faults, rc);
+    buffer_put_byte(faults, '\n');
+}
+
 static BIO *open_file(const char *path, struct buffer *faults)
 {
     BIO *b;
@@ -59,8 +67,7 @@ static BIO *open_file(const char *path, struct buffer *faults)
     ERR_clear_error();
     b = BIO_new_file(path, "r");
     if (!b)
-        buffer_printf(faults, "%s: %s\n", path,
-                      errno ? strerror(errno) : "cannot be read");
+        complain(faults, path, errno ? -errno : -EIO);
     return b;
 }
 

@@ -1019,7 +1019,8 @@ static void faults_name_their_file(void **state)
     assert_null(tls_material_new(c.settings, &faults));
     buffer_printf(&wanted, "%s/b.key: is not the key of %s/a.pem\n",
                   c.world.folder, c.world.folder);
-    buffer_printf(&wanted, "/nowhere/cert.pem: No such file or directory\n");
+    buffer_printf(&wanted, "/nowhere/cert.pem: No such file or directory: put "
+                           "it there, or name another path\n");
     buffer_printf(&wanted, "%s/b.key: there is no certificate in it\n",
                   c.world.folder);
     buffer_printf(&wanted, "%s/b.pem: there is no key in it\n", c.world.folder);
