@@ -3,6 +3,7 @@
  */
 #include "relay/admin/listing.h"
 
+#include "policy/vocabulary/columns.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/utf8.h"
@@ -45,8 +46,8 @@ json_t *listing_recipient(const struct queue_row_recipient *r)
     put(o, "address", listing_text(r->address));
     put(o, "state", json_string(filter_state_name(r->state)));
     put(o, "attempts", json_integer(r->attempts));
-    put(o, "due", r->due_ms == INT64_MAX ? json_null()
-                                         : json_integer(r->due_ms / 1000));
+    put(o, "due",
+        r->due_ms == INT64_MAX ? json_null() : json_integer(r->due_ms / 1000));
     if (r->reason.len)
         put(o, "delay_reason", listing_text(r->reason));
     if (r->deed.at_ms) {
@@ -76,8 +77,8 @@ json_t *listing_row(const struct queue_row *row, bool in_full)
             put(o, "expire_time", json_integer(row->expire_ms / 1000));
     }
     for (size_t i = 0; i < row->count; i++)
-        ASSERT(json_array_append_new(recipients,
-                                     listing_recipient(&row->recipients[i])) == 0);
+        ASSERT(json_array_append_new(
+                   recipients, listing_recipient(&row->recipients[i])) == 0);
     put(o, "recipients", recipients);
     return o;
 }
@@ -152,14 +153,28 @@ void listing_put_duration(struct buffer *b, int64_t s)
 
 void listing_put_cell(struct buffer *b, struct buffer *cell, int columns)
 {
-    buffer_printf(b, "%*s  ", columns, buffer_string(cell));
+    size_t wide = (size_t)(columns < 0 ? -columns : columns), from = b->len;
+
+    if (columns > 0) {
+        size_t n = columns_of(buffer_span(cell));
+
+        buffer_printf(b, "%*s", n < wide ? (int)(wide - n) : 0, "");
+    }
+    buffer_put(b, buffer_span(cell));
+    columns_fill(b, from, wide);
+    buffer_put_string(b, "  ");
     buffer_clear(cell);
 }
 
-void listing_put_head(struct buffer *b)
+void listing_put_head(struct buffer *b, size_t width)
 {
-    buffer_printf(b, "%-13s  %6s  %6s  %-8s  %s\n", "ID", "AGE", "SIZE",
-                  "STATE", "SENDER -> RECIPIENTS (WHAT THE LAST ATTEMPT MET)");
+    size_t from = b->len;
+
+    buffer_printf(b, "%-13s  %6s  %6s  %-8s  %s", "ID", "AGE", "SIZE", "STATE",
+                  "SENDER -> RECIPIENTS (WHAT THE LAST ATTEMPT MET)");
+    if (width)
+        columns_cut(b, from, width);
+    buffer_put_byte(b, '\n');
 }
 
 /* " (held by ada: looks like spam; 4.2.0 busy)" */
@@ -200,25 +215,6 @@ static void put_recipients(struct buffer *b, const json_t *recipients)
     }
 }
 
-void listing_cut(struct buffer *b, size_t from, size_t width)
-{
-    struct span line = span_skip(buffer_span(b), from);
-    size_t kept = 0, dots = 3, seen = 0;
-
-    while (line.len) {
-        size_t n = utf8_length(line);
-
-        if (seen + dots == width)
-            kept = b->len - line.len;
-        if (seen++ == width) {
-            b->len = kept;
-            buffer_put_string(b, "...");
-            return;
-        }
-        line = span_skip(line, n ? n : 1);
-    }
-}
-
 void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
                       size_t width)
 {
@@ -237,7 +233,7 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
     buffer_put_string(b, " -> ");
     put_recipients(b, json_object_get(message, "recipients"));
     if (width > 3)
-        listing_cut(b, from, width);
+        columns_cut(b, from, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }

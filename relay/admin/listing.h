@@ -35,13 +35,11 @@ json_t *listing_count(const struct queue_count *n);
  * place of what is not showable. */
 json_t *listing_text(struct span s);
 
-/* The columns' names. */
-void listing_put_head(struct buffer *b);
-/* One line of at most `width` characters (0: uncut), with its line end. */
+/* The columns' names, in at most `width` columns (0: uncut). */
+void listing_put_head(struct buffer *b, size_t width);
+/* One line of at most `width` columns (0: uncut), with its line end. */
 void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
                       size_t width);
-/* Cuts what was put since `from` to so many characters. */
-void listing_cut(struct buffer *b, size_t from, size_t width);
 /* A cell of so many columns (negative: at their left), emptied, and the gap behind it. */
 void listing_put_cell(struct buffer *b, struct buffer *cell, int columns);
 /* "34.5K"; "12s", "5min", "3h", "4d" */

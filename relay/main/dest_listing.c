@@ -3,6 +3,7 @@
  */
 #include "relay/main/dest_listing.h"
 
+#include "policy/vocabulary/columns.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"
 
@@ -70,46 +71,142 @@ static void put_window(struct buffer *b, const json_t *o, const char *what)
     }
 }
 
-void dest_listing_put_head(struct buffer *b)
+/* ---------------------------------------------------------------- lines ---- */
+
+typedef void cell_fn(struct buffer *cell, const json_t *o);
+
+static void put_state(struct buffer *cell, const json_t *o)
 {
-    buffer_printf(b, "%-32s  %-11s  %6s  %6s  %7s  %7s  %7s  %6s  %s\n",
-                  "DESTINATION", "STATE", "SEEN", "NEXT", "OPEN", "WAITING",
-                  "BYTES", "SINCE", "LAST WORDS");
+    if (is_fetched(o))
+        buffer_put_string(cell, "fetched");
+    else
+        buffer_put_escaped(cell, paper_span(o, "state"));
 }
 
-void dest_listing_put_line(struct buffer *b, const json_t *o)
+static void put_open(struct buffer *cell, const json_t *o)
+{
+    buffer_printf(cell, "%lld/%lld", (long long)paper_number(o, "open"),
+                  (long long)paper_number(o, "window"));
+}
+
+static void put_waiting(struct buffer *cell, const json_t *o)
+{
+    buffer_printf(cell, "%lld", (long long)paper_number(o, "waiting"));
+}
+
+static void put_bytes(struct buffer *cell, const json_t *o)
+{
+    listing_put_size(cell, paper_number(o, "waiting_bytes"));
+}
+
+static void put_since(struct buffer *cell, const json_t *o)
+{
+    if (paper_number(o, "since"))
+        listing_put_duration(cell, time(NULL) - paper_number(o, "since"));
+}
+
+/* Columns that a narrow terminal has no room for are left out: the last words matter more. */
+static const struct column {
+    const char *head;
+    cell_fn *put;
+    int columns;
+    size_t needs; /* that the terminal is so wide */
+} columns[] = {
+    { "STATE", put_state, -11, 0 },    { "SEEN", put_seen, 6, 110 },
+    { "NEXT", put_next, 6, 60 },       { "OPEN", put_open, 7, 90 },
+    { "WAITING", put_waiting, 7, 40 }, { "BYTES", put_bytes, 7, 130 },
+    { "SINCE", put_since, 6, 120 },
+};
+
+enum {
+    COLUMNS = sizeof(columns) / sizeof(columns[0]),
+    NAME_COLUMNS = 32,
+    NAME_MOST = 60,
+    WORDS_LEAST = 8
+};
+
+static bool has_room(const struct column *c, size_t width)
+{
+    return width == 0 || width >= c->needs;
+}
+
+/* Names are there to be typed, so they come before the last words, which are behind. */
+static size_t name_columns(size_t width)
+{
+    if (width == 0)
+        return NAME_COLUMNS;
+    if (width < 60)
+        return width > 38 ? width - 24 : 14;
+    return width * 9 / 20 < NAME_MOST ? width * 9 / 20 : NAME_MOST;
+}
+
+void dest_listing_put_head(struct buffer *b, size_t width)
 {
     struct buffer cell = { 0 };
 
-    buffer_put_escaped(&cell, paper_span(o, "name"));
-    listing_put_cell(b, &cell, -32);
-    if (is_fetched(o))
-        buffer_put_string(&cell, "fetched");
-    else
-        buffer_put_escaped(&cell, paper_span(o, "state"));
-    listing_put_cell(b, &cell, -11);
-    put_seen(&cell, o);
-    listing_put_cell(b, &cell, 6);
-    put_next(&cell, o);
-    listing_put_cell(b, &cell, 6);
-    buffer_printf(&cell, "%lld/%lld", (long long)paper_number(o, "open"),
-                  (long long)paper_number(o, "window"));
-    listing_put_cell(b, &cell, 7);
-    buffer_printf(&cell, "%lld", (long long)paper_number(o, "waiting"));
-    listing_put_cell(b, &cell, 7);
-    listing_put_size(&cell, paper_number(o, "waiting_bytes"));
-    listing_put_cell(b, &cell, 7);
-    if (paper_number(o, "since"))
-        listing_put_duration(&cell, time(NULL) - paper_number(o, "since"));
-    listing_put_cell(b, &cell, 6);
-    /* One that is up but defers all has words as well. */
-    buffer_put_escaped(b, paper_span(o, "reason").len ||
-                                  !paper_number(o, "waiting")
-                              ? paper_span(o, "reason")
-                              : paper_span(o, "last_reply"));
+    buffer_put_string(&cell, "DESTINATION");
+    listing_put_cell(b, &cell, -(int)name_columns(width));
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (has_room(&columns[i], width)) {
+            buffer_put_string(&cell, columns[i].head);
+            listing_put_cell(b, &cell, columns[i].columns);
+        }
+    buffer_put_string(b, "LAST WORDS");
+    if (width)
+        columns_cut(b, 0, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }
+
+static enum paper_colour colour_of(const json_t *o)
+{
+    return is_up(o)                            ? PAPER_GOOD
+           : is_offline(o) || is_fetched(o)    ? PAPER_FAINT
+           : paper_is(o, "state", "suspended") ? PAPER_DOUBTFUL
+                                               : PAPER_BAD;
+}
+
+void dest_listing_put_line(struct buffer *b, const json_t *o, size_t width,
+                           bool is_coloured)
+{
+    struct buffer cell = { 0 }, line = { 0 };
+    struct paper paper = { b, o, is_coloured, width };
+    size_t name = name_columns(width), state;
+
+    buffer_put_escaped(&cell, paper_span(o, "name"));
+    if (width)
+        columns_cut(&cell, 0, name);
+    listing_put_cell(b, &cell, -(int)name);
+    put_state(&cell, o);
+    state = cell.len;
+    paper_begin(&paper, colour_of(o));
+    buffer_put(b, buffer_span(&cell));
+    paper_end(&paper, colour_of(o));
+    buffer_clear(&cell);
+    buffer_printf(b, "%*s", state < 11 ? (int)(11 - state) + 2 : 2, "");
+    for (size_t i = 1; i < COLUMNS; i++)
+        if (has_room(&columns[i], width)) {
+            columns[i].put(&cell, o);
+            listing_put_cell(&line, &cell, columns[i].columns);
+        }
+    if (width == 0 || width >= name + 15 + line.len + WORDS_LEAST) {
+        size_t from = line.len;
+
+        /* One that is up but defers all has words as well. */
+        buffer_put_escaped(&line, paper_span(o, "reason").len ||
+                                          !paper_number(o, "waiting")
+                                      ? paper_span(o, "reason")
+                                      : paper_span(o, "last_reply"));
+        if (width)
+            columns_cut(&line, from, width - name - 15 - from);
+    }
+    buffer_put(b, buffer_span(&line));
+    buffer_put_byte(b, '\n');
+    buffer_fini(&line);
+    buffer_fini(&cell);
+}
+
+/* ---------------------------------------------------------------- story ---- */
 
 static void put_fact(struct buffer *b, const char *name, struct buffer *value)
 {

@@ -8,10 +8,11 @@
 
 #include <jansson.h>
 
-/* The columns' names. */
-void dest_listing_put_head(struct buffer *b);
-/* One line, with its end. */
-void dest_listing_put_line(struct buffer *b, const json_t *destination);
+/* The columns' names: as many as a terminal of `width` columns has room for; 0: all. */
+void dest_listing_put_head(struct buffer *b, size_t width);
+/* One line, with its end. Nothing is cut where the width is 0. */
+void dest_listing_put_line(struct buffer *b, const json_t *destination,
+                           size_t width, bool is_coloured);
 /* All about it, on many lines. */
 void dest_listing_put_story(struct buffer *b, const json_t *destination);
 

@@ -95,8 +95,9 @@ static bool print_line(void *user, const json_t *o)
         return !ferror(stdout);
     }
     if (w->rows++ == 0)
-        dest_listing_put_head(&b);
-    dest_listing_put_line(&b, o);
+        dest_listing_put_head(&b, paper_width());
+    dest_listing_put_line(&b, o, paper_width(),
+                          paper_width() && !getenv("NO_COLOR"));
     print(&b);
     return !ferror(stdout);
 }

@@ -3,6 +3,7 @@
  */
 #include "relay/main/history_listing.h"
 
+#include "policy/vocabulary/columns.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"
 
@@ -21,10 +22,15 @@ void history_listing_put_time(struct buffer *b, int64_t s)
         buffer_put_string(b, text);
 }
 
-void history_listing_put_head(struct buffer *b)
+void history_listing_put_head(struct buffer *b, size_t width)
 {
-    buffer_printf(b, "%-19s  %-9s  %-13s  %s\n", "TIME", "WHAT", "ID",
+    size_t from = b->len;
+
+    buffer_printf(b, "%-19s  %-9s  %-13s  %s", "TIME", "WHAT", "ID",
                   "SENDER -> RECIPIENT  STATUS  HOST  DELAY  (REPLY)");
+    if (width)
+        columns_cut(b, from, width);
+    buffer_put_byte(b, '\n');
 }
 
 /* Green what went well, red what did not, the rest as it is. */
@@ -90,8 +96,8 @@ static void put_refusal(struct buffer *b, const json_t *row)
     buffer_put_string(b, "  rule \"");
     buffer_put_escaped(b, rule);
     buffer_put_string(b, "\" ");
-    buffer_put_escaped(b, slash < place.len ? span_skip(place, slash + 1)
-                                            : place);
+    buffer_put_escaped(b,
+                       slash < place.len ? span_skip(place, slash + 1) : place);
 }
 
 /* Who to whom, or, of an order, who. */
@@ -139,8 +145,8 @@ void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
         buffer_put_escaped(&rest, reply);
         buffer_put_byte(&rest, ')');
     }
-    if (width > COLUMNS_BEFORE + 10)
-        listing_cut(&rest, 0, width - COLUMNS_BEFORE);
+    if (width > COLUMNS_BEFORE)
+        columns_cut(&rest, 0, width - COLUMNS_BEFORE);
     buffer_put(b, buffer_span(&rest));
     buffer_put_byte(b, '\n');
     buffer_fini(&rest);

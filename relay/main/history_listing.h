@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-void history_listing_put_head(struct buffer *b);
+void history_listing_put_head(struct buffer *b, size_t width);
 /* One line of at most `width` characters (0: uncut); colour: by what happened. */
 void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
                               bool in_colour);

@@ -80,7 +80,7 @@ static void print_row(struct question *q, const json_t *row)
         return;
     }
     if (q->width && q->found == 1)
-        history_listing_put_head(&b);
+        history_listing_put_head(&b, q->width);
     history_listing_put_line(&b, row, q->width, q->in_colour);
     print(&b);
     if (q->found == 1)

@@ -14,6 +14,7 @@ struct paper {
     struct buffer *b;
     const json_t *o; /* that is laid out */
     bool is_coloured;
+    size_t width; /* of the terminal; 0: none, nothing is cut */
 };
 
 enum paper_colour {

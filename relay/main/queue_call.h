@@ -13,19 +13,20 @@
 
 struct queue_call {
     const struct verb_call *call;
-    int sub;                      /* row of the sub verb ... */
-    const char *name;             /* ... its name ... */
-    const char *done;             /* ... and what it does; NULL: it only looks */
+    int sub;          /* row of the sub verb ... */
+    const char *name; /* ... its name ... */
+    const char *done; /* ... and what it does; NULL: it only looks */
     struct ask *ask;
-    json_t *filters;              /* key -> value, as given */
-    const char *route, *why;      /* route: of move; why: of bounce, hold, delete; or NULL */
-    const char *by, *limit;       /* of top; or NULL */
+    json_t *filters; /* key -> value, as given */
+    const char *route,
+        *why; /* route: of move; why: of bounce, hold, delete; or NULL */
+    const char *by, *limit; /* of top; or NULL */
     bool json, yes, only_header, is_coloured;
-    bool has_bar;                 /* progress is drawn on standard error */
-    json_t *answer;               /* of a change, its last line; or NULL */
-    int64_t expected;             /* messages that it is about; 0: not known */
-    size_t width;                 /* of the terminal; 0: not one */
-    uint64_t rows;                /* printed so far */
+    bool has_bar;     /* progress is drawn on standard error */
+    json_t *answer;   /* of a change, its last line; or NULL */
+    int64_t expected; /* messages that it is about; 0: not known */
+    size_t width;     /* of the terminal; 0: not one */
+    uint64_t rows;    /* printed so far */
 };
 
 typedef int queue_call_fn(struct queue_call *o);
@@ -35,7 +36,9 @@ static inline struct paper queue_call_paper(const struct queue_call *o,
                                             struct buffer *b,
                                             const json_t *object)
 {
-    return (struct paper){ .b = b, .o = object, .is_coloured = o->is_coloured };
+    return (struct paper){
+        .b = b, .o = object, .is_coloured = o->is_coloured, .width = o->width
+    };
 }
 
 queue_call_fn queue_look_list, queue_look_show, queue_look_cat,

@@ -34,7 +34,7 @@ static bool print_row(void *user, const json_t *message)
         paper_print_json(message);
     } else {
         if (o->width && o->rows == 0)
-            listing_put_head(&b);
+            listing_put_head(&b, o->width);
         listing_put_line(&b, message, time(NULL), o->width);
         paper_print(&b);
     }

@@ -3,11 +3,18 @@
  */
 #include "relay/main/queue_print.h"
 
+#include "policy/vocabulary/columns.h"
 #include "relay/admin/listing.h"
 
 #include <time.h>
 
-enum { NAME_COLUMNS = 30, DIALOGUES_SHOWN = 3 };
+enum {
+    NAME_COLUMNS = 30,
+    NAME_LEAST = 12,
+    NAME_MOST = 60,
+    CELLS = 11,
+    DIALOGUES_SHOWN = 3
+};
 
 static void put_moment(struct buffer *b, int64_t s)
 {
@@ -228,24 +235,52 @@ void queue_print_preview(struct paper *p, int64_t now_s, size_t width)
 
 /* ----------------------------------------------------------- the shape ---- */
 
+/* Where the terminal is narrow, cells are too, and then names get what is left. */
+static int cell_columns(const struct paper *p)
+{
+    return p->width && p->width < NAME_COLUMNS + CELLS * 7 ? 4 : 6;
+}
+
+static size_t name_columns(const struct paper *p)
+{
+    size_t cells = CELLS * ((size_t)cell_columns(p) + 1);
+
+    if (!p->width)
+        return NAME_COLUMNS;
+    return p->width < cells + NAME_LEAST  ? NAME_LEAST
+           : p->width - cells < NAME_MOST ? p->width - cells
+                                          : NAME_MOST;
+}
+
 static void put_name(struct paper *p, const char *name)
 {
     struct buffer cell = { 0 };
+    size_t columns = name_columns(p), n;
 
     buffer_put_escaped(&cell, span_of(name));
-    buffer_printf(p->b, "%*s", NAME_COLUMNS, buffer_string(&cell));
+    columns_cut(&cell, 0, p->width ? columns : SIZE_MAX);
+    n = columns_of(buffer_span(&cell));
+    buffer_printf(p->b, "%*s", n < columns ? (int)(columns - n) : 0, "");
+    buffer_put(p->b, buffer_span(&cell));
     buffer_fini(&cell);
 }
 
-static void put_cell(struct paper *p, const json_t *n)
+/* 9999, then 12k, then 3M, where there is room for four figures. */
+static void put_cell(struct paper *p, const json_t *json)
 {
-    bool is_none = json_integer_value(n) == 0;
+    int columns = cell_columns(p);
+    int64_t n = json_integer_value(json);
 
     buffer_put_byte(p->b, ' ');
-    if (is_none)
+    if (n == 0)
         paper_begin(p, PAPER_FAINT);
-    buffer_printf(p->b, "%6lld", (long long)json_integer_value(n));
-    if (is_none)
+    if (columns > 4 || n < 10000)
+        buffer_printf(p->b, "%*lld", columns, (long long)n);
+    else if (n < 1000000)
+        buffer_printf(p->b, "%*lldk", columns - 1, (long long)n / 1000);
+    else
+        buffer_printf(p->b, "%*lldM", columns - 1, (long long)n / 1000000);
+    if (n == 0)
         paper_end(p, PAPER_FAINT);
 }
 
@@ -269,13 +304,15 @@ void queue_print_shape(struct paper *p, int64_t now_s)
     struct buffer last = { 0 };
     size_t i;
 
-    buffer_printf(p->b, "%*s %6s", NAME_COLUMNS, "minutes", "T");
-    json_array_foreach(bounds, i, one)
-        buffer_printf(p->b, " %6lld", (long long)json_integer_value(one));
+    put_name(p, "minutes");
+    buffer_printf(p->b, " %*s", cell_columns(p), "T");
+    json_array_foreach(bounds, i, one) buffer_printf(
+        p->b, " %*lld", cell_columns(p), (long long)json_integer_value(one));
     buffer_printf(&last, "%lld+",
                   (long long)json_integer_value(
                       json_array_get(bounds, json_array_size(bounds) - 1)));
-    buffer_printf(p->b, " %6s\n", buffer_string(&last));
+    buffer_printf(p->b, " %*s\n", cell_columns(p),
+                  cell_columns(p) > 4 ? buffer_string(&last) : "more");
     buffer_fini(&last);
     put_row(p, "TOTAL", p->o);
     json_array_foreach(json_object_get(p->o, "rows"), i, one)
@@ -318,10 +355,9 @@ void queue_print_rank(struct buffer *b, const json_t *rank, const char *by,
             buffer_put_byte(b, (char)(*by - 'a' + 'A'));
         buffer_put_byte(b, '\n');
     }
-    buffer_printf(b, "%8lld %10lld %8s  ",
-                  (long long)paper_number(rank, "messages"),
-                  (long long)paper_number(rank, "recipients"),
-                  buffer_string(&size));
+    buffer_printf(
+        b, "%8lld %10lld %8s  ", (long long)paper_number(rank, "messages"),
+        (long long)paper_number(rank, "recipients"), buffer_string(&size));
     put_rank_name(b, rank, key);
     buffer_put_byte(b, '\n');
     buffer_fini(&size);

@@ -3,6 +3,7 @@
  */
 #include "relay/main/top_screen.h"
 
+#include "policy/vocabulary/columns.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
@@ -26,17 +27,6 @@ static bool has_room(const struct page *p)
     return p->look->rows == 0 || p->rows < p->look->rows;
 }
 
-/* So many characters of it, none cut in two. */
-static struct span cut(struct span s, size_t columns)
-{
-    size_t n = 0, i = 0;
-
-    for (; i < s.len; i++)
-        if (((unsigned char)s.at[i] & 0xc0) != 0x80 && n++ == columns)
-            break;
-    return span_first(s, i);
-}
-
 static void put_row(struct page *p, enum paper_colour c, struct buffer *text)
 {
     struct paper paper = { p->b, NULL, p->look->is_coloured };
@@ -45,7 +35,7 @@ static void put_row(struct page *p, enum paper_colour c, struct buffer *text)
     if (has_room(p)) {
         buffer_put_escaped(&clean, buffer_span(text));
         paper_begin(&paper, c);
-        buffer_put(p->b, cut(buffer_span(&clean), p->look->columns));
+        buffer_put(p->b, columns_first(buffer_span(&clean), p->look->columns));
         paper_end(&paper, c);
         buffer_put_byte(p->b, '\n');
         p->rows++;
@@ -58,17 +48,21 @@ static void put_row(struct page *p, enum paper_colour c, struct buffer *text)
 static void put_column(struct buffer *b, const char *text, size_t width)
 {
     struct buffer clean = { 0 };
-    struct span s;
-    size_t n = 0;
+    size_t from = b->len;
 
     buffer_put_escaped(&clean, span_of(text));
-    s = cut(buffer_span(&clean), width);
-    buffer_put(b, s);
-    for (size_t i = 0; i < s.len; i++)
-        n += ((unsigned char)s.at[i] & 0xc0) != 0x80;
-    for (; n < width; n++)
-        buffer_put_byte(b, ' ');
+    columns_cut(&clean, 0, width);
+    buffer_put(b, buffer_span(&clean));
+    columns_fill(b, from, width);
     buffer_fini(&clean);
+}
+
+static void put_gap(struct page *p)
+{
+    if (has_room(p)) {
+        buffer_put_byte(p->b, '\n');
+        p->rows++;
+    }
 }
 
 /* ------------------------------------------------------------------- head ---- */
@@ -86,17 +80,17 @@ static void put_head(struct page *p)
                   (long long)paper_number(q, "slots"),
                   paper_is_so(s, "stopping") ? ", STOPPING" : "");
     put_row(p, PAPER_GOOD, &t);
-    buffer_printf(&t, "queue: %lld ready, %lld waiting, %lld held; commit ",
+    buffer_printf(&t, "queue: %lld ready, %lld waiting, %lld held; ",
                   (long long)paper_number(q, "messages_ready"),
                   (long long)paper_number(q, "messages_deferred"),
                   (long long)paper_number(q, "messages_held"));
-    buffer_printf(&t, "%.1f ms, log ",
+    buffer_printf(&t, "%lld destinations down; commit %.1f ms, log ",
+                  (long long)paper_number(q, "destinations_down"),
                   (double)paper_number(q, "commit_us_last") / 1000);
     listing_put_size(&t, paper_number(q, "wal_bytes"));
     buffer_put_string(&t, ", disk ");
     listing_put_size(&t, paper_number(q, "disk_free_bytes"));
-    buffer_printf(&t, " free; %lld destinations down",
-                  (long long)paper_number(q, "destinations_down"));
+    buffer_put_string(&t, " free");
     put_row(p,
             paper_number(q, "destinations_down") ? PAPER_DOUBTFUL : PAPER_PLAIN,
             &t);
@@ -105,18 +99,20 @@ static void put_head(struct page *p)
 
 static void put_tabs(struct page *p)
 {
-    static const char *const names[TOP_VIEWS] = {
-        [TOP_FLOW] = "1 flow",
-        [TOP_DESTINATIONS] = "2 destinations",
-        [TOP_REFUSALS] = "3 refusals",
-        [TOP_LIVE] = "4 live",
+    static const char *const names[2][TOP_VIEWS] = {
+        { [TOP_FLOW] = "1 flow",
+          [TOP_DESTINATIONS] = "2 destinations",
+          [TOP_REFUSALS] = "3 refusals",
+          [TOP_LIVE] = "4 live" },
+        { "1 flow", "2 dest", "3 rules", "4 live" },
     };
+    bool is_narrow = p->look->columns < 60;
     struct buffer t = { 0 };
 
     for (int i = 0; i < TOP_VIEWS; i++)
         buffer_printf(&t, (int)p->look->view == i ? "[%s] " : " %s  ",
-                      names[i]);
-    buffer_put_string(&t, "  q quits");
+                      names[is_narrow][i]);
+    buffer_put_string(&t, is_narrow ? "q" : "  q quits");
     put_row(p, PAPER_FAINT, &t);
     buffer_fini(&t);
 }
@@ -168,8 +164,8 @@ static void put_bar(struct buffer *b, const json_t *points, size_t columns,
         size_t shade =
             most > 0 ? (size_t)(v / most * ((double)shades - 1) + 0.5) : 0;
 
-        if (v <= 0)
-            buffer_put_byte(b, ' ');
+        if (v <= 0) /* a dot: it was not up yet */
+            buffer_put_string(b, v == 0 || !is_utf8 ? " " : "·");
         else if (is_utf8)
             buffer_put_string(b, blocks[shade]);
         else
@@ -190,16 +186,24 @@ static void put_flow(struct page *p)
     };
     const json_t *now = json_object_get(p->f->flow, "now");
     const json_t *series = json_object_get(p->f->flow, "series");
-    size_t width = p->look->columns > 24 ? p->look->columns - 24 : 0;
+    bool has_most = p->look->columns >= 60;
+    size_t before = has_most ? 35 : 24;
+    size_t width = p->look->columns > before ? p->look->columns - before : 0;
     struct buffer t = { 0 };
 
-    buffer_put_string(&t, "                 NOW  LAST HOUR");
+    buffer_printf(&t, "%20s  %s%s", "NOW", has_most ? "      MOST  " : "",
+                  "LAST HOUR");
+    if (width < BAR_MOST && p->look->columns > t.len + 5)
+        buffer_printf(&t, "%*s", (int)(p->look->columns - t.len - 2), "NOW");
     put_row(p, PAPER_FAINT, &t);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         double v = json_number_value(json_object_get(now, rows[i].name));
 
         buffer_printf(&t, "%-10s %9.*f%-2s ", rows[i].name,
                       *rows[i].unit ? 1 : 0, v, rows[i].unit);
+        if (has_most)
+            buffer_printf(&t, "%9.*f  ", *rows[i].unit ? 1 : 0,
+                          highest(json_object_get(series, rows[i].name)));
         put_bar(&t, json_object_get(series, rows[i].name),
                 width < BAR_MOST ? width : BAR_MOST, p->look->is_utf8);
         put_row(p, v > 0 ? rows[i].colour : PAPER_PLAIN, &t);
@@ -219,17 +223,31 @@ static int by_waiting(const void *a, const void *b)
     return strcmp(paper_text(x, "name"), paper_text(y, "name"));
 }
 
+/* On a narrow terminal it is more important what is wrong than how many sessions there are. */
+static bool has_figures(const struct page *p)
+{
+    return p->look->columns >= 76;
+}
+
+static size_t name_width(const struct page *p)
+{
+    return p->look->columns >= 3 * NAME_WIDTH ? NAME_WIDTH
+           : has_figures(p)                   ? p->look->columns / 3
+                                              : p->look->columns * 2 / 5;
+}
+
 static void put_destination(struct page *p, const json_t *o, struct buffer *t)
 {
     bool is_up = paper_is(o, "state", "up");
     int64_t due = paper_number(o, "due"), now = p->f->now_s;
     struct buffer cell = { 0 };
 
-    put_column(t, paper_text(o, "name"), NAME_WIDTH);
-    buffer_printf(t, " %-11.11s %7lld %5lld/%-3lld ", paper_text(o, "state"),
-                  (long long)paper_number(o, "waiting"),
-                  (long long)paper_number(o, "open"),
-                  (long long)paper_number(o, "window"));
+    put_column(t, paper_text(o, "name"), name_width(p));
+    buffer_printf(t, " %-11.11s %7lld ", paper_text(o, "state"),
+                  (long long)paper_number(o, "waiting"));
+    if (has_figures(p))
+        buffer_printf(t, "%5lld/%-3lld ", (long long)paper_number(o, "open"),
+                      (long long)paper_number(o, "window"));
     if (!is_up && due > now)
         listing_put_duration(&cell, due - now);
     else if (!is_up && due)
@@ -239,7 +257,9 @@ static void put_destination(struct page *p, const json_t *o, struct buffer *t)
     if (json_is_integer(json_object_get(o, "delivery_ms")))
         buffer_printf(&cell, "%lldms",
                       (long long)paper_number(o, "delivery_ms"));
-    buffer_printf(t, "%8s  ", buffer_string(&cell));
+    if (has_figures(p))
+        buffer_printf(t, "%8s", buffer_string(&cell));
+    buffer_put_string(t, "  ");
     buffer_put_escaped(t, span_of(*paper_text(o, "reason")
                                       ? paper_text(o, "reason")
                                       : paper_text(o, "last_reply")));
@@ -262,9 +282,10 @@ static void put_destinations(struct page *p)
         all[i] = json_array_get(p->f->destinations, i);
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers they are */
     qsort(all, n, sizeof(*all), by_waiting);
-    put_column(&t, "DESTINATION", NAME_WIDTH);
-    buffer_put_string(
-        &t, " STATE       WAITING  OPEN      NEXT    TIME   LAST WORDS");
+    put_column(&t, "DESTINATION", name_width(p));
+    buffer_printf(&t, " STATE       WAITING %s  NEXT%s  LAST WORDS",
+                  has_figures(p) ? " OPEN     " : " ",
+                  has_figures(p) ? "     TIME" : "");
     put_row(p, PAPER_FAINT, &t);
     for (size_t i = 0; i < n && has_room(p); i++)
         put_destination(p, all[i], &t);
@@ -274,6 +295,73 @@ static void put_destinations(struct page *p)
     }
     buffer_fini(&t);
     free(all);
+}
+
+/* The host, without how it is reached, which is told elsewhere. */
+static void put_host(struct buffer *b, struct span name)
+{
+    size_t colon;
+
+    if (span_starts_nocase(name, SPAN("smtp://"))) {
+        name = span_skip(name, 7);
+        name = span_first(name, span_find(name, ' '));
+        colon = span_find_last(name, ':');
+        name = span_is(span_skip(name, colon), SPAN(":25"))
+                   ? span_first(name, colon)
+                   : name;
+    }
+    buffer_put(b, name);
+}
+
+static void put_one_trouble(struct page *p, const json_t *o, struct buffer *t)
+{
+    bool is_down = paper_is(o, "state", "backing-off");
+    int64_t left = paper_number(o, "due") - p->f->now_s;
+
+    put_host(t, paper_span(o, "name"));
+    buffer_printf(t, " %s, %lld wait", is_down ? "is down" : "is suspended",
+                  (long long)paper_number(o, "waiting"));
+    if (left > 0) {
+        buffer_put_string(t, is_down ? ", next attempt in " : ", goes on in ");
+        listing_put_duration(t, left);
+    }
+    put_row(p, is_down ? PAPER_BAD : PAPER_DOUBTFUL, t);
+    buffer_put_string(t, "  ");
+    buffer_put(t, paper_span(o, "reason"));
+    put_row(p, PAPER_PLAIN, t);
+}
+
+/* What somebody should look at, where there is room for it below the flow. */
+static void put_trouble(struct page *p)
+{
+    static const char *const what[] = { "backing-off", "suspended" };
+    struct buffer t = { 0 };
+    size_t n = 0, i;
+    const json_t *o;
+
+    put_gap(p);
+    buffer_put_string(&t, "WHAT NEEDS YOU");
+    put_row(p, PAPER_FAINT, &t);
+    for (size_t k = 0; k < sizeof(what) / sizeof(what[0]); k++)
+        json_array_foreach(p->f->destinations, i, o)
+        {
+            if (!paper_is(o, "state", what[k]) || !paper_number(o, "waiting"))
+                continue;
+            put_one_trouble(p, o, &t);
+            n++;
+        }
+    if (n == 0) {
+        buffer_put_string(&t, "nothing: no destination is down or suspended");
+        put_row(p, PAPER_PLAIN, &t);
+    }
+    buffer_fini(&t);
+}
+
+static void put_flow_view(struct page *p)
+{
+    put_flow(p);
+    if (p->look->view == TOP_FLOW && p->f->destinations)
+        put_trouble(p);
 }
 
 /* --------------------------------------------------------------- refusals ---- */
@@ -347,19 +435,11 @@ static void put_live(struct page *p)
     buffer_fini(&t);
 }
 
-static void put_gap(struct page *p)
-{
-    if (has_room(p)) {
-        buffer_put_byte(p->b, '\n');
-        p->rows++;
-    }
-}
-
 void top_screen_put(struct buffer *b, const struct top_figures *f,
                     const struct top_look *look)
 {
     static void (*const views[TOP_VIEWS])(struct page * p) = {
-        [TOP_FLOW] = put_flow,
+        [TOP_FLOW] = put_flow_view,
         [TOP_DESTINATIONS] = put_destinations,
         [TOP_REFUSALS] = put_refusals,
         [TOP_LIVE] = put_live,

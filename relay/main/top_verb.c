@@ -93,7 +93,7 @@ static int ask_all(struct top *t)
     t->status_ms = now_ms();
     if (shows(t, TOP_FLOW))
         rc = ask_flow(t);
-    if (rc == EX_OK && shows(t, TOP_DESTINATIONS))
+    if (rc == EX_OK && (shows(t, TOP_DESTINATIONS) || shows(t, TOP_FLOW)))
         rc = ask_destinations(t);
     return rc;
 }
@@ -214,7 +214,9 @@ static int on_screen(struct top *t, struct span socket)
 static int run_top(const struct verb_call *call)
 {
     struct top t = { 0 };
-    bool is_once = !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
+    const char *term = getenv("TERM");
+    bool is_once = !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO) ||
+                   (term && strcmp(term, "dumb") == 0);
     struct settings *settings;
     int rc;
 

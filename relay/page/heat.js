@@ -6,7 +6,7 @@
  * of the same filters that the commands know, so each can be copied into a terminal.
  */
 import { every, get } from "/api.js";
-import { command, dress, h, keyed, moment, roving, say } from "/dom.js";
+import { breakable, command, dress, h, keyed, moment, roving, say } from "/dom.js";
 import { messages } from "/messages.js";
 import { nothingYet } from "/needs.js";
 import { count, plural, short, span } from "/text.js";
@@ -49,7 +49,7 @@ function makeRow(row, bounds, pick) {
     const e = h("div", { role: "row", class: "heatrow" },
         h("div", { role: "rowheader", class: "domain" }, row.domain === null ? "all others"
             : h("button", { type: "button", tabindex: "-1", class: "link",
-                            onclick: () => pick(row.domain, -1) }, row.domain),
+                            title: row.domain, onclick: () => pick(row.domain, -1) }, breakable(row.domain)),
             h("span", { class: "total" })));
 
     for (let i = 0; i <= bounds.length; i++)

@@ -83,7 +83,7 @@ function showAlarms(list) {
             h("span", { class: "subject" }, list[0].who ?? ""), h("span", null, list[0].who
                 ? list[0].text.slice(list[0].who.length) : list[0].text)),
         list.length > 1 && h("a", { href: "#/flow", class: "listed more" },
-            `and ${list.length - 1} more`)].filter(Boolean)
+            h("span", { class: "roomy" }, "and "), `${list.length - 1} more`)].filter(Boolean)
         : [shape("good"), "nothing is wrong"]));
 }
 

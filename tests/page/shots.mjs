@@ -74,14 +74,15 @@ for (const way of wanted.length ? wanted : ["light", "dark", "phone"]) {
 
     if (process.env.FILES)
         await fromTree(page);
+    if (way === "grey")
+        await (await page.context().newCDPSession(page)).send(
+            "Emulation.setEmulatedVisionDeficiency", { type: "achromatopsia" });
     await page.goto(base + "/");
     await token(page, process.env.ROLE ? tokens[process.env.ROLE] : tokens.operator);
     await page.locator("svg.river").waitFor();
     for (const view of views) {
         await prepare(page, view === "message" ? await message()
             : view === "why" ? "why/partner.example.net" : view);
-        if (way === "grey")
-            await page.evaluate(() => document.documentElement.setAttribute("class", "grey"));
         await page.screenshot({ path: `${folder}/${view}-${way}.png`,
                                 fullPage: Boolean(process.env.WHOLE) });
     }

@@ -289,22 +289,29 @@ class Stage:
     def crowd(self):
         """Domains that nobody answers for: many, long, wide, hostile."""
         odd = ["xn--bcher-kva.example", "bücher.example", "メール.例え.example",
-               "דואר.example", "🚚🚚🚚.example", "a" * 63 + "." + "b" * 63 + ".example"]
+               "דואר.example", "한국.example", "a" * 63 + "." + "b" * 63 + ".example"]
         for n in range(self.domains):
             domain = odd[n] if n < len(odd) else f"d{n:03}.many-customers.example"
-            with Client(self.relay.port, helo="client.example") as c:
-                for k in range(1 + 300 // (n + 1)):
-                    c.command("MAIL FROM:<crowd@example.org> SMTPUTF8")
-                    if c.command(f"RCPT TO:<r{k}@{domain}>").code != 250:
-                        c.command("RSET")
-                        continue
-                    c.command("DATA")
-                    c.send(b"Subject: \x1b[2J \xe2\x80\xae evil\r\n\r\nx\r\n.\r\n")
-                    c.reply()
+            for first in range(0, 1 + 300 // (n + 1), 25):
+                with Client(self.relay.port, helo="client.example") as c:
+                    for k in range(first, min(first + 25, 1 + 300 // (n + 1))):
+                        c.command("MAIL FROM:<crowd@example.org> SMTPUTF8")
+                        if c.command(f"RCPT TO:<r{k}@{domain}>").code != 250:
+                            break
+                        c.command("DATA")
+                        c.send(b"Subject: \x1b[2J \xe2\x80\xae evil\r\n\r\nx\r\n.\r\n")
+                        c.reply()
 
     # --- the evening ---
 
     def __enter__(self):
+        try:
+            return self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begin(self):
         self.tokens = {}
         if not self.empty:
             self.open_sinks()

@@ -10,10 +10,11 @@ import struct
 import subprocess
 import termios
 import time
+import unicodedata
 
 import pytest
 
-from relay import Relay, Sink, end, program, wait_for
+from relay import Relay, Sink, end, free_port, program, wait_for
 
 NOTE = b"Subject: a note\r\n\r\nIt can wait.\r\n"
 UNAVAILABLE = 69
@@ -71,6 +72,56 @@ class Terminal:
         return (self.said.rstrip().endswith(LEAVE) and
                 self.said.count(ENTER) == self.said.count(LEAVE) and
                 termios.tcgetattr(self.slave) == self.before)
+
+
+def on_terminal(r, columns, *words, term="xterm"):
+    """What a verb says on a terminal, without colours."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [program(), *words, "-c", r.config], stdin=slave, stdout=slave,
+        stderr=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8", "TERM": term})
+    os.close(slave)
+    said = b""
+    try:
+        while more := os.read(master, 65536):
+            said += more
+    except OSError:
+        pass  # how a terminal tells that nobody is left
+    process.wait(30)
+    os.close(master)
+    return re.sub(rb"\x1b\[[0-9;]*[mK]", b"", said).decode().replace("\r", "").splitlines()
+
+
+def wide(text):
+    """Columns, as the library counts them."""
+    return sum(0 if unicodedata.combining(c) else
+               2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def test_tables_fit_the_terminal_whatever_the_names(tmp_path):
+    long = f"{'a' * 60}.{'b' * 60}.test"
+    with Relay(tmp_path / "r", {"*": f"smtp://127.0.0.1:{free_port()}"}) as r:
+        with r.client() as c:
+            for domain in (long, "メール.例え.test", "한국한국한국한국.test"):
+                c.command("MAIL FROM:<鈴木一郎鈴木一郎鈴木一郎鈴木一郎@from.test> SMTPUTF8")
+                assert c.command(f"RCPT TO:<🚚🚚🚚🚚🚚🚚🚚🚚🚚🚚@{domain}>").code == 250
+                c.command("DATA")
+                c.send(NOTE + b".\r\n")
+                assert c.reply().code == 250
+        wait_for(lambda: any("backing-off" in line for line in on_terminal(
+            r, 80, "dest", "list")), 20, "a destination that is down")
+        for words, columns in ((("dest", "list"), (40, 80, 200)),
+                               (("queue", "list"), (80, 200)),
+                               (("queue", "shape"), (80, 200))):
+            for n in columns:
+                lines = on_terminal(r, n, *words)
+                assert len(lines) > 1 and max(map(wide, lines)) <= n, (words, n, lines)
+        [line] = [x for x in on_terminal(r, 200, "dest", "list") if "backing-off" in x]
+        assert "connection refused" in line and re.search(r" 3 +", line), line
+        # where nothing can be drawn over, it is one page
+        page = on_terminal(r, 100, "top", term="dumb")
+        assert page[0].startswith("Waypost ") and not any("\x1b" in x for x in page)
 
 
 def test_where_there_is_no_terminal_it_is_one_plain_page(tmp_path):

@@ -97,6 +97,8 @@ static void each_view_shows_its_figures(void **state)
                                         "1.5/s",
                                         "█",
                                         "▂",
+                                        "WHAT NEEDS YOU",
+                                        "is down, ",
                                         NULL };
     static const char *const destinations[] = {
         "backing-off",       "60s", "42ms", "mx:big\\x1B[2J.example",
