@@ -94,11 +94,12 @@ static void each_view_shows_its_figures(void **state)
                                         "14 sessions",
                                         "3 ready, 5 waiting",
                                         "[1 flow]",
+                                        "WHAT NEEDS YOU",
+                                        ".example is down, 900 wait, next "
+                                        "attempt in 60s",
                                         "1.5/s",
                                         "█",
                                         "▂",
-                                        "WHAT NEEDS YOU",
-                                        "is down, ",
                                         NULL };
     static const char *const destinations[] = {
         "backing-off",       "60s", "42ms", "mx:big\\x1B[2J.example",
@@ -113,7 +114,7 @@ static void each_view_shows_its_figures(void **state)
     has(TOP_DESTINATIONS, destinations);
     has(TOP_REFUSALS, refusals);
     has(TOP_LIVE, live);
-    has(TOP_ALL, flow + 4);
+    has(TOP_ALL, flow + 6);
     has(TOP_ALL, destinations);
     has(TOP_ALL, refusals);
 }
