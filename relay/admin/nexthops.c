@@ -53,7 +53,8 @@ static bool is_meant(const char *pattern, struct span name)
 /* ---------------------------------------------------------------- list ---- */
 
 /* What deliveries came to since the start. */
-static void put_acquaintance(json_t *o, struct request *r, struct span name)
+static void put_acquaintance(json_t *o, struct request *r, struct span name,
+                             int64_t last_good_ms)
 {
     struct acquaintance_row row = { .delivery_ms = -1 };
     struct buffer tls = { 0 };
@@ -70,6 +71,9 @@ static void put_acquaintance(json_t *o, struct request *r, struct span name)
     put(o, "last_reply", row.reply[0] ? listing_text(span_of(row.reply))
                                       : json_null());
     put(o, "last_at", moment(row.last_ms));
+    /* the queue forgets a destination for which nothing waits */
+    put(o, "last_good", moment(row.sent_ms > last_good_ms ? row.sent_ms
+                                                          : last_good_ms));
     buffer_fini(&tls);
 }
 
@@ -82,7 +86,6 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "state", json_string(states[d->state]));
     put(o, "on_demand", json_boolean(d->is_on_demand));
     put(o, "due", moment(d->due_ms));
-    put(o, "last_good", moment(d->last_good_ms));
     put(o, "connections", json_integer(d->connections));
     put(o, "window", json_integer(d->window));
     put(o, "open", json_integer(d->slots));
@@ -97,7 +100,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "closes", moment(d->is_on_demand ? 0 : d->change_ms));
     if (d->error.len)
         put(o, "reason", listing_text(d->error));
-    put_acquaintance(o, r, d->name);
+    put_acquaintance(o, r, d->name, d->last_good_ms);
     text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     ASSERT(text);
     buffer_put_string(&r->answer, text);

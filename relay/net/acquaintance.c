@@ -97,6 +97,8 @@ static void add(struct acquaintance_row *r, const struct acquaintance_news *n)
     r->deferred += n->deferred;
     r->bounced += n->bounced;
     r->last_ms = n->now_ms;
+    if (n->sent)
+        r->sent_ms = n->now_ms;
     if (n->delivery_ms >= 0)
         r->delivery_ms =
             r->delivery_ms < 0

@@ -48,6 +48,7 @@ struct acquaintance_row {
     bool is_connected;
     char reply[ACQUAINTANCE_REPLY + 1];
     int64_t last_ms;
+    int64_t sent_ms; /* when it last took mail; 0: never */
 };
 
 /* False: it was never met, or was forgotten. */

@@ -43,9 +43,16 @@ static void deliveries_add_up_and_times_are_smoothed(void **state)
     assert_int_equal(r.deferred, 0);
     assert_int_equal(r.delivery_ms, 900);
     assert_int_equal(r.last_ms, 6000);
+    assert_int_equal(r.sent_ms, 6000);
     assert_string_equal(r.reply, "250 Ok");
     tls_is(&r, "Verified TLSv1.3");
     assert_false(acquaintance_find(a, SPAN("mx:b.example"), &r));
+    n.sent = 0; /* "later" is no sign that it takes mail */
+    n.now_ms = 7000;
+    acquaintance_note(a, SPAN("mx:a.example"), &n);
+    assert_true(acquaintance_find(a, SPAN("mx:a.example"), &r));
+    assert_int_equal(r.last_ms, 7000);
+    assert_int_equal(r.sent_ms, 6000);
     acquaintance_free(a);
 }
 
