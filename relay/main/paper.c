@@ -79,10 +79,11 @@ void paper_quote(struct paper *p, const char *text)
 
 void paper_begin(struct paper *p, enum paper_colour c)
 {
+    /* none is bold and light at once: that cannot be read on a white terminal */
     static const char *const codes[] = { [PAPER_PLAIN] = "",
-                                         [PAPER_GOOD] = "\033[1;32m",
+                                         [PAPER_GOOD] = "\033[32m",
                                          [PAPER_BAD] = "\033[1;31m",
-                                         [PAPER_DOUBTFUL] = "\033[1;33m",
+                                         [PAPER_DOUBTFUL] = "\033[33m",
                                          [PAPER_FAINT] = "\033[2m" };
 
     if (p->is_coloured)
