@@ -17,7 +17,8 @@ faster until it is right (hasten.c), and lives through that hour: the mail of th
 comes in over SMTP and goes out to sinks that greylist, are slow, break down, come for their
 mail. The pictures in relay/page/screenshots were made so:
 
-    ... stage.py --shots relay/page/screenshots
+    ... stage.py --shots relay/page/screenshots && pngquant --ext .png --force --strip 128 \
+        relay/page/screenshots/*.png
 """
 
 import argparse
