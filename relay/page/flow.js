@@ -135,7 +135,7 @@ function gauge(l, n) {
 function station(l, st, flow) {
     const [x, y] = l.at(st.x, st.y);
     const values = flow.series[st.name] ?? [], n = flow.now[st.name] ?? 0;
-    const right = l.card.w - (st.pool ? 28 : 12), most = values.length ? Math.max(...values) : 0;
+    const right = l.card.w - (st.pool ? 28 : 12), most = Math.max(n, ...values);
 
     return s("g", { class: `station ${st.name}${st.pool ? " pool" : ""}`,
                     transform: `translate(${x.toFixed(1)},${y})` },
