@@ -3,7 +3,7 @@
  */
 #include "relay/admin/listing.h"
 
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/utf8.h"
@@ -156,12 +156,12 @@ void listing_put_cell(struct buffer *b, struct buffer *cell, int columns)
     size_t wide = (size_t)(columns < 0 ? -columns : columns), from = b->len;
 
     if (columns > 0) {
-        size_t n = columns_of(buffer_span(cell));
+        size_t n = breadth_of(buffer_span(cell));
 
         buffer_printf(b, "%*s", n < wide ? (int)(wide - n) : 0, "");
     }
     buffer_put(b, buffer_span(cell));
-    columns_fill(b, from, wide);
+    breadth_fill(b, from, wide);
     buffer_put_string(b, "  ");
     buffer_clear(cell);
 }
@@ -173,7 +173,7 @@ void listing_put_head(struct buffer *b, size_t width)
     buffer_printf(b, "%-13s  %6s  %6s  %-8s  %s", "ID", "AGE", "SIZE", "STATE",
                   "SENDER -> RECIPIENTS (WHAT THE LAST ATTEMPT MET)");
     if (width)
-        columns_cut(b, from, width);
+        breadth_cut(b, from, width);
     buffer_put_byte(b, '\n');
 }
 
@@ -233,7 +233,7 @@ void listing_put_line(struct buffer *b, const json_t *message, int64_t now_s,
     buffer_put_string(b, " -> ");
     put_recipients(b, json_object_get(message, "recipients"));
     if (width > 3)
-        columns_cut(b, from, width);
+        breadth_cut(b, from, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }

@@ -72,8 +72,8 @@ static void put_acquaintance(json_t *o, struct request *r, struct span name,
                                       : json_null());
     put(o, "last_at", moment(row.last_ms));
     /* the queue forgets a destination for which nothing waits */
-    put(o, "last_good", moment(row.sent_ms > last_good_ms ? row.sent_ms
-                                                          : last_good_ms));
+    if (row.sent_ms > last_good_ms)
+        put(o, "last_good", moment(row.sent_ms));
     buffer_fini(&tls);
 }
 
@@ -86,6 +86,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     put(o, "state", json_string(states[d->state]));
     put(o, "on_demand", json_boolean(d->is_on_demand));
     put(o, "due", moment(d->due_ms));
+    put(o, "last_good", moment(d->last_good_ms));
     put(o, "connections", json_integer(d->connections));
     put(o, "window", json_integer(d->window));
     put(o, "open", json_integer(d->slots));

@@ -3,7 +3,7 @@
  */
 #include "relay/main/dest_listing.h"
 
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"
 
@@ -153,7 +153,7 @@ void dest_listing_put_head(struct buffer *b, size_t width)
         }
     buffer_put_string(b, "LAST WORDS");
     if (width)
-        columns_cut(b, 0, width);
+        breadth_cut(b, 0, width);
     buffer_put_byte(b, '\n');
     buffer_fini(&cell);
 }
@@ -175,7 +175,7 @@ void dest_listing_put_line(struct buffer *b, const json_t *o, size_t width,
 
     buffer_put_escaped(&cell, paper_span(o, "name"));
     if (width)
-        columns_cut(&cell, 0, name);
+        breadth_cut(&cell, 0, name);
     listing_put_cell(b, &cell, -(int)name);
     put_state(&cell, o);
     state = cell.len;
@@ -198,7 +198,7 @@ void dest_listing_put_line(struct buffer *b, const json_t *o, size_t width,
                                       ? paper_span(o, "reason")
                                       : paper_span(o, "last_reply"));
         if (width)
-            columns_cut(&line, from, width - name - 15 - from);
+            breadth_cut(&line, from, width - name - 15 - from);
     }
     buffer_put(b, buffer_span(&line));
     buffer_put_byte(b, '\n');

@@ -3,7 +3,7 @@
  */
 #include "relay/main/history_listing.h"
 
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"
 
@@ -29,7 +29,7 @@ void history_listing_put_head(struct buffer *b, size_t width)
     buffer_printf(b, "%-19s  %-9s  %-13s  %s", "TIME", "WHAT", "ID",
                   "SENDER -> RECIPIENT  STATUS  HOST  DELAY  (REPLY)");
     if (width)
-        columns_cut(b, from, width);
+        breadth_cut(b, from, width);
     buffer_put_byte(b, '\n');
 }
 
@@ -146,7 +146,7 @@ void history_listing_put_line(struct buffer *b, const json_t *row, size_t width,
         buffer_put_byte(&rest, ')');
     }
     if (width > COLUMNS_BEFORE)
-        columns_cut(&rest, 0, width - COLUMNS_BEFORE);
+        breadth_cut(&rest, 0, width - COLUMNS_BEFORE);
     buffer_put(b, buffer_span(&rest));
     buffer_put_byte(b, '\n');
     buffer_fini(&rest);

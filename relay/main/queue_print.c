@@ -3,7 +3,7 @@
  */
 #include "relay/main/queue_print.h"
 
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 #include "relay/admin/listing.h"
 
 #include <time.h>
@@ -258,8 +258,8 @@ static void put_name(struct paper *p, const char *name)
     size_t columns = name_columns(p), n;
 
     buffer_put_escaped(&cell, span_of(name));
-    columns_cut(&cell, 0, p->width ? columns : SIZE_MAX);
-    n = columns_of(buffer_span(&cell));
+    breadth_cut(&cell, 0, p->width ? columns : SIZE_MAX);
+    n = breadth_of(buffer_span(&cell));
     buffer_printf(p->b, "%*s", n < columns ? (int)(columns - n) : 0, "");
     buffer_put(p->b, buffer_span(&cell));
     buffer_fini(&cell);

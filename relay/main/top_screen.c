@@ -3,7 +3,7 @@
  */
 #include "relay/main/top_screen.h"
 
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
@@ -35,7 +35,7 @@ static void put_row(struct page *p, enum paper_colour c, struct buffer *text)
     if (has_room(p)) {
         buffer_put_escaped(&clean, buffer_span(text));
         paper_begin(&paper, c);
-        buffer_put(p->b, columns_first(buffer_span(&clean), p->look->columns));
+        buffer_put(p->b, breadth_first(buffer_span(&clean), p->look->columns));
         paper_end(&paper, c);
         buffer_put_byte(p->b, '\n');
         p->rows++;
@@ -51,9 +51,9 @@ static void put_column(struct buffer *b, const char *text, size_t width)
     size_t from = b->len;
 
     buffer_put_escaped(&clean, span_of(text));
-    columns_cut(&clean, 0, width);
+    breadth_cut(&clean, 0, width);
     buffer_put(b, buffer_span(&clean));
-    columns_fill(b, from, width);
+    breadth_fill(b, from, width);
     buffer_fini(&clean);
 }
 

@@ -116,7 +116,8 @@ static void colour_begins_and_ends(void **state)
     assert_int_equal(count(buffer_string(&b), "not reached"), 4);
     assert_non_null(strstr(buffer_string(&b), "\033[33m> it "));
     assert_int_equal(count(buffer_string(&b), "\033[1;") +
-                         count(buffer_string(&b), "\033[2m"),
+                         count(buffer_string(&b), "\033[2m") +
+                         count(buffer_string(&b), "\033[3"),
                      count(buffer_string(&b), "\033[0m"));
     assert_null(strstr(buffer_string(&b), "\033[2J"));
     buffer_fini(&b);

@@ -1,7 +1,7 @@
 /*
  * How wide text is on a terminal, cut and filled.
  */
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -30,7 +30,7 @@ static void the_width_of_text_is_that_of_a_terminal(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_int_equal(columns_of(span_of(rows[i].text)), rows[i].columns);
+        assert_int_equal(breadth_of(span_of(rows[i].text)), rows[i].columns);
 }
 
 static void what_is_too_wide_is_cut_between_two_characters(void **state)
@@ -63,7 +63,7 @@ static void what_is_too_wide_is_cut_between_two_characters(void **state)
         buffer_clear(&b);
         buffer_put_string(&b, "- ");
         buffer_put_string(&b, rows[i].text);
-        columns_cut(&b, 2, rows[i].columns);
+        breadth_cut(&b, 2, rows[i].columns);
         assert_string_equal(buffer_string(&b) + 2, rows[i].cut);
     }
     buffer_fini(&b);
@@ -75,9 +75,9 @@ static void what_is_narrow_is_filled(void **state)
 
     (void)state;
     buffer_put_string(&b, "> \xe3\x83\xa1");
-    columns_fill(&b, 2, 4);
+    breadth_fill(&b, 2, 4);
     assert_string_equal(buffer_string(&b), "> \xe3\x83\xa1  ");
-    columns_fill(&b, 2, 3);
+    breadth_fill(&b, 2, 3);
     assert_string_equal(buffer_string(&b), "> \xe3\x83\xa1  ");
     buffer_fini(&b);
 }

@@ -1,10 +1,10 @@
 /*
- * columns - how wide is text on a terminal?
+ * breadth - how wide is text on a terminal?
  *
  * Two tables of ranges, from the East Asian widths W and F and the general category Mn of
  * Unicode; the C library's own are those of a locale, which a service may not have.
  */
-#include "policy/vocabulary/columns.h"
+#include "policy/vocabulary/breadth.h"
 
 #include "policy/vocabulary/utf8.h"
 
@@ -87,7 +87,7 @@ static size_t first_of(struct span s, size_t *out_n)
     return is_in(wide, sizeof(wide) / sizeof(wide[0]), c) ? 2 : 1;
 }
 
-size_t columns_of(struct span text)
+size_t breadth_of(struct span text)
 {
     size_t sum = 0, n;
 
@@ -96,7 +96,7 @@ size_t columns_of(struct span text)
     return sum;
 }
 
-struct span columns_first(struct span text, size_t columns)
+struct span breadth_first(struct span text, size_t columns)
 {
     size_t at = 0, n;
 
@@ -110,21 +110,21 @@ struct span columns_first(struct span text, size_t columns)
     return span_first(text, at);
 }
 
-void columns_cut(struct buffer *b, size_t from, size_t columns)
+void breadth_cut(struct buffer *b, size_t from, size_t columns)
 {
     static const size_t dots = 3;
     struct span text = span_skip(buffer_span(b), from);
 
-    if (columns_of(text) <= columns)
+    if (breadth_of(text) <= columns)
         return;
     b->len =
-        from + columns_first(text, columns > dots ? columns - dots : 0).len;
+        from + breadth_first(text, columns > dots ? columns - dots : 0).len;
     buffer_put(b, span_first(SPAN("..."), columns));
 }
 
-void columns_fill(struct buffer *b, size_t from, size_t columns)
+void breadth_fill(struct buffer *b, size_t from, size_t columns)
 {
-    size_t n = columns_of(span_skip(buffer_span(b), from));
+    size_t n = breadth_of(span_skip(buffer_span(b), from));
 
     for (; n < columns; n++)
         buffer_put_byte(b, ' ');
