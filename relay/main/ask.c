@@ -14,6 +14,7 @@
 #include "policy/vocabulary/memory.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -64,19 +65,32 @@ void ask_free(struct ask *a)
     free(a);
 }
 
-bool ask_is_there(const struct ask *a)
+/* 0: somebody listens there. */
+static int knock(const struct ask *a)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is = false;
+    int fd, rc = 0;
 
-    if (fd >= 0 && strlen(a->socket) < sizeof to.sun_path) {
-        memcpy(to.sun_path, a->socket, strlen(a->socket));
-        is = connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
-    }
-    if (fd >= 0)
-        close(fd);
-    return is;
+    if (strlen(a->socket) >= sizeof to.sun_path)
+        return -ENAMETOOLONG;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    memcpy(to.sun_path, a->socket, strlen(a->socket));
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+        rc = -errno;
+    (void)close(fd);
+    return rc;
+}
+
+bool ask_is_there(const struct ask *a)
+{
+    return knock(a) == 0;
+}
+
+bool ask_is_forbidden(const struct ask *a)
+{
+    return knock(a) == -EACCES;
 }
 
 void ask_patience(struct ask *a, const char *text)
@@ -198,6 +212,13 @@ static int complain(struct ask *a, CURLcode rc)
         return code == 404                 ? EX_NOINPUT
                : code >= 500 || code < 400 ? EX_TEMPFAIL
                                            : EX_USAGE;
+    }
+    if (rc == CURLE_COULDNT_CONNECT && ask_is_forbidden(a)) {
+        (void)fprintf(stderr,
+                      "waypost: you may not ask the relay on %s; be root, or "
+                      "the user that it runs as\n",
+                      a->socket);
+        return EX_NOPERM;
     }
     if (rc == CURLE_COULDNT_CONNECT) {
         (void)fprintf(stderr,

@@ -19,6 +19,8 @@ void ask_free(struct ask *a);
 
 /* Does a relay listen there? Nothing is printed. */
 bool ask_is_there(const struct ask *a);
+/* May we not know, because its socket is not for us? */
+bool ask_is_forbidden(const struct ask *a);
 
 /* The next questions may take long: a terminal sees this text until something is heard. It is
  * borrowed; NULL: none. */
@@ -29,7 +31,7 @@ void ask_add(struct ask *a, const char *key, const char *value);
 
 /*
  * Asks and hands out each object of the answer as it arrives. body NULL: GET,
- * else POST. Answers an exit code: 0; EX_UNAVAILABLE with no relay there,
+ * else POST. Answers an exit code: 0; EX_UNAVAILABLE with no relay there, EX_NOPERM,
  * EX_TEMPFAIL, EX_USAGE for a refused question, EX_NOINPUT for what is not
  * there; one sentence has then been printed on standard error. The question's
  * parameters are forgotten.

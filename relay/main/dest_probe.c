@@ -113,6 +113,8 @@ int dest_probe_run(struct ask *a, const struct dest_probe *what)
         (void)json_object_set_new(body, "from", json_string(what->from));
     rc = ask_stream(a, "/probe", body, each_stage, &w);
     json_decref(body);
+    if (ferror(stdout))
+        return EX_IOERR;
     if (rc == EX_OK && (!w.has_ended || w.is_bad))
         rc = EX_TEMPFAIL;
     return rc;

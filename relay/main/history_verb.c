@@ -298,7 +298,10 @@ static int run_history(const struct verb_call *call)
         goto done;
     look_at_terminal(&q);
     q.ask = ask_new(settings->admin.socket);
-    rc = ask_is_there(q.ask) ? ask_relay(&q) : read_files(&q, settings);
+    /* who may not ask may not read the files either: the relay's side says so */
+    rc = ask_is_there(q.ask) || ask_is_forbidden(q.ask)
+             ? ask_relay(&q)
+             : read_files(&q, settings);
     if (rc == EX_OK)
         print_end(&q);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))

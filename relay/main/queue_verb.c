@@ -105,6 +105,7 @@ static int read_options(struct queue_call *o, struct filter *checked)
 {
     const struct verb_call *call = o->call;
     struct buffer why = { 0 };
+    uint64_t rows;
     int rc = EX_OK;
 
     for (int i = 1; rc == EX_OK && i < call->argc; i++) {
@@ -143,6 +144,10 @@ static int read_options(struct queue_call *o, struct filter *checked)
     buffer_fini(&why);
     if (rc == EX_OK && o->sub == MOVE && !(o->route && *o->route))
         rc = verbs_usage(call, "move needs --route TITLE");
+    if (rc == EX_OK && o->limit &&
+        (!span_number(span_of(o->limit), &rows) || rows == 0))
+        rc = verbs_usage(call, "--limit should be a number, not \"%s\"",
+                         o->limit);
     return rc;
 }
 

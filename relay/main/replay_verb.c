@@ -10,6 +10,7 @@
 #include "relay/main/findings.h"
 #include "relay/net/worker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,10 +48,16 @@ static int run(const struct wish *w, const struct settings *running,
     char *path = span_dup(running->queue.path);
     struct buffer why = { 0 };
     bool is_there = access(path, F_OK) == 0;
-    int rc = queue_past(path, w->since_ms, each, &r, &why);
-    int code = EX_OK;
+    bool is_shut = access(path, R_OK) < 0 && errno == EACCES;
+    int rc, code = EX_OK;
 
-    if (rc < 0) {
+    if (is_shut) {
+        (void)fprintf(stderr,
+                      "waypost: you may not read %s; be root, or the user "
+                      "that the relay runs as\n",
+                      path);
+        code = EX_NOPERM;
+    } else if ((rc = queue_past(path, w->since_ms, each, &r, &why)) < 0) {
         (void)fprintf(stderr, "waypost: %s\n", buffer_string(&why));
         code = is_there ? EX_TEMPFAIL : EX_NOINPUT;
     } else if (w->json) {
@@ -91,10 +98,16 @@ static bool read_option(struct wish *w, const char *name, const char *value)
     return true;
 }
 
-static bool is_option(const char *name)
+/* NULL: it is none. */
+static const char *find_option(const struct verb_call *call, int *i,
+                               const char **out_value)
 {
-    return strcmp(name, "--config") == 0 || strcmp(name, "--since") == 0 ||
-           strcmp(name, "--limit") == 0;
+    static const char *const names[] = { "--config", "--since", "--limit" };
+
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        if (verbs_option(call, i, names[k], out_value))
+            return names[k];
+    return NULL;
 }
 
 /* EX_OK: the wish is clear. */
@@ -102,19 +115,19 @@ static int read_wish(const struct verb_call *call, struct wish *w)
 {
     ASSERT(read_option(w, "--since", "7d"));
     for (int i = 0; i < call->argc; i++) {
-        const char *name = call->argv[i];
+        const char *word = call->argv[i], *value, *name;
 
-        if (strcmp(name, "--json") == 0) {
+        if (strcmp(word, "--json") == 0) {
             w->json = true;
             continue;
         }
-        if (!is_option(name))
-            return verbs_usage(call, "replay does not know \"%s\"", name);
-        if (++i == call->argc)
+        name = find_option(call, &i, &value);
+        if (!name)
+            return verbs_usage(call, "replay does not know \"%s\"", word);
+        if (!value)
             return verbs_usage(call, "%s needs a value", name);
-        if (!read_option(w, name, call->argv[i]))
-            return verbs_usage(call, "%s cannot be \"%s\"", name,
-                               call->argv[i]);
+        if (!read_option(w, name, value))
+            return verbs_usage(call, "%s cannot be \"%s\"", name, value);
     }
     if (!w->candidate)
         return verbs_usage(call, "replay needs --config NEW, the "
@@ -161,7 +174,7 @@ const struct verb replay_verb = {
         "decided as it did then; mail that others decide is counted as what cannot be told.\n"
         "\n"
         "Exit codes: 0 done, whatever was found; 66 there is no queue yet; 75 the history cannot\n"
-        "be read now; 78 one of the configurations is wrong.\n",
+        "be read now; 77 not by you; 78 one of the configurations is wrong.\n",
     .group = GROUP_RUNNING,
     .examples = {
         { "waypost replay --config new.conf",

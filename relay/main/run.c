@@ -21,7 +21,7 @@ static int run_relay(const struct verb_call *call)
     struct settings *s;
 
     if (call->argc > 0)
-        return verbs_usage(call, "run takes no arguments");
+        return verbs_usage(call, "run takes no argument \"%s\"", call->argv[0]);
     (void)prctl(PR_SET_DUMPABLE, 0);
     sources = sources_new(NULL, NULL);
     s = configuration_read(call, sources, &faults, &warnings);

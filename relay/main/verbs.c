@@ -9,6 +9,8 @@
 
 #include "policy/vocabulary/buffer.h"
 #include "relay/main/manual.h"
+#include "relay/main/optionwords.h"
+#include "relay/main/streams.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -340,6 +342,8 @@ static const struct verb *find_program(const char *path)
 
 static int run(struct verb_call *call)
 {
+    int rc;
+
     if (call->verb->is_program)
         return call->verb->run(call);
     /* also behind a word of the verb's own: waypost queue list --help */
@@ -348,13 +352,15 @@ static int run(struct verb_call *call)
             print_verb(stdout, call->verb);
             return EX_OK;
         }
-    return call->verb->run(call);
+    rc = optionwords_check(call);
+    return rc == EX_OK ? call->verb->run(call) : rc;
 }
 
 int verbs_main(int argc, char **argv)
 {
     struct verb_call call = { .config = getenv("WAYPOST_CONFIG") };
 
+    streams_open();
     if (call.config && !*call.config)
         call.config = NULL;
     call.verb = argc ? find_program(argv[0]) : NULL;
@@ -385,5 +391,5 @@ int verbs_main(int argc, char **argv)
     }
     call.argc = argc;
     call.argv = argv;
-    return run(&call);
+    return streams_close(run(&call));
 }
