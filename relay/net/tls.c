@@ -23,37 +23,8 @@
 enum {
     RECORD_MOST = 16384, /* plain text of one */
     RECORD_OVERHEAD = 64,
-    EXPORTER_BYTES = 32,
     MESSAGES_MOST = 64, /* after the handshake, and one more for each ... */
     BYTES_A_MESSAGE = 16384, /* ... so many bytes of plain text */
-};
-
-enum state { HANDSHAKE, OPEN, CLOSED, BROKEN };
-
-struct tls {
-    SSL *ssl;
-    struct tls_material *material;
-    enum state state;
-    bool is_server, is_strict, is_dane;
-    const char *policy; /* of the wish */
-    bool is_foreign; /* the peer's first byte is none of TLS */
-    bool has_input;  /* the peer has sent something */
-    bool is_flooded;
-    bool has_ended; /* our close_notify was written */
-    bool is_about_trust;
-    struct span in; /* what OpenSSL has not taken yet */
-    struct buffer out;
-    uint64_t plain_bytes;
-    uint64_t messages; /* after the handshake */
-    char *session_key; /* of the cache; NULL: none */
-    size_t session_key_len;
-    char *name; /* that is looked for; NULL: none */
-    X509 *refused; /* by a strict verification; NULL: none was */
-    struct buffer trouble;
-    struct buffer peer_name; /* of facts; or, not verified, what it is for */
-    struct tls_facts facts;
-    char digest[TLS_DIGEST_TEXT + 1];
-    unsigned char exporter[EXPORTER_BYTES];
 };
 
 /* ------------------------------------------- what OpenSSL reads and writes ---- */
@@ -166,13 +137,6 @@ struct tls *tls_accept(struct tls_material *m, size_t listener,
     return t;
 }
 
-static void break_up(struct tls *t, const char *why)
-{
-    t->state = BROKEN;
-    buffer_clear(&t->trouble);
-    buffer_put_string(&t->trouble, why);
-}
-
 /* What is kept apart: whose certificate we show, and how much we ask. */
 static void set_session_key(struct tls *t, const struct tls_wish *w,
                             size_t client)
@@ -182,10 +146,7 @@ static void set_session_key(struct tls *t, const struct tls_wish *w,
 
     if (w->session_key.len == 0)
         return;
-    buffer_printf(&key, "%zu%c", client,
-                  w->dane     ? 'd'
-                  : w->verify ? 'v'
-                              : 'l');
+    buffer_printf(&key, "%zu%c", client, w->dane ? 'd' : w->verify ? 'v' : 'l');
     buffer_put(&key, w->name);
     if (w->dane)
         tls_dane_put_key(&key, w->dane);
@@ -256,58 +217,13 @@ void tls_keep_session(struct tls *t, SSL_SESSION *session)
                       span_make(t->session_key, t->session_key_len), session);
 }
 
-/* ------------------------------------------------------------- trouble ---- */
+/* -------------------------------------------------------------- failing ---- */
 
-void tls_see_unverified(struct tls *t, X509 *x)
+static void break_up(struct tls *t, const char *why)
 {
-    buffer_clear(&t->peer_name);
-    if (!x)
-        return;
-    tls_names_list(x, &t->peer_name);
-    X509_free(t->refused);
-    t->refused = X509_up_ref(x) == 1 ? x : NULL;
-}
-
-X509 *tls_peer(const struct tls *t, long *out_verified)
-{
-    *out_verified = SSL_get_verify_result(t->ssl);
-    return t->refused ? t->refused : SSL_get0_peer_certificate(t->ssl);
-}
-
-static void say_why_not_trusted(struct tls *t, struct buffer *b)
-{
-    long why = SSL_get_verify_result(t->ssl);
-
-    t->is_about_trust = true;
-    if (why == X509_V_ERR_HOSTNAME_MISMATCH ||
-        why == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-        buffer_put_string(b, "the certificate is for ");
-        buffer_put(b, buffer_span(&t->peer_name));
-    } else {
-        buffer_put_string(b, X509_verify_cert_error_string(why));
-    }
-}
-
-static void say_reason(struct tls *t, unsigned long e, struct buffer *b)
-{
-    int reason = ERR_GET_REASON(e);
-
-    if (ERR_GET_LIB(e) != ERR_LIB_SSL)
-        reason = 0; /* numbers of another table */
-    if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && !t->is_server) {
-        say_why_not_trusted(t, b);
-    } else if (reason >= SSL_AD_REASON_OFFSET) {
-        buffer_printf(
-            b, "the peer says: %s",
-            SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
-    } else if (reason == SSL_R_UNSUPPORTED_PROTOCOL ||
-               reason == SSL_R_VERSION_TOO_LOW) {
-        buffer_put_string(b, "the peer's TLS version is not allowed");
-    } else if (reason == SSL_R_NO_SHARED_CIPHER) {
-        buffer_put_string(b, "no cipher in common");
-    } else {
-        buffer_put_string(b, tls_context_reason());
-    }
+    t->state = BROKEN;
+    buffer_clear(&t->trouble);
+    buffer_put_string(&t->trouble, why);
 }
 
 static void fail(struct tls *t)
@@ -323,65 +239,9 @@ static void fail(struct tls *t)
         break_up(t, "peer does not speak TLS");
     } else {
         t->state = BROKEN;
-        say_reason(t, e, &t->trouble);
+        tls_peer_reason(t, e, &t->trouble);
     }
     ERR_clear_error();
-}
-
-/* --------------------------------------------------------------- facts ---- */
-
-static enum tls_trust trust_of(struct tls *t, X509 *x)
-{
-    if (!x)
-        return TLS_ANONYMOUS;
-    if (SSL_get_verify_result(t->ssl) != X509_V_OK)
-        return TLS_UNTRUSTED;
-    if (t->is_dane)
-        return TLS_VERIFIED;
-    return t->name && tls_names_match(x, span_of(t->name)) ? TLS_VERIFIED
-                                                           : TLS_TRUSTED;
-}
-
-/* RFC 9266 4.2: before TLS 1.3 only with the extended master secret. */
-static void export_binding(struct tls *t)
-{
-    static const char label[] = "EXPORTER-Channel-Binding";
-
-    if (SSL_version(t->ssl) < TLS1_3_VERSION &&
-        SSL_get_extms_support(t->ssl) != 1)
-        return;
-    if (SSL_export_keying_material(t->ssl, t->exporter, sizeof t->exporter,
-                                   label, sizeof label - 1,
-                                   (const unsigned char *)"", 0, 1) == 1)
-        t->facts.exporter =
-            span_make((const char *)t->exporter, sizeof t->exporter);
-}
-
-static void learn_facts(struct tls *t)
-{
-    X509 *x = SSL_get0_peer_certificate(t->ssl);
-    struct tls_facts *f = &t->facts;
-
-    f->protocol = SSL_get_version(t->ssl);
-    f->cipher = SSL_get_cipher_name(t->ssl);
-    f->bits = SSL_get_cipher_bits(t->ssl, NULL);
-    f->is_resumed = SSL_session_reused(t->ssl) == 1;
-    f->trust = trust_of(t, x);
-    f->policy = f->trust == TLS_VERIFIED ? t->policy : NULL;
-    if (x) {
-        tls_names_digest(x, t->digest);
-        f->fingerprint = span_of(t->digest);
-    }
-    if (f->trust >= TLS_TRUSTED) {
-        tls_names_first(x, &t->peer_name);
-        f->name = buffer_span(&t->peer_name);
-    }
-    export_binding(t);
-}
-
-const struct tls_facts *tls_facts(const struct tls *t)
-{
-    return &t->facts;
 }
 
 /* ---------------------------------------------------------- going on ---- */
@@ -407,7 +267,7 @@ static bool shake(struct tls *t)
         /* Strict contexts keep no session but of a good certificate. */
         ASSERT(!t->is_strict || SSL_get_verify_result(t->ssl) == X509_V_OK);
         t->state = OPEN;
-        learn_facts(t);
+        tls_peer_learn(t);
         return true;
     }
     if (SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ)

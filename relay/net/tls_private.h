@@ -2,6 +2,7 @@
  * tls_private - what the files of tls share.
  *
  *   tls.c           the engine: one conversation
+ *   tls_peer.c      what it learns of the peer, and why it failed
  *   tls_material.c  files, pairs and authorities, held together
  *   tls_context.c   OpenSSL's contexts: what is offered, asked for and refused
  *   tls_names.c     names in certificates
@@ -24,6 +25,7 @@ enum {
     TLS_CLIENT_CHAIN_MOST = 64 << 10, /* bytes of it on the wire */
     TLS_NAME_MOST = 255,
     TLS_DIGEST_TEXT = 7 + 64,        /* "sha256:" and hex */
+    TLS_EXPORTER_BYTES = 32,
 };
 
 struct tls_cache;
@@ -76,14 +78,50 @@ struct tls_material {
 
 /* ------------------------------------------------------------- tls.c ---- */
 
+/* See tls.c; no other file writes it. */
+enum tls_state { HANDSHAKE, OPEN, CLOSED, BROKEN };
+
+struct tls {
+    SSL *ssl;
+    struct tls_material *material;
+    enum tls_state state;
+    bool is_server, is_strict, is_dane;
+    const char *policy; /* of the wish */
+    bool is_foreign; /* the peer's first byte is none of TLS */
+    bool has_input;  /* the peer has sent something */
+    bool is_flooded;
+    bool has_ended; /* our close_notify was written */
+    bool is_about_trust;
+    struct span in; /* what OpenSSL has not taken yet */
+    struct buffer out;
+    uint64_t plain_bytes;
+    uint64_t messages; /* after the handshake */
+    char *session_key; /* of the cache; NULL: none */
+    size_t session_key_len;
+    char *name; /* that is looked for; NULL: none */
+    X509 *refused; /* by a strict verification; NULL: none was */
+    struct buffer trouble;
+    struct buffer peer_name; /* of facts; or, not verified, what it is for */
+    struct tls_facts facts;
+    char digest[TLS_DIGEST_TEXT + 1];
+    unsigned char exporter[TLS_EXPORTER_BYTES];
+};
+
 /* How the engine reads and writes; the caller's. */
 BIO_METHOD *tls_bio_method(void);
 /* A new session of this conversation, to be kept; see SSL_CTX_sess_set_new_cb. */
 void tls_keep_session(struct tls *t, SSL_SESSION *session);
+
+/* -------------------------------------------------------- tls_peer.c ---- */
+
 /* The certificate that a strict verification is about to refuse. */
 void tls_see_unverified(struct tls *t, X509 *x);
 /* The peer's, also a refused one (NULL: none was seen), and what verification said. */
 X509 *tls_peer(const struct tls *t, long *out_verified);
+/* After the handshake: the facts. */
+void tls_peer_learn(struct tls *t);
+/* OpenSSL's error in words about the peer. */
+void tls_peer_reason(struct tls *t, unsigned long error, struct buffer *b);
 
 /* ----------------------------------------------------- tls_context.c ---- */
 
