@@ -9,18 +9,10 @@
 #include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
-
 static void put_error(struct request *r, struct span why)
 {
-    json_t *o = json_pack("{s:o}", "error", listing_text(why));
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-
-    ASSERT(text);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(o);
+    listing_put_object(&r->answer,
+                       json_pack("{s:o}", "error", listing_text(why)));
 }
 
 static void ask_more(struct request *r)

@@ -8,8 +8,7 @@
 #include "relay/admin/chronicle.h"
 
 #include "relay/admin/chronicle_row.h"
-
-#include <stdlib.h>
+#include "relay/admin/listing.h"
 
 enum {
     PAGE_FIRST = 20, /* rows; doubles while pages stay small */
@@ -19,17 +18,6 @@ enum {
 
 static void ask_page(struct request *r);
 
-static void put_line(struct buffer *b, json_t *take_o)
-{
-    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
-
-    ASSERT(text);
-    buffer_put_string(b, text);
-    buffer_put_byte(b, '\n');
-    free(text);
-    json_decref(take_o);
-}
-
 static void refuse(struct request *r, int rc)
 {
     r->more = NULL;
@@ -38,9 +26,9 @@ static void refuse(struct request *r, int rc)
         return;
     }
     /* The status has gone out already: the last line tells. */
-    put_line(&r->answer,
-             json_pack("{s:s+}", "error",
-                       "the history cannot answer: ", error_text(rc)));
+    listing_put_object(
+        &r->answer, json_pack("{s:s+}", "error",
+                              "the history cannot answer: ", error_text(rc)));
     request_go_on(r);
 }
 
@@ -51,8 +39,9 @@ static void go_on_looking(struct request *r)
         r->more = NULL;
         request_go_on(r);
     } else if (request_parameter(r, "progress")) {
-        put_line(&r->answer, json_pack("{s:{s:I}}", "progress", "at",
-                                       (json_int_t)(r->place.at_ms / 1000)));
+        listing_put_object(&r->answer,
+                           json_pack("{s:{s:I}}", "progress", "at",
+                                     (json_int_t)(r->place.at_ms / 1000)));
         r->more = ask_page;
         request_go_on(r);
     } else {
@@ -82,7 +71,7 @@ static void on_page(void *user, uint64_t token, int rc,
         return;
     }
     for (size_t i = 0; i < count; i++)
-        put_line(&r->answer, chronicle_row(&rows[i]));
+        listing_put_object(&r->answer, chronicle_row(&rows[i]));
     if (r->limit && (r->limit -= count) == 0)
         next = NULL;
     if (next)

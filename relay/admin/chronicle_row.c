@@ -10,14 +10,9 @@
 
 static const double ms_of_second = 1000.0;
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
 static void put_text(json_t *o, const char *key, struct span text)
 {
-    put(o, key, listing_text(text));
+    listing_set(o, key, listing_text(text));
 }
 
 static void put_some_text(json_t *o, const char *key, struct span text)
@@ -74,7 +69,7 @@ json_t *chronicle_row_tries(struct span trail)
         uint64_t ms;
 
         if (span_number(span_split(line, '|', &line), &ms)) {
-            put(one, "at", json_integer((json_int_t)(ms / 1000)));
+            listing_set(one, "at", json_integer((json_int_t)(ms / 1000)));
             put_text(one, "host", span_split(line, '|', &line));
             put_text(one, "status", span_split(line, '|', &line));
             put_text(one, "reply", line);
@@ -104,8 +99,8 @@ static void put_rest(json_t *o, const struct queue_told *t)
     for (int i = 0; i < 4; i++)
         ASSERT(json_array_append_new(delays, json_real((double)t->delay_ms[i] /
                                                        ms_of_second)) == 0);
-    put(o, "delays", delays);
-    put(o, "tries", chronicle_row_tries(t->trail));
+    listing_set(o, "delays", delays);
+    listing_set(o, "tries", chronicle_row_tries(t->trail));
     put_text(o, "rule", t->ruling.rule);
     put_text(o, "place", t->ruling.place);
     put_text(o, "held_by", t->ruling.held_by);
@@ -116,7 +111,7 @@ static void put_rest(json_t *o, const struct queue_told *t)
     put_some_text(o, "orig_to", t->ruling.orig_to);
     put_some_text(o, "who", t->who);
     if (t->dialogue.len)
-        put(o, "dialogue", chronicle_row_lines(t->dialogue));
+        listing_set(o, "dialogue", chronicle_row_lines(t->dialogue));
 }
 
 json_t *chronicle_row(const struct queue_told *t)
@@ -124,18 +119,20 @@ json_t *chronicle_row(const struct queue_told *t)
     json_t *o = json_object();
 
     put_cursor(o, &t->place);
-    put(o, "at", json_integer(t->place.at_ms / 1000));
-    put(o, "at_ms", json_integer(t->place.at_ms));
-    put(o, "what", json_string(filter_what_name(t->what)));
-    put(o, "queue_id", json_string(t->message ? id_print(t->message).at : ""));
+    listing_set(o, "at", json_integer(t->place.at_ms / 1000));
+    listing_set(o, "at_ms", json_integer(t->place.at_ms));
+    listing_set(o, "what", json_string(filter_what_name(t->what)));
+    listing_set(o, "queue_id",
+                json_string(t->message ? id_print(t->message).at : ""));
     put_text(o, "sender", t->sender);
     put_text(o, "recipient", t->recipient);
     put_status(o, t->status);
     put_text(o, "reply", t->reply);
     put_text(o, "host", t->host);
-    put(o, "received",
-        t->received_ms ? json_integer(t->received_ms / 1000) : json_null());
-    put(o, "size", json_integer((json_int_t)t->size_bytes));
+    listing_set(o, "received",
+                t->received_ms ? json_integer(t->received_ms / 1000)
+                               : json_null());
+    listing_set(o, "size", json_integer((json_int_t)t->size_bytes));
     put_text(o, "client", t->client);
     put_text(o, "client_name", t->client_name);
     put_text(o, "helo", t->helo);
@@ -143,8 +140,8 @@ json_t *chronicle_row(const struct queue_told *t)
     put_text(o, "listener", t->listener);
     put_text(o, "protocol", t->protocol);
     put_text(o, "message_id", t->message_id);
-    put(o, "attempts", json_integer(t->attempts));
-    put(o, "in_doubt", json_boolean(t->in_doubt));
+    listing_set(o, "attempts", json_integer(t->attempts));
+    listing_set(o, "in_doubt", json_boolean(t->in_doubt));
     put_rest(o, t);
     return o;
 }

@@ -6,8 +6,6 @@
 #include "policy/settings.h"
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
-
 enum { ROWS = 50, ROWS_MOST = 1000 };
 
 static json_t *cells_json(const uint64_t *cells)
@@ -72,22 +70,16 @@ void heatmap_routes(struct request *r)
 
     for (size_t i = 0; s && i < s->route_count; i++) {
         const struct route *route = &s->routes[i];
-        json_t *to = json_array(), *via = json_array(), *o;
-        char *text;
+        json_t *to = json_array(), *via = json_array();
 
         for (size_t k = 0; k < route->to_count; k++)
             ASSERT(json_array_append_new(to, listing_text(route->to[k])) == 0);
         for (size_t k = 0; k < route->via_count; k++)
             ASSERT(json_array_append_new(
                        via, listing_text(route->via[k].text)) == 0);
-        o = json_pack("{s:o, s:o, s:o}", "title", listing_text(route->title),
-                      "to", to, "via", via);
-        text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-        ASSERT(text);
-        buffer_put_string(&r->answer, text);
-        buffer_put_byte(&r->answer, '\n');
-        free(text);
-        json_decref(o);
+        listing_put_object(&r->answer, json_pack("{s:o, s:o, s:o}", "title",
+                                                 listing_text(route->title),
+                                                 "to", to, "via", via));
     }
     request_go_on(r);
 }

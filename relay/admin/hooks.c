@@ -5,27 +5,15 @@
 
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
-
 static const char *const states[] = {
     [ADMIN_WEBHOOK_OK] = "ok",
     [ADMIN_WEBHOOK_WAITING] = "waiting",
     [ADMIN_WEBHOOK_FAILING] = "failing",
 };
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
 static json_t *number(uint64_t n)
 {
     return json_integer((json_int_t)n);
-}
-
-static json_t *moment(int64_t ms)
-{
-    return ms ? json_integer(ms / 1000) : json_null();
 }
 
 static json_t *object_of(const struct admin_webhook *w)
@@ -36,32 +24,27 @@ static json_t *object_of(const struct admin_webhook *w)
         if (w->events & 1u << i)
             ASSERT(json_array_append_new(
                        events, json_string(settings_webhook_events[i])) == 0);
-    put(o, "name", listing_text(w->name));
-    put(o, "host", listing_text(w->host));
-    put(o, "events", events);
-    put(o, "state", json_string(states[w->state]));
-    put(o, "behind", number(w->behind));
-    put(o, "sent", number(w->sent));
-    put(o, "lost", number(w->lost));
-    put(o, "failures", number(w->failures));
-    put(o, "status", w->status ? number(w->status) : json_null());
-    put(o, "last", moment(w->last_ms));
-    put(o, "next", moment(w->next_ms));
-    put(o, "last_error", w->error.len ? listing_text(w->error) : json_null());
+    listing_set(o, "name", listing_text(w->name));
+    listing_set(o, "host", listing_text(w->host));
+    listing_set(o, "events", events);
+    listing_set(o, "state", json_string(states[w->state]));
+    listing_set(o, "behind", number(w->behind));
+    listing_set(o, "sent", number(w->sent));
+    listing_set(o, "lost", number(w->lost));
+    listing_set(o, "failures", number(w->failures));
+    listing_set(o, "status", w->status ? number(w->status) : json_null());
+    listing_set(o, "last", listing_moment(w->last_ms));
+    listing_set(o, "next", listing_moment(w->next_ms));
+    listing_set(o, "last_error",
+                w->error.len ? listing_text(w->error) : json_null());
     return o;
 }
 
 static void put_line(void *user, const struct admin_webhook *w)
 {
     struct request *r = user;
-    json_t *o = object_of(w);
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
 
-    ASSERT(text);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(o);
+    listing_put_object(&r->answer, object_of(w));
 }
 
 static void add(void *user, const struct admin_webhook *w)

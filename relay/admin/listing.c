@@ -34,27 +34,33 @@ json_t *listing_text(struct span s)
     return text;
 }
 
-static void put(json_t *object, const char *key, json_t *value)
+void listing_set(json_t *object, const char *key, json_t *take_value)
 {
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
+    ASSERT(take_value && json_object_set_new(object, key, take_value) == 0);
+}
+
+json_t *listing_moment(int64_t ms)
+{
+    return ms <= 0 || ms == INT64_MAX ? json_null() : json_integer(ms / 1000);
 }
 
 json_t *listing_recipient(const struct queue_row_recipient *r)
 {
     json_t *o = json_object();
 
-    put(o, "address", listing_text(r->address));
-    put(o, "state", json_string(filter_state_name(r->state)));
-    put(o, "attempts", json_integer(r->attempts));
-    put(o, "due",
-        r->due_ms == INT64_MAX ? json_null() : json_integer(r->due_ms / 1000));
+    listing_set(o, "address", listing_text(r->address));
+    listing_set(o, "state", json_string(filter_state_name(r->state)));
+    listing_set(o, "attempts", json_integer(r->attempts));
+    listing_set(o, "due",
+                r->due_ms == INT64_MAX ? json_null()
+                                       : json_integer(r->due_ms / 1000));
     if (r->reason.len)
-        put(o, "delay_reason", listing_text(r->reason));
+        listing_set(o, "delay_reason", listing_text(r->reason));
     if (r->deed.at_ms) {
-        put(o, "ordered_by", listing_text(r->deed.who));
-        put(o, "ordered_at", json_integer(r->deed.at_ms / 1000));
+        listing_set(o, "ordered_by", listing_text(r->deed.who));
+        listing_set(o, "ordered_at", json_integer(r->deed.at_ms / 1000));
         if (r->deed.why.len)
-            put(o, "ordered_why", listing_text(r->deed.why));
+            listing_set(o, "ordered_why", listing_text(r->deed.why));
     }
     return o;
 }
@@ -64,22 +70,22 @@ json_t *listing_row(const struct queue_row *row, bool in_full)
     struct span sender = row->sender.len ? row->sender : SPAN("MAILER-DAEMON");
     json_t *o = json_object(), *recipients = json_array();
 
-    put(o, "queue_id", json_string(id_print(row->id).at));
-    put(o, "arrival_time", json_integer(row->received_ms / 1000));
-    put(o, "message_size", json_integer((json_int_t)row->size_bytes));
-    put(o, "sender", listing_text(sender));
-    put(o, "state", json_string(filter_state_name(row->state)));
+    listing_set(o, "queue_id", json_string(id_print(row->id).at));
+    listing_set(o, "arrival_time", json_integer(row->received_ms / 1000));
+    listing_set(o, "message_size", json_integer((json_int_t)row->size_bytes));
+    listing_set(o, "sender", listing_text(sender));
+    listing_set(o, "state", json_string(filter_state_name(row->state)));
     if (in_full) {
-        put(o, "client", listing_text(row->client));
-        put(o, "helo", listing_text(row->helo));
-        put(o, "login", listing_text(row->login));
+        listing_set(o, "client", listing_text(row->client));
+        listing_set(o, "helo", listing_text(row->helo));
+        listing_set(o, "login", listing_text(row->login));
         if (row->expire_ms > 0 && row->expire_ms < INT64_MAX)
-            put(o, "expire_time", json_integer(row->expire_ms / 1000));
+            listing_set(o, "expire_time", json_integer(row->expire_ms / 1000));
     }
     for (size_t i = 0; i < row->count; i++)
         ASSERT(json_array_append_new(
                    recipients, listing_recipient(&row->recipients[i])) == 0);
-    put(o, "recipients", recipients);
+    listing_set(o, "recipients", recipients);
     return o;
 }
 
@@ -93,18 +99,27 @@ json_t *listing_count(const struct queue_count *n)
     return o;
 }
 
+void listing_put_value(struct buffer *b, json_t *take_v)
+{
+    char *text =
+        json_dumps(take_v, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+
+    ASSERT(text);
+    buffer_put_string(b, text);
+    free(text);
+    json_decref(take_v);
+}
+
+void listing_put_object(struct buffer *b, json_t *take_o)
+{
+    listing_put_value(b, take_o);
+    buffer_put_byte(b, '\n');
+}
+
 void listing_put_json(struct buffer *b, const struct queue_row *row,
                       bool in_full)
 {
-    json_t *o = listing_row(row, in_full);
-    char *text;
-
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_put_string(b, text);
-    buffer_put_byte(b, '\n');
-    free(text);
-    json_decref(o);
+    listing_put_object(b, listing_row(row, in_full));
 }
 
 /* --------------------------------------------------------- for people ---- */

@@ -34,6 +34,13 @@ json_t *listing_count(const struct queue_count *n);
 /* A JSON string of any bytes: exact where they are UTF-8, else with \xHH in the
  * place of what is not showable. */
 json_t *listing_text(struct span s);
+/* A member of an object; the value must be there. */
+void listing_set(json_t *object, const char *key, json_t *take_value);
+/* Seconds; null: never. */
+json_t *listing_moment(int64_t ms);
+/* JSON in its shortest form, ASCII only; an object is a line of an answer. */
+void listing_put_value(struct buffer *b, json_t *take_v);
+void listing_put_object(struct buffer *b, json_t *take_o);
 
 /* The columns' names, in at most `width` columns (0: uncut). */
 void listing_put_head(struct buffer *b, size_t width);

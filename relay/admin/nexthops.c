@@ -25,17 +25,6 @@ static const char *const states[] = {
 };
 /* clang-format on */
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
-/* Seconds; null: never. */
-static json_t *moment(int64_t ms)
-{
-    return ms <= 0 || ms == INT64_MAX ? json_null() : json_integer(ms / 1000);
-}
-
 /* Itself, or a pattern that it matches: names may look like patterns ("[::1]"). */
 static bool is_meant(const char *pattern, struct span name)
 {
@@ -62,52 +51,49 @@ static void put_acquaintance(json_t *o, struct request *r, struct span name,
     if (acquaintance_find(request_acquaintances(r), name, &row) &&
         row.is_connected)
         acquaintance_put_tls(&tls, &row);
-    put(o, "tls", tls.len ? json_string(buffer_string(&tls)) : json_null());
-    put(o, "delivery_ms",
-        row.delivery_ms < 0 ? json_null() : json_integer(row.delivery_ms));
-    put(o, "sent", json_integer((json_int_t)row.sent));
-    put(o, "deferred", json_integer((json_int_t)row.deferred));
-    put(o, "bounced", json_integer((json_int_t)row.bounced));
-    put(o, "last_reply", row.reply[0] ? listing_text(span_of(row.reply))
-                                      : json_null());
-    put(o, "last_at", moment(row.last_ms));
+    listing_set(o, "tls",
+                tls.len ? json_string(buffer_string(&tls)) : json_null());
+    listing_set(o, "delivery_ms",
+                row.delivery_ms < 0 ? json_null()
+                                    : json_integer(row.delivery_ms));
+    listing_set(o, "sent", json_integer((json_int_t)row.sent));
+    listing_set(o, "deferred", json_integer((json_int_t)row.deferred));
+    listing_set(o, "bounced", json_integer((json_int_t)row.bounced));
+    listing_set(o, "last_reply",
+                row.reply[0] ? listing_text(span_of(row.reply)) : json_null());
+    listing_set(o, "last_at", listing_moment(row.last_ms));
     /* the queue forgets a destination for which nothing waits */
     if (row.sent_ms > last_good_ms)
-        put(o, "last_good", moment(row.sent_ms));
+        listing_set(o, "last_good", listing_moment(row.sent_ms));
     buffer_fini(&tls);
 }
 
 static void put_line(struct request *r, const struct queue_destination_row *d)
 {
     json_t *o = json_object();
-    char *text;
 
-    put(o, "name", listing_text(d->name));
-    put(o, "state", json_string(states[d->state]));
-    put(o, "on_demand", json_boolean(d->is_on_demand));
-    put(o, "due", moment(d->due_ms));
-    put(o, "last_good", moment(d->last_good_ms));
-    put(o, "connections", json_integer(d->connections));
-    put(o, "window", json_integer(d->window));
-    put(o, "open", json_integer(d->slots));
-    put(o, "downs", json_integer(d->downs));
-    put(o, "active", json_integer(d->active));
-    put(o, "lanes", json_integer(d->lanes));
-    put(o, "waiting", json_integer((json_int_t)d->waiting));
-    put(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
-    put(o, "since", moment(d->since_ms));
-    put(o, "fetched", json_boolean(d->is_fetched));
-    put(o, "opens", moment(d->is_on_demand ? d->change_ms : 0));
-    put(o, "closes", moment(d->is_on_demand ? 0 : d->change_ms));
+    listing_set(o, "name", listing_text(d->name));
+    listing_set(o, "state", json_string(states[d->state]));
+    listing_set(o, "on_demand", json_boolean(d->is_on_demand));
+    listing_set(o, "due", listing_moment(d->due_ms));
+    listing_set(o, "last_good", listing_moment(d->last_good_ms));
+    listing_set(o, "connections", json_integer(d->connections));
+    listing_set(o, "window", json_integer(d->window));
+    listing_set(o, "open", json_integer(d->slots));
+    listing_set(o, "downs", json_integer(d->downs));
+    listing_set(o, "active", json_integer(d->active));
+    listing_set(o, "lanes", json_integer(d->lanes));
+    listing_set(o, "waiting", json_integer((json_int_t)d->waiting));
+    listing_set(o, "waiting_bytes", json_integer((json_int_t)d->waiting_bytes));
+    listing_set(o, "since", listing_moment(d->since_ms));
+    listing_set(o, "fetched", json_boolean(d->is_fetched));
+    listing_set(o, "opens", listing_moment(d->is_on_demand ? d->change_ms : 0));
+    listing_set(o, "closes",
+                listing_moment(d->is_on_demand ? 0 : d->change_ms));
     if (d->error.len)
-        put(o, "reason", listing_text(d->error));
+        listing_set(o, "reason", listing_text(d->error));
     put_acquaintance(o, r, d->name, d->last_good_ms);
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(o);
+    listing_put_object(&r->answer, o);
 }
 
 static void each_listed(void *user, const struct queue_destination_row *d)
@@ -159,9 +145,9 @@ void nexthops_list(struct request *r)
     } else if (!span_number(span_of(busiest), &most) || most == 0) {
         request_refuse(r, 400, "busiest: should be a number");
     } else {
-        r->page_rows = (uint32_t)(most < METRICS_DESTINATIONS
-                                      ? most
-                                      : METRICS_DESTINATIONS);
+        r->page_rows =
+            (uint32_t)(most < METRICS_DESTINATIONS ? most
+                                                   : METRICS_DESTINATIONS);
         request_look(r);
         queue_busy_each(request_busy(r), each_busy, r);
         request_go_on(r);
@@ -336,21 +322,15 @@ static void put_answer(struct order *o)
     struct request *r = o->request;
     size_t n = json_array_size(o->names);
     json_t *answer = json_object();
-    char *text;
 
     while (json_array_size(o->names) > NAMES_MOST)
         (void)json_array_remove(o->names, json_array_size(o->names) - 1);
-    put(answer, "destinations", json_integer((json_int_t)n));
-    put(answer, "skipped", json_integer((json_int_t)o->skipped));
-    put(answer, "names", json_incref(o->names));
+    listing_set(answer, "destinations", json_integer((json_int_t)n));
+    listing_set(answer, "skipped", json_integer((json_int_t)o->skipped));
+    listing_set(answer, "names", json_incref(o->names));
     if (o->is_preview)
-        put(answer, "preview", json_true());
-    text = json_dumps(answer, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(answer);
+        listing_set(answer, "preview", json_true());
+    listing_put_object(&r->answer, answer);
 }
 
 static void obey(struct order *o, size_t which)

@@ -4,15 +4,11 @@
 #include "relay/admin/openapi.h"
 
 #include "relay/admin/endpoints.h"
+#include "relay/admin/listing.h"
 #include "relay/admin/response.h"
 
 /* openapi.json, put into the program by the build. */
 extern const char openapi_text[];
-
-static void put(json_t *object, const char *key, json_t *take_value)
-{
-    ASSERT(take_value && json_object_set_new(object, key, take_value) == 0);
-}
 
 static void append(json_t *array, json_t *take_value)
 {
@@ -96,8 +92,8 @@ static json_t *answers_of(const struct endpoint *row, json_t *entry)
     json_t *answer = json_object_get(entry, "answer");
 
     if (answer)
-        put(media, "schema", schema_of(answer));
-    put(content, response_media(row->media), media);
+        listing_set(media, "schema", schema_of(answer));
+    listing_set(content, response_media(row->media), media);
     return json_pack("{s:{s:s, s:o}, s:{s:s, s:{s:{s:o}}}}", "200",
                      "description", "it is so", "content", content, "default",
                      "description", "it is not", "content", "application/json",
@@ -119,14 +115,14 @@ static json_t *operation_of(json_t *file, const struct endpoint *row,
 {
     json_t *body = json_object_get(entry, "body"), *o = json_object();
 
-    put(o, "summary", json_incref(json_object_get(entry, "summary")));
-    put(o, "parameters", parameters_of(file, entry, path));
+    listing_set(o, "summary", json_incref(json_object_get(entry, "summary")));
+    listing_set(o, "parameters", parameters_of(file, entry, path));
     if (body)
-        put(o, "requestBody",
-            json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
-                      "application/json", "schema", schema_of(body)));
-    put(o, "responses", answers_of(row, entry));
-    put(o, "security", security_of(row->role));
+        listing_set(o, "requestBody",
+                    json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
+                              "application/json", "schema", schema_of(body)));
+    listing_set(o, "responses", answers_of(row, entry));
+    listing_set(o, "security", security_of(row->role));
     return o;
 }
 
@@ -149,8 +145,8 @@ static json_t *paths_of(json_t *file)
             at = json_object();
             ASSERT(json_object_setn_new(paths, path.at, path.len, at) == 0);
         }
-        put(at, row->method[0] == 'G' ? "get" : "post",
-            operation_of(file, row, entry, path));
+        listing_set(at, row->method[0] == 'G' ? "get" : "post",
+                    operation_of(file, row, entry, path));
     }
     return paths;
 }
@@ -162,11 +158,13 @@ static json_t *shared_parameters(json_t *file)
     const char *name;
     json_t *said;
 
-    json_object_foreach(all, name, said) put(said, "name", json_string(name));
+    json_object_foreach(all, name, said)
+        listing_set(said, "name", json_string(name));
     json_object_foreach(json_object_get(file, "filters"), name, said)
-        put(all, name,
-            json_pack("{s:s, s:s, s:O, s:{s:s}}", "name", name, "in", "query",
-                      "description", said, "schema", "type", "string"));
+        listing_set(all, name,
+                    json_pack("{s:s, s:s, s:O, s:{s:s}}", "name", name, "in",
+                              "query", "description", said, "schema", "type",
+                              "string"));
     return all;
 }
 
@@ -176,7 +174,8 @@ json_t *openapi_make(void)
     json_t *file = json_loads(openapi_text, 0, &error), *whole;
 
     ASSERT(file);
-    put(json_object_get(file, "info"), "version", json_string(WAYPOST_VERSION));
+    listing_set(json_object_get(file, "info"), "version",
+                json_string(WAYPOST_VERSION));
     whole = json_pack("{s:s, s:O, s:o, s:{s:O, s:o, s:{s:{s:s, s:s}}}}",
                       "openapi", "3.1.0", "info", json_object_get(file, "info"),
                       "paths", paths_of(file), "components", "schemas",

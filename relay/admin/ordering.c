@@ -12,8 +12,6 @@
 #include "relay/admin/endpoints.h"
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
-
 enum { PROGRESS_MOST = 64 * 1024, PROGRESS_WAITING = 16 * 1024 };
 
 /* What a body says. */
@@ -60,16 +58,11 @@ static void on_preview(void *user, uint64_t token, int rc,
 
 static void push_line(struct request *r, json_t *take_o)
 {
-    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
     struct buffer line = { 0 };
 
-    ASSERT(text);
-    buffer_put_string(&line, text);
-    buffer_put_byte(&line, '\n');
+    listing_put_object(&line, take_o);
     (void)request_push(r, buffer_span(&line));
     buffer_fini(&line);
-    free(text);
-    json_decref(take_o);
 }
 
 /* Who does not read them is told less; there is always room for the end. */

@@ -13,11 +13,6 @@
 #include "relay/admin/delaywords.h"
 #include "relay/admin/listing.h"
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
 static bool read_id(struct request *r, struct span id)
 {
     struct buffer why = { 0 };
@@ -100,18 +95,18 @@ static void add_recipient(struct request *r, struct about *a, json_t *o)
     if (!queue_destination_find(request_queue(r), a->to->destination,
                                 on_destination, a))
         put_why(NULL, a);
-    put(o, "why", listing_text(buffer_span(&a->why)));
-    put(o, "destination", listing_text(a->to->destination));
-    put(o, "route", route ? listing_text(route->title) : json_null());
-    put(o, "tries", chronicle_row_tries(a->to->trail));
+    listing_set(o, "why", listing_text(buffer_span(&a->why)));
+    listing_set(o, "destination", listing_text(a->to->destination));
+    listing_set(o, "route", route ? listing_text(route->title) : json_null());
+    listing_set(o, "tries", chronicle_row_tries(a->to->trail));
     if (a->to->orcpt.len)
-        put(o, "orcpt", listing_text(a->to->orcpt));
+        listing_set(o, "orcpt", listing_text(a->to->orcpt));
     if (ruling->rule.len)
-        put(o, "rule", listing_text(ruling->rule));
+        listing_set(o, "rule", listing_text(ruling->rule));
     if (ruling->place.len)
-        put(o, "place", listing_text(ruling->place));
+        listing_set(o, "place", listing_text(ruling->place));
     if (ruling->held_by.len)
-        put(o, "held_by", listing_text(ruling->held_by));
+        listing_set(o, "held_by", listing_text(ruling->held_by));
 }
 
 static json_t *dialogues_json(const struct queue_story *s)
@@ -122,9 +117,9 @@ static json_t *dialogues_json(const struct queue_story *s)
         const struct queue_dialogue *d = &s->dialogues[i];
         json_t *o = json_object();
 
-        put(o, "at", json_integer(d->at_ms / 1000));
-        put(o, "host", listing_text(d->host));
-        put(o, "lines", chronicle_row_lines(d->text));
+        listing_set(o, "at", json_integer(d->at_ms / 1000));
+        listing_set(o, "host", listing_text(d->host));
+        listing_set(o, "lines", chronicle_row_lines(d->text));
         ASSERT(json_array_append_new(all, o) == 0);
     }
     return all;
@@ -157,15 +152,16 @@ static json_t *story_json(struct request *r, const struct queue_story *s)
         ASSERT(json_array_append_new(recipients, one) == 0);
     }
     o = listing_row(&row, true);
-    put(o, "recipients", recipients);
-    put(o, "client_name", listing_text(e->client_name));
-    put(o, "listener", listing_text(e->listener));
-    put(o, "protocol", listing_text(e->protocol));
-    put(o, "message_id", listing_text(e->message_id));
-    put(o, "tls", listing_text(e->tls));
-    put(o, "header", header_text(s->header));
-    put(o, "header_is_cut", json_boolean(e->header_bytes > STORY_HEADER));
-    put(o, "dialogues", dialogues_json(s));
+    listing_set(o, "recipients", recipients);
+    listing_set(o, "client_name", listing_text(e->client_name));
+    listing_set(o, "listener", listing_text(e->listener));
+    listing_set(o, "protocol", listing_text(e->protocol));
+    listing_set(o, "message_id", listing_text(e->message_id));
+    listing_set(o, "tls", listing_text(e->tls));
+    listing_set(o, "header", header_text(s->header));
+    listing_set(o, "header_is_cut",
+                json_boolean(e->header_bytes > STORY_HEADER));
+    listing_set(o, "dialogues", dialogues_json(s));
     buffer_fini(&about.why);
     return o;
 }

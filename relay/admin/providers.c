@@ -5,40 +5,22 @@
 
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
-static json_t *moment(int64_t ms)
-{
-    return ms ? json_integer(ms / 1000) : json_null();
-}
-
 static void put_line(struct buffer *b, const struct admin_fetch *f)
 {
     bool is_known = f->result.len > 0;
     json_t *o = json_object();
-    char *text;
 
-    put(o, "name", listing_text(f->name));
-    put(o, "from", listing_text(f->from));
-    put(o, "state", json_string(f->is_running ? "running" : "idle"));
-    put(o, "every", json_integer(f->every_ms / 1000));
-    put(o, "last", moment(f->last_ms));
-    put(o, "next", moment(f->next_ms));
-    put(o, "ok", is_known ? json_boolean(f->is_ok) : json_null());
-    put(o, "messages", json_integer(f->messages));
-    put(o, "refused", json_integer(f->refused));
-    put(o, "result", is_known ? listing_text(f->result) : json_null());
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_put_string(b, text);
-    buffer_put_byte(b, '\n');
-    free(text);
-    json_decref(o);
+    listing_set(o, "name", listing_text(f->name));
+    listing_set(o, "from", listing_text(f->from));
+    listing_set(o, "state", json_string(f->is_running ? "running" : "idle"));
+    listing_set(o, "every", json_integer(f->every_ms / 1000));
+    listing_set(o, "last", listing_moment(f->last_ms));
+    listing_set(o, "next", listing_moment(f->next_ms));
+    listing_set(o, "ok", is_known ? json_boolean(f->is_ok) : json_null());
+    listing_set(o, "messages", json_integer(f->messages));
+    listing_set(o, "refused", json_integer(f->refused));
+    listing_set(o, "result", is_known ? listing_text(f->result) : json_null());
+    listing_put_object(b, o);
 }
 
 static void each(void *user, const struct admin_fetch *f)

@@ -238,20 +238,14 @@ void request_refuse(struct request *r, int status, const char *format, ...)
     struct buffer why = { 0 };
     json_t *o = json_object();
     va_list args;
-    char *text;
 
     va_start(args, format);
     buffer_vprintf(&why, format, args);
     va_end(args);
     ASSERT(json_object_set_new(o, "error", listing_text(buffer_span(&why))) ==
            0);
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
     buffer_clear(&r->answer);
-    buffer_put_string(&r->answer, text);
-    buffer_put_byte(&r->answer, '\n');
-    free(text);
-    json_decref(o);
+    listing_put_object(&r->answer, o);
     buffer_fini(&why);
     request_answer(r, status);
 }

@@ -10,7 +10,6 @@
 #include "relay/admin/endpoints.h"
 #include "relay/admin/listing.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -118,18 +117,12 @@ static void on_ranks(void *user, uint64_t token, int rc,
     }
     for (size_t i = 0; i < count; i++) {
         json_t *o = listing_count(&ranks[i].count);
-        char *text;
 
         ASSERT(json_object_set_new(o, "name",
                                    ranks[i].is_named
                                        ? listing_text(ranks[i].name)
                                        : json_null()) == 0);
-        text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-        ASSERT(text);
-        buffer_put_string(&r->answer, text);
-        buffer_put_byte(&r->answer, '\n');
-        free(text);
-        json_decref(o);
+        listing_put_object(&r->answer, o);
     }
     request_go_on(r);
 }

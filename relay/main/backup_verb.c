@@ -14,6 +14,7 @@
 #include "relay/main/backup_local.h"
 #include "relay/main/configuration.h"
 #include "relay/main/droparchive.h"
+#include "relay/main/paper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,11 +225,8 @@ static void print_json(const struct making *m)
         (json_int_t)archive_bytes(s->archive), "messages",
         (json_int_t)s->messages, "recipients", (json_int_t)s->recipients,
         "lost", (json_int_t)s->lost, "dropped", (json_int_t)m->drop.count);
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
 
-    ASSERT(text);
-    (void)printf("%s\n", text);
-    free(text);
+    paper_print_json(o);
     json_decref(o);
 }
 

@@ -10,11 +10,6 @@
 
 enum { PAGE = 200 };
 
-static void put(json_t *object, const char *key, json_t *value)
-{
-    ASSERT(value && json_object_set_new(object, key, value) == 0);
-}
-
 static void add(json_t *array, json_t *value)
 {
     ASSERT(value && json_array_append_new(array, value) == 0);
@@ -58,16 +53,16 @@ static json_t *question(const struct explanation *x)
     json_t *o = json_object();
 
     host_address_print(&client, &f->client);
-    put(o, "client", taken(&client));
-    put(o, "listener", text_or_null(f->listener));
-    put(o, "helo", text_or_null(f->helo));
-    put(o, "tls", json_boolean(f->tls));
-    put(o, "certificate", text_or_null(f->certificate));
-    put(o, "login", text_or_null(f->login));
-    put(o, "from", listing_text(f->sender->text));
-    put(o, "to", listing_text(f->recipient->text));
-    put(o, "size", json_integer((json_int_t)f->size_bytes));
-    put(o, "message", json_boolean(x->has_message));
+    listing_set(o, "client", taken(&client));
+    listing_set(o, "listener", text_or_null(f->listener));
+    listing_set(o, "helo", text_or_null(f->helo));
+    listing_set(o, "tls", json_boolean(f->tls));
+    listing_set(o, "certificate", text_or_null(f->certificate));
+    listing_set(o, "login", text_or_null(f->login));
+    listing_set(o, "from", listing_text(f->sender->text));
+    listing_set(o, "to", listing_text(f->recipient->text));
+    listing_set(o, "size", json_integer((json_int_t)f->size_bytes));
+    listing_set(o, "message", json_boolean(x->has_message));
     return o;
 }
 
@@ -95,14 +90,14 @@ static json_t *verdict(const struct explanation *x)
 
     if (v->reply.code)
         reply_print(&reply, &v->reply);
-    put(o, "kind", json_string(kinds[v->kind]));
-    put(o, "hold", json_boolean(v->hold));
-    put(o, "stage", json_string(showing_stage(x->stage)));
-    put(o, "by", json_string(by[x->by]));
-    put(o, "rule", name_of(v->rule));
-    put(o, "place", v->rule ? place_of(&v->rule->place) : json_null());
-    put(o, "reply", reply.len ? taken(&reply) : json_null());
-    put(o, "conditional", json_boolean(explanation_is_conditional(x)));
+    listing_set(o, "kind", json_string(kinds[v->kind]));
+    listing_set(o, "hold", json_boolean(v->hold));
+    listing_set(o, "stage", json_string(showing_stage(x->stage)));
+    listing_set(o, "by", json_string(by[x->by]));
+    listing_set(o, "rule", name_of(v->rule));
+    listing_set(o, "place", v->rule ? place_of(&v->rule->place) : json_null());
+    listing_set(o, "reply", reply.len ? taken(&reply) : json_null());
+    listing_set(o, "conditional", json_boolean(explanation_is_conditional(x)));
     return o;
 }
 
@@ -167,19 +162,20 @@ static json_t *one_rule(const struct explanation *x, size_t i)
     struct buffer fact = { 0 };
     json_t *o = json_object();
 
-    put(o, "name", listing_text(r->title));
-    put(o, "place", place_of(&r->place));
-    put(o, "action", json_string(rule_actions_names[r->action]));
-    put(o, "shadow", json_boolean(r->is_shadow));
-    put(o, "fate", json_string(showing_fate(e->fate)));
-    put(o, "condition", e->which ? listing_text(e->which->text) : json_null());
+    listing_set(o, "name", listing_text(r->title));
+    listing_set(o, "place", place_of(&r->place));
+    listing_set(o, "action", json_string(rule_actions_names[r->action]));
+    listing_set(o, "shadow", json_boolean(r->is_shadow));
+    listing_set(o, "fate", json_string(showing_fate(e->fate)));
+    listing_set(o, "condition",
+                e->which ? listing_text(e->which->text) : json_null());
     if (e->which)
         showing_fact(&fact, x, e->which);
-    put(o, "fact", fact.len ? taken(&fact) : json_null());
-    put(o, "stage",
-        json_string(
-            showing_stage(e->is_of_message ? STAGE_CONTENT : x->stage)));
-    put(o, "effects", effects(x, r));
+    listing_set(o, "fact", fact.len ? taken(&fact) : json_null());
+    listing_set(o, "stage",
+                json_string(showing_stage(e->is_of_message ? STAGE_CONTENT
+                                                           : x->stage)));
+    listing_set(o, "effects", effects(x, r));
     return o;
 }
 
@@ -277,9 +273,9 @@ static void each_destination(void *user, const struct queue_destination_row *d)
     if (l->is_found || !span_is(d->name, l->name))
         return;
     l->is_found = true;
-    put(l->object, "state", json_string(states[d->state]));
-    put(l->object, "waiting", json_integer((json_int_t)d->waiting));
-    put(l->object, "reason", text_or_null(d->error));
+    listing_set(l->object, "state", json_string(states[d->state]));
+    listing_set(l->object, "waiting", json_integer((json_int_t)d->waiting));
+    listing_set(l->object, "reason", text_or_null(d->error));
 }
 
 /* What the queue does not know of has no mail, and nothing is wrong with it. */
@@ -288,10 +284,11 @@ static void put_standing(json_t *o, const struct route *r, struct span name,
 {
     struct looking l = { .name = name, .object = o };
 
-    put(o, "state",
-        q ? json_string(r->offline.is_set ? "offline" : "up") : json_null());
-    put(o, "waiting", q ? json_integer(0) : json_null());
-    put(o, "reason", json_null());
+    listing_set(o, "state",
+                q ? json_string(r->offline.is_set ? "offline" : "up")
+                  : json_null());
+    listing_set(o, "waiting", q ? json_integer(0) : json_null());
+    listing_set(o, "reason", json_null());
     for (size_t first = 0; q && !l.is_found &&
                            queue_destinations(q, first, PAGE, each_destination,
                                               &l) > first + PAGE;
@@ -313,19 +310,19 @@ static json_t *one_destination(const struct explanation *x,
     struct buffer lane = { 0 }, name = { 0 };
     json_t *o = json_object(), *via = json_array();
 
-    put(o, "address", listing_text(d->address.text));
-    put(o, "sender", listing_text(from));
-    put(o, "route", r ? listing_text(r->title) : json_null());
-    put(o, "place", r ? place_of(&r->place) : json_null());
+    listing_set(o, "address", listing_text(d->address.text));
+    listing_set(o, "sender", listing_text(from));
+    listing_set(o, "route", r ? listing_text(r->title) : json_null());
+    listing_set(o, "place", r ? place_of(&r->place) : json_null());
     for (size_t i = 0; r && i < r->via_count; i++)
         add(via, listing_text(r->via[i].text));
-    put(o, "via", via);
+    listing_set(o, "via", via);
     if (r && destinies_lane(x->settings, from, d, &lane) == 0) {
         destination_name(r, buffer_span(&lane), &name);
         put_standing(o, r, buffer_span(&name), q);
-        put(o, "name", listing_text(buffer_span(&name)));
-        put(o, "tls", json_string(tls[r->tls]));
-        put(o, "quota", json_integer((json_int_t)r->quota_bytes));
+        listing_set(o, "name", listing_text(buffer_span(&name)));
+        listing_set(o, "tls", json_string(tls[r->tls]));
+        listing_set(o, "quota", json_integer((json_int_t)r->quota_bytes));
     }
     buffer_fini(&lane);
     buffer_fini(&name);
@@ -338,13 +335,13 @@ json_t *explain_json(const struct explanation *x, struct queue *q)
 
     for (size_t i = 0; i < x->destiny_count; i++)
         add(all, one_destination(x, &x->destinies[i], q));
-    put(o, "source", json_string(q ? "relay" : "file"));
-    put(o, "question", question(x));
-    put(o, "verdict", verdict(x));
-    put(o, "rules", rules(x));
-    put(o, "evidence", evidence(x));
-    put(o, "effects", effects(x, NULL));
-    put(o, "budgets", budgets(x, q));
-    put(o, "destinations", all);
+    listing_set(o, "source", json_string(q ? "relay" : "file"));
+    listing_set(o, "question", question(x));
+    listing_set(o, "verdict", verdict(x));
+    listing_set(o, "rules", rules(x));
+    listing_set(o, "evidence", evidence(x));
+    listing_set(o, "effects", effects(x, NULL));
+    listing_set(o, "budgets", budgets(x, q));
+    listing_set(o, "destinations", all);
     return o;
 }

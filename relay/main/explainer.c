@@ -14,6 +14,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/demand.h"
+#include "relay/admin/listing.h"
 #include "relay/inbound/inquest.h"
 #include "relay/inbound/srskeys.h"
 #include "relay/main/explain_json.h"
@@ -80,20 +81,9 @@ static void end(struct job *j, int status)
     uv_mutex_unlock(&e->lock);
 }
 
-static void put_json(struct buffer *b, json_t *take_o)
-{
-    char *text = json_dumps(take_o, JSON_COMPACT | JSON_ENSURE_ASCII);
-
-    ASSERT(text);
-    buffer_put_string(b, text);
-    buffer_put_byte(b, '\n');
-    free(text);
-    json_decref(take_o);
-}
-
 static void refuse(struct job *j, const char *why)
 {
-    put_json(&j->answer, json_pack("{s:s}", "error", why));
+    listing_put_object(&j->answer, json_pack("{s:s}", "error", why));
     end(j, 400);
 }
 
@@ -161,7 +151,7 @@ static void go_on(struct job *j)
             return;
         explanation_asked(x, j->asked, j->asked_count);
     }
-    put_json(&j->answer, answer_of(j));
+    listing_put_object(&j->answer, answer_of(j));
     end(j, 200);
 }
 

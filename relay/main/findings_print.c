@@ -3,6 +3,8 @@
  */
 #include "relay/main/findings_private.h"
 
+#include "relay/main/paper.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <time.h>
@@ -219,8 +221,7 @@ static void set_count(json_t *o, const char *key, uint64_t count)
 
 static void print_line(json_t *take_o)
 {
-    (void)json_dumpf(take_o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
+    paper_print_json(take_o);
     json_decref(take_o);
 }
 

@@ -20,8 +20,6 @@
 #include "relay/outbound/secret.h"
 #include "relay/outbound/weburl.h"
 
-#include <stdlib.h>
-
 enum {
     IDLE_MS = 1000,
     FIRST_MS = 10 * 1000,
@@ -134,26 +132,9 @@ static void post(struct hook *k, struct span secret, struct span body)
 static void put_event(struct buffer *b, const struct queue_told *t)
 {
     json_t *o = chronicle_row(t);
-    char *text;
 
     ASSERT(json_object_set_new(o, "id", json_integer(t->place.id)) == 0);
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    ASSERT(text);
-    buffer_put_string(b, text);
-    free(text);
-    json_decref(o);
-}
-
-static void put_name(struct buffer *b, struct span name)
-{
-    json_t *o = listing_text(name);
-    char *text =
-        json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
-
-    ASSERT(text);
-    buffer_put_string(b, text);
-    free(text);
-    json_decref(o);
+    listing_put_value(b, o);
 }
 
 /* The events, and how far it goes: where they are too much for one request, to the last
@@ -174,7 +155,7 @@ static void put_body(struct buffer *b, struct hook *k,
             k->up_to = (uint64_t)s->rows[i].place.id;
     }
     buffer_put_string(b, "{\"webhook\":");
-    put_name(b, k->title);
+    listing_put_value(b, listing_text(k->title));
     buffer_printf(b, ",\"batch\":%llu,\"events\":[",
                   (unsigned long long)k->up_to);
     buffer_put(b, buffer_span(&events));

@@ -63,8 +63,7 @@ static void print_json(const struct selftest *t, enum selftest_state state,
 
     if (*advice)
         (void)json_object_set_new(o, "advice", json_string(advice));
-    (void)json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    (void)putchar('\n');
+    paper_print_json(o);
     json_decref(o);
 }
 
