@@ -5,14 +5,12 @@ As a script: cases_dns.py ROW FOLDER runs one row inside the network.
 
 import contextlib
 import os
-import pathlib
 import re
 import sys
 import time
-import traceback
 
-import island
 from cases import case, report_of
+from island_rows import IslandRows
 from nsd import NameServer
 from relay import LONG, Relay, Sink, wait_for
 
@@ -22,16 +20,7 @@ HOSTS = "".join(f"h{i} IN A 192.0.2.{i}\n" for i in range(1, 13))
 # The resolver holds more locks at once than the sanitizer can count.
 ENV = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") +
        ":detect_deadlocks=0"}
-inside = {}
-
-
-def row(name):
-    """Registers a function that runs inside the network as a row."""
-    def register(function):
-        inside[name] = function
-        case(name)(lambda w: island.run("cases_dns.py", name, w.folder))
-        return function
-    return register
+rows = IslandRows("cases_dns.py", NETWORK)
 
 
 class Net:
@@ -87,7 +76,7 @@ class Net:
         assert f"r@{domain}" in waiting
 
 
-@row("N01")
+@rows.row("N01")
 def a_null_mx_takes_no_mail(folder):
     with Net(folder, "null IN MX 0 .\nnull IN A 192.0.2.1\n") as n:
         s = n.sink(1)
@@ -97,7 +86,7 @@ def a_null_mx_takes_no_mail(folder):
         assert s.connections == 0
 
 
-@row("N02")
+@rows.row("N02")
 def without_an_mx_there_are_still_answers(folder):
     with Net(folder, "plain IN A 192.0.2.1\ntext IN TXT x\n",
              {"broken.example": None}) as n:
@@ -114,7 +103,7 @@ UNSAFE = ["127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1",
           "255.255.255.255", "::1", "::", "fe80::1", "::ffff:127.0.0.1"]
 
 
-@row("N03")
+@rows.row("N03")
 def an_mx_cannot_lead_inwards(folder):
     records = "own IN MX 10 self\nself IN A 192.0.2.99\n"
     for i, a in enumerate(UNSAFE):
@@ -132,7 +121,7 @@ def an_mx_cannot_lead_inwards(folder):
         assert [t.connections for t in traps] == [0] * len(traps)
 
 
-@row("N04")
+@rows.row("N04")
 def hosts_no_better_than_ourselves_are_not_tried(folder):
     with Net(folder, "own IN MX 5 h1\nown IN MX 10 relay\nown IN MX 10 h3\n"
              "own IN MX 20 h2\nrelay IN A 192.0.2.9\n") as n:
@@ -144,7 +133,7 @@ def hosts_no_better_than_ourselves_are_not_tried(folder):
         assert [s.connections for s in others] == [0, 0, 0]
 
 
-@row("N05")
+@rows.row("N05")
 def aliases_are_followed_as_far_as_they_go(folder):
     records = "alias IN CNAME h1\nto IN MX 10 alias\n" \
               "l1 IN CNAME l2\nl2 IN CNAME l1\nloop IN MX 10 l1\n" \
@@ -160,7 +149,7 @@ def aliases_are_followed_as_far_as_they_go(folder):
                              rf"|mx:{d}.mail.example( \S+=\S+)* rests", 30)
 
 
-@row("N06")
+@rows.row("N06")
 def attempts_are_capped(folder):
     records = ""
     for i in range(100):
@@ -177,7 +166,7 @@ def attempts_are_capped(folder):
         assert 1 <= len(tried) <= 25, first
 
 
-@row("N07")
+@rows.row("N07")
 def equal_hosts_take_turns(folder):
     records = "".join(f"even IN MX 10 h{i}\n" for i in range(1, 11))
     records += "order IN MX 65535 h12\norder IN MX 0 h11\n"
@@ -194,7 +183,7 @@ def equal_hosts_take_turns(folder):
         assert got[10:] == [20, 0], got
 
 
-@row("N10")
+@rows.row("N10")
 def a_name_of_digits_is_a_name(folder):
     with Net(folder, "dotted IN MX 5 10.0.0.1.\ndotted IN MX 10 h1\n") as n:
         trap = n.stack.enter_context(Sink(port=25, host="10.0.0.1"))
@@ -204,7 +193,7 @@ def a_name_of_digits_is_a_name(folder):
         assert trap.connections == 0
 
 
-@row("N11")
+@rows.row("N11")
 def a_resolver_that_is_away_is_only_a_delay(folder):
     with Net(folder, "*.later IN MX 10 h1\n") as n:
         s = n.sink(1)
@@ -221,7 +210,7 @@ def a_resolver_that_is_away_is_only_a_delay(folder):
         assert not n.home.messages
 
 
-@row("N12")
+@rows.row("N12")
 def one_family_that_is_dead_does_not_matter(folder):
     with Net(folder, "both IN MX 10 b\nb IN AAAA 2001:db8::1\n"
              "b IN AAAA 2001:db8::dead\nb IN A 192.0.2.1\n") as n:
@@ -232,7 +221,7 @@ def one_family_that_is_dead_does_not_matter(folder):
         assert "status=deferred" not in n.relay.log()
 
 
-@row("N14")
+@rows.row("N14")
 def the_next_host_is_for_trouble_not_for_refusals(folder):
     records = "".join(f"d{i} IN MX 10 h{i}\nd{i} IN MX 20 h{i + 3}\n"
                       for i in (1, 2, 3))
@@ -248,7 +237,7 @@ def the_next_host_is_for_trouble_not_for_refusals(folder):
         assert [len(s.messages) for s in second] == [1, 1, 0]
 
 
-@row("N15")
+@rows.row("N15")
 def many_names_with_no_time_to_live(folder):
     many = 20000 if LONG else 1000
     with Net(folder, "*.many IN MX 10 h1\n", ttl=0) as n:
@@ -262,19 +251,8 @@ def many_names_with_no_time_to_live(folder):
         assert n.relay.uses_less_than(200 * 1024)
 
 
-def main(name, folder):
-    island.enter(NETWORK)
-    try:
-        inside[name](pathlib.Path(folder))
-    except BaseException:
-        traceback.print_exc()
-        for log in pathlib.Path(folder).glob("*/*.log"):
-            print(f"--- {log}\n{log.read_text(errors='replace')[-2500:]}")
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    rows.main(*sys.argv[1:])
 
 
 # ------------------------------------------------------------ reverse names ----

@@ -20,13 +20,15 @@ import cases_load
 import cases_outbound
 import cases_policy
 import cases_process
+import cases_sts
 import cases_tls_in
 import cases_tls_out
 from door import Door
 from relay import Relay, Sink
 
 MODULES = (cases_admin, cases_auth, cases_chunks, cases_dns, cases_inbound,
-           cases_load, cases_outbound, cases_policy, cases_process, cases_tls_in, cases_tls_out)
+           cases_load, cases_outbound, cases_policy, cases_process, cases_sts, cases_tls_in,
+           cases_tls_out)
 ROWS = cases.rows()
 EDGE = 'rule "ours" { to = {"ok.test"}  action = relay }\n'
 
