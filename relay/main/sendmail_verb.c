@@ -320,9 +320,7 @@ static int send_letter(struct letter *l, char **recipients, int count)
 
 const char *sendmail_config(const struct verb_call *call, const char *given)
 {
-    if (given)
-        return given;
-    return call->config ? call->config : configuration_usual();
+    return given ? given : call->config;
 }
 
 static int run_mode(const struct verb_call *call,

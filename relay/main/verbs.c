@@ -8,6 +8,7 @@
 #include "relay/main/verbs.h"
 
 #include "policy/vocabulary/buffer.h"
+#include "relay/main/configuration.h"
 #include "relay/main/manual.h"
 #include "relay/main/optionwords.h"
 #include "relay/main/streams.h"
@@ -208,9 +209,9 @@ static void print_overview(FILE *to)
                               verbs[i]->help);
     }
     (void)fputs("\nWithout -c FILE the environment's WAYPOST_CONFIG names the "
-                "configuration;\nwithout that either, built-in defaults "
-                "serve: mail of this machine on\n127.0.0.1:2525, delivered by "
-                "MX.\n\n"
+                "configuration;\nwithout that, it is /etc/waypost/waypost.conf; where "
+                "that is not there, built-in\ndefaults serve: mail of this "
+                "machine on 127.0.0.1:2525, delivered by MX.\n\n"
                 "Exit codes: 0 done; 64 it was called wrongly; 65 what it was "
                 "given is wrong;\n66, 67 there is no such thing; 69 no relay "
                 "is running; 75 try again later;\n77 you may not; 78 the "
@@ -358,7 +359,8 @@ static int run(struct verb_call *call)
 
 int verbs_main(int argc, char **argv)
 {
-    struct verb_call call = { .config = getenv("WAYPOST_CONFIG") };
+    const char *named = getenv("WAYPOST_CONFIG");
+    struct verb_call call = { .config = named ? named : configuration_usual() };
 
     streams_open();
     if (call.config && !*call.config)

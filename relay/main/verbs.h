@@ -18,7 +18,7 @@ struct verb;
 /* One call of a verb. `-c FILE` has been taken out of the arguments. */
 struct verb_call {
     const struct verb *verb;
-    const char *config; /* -c, else WAYPOST_CONFIG; NULL: no file, the
+    const char *config; /* -c, else WAYPOST_CONFIG, else the usual; NULL: no file, the
                            built-in default */
     int argc;           /* what follows the verb */
     char **argv;

@@ -106,4 +106,4 @@ def is_active(room):
 
 
 def waiting(room):
-    return int(room.must("waypost", "queue", "count", "-c", CONFIG).split()[0])
+    return int(room.must("waypost", "queue", "count").split()[0])
