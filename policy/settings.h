@@ -429,6 +429,7 @@ struct settings_source {
     bool is_brief;                /* for programs of any user, who may not read all files: only
                                      the top level and where things are (queue, admin, limits,
                                      sendmail); the rest is passed over */
+    bool has_users;               /* in brief, users as well, but no file that it names */
 };
 
 /*

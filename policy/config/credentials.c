@@ -156,6 +156,6 @@ void credentials_check_users(struct reading *r,
     if (u->from_header && u->senders.len == 0)
         faults_add(&r->faults, keys_place(section, "from-header"),
                    "from-header asks the table of senders: senders = FILE");
-    if (u->senders.len)
+    if (u->senders.len && !r->source->is_brief)
         read_senders(r, keys_place(section, "senders"));
 }

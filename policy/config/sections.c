@@ -308,7 +308,8 @@ void sections_read(struct reading *r, struct syntax_entry *tree)
     keys_read(r, &top_table, tree, r->settings);
     sort(r, tree, kinds);
     for (size_t i = 0; i < SECTIONS; i++) {
-        if (r->source->is_brief && !sections[i].is_of_places)
+        if (r->source->is_brief && !sections[i].is_of_places &&
+            !(r->source->has_users && sections[i].table == &credentials_users))
             continue;
         if (sections[i].many)
             sections[i].many(r, kinds[i].first, kinds[i].count);

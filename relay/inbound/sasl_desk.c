@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 /* How long opening waits for Dovecot to say what it can. */
 enum { LEARN_MS = 1000 };
@@ -89,6 +90,8 @@ static struct sasl_book *book_fill(struct sasl_book *b, struct buffer *out_why)
         b->files[i] = userfile_read((enum userfile_kind)i, b->paths[i],
                                     &b->seen[i], out_why);
         if (!b->files[i]) {
+            if (i != USERFILE_CERTIFICATES && access(b->paths[i], F_OK) < 0)
+                buffer_put_string(out_why, ": waypost user add makes it");
             sasl_book_release(b);
             return NULL;
         }

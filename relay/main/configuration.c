@@ -115,7 +115,7 @@ static int read_what_we_may(void *user, const char *path, struct buffer *out)
     return rc == -EACCES ? 0 : rc;
 }
 
-struct settings *configuration_load_brief(const char *path)
+static struct settings *load_brief(const char *path, bool has_users)
 {
     struct sources *sources = sources_new(NULL, NULL);
     struct buffer name = { 0 }, folder = { 0 }, faults = { 0 }, warnings = { 0 };
@@ -133,7 +133,8 @@ struct settings *configuration_load_brief(const char *path)
                              .state_folder = buffer_string(&folder),
                              .read_file = read_what_we_may,
                              .user = sources,
-                             .is_brief = true },
+                             .is_brief = true,
+                             .has_users = has_users },
                          &faults, &warnings);
     if (!s)
         (void)fputs(buffer_string(&faults), stderr);
@@ -143,6 +144,16 @@ struct settings *configuration_load_brief(const char *path)
     buffer_fini(&faults);
     buffer_fini(&warnings);
     return s;
+}
+
+struct settings *configuration_load_brief(const char *path)
+{
+    return load_brief(path, false);
+}
+
+struct settings *configuration_load_users(const char *path)
+{
+    return load_brief(path, true);
 }
 
 const char *configuration_usual(void)

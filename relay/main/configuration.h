@@ -28,11 +28,13 @@ struct settings *configuration_load_from(const struct verb_call *call,
  * where they are missing. */
 MUST int configuration_make_folder(struct span path);
 
-/* Where things are, for programs that any user may call: only what they need is read (see
+/* Where things are, for programs that any user may call, and for those that ask the running
+ * relay, which goes on when a new configuration is at fault: only what they need is read (see
  * settings_source.is_brief), with complaints on standard error. path: NULL: built in. */
 struct settings *configuration_load_brief(const char *path);
-/* /etc/waypost/waypost.conf where there is one, else NULL: for programs that are called by a
- * name of their own, by others who know nothing of us. */
+/* The same, with the names of the files of users: for who makes them. */
+struct settings *configuration_load_users(const char *path);
+/* /etc/waypost/waypost.conf where there is one, else NULL. */
 const char *configuration_usual(void);
 
 #endif

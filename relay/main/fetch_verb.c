@@ -132,7 +132,7 @@ static int run_fetch(const struct verb_call *call)
         else
             w.name = call->argv[i];
     }
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         return EX_CONFIG;
     a = ask_new(settings->admin.socket);

@@ -102,7 +102,7 @@ static int follow(const struct verb_call *call)
         if (!value)
             return verbs_usage(call, "%s needs a value", word);
     }
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         return EX_CONFIG;
     a = ask_new(settings->admin.socket);

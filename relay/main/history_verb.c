@@ -293,7 +293,7 @@ static int run_history(const struct verb_call *call)
     if (rc != EX_OK)
         goto done;
     rc = EX_CONFIG;
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         goto done;
     look_at_terminal(&q);

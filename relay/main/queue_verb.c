@@ -168,7 +168,7 @@ static int operate(const struct verb_call *call)
     if (rc != EX_OK)
         goto done;
     rc = EX_CONFIG;
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         goto done;
     o.width = paper_width();

@@ -174,7 +174,7 @@ static int run_token(const struct verb_call *call)
     rc = read_arguments(&o, sub);
     if (rc != EX_OK)
         return rc;
-    s = configuration_load(call);
+    s = configuration_load_brief(call->config);
     if (!s)
         return EX_CONFIG;
     o.path = span_dup(s->admin.tokens);

@@ -225,7 +225,7 @@ static int run_top(const struct verb_call *call)
             return verbs_usage(call, "top does not take \"%s\"", call->argv[i]);
         is_once = true;
     }
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         return EX_CONFIG;
     (void)setlocale(LC_CTYPE, "");

@@ -346,7 +346,7 @@ static int run_user(const struct verb_call *call)
     rc = read_arguments(&o, v);
     if (rc != EX_OK)
         return rc;
-    s = configuration_load(call);
+    s = configuration_load_users(call->config);
     if (!s)
         return EX_CONFIG;
     o.file = copy(s->users.file);

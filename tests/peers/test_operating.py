@@ -90,8 +90,7 @@ def test_verbs_say_how_they_are_used():
 
 
 def test_verbs_without_a_relay_exit_69_in_one_sentence(tmp_path):
-    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
-    env.pop("WAYPOST_CONFIG", None)
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "WAYPOST_CONFIG": ""}
     for words in (["list"], ["count"], ["retry", "--yes"], ["show", "01HF8M5XK3QZA"]):
         out = waypost("queue", *words, env=env)
         assert out.returncode == UNAVAILABLE
@@ -110,6 +109,48 @@ def test_check_prints_every_fault_with_its_place(tmp_path):
     assert out.returncode == CONFIG
     assert waypost("check", "-c", tmp_path / "missing").returncode == CONFIG
     assert waypost("run", "-c", bad).returncode == CONFIG
+
+
+def test_verbs_ask_a_running_relay_whose_new_configuration_is_at_fault(waiting):
+    with open(waiting.config, "a") as f:
+        f.write('users { file = "users"  senders = "none" }\nroute "x" { via = {"smtp:/x"} }\n')
+    assert waypost("check", "-c", waiting.config).returncode == CONFIG
+    for words in (["queue", "count"], ["queue", "hold", "--yes"], ["dest", "list"],
+                  ["history"], ["top", "--once"], ["token", "list"]):
+        out = waypost(*words, "-c", waiting.config)
+        assert out.returncode == 0, (words, out.stderr)
+
+
+def test_users_can_be_made_before_the_file_of_senders(tmp_path):
+    config = tmp_path / "w.conf"
+    config.write_text(f'users {{ file = "{tmp_path}/users"  senders = "{tmp_path}/senders" }}\n')
+    added = subprocess.run([peers.program(), "user", "add", "ann", "-c", config],
+                           input=b"secret\n", capture_output=True, timeout=60)
+    assert added.returncode == 0, added.stderr
+    assert "ann" in waypost("user", "list", "-c", config).stdout
+    (tmp_path / "senders").write_text("ann a@x.example\n")
+    assert waypost("check", "-c", config).returncode == 0
+    (tmp_path / "users").unlink()
+    assert "waypost user add makes it" in waypost("check", "-c", config).stderr
+
+
+def test_a_message_with_bare_line_ends_is_a_refusal_that_is_remembered(waiting):
+    with waiting.client() as c:
+        c.send(b"EHLO x\r\nMAIL FROM:<s@bare.test>\r\nRCPT TO:<r@bare.test>\r\nDATA\r\n"
+               b"Subject: x\n\nx\r\n.\r\n")
+        wait_for(lambda: "reject: END-OF-DATA" in waiting.log(), 15, "the refusal")
+        wait_for(lambda: "bare <CR>" in waiting.verb(
+            "history", "--state", "refused").stdout.decode(), 15, "the history")
+
+
+def test_what_names_a_host_of_several_is_told_how_they_are_called(waiting):
+    moved = waypost("queue", "hold", "--via", "smtp://nowhere", "-c", waiting.config)
+    assert moved.returncode == 0 and "waypost dest list" in moved.stdout
+    assert "whole name" not in waypost(
+        "queue", "hold", "--via", "smtp://nowhere*", "-c", waiting.config).stdout
+    for word in ("show", "resume"):
+        gone = waypost("dest", word, "smtp://nowhere", "-c", waiting.config)
+        assert gone.returncode == NOINPUT and "waypost dest list" in gone.stderr
 
 
 @pytest.mark.parametrize("verb, words", [

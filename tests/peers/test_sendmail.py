@@ -26,7 +26,7 @@ class Machine(Relay):
     def __init__(self, folder, *args, aliases="", top="", **kw):
         folder = pathlib.Path(folder)
         (folder / "aliases").write_text(aliases)
-        for name in ("sendmail", "mailq", "newaliases"):
+        for name in ("sendmail", "mailq", "newaliases", "waypost"):
             shutil.copy(program(), folder / name)
         super().__init__(folder, *args, top=(
             f'origin = "example.org"\naliases = "{folder}/aliases"\n' + top), **kw)
@@ -140,6 +140,8 @@ def test_who_is_not_named_is_told_so(folder):
                  extra='sendmail { users = {"root"} }\n') as m:
         m.sendmail("-f", "r@example.org", "a@example.com")
         assert "nobody" in m.sendmail("a@example.com", uid=NOBODY, code=77)
+        asked = m.call("waypost", "queue", "count", uid=NOBODY)
+        assert asked.returncode == 77 and b"may not ask" in asked.stderr, asked
         m.stop()
         m.sendmail("-f", "n@example.org", "a@example.com", uid=NOBODY)
         m.start()
