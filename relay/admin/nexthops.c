@@ -339,7 +339,10 @@ static void obey(struct order *o, size_t which)
 
     find_names(o, which);
     if (json_array_size(o->names) == 0) {
-        request_refuse(r, 404, "there is no destination \"%s\"", o->name);
+        request_refuse(r, 404,
+                       "there is no destination \"%s\": waypost dest list "
+                       "tells their names",
+                       o->name);
     } else if (json_array_size(o->names) > 1 && !o->is_preview && !o->is_sure) {
         request_refuse(r, 400,
                        "this concerns several destinations: add \"yes\": "

@@ -138,7 +138,9 @@ static int do_show(struct wish *w)
     int rc = look(w, print_story);
 
     if (rc == EX_OK && w->rows == 0) {
-        (void)fprintf(stderr, "waypost: there is no destination \"%s\"\n",
+        (void)fprintf(stderr,
+                      "waypost: there is no destination \"%s\": waypost dest "
+                      "list tells their names\n",
                       w->name);
         rc = EX_NOINPUT;
     }
@@ -185,10 +187,13 @@ static void print_order(const struct wish *w, const json_t *answer,
         buffer_put_escaped(&b, span_of(json_string_value(name)));
         buffer_put_byte(&b, '\n');
     }
-    buffer_printf(&b, "%lld destination%s%s: %s.\n", (long long)n,
-                  n == 1 ? "" : "s",
-                  is_done ? "" : " match. Nothing was changed; with --yes",
-                  w->act->done);
+    buffer_printf(
+        &b, "%lld destination%s%s: %s", (long long)n, n == 1 ? "" : "s",
+        is_done ? "" : " match. Nothing was changed; with --yes", w->act->done);
+    if (w->act->flags & TAKES_TIME)
+        buffer_printf(&b, "%s%s", w->duration ? " for " : " until resumed",
+                      w->duration ? w->duration : "");
+    buffer_put_string(&b, ".\n");
     if (skipped)
         buffer_printf(&b, "%lld left alone: suspended, or gone.\n",
                       (long long)skipped);
@@ -305,7 +310,7 @@ static int run_dest(const struct verb_call *call)
     w.act = &acts[sub];
     if ((rc = read_options(&w)) != EX_OK)
         return rc;
-    settings = configuration_load(call);
+    settings = configuration_load_brief(call->config);
     if (!settings)
         return EX_CONFIG;
     w.ask = ask_new(settings->admin.socket);

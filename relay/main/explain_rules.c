@@ -98,10 +98,41 @@ static void put_why(struct paper *p, const json_t *rule)
 /* Of memory the kind of note is enough. */
 static void put_who(struct paper *p, const json_t *e)
 {
-    struct span q = span_of(paper_text(e, "question")), rest;
+    struct span q = span_of(paper_text(e, "question")), kind, rest;
 
-    buffer_put_escaped(
-        p->b, paper_is(e, "kind", "memory") ? span_split(q, ' ', &rest) : q);
+    kind = span_split(q, ' ', &rest);
+    if (!paper_is(e, "kind", "memory"))
+        buffer_put_escaped(p->b, q);
+    else if (span_is(kind, SPAN("greyclient")))
+        buffer_put_string(p->b, "its network");
+    else if (span_is(kind, SPAN("grey")))
+        buffer_put_string(p->b, "the three together");
+    else
+        buffer_put_escaped(p->b, kind);
+}
+
+/* What greylisting remembers: "FIRST LAST COUNT" of a pair, "LAST COUNT" of a network, in
+ * milliseconds. */
+static bool put_note(struct paper *p, struct span note)
+{
+    int64_t now_s = paper_number(p->o, "now");
+    uint64_t n[3];
+    size_t count = 0;
+    bool is_new;
+
+    while (note.len) {
+        if (count == 3 || !span_number(span_split(note, ' ', &note), &n[count]))
+            return false;
+        count++;
+    }
+    if (count < 2)
+        return false;
+    is_new = count == 3 && n[1] == 0;
+    buffer_put_string(p->b, is_new ? "first seen " : "let in ");
+    listing_put_duration(p->b,
+                         now_s - (int64_t)(n[is_new ? 0 : count - 2] / 1000));
+    buffer_put_string(p->b, is_new ? " ago, not let in yet" : " ago");
+    return true;
 }
 
 /* The texts of its own questions: budgets, memory, servers. */
@@ -122,7 +153,9 @@ static bool put_evidence(struct paper *p, const json_t *rule)
             buffer_put_string(p->b, "would ask ");
         put_who(p, e);
         buffer_put_string(p->b, ": ");
-        paper_put(p, paper_text(e, "answer"));
+        if (!paper_is(e, "kind", "memory") ||
+            !put_note(p, span_of(paper_text(e, "answer"))))
+            paper_put(p, paper_text(e, "answer"));
         between = "; ";
     }
     return *between != '\0';

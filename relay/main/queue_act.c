@@ -10,6 +10,7 @@
 #include "relay/main/queue_print.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,16 @@ static void put_left_alone(struct buffer *b, const json_t *count)
                       n == 1 ? "was" : "were");
 }
 
+/* One host of several that a route names is not the name of a destination. */
+static void put_about_via(struct buffer *b, const struct queue_call *o)
+{
+    const char *via = json_string_value(json_object_get(o->filters, "via"));
+
+    if (via && !strpbrk(via, "*?"))
+        buffer_put_string(b, " (--via is a whole name, as `waypost dest list` "
+                             "shows it, or a pattern with *.)");
+}
+
 /* What was done, or would be. */
 static void print_change(const struct queue_call *o, const json_t *count,
                          bool is_done)
@@ -38,7 +49,11 @@ static void print_change(const struct queue_call *o, const json_t *count,
     }
     if (json_integer_value(json_object_get(count, "messages")) == 0) {
         put_left_alone(&b, count);
-        (void)puts(b.len ? buffer_string(&b) : "Nothing matches.");
+        if (!b.len) {
+            buffer_put_string(&b, "Nothing matches.");
+            put_about_via(&b, o);
+        }
+        (void)puts(buffer_string(&b));
         buffer_fini(&b);
         return;
     }

@@ -397,7 +397,7 @@ static void put_refusals(struct page *p)
         if (paper_number(v, "code") < 400)
             continue;
         n++;
-        put_column(&t, *rule ? rule : "(no rule relays it)", NAME_WIDTH);
+        put_column(&t, *rule ? rule : "(by no rule)", NAME_WIDTH);
         buffer_printf(&t, " %5lld %10lld", (long long)paper_number(v, "code"),
                       (long long)count);
         if (p->f->before && p->f->seconds > 0)

@@ -25,7 +25,7 @@ function refusals(status) {
         h("thead", { class: "unseen" }, h("tr", null, ["rule", "code", "count", "share"].map((t) =>
             h("th", { scope: "col" }, t)))),
         h("tbody", null, all.slice(0, RULES_MOST).map((v) => h("tr", null,
-            h("th", { scope: "row" }, v.rule || "(no rule granted)"), h("td", null, v.code),
+            h("th", { scope: "row" }, v.rule || "(by no rule)"), h("td", null, v.code),
             h("td", { class: "number" }, count(v.count)), h("td", null, bar(v.count / most))))));
 }
 

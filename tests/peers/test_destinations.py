@@ -235,7 +235,7 @@ def test_names_are_patterns_and_more_than_one_needs_a_yes(tmp_path):
         assert "2 destinations match. Nothing was changed" in out and a.hop in out
         assert {d["state"] for d in dest(r, "list")} == {"backing-off"}
         out = r.verb("dest", "suspend", "smtp://127.*", "--yes").stdout.decode()
-        assert "2 destinations: suspended." in out
+        assert "2 destinations: suspended until resumed." in out
         table = r.verb("dest", "list").stdout.decode()
         assert table.count("suspended") >= 2 and "LAST WORDS" in table
         assert "not by itself" in r.verb("dest", "show", a.hop).stdout.decode()

@@ -123,6 +123,33 @@ static void colour_begins_and_ends(void **state)
     buffer_fini(&b);
 }
 
+static void what_greylisting_remembers_is_told_in_words(void **state)
+{
+    static const char text[] =
+        "{\"now\":1000,\"rules\":[{\"name\":\"g\",\"place\":\"w:1\","
+        "\"action\":\"greylist\",\"fate\":\"matched\"}],\"evidence\":["
+        "{\"kind\":\"memory\",\"question\":\"greyclient n\",\"rule\":\"g\","
+        "\"how\":\"asked\",\"answer\":\"990000 5\"},"
+        "{\"kind\":\"memory\",\"question\":\"grey n a b\",\"rule\":\"g\","
+        "\"how\":\"asked\",\"answer\":\"880000 0 0\"},"
+        "{\"kind\":\"memory\",\"question\":\"grey n a b\",\"rule\":\"g\","
+        "\"how\":\"asked\",\"answer\":\"1 970000 3\"},"
+        "{\"kind\":\"memory\",\"question\":\"grey n a b\",\"rule\":\"g\","
+        "\"how\":\"asked\",\"answer\":\"1 2 3 4\"}]}";
+    json_t *o = json_loads(text, 0, NULL);
+    struct buffer b = { 0 };
+
+    (void)state;
+    explain_listing_put(&b, o, &(struct explain_looks){ 0 });
+    assert_non_null(strstr(
+        buffer_string(&b),
+        "its network: let in 10s ago; "
+        "the three together: first seen 2min ago, not let in yet; "
+        "the three together: let in 30s ago; the three together: 1 2 3 4\n"));
+    json_decref(o);
+    buffer_fini(&b);
+}
+
 static void an_object_without_anything_breaks_nothing(void **state)
 {
     struct buffer b = { 0 };
@@ -140,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_aligned_and_short),
         cmocka_unit_test(colour_begins_and_ends),
+        cmocka_unit_test(what_greylisting_remembers_is_told_in_words),
         cmocka_unit_test(an_object_without_anything_breaks_nothing),
     };
 

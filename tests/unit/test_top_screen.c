@@ -106,7 +106,7 @@ static void each_view_shows_its_figures(void **state)
         "4.4.1 \\x1B[31mno", NULL
     };
     static const char *const refusals[] = { "spam", "10.0",
-                                            "(no rule relays it)", NULL };
+                                            "(by no rule)", NULL };
     static const char *const live[] = { "line 0 ", "line 49 \\x1B[2J", NULL };
 
     (void)state;
