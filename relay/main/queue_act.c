@@ -36,6 +36,25 @@ static void put_about_via(struct buffer *b, const struct queue_call *o)
                              "shows it, or a pattern with *.)");
 }
 
+/* A message that is named is there, but not one for this order. */
+static void put_about_id(struct buffer *b, const struct queue_call *o)
+{
+    static const struct {
+        const char *name, *what;
+    } hints[] = {
+        { "retry", "what is held needs release" },
+        { "hold", "or it is held already" },
+        { "release", "or it is not held" },
+        { "undelete", "or it is not deleted" },
+    };
+
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (json_object_get(o->filters, "id") &&
+            strcmp(o->name, hints[i].name) == 0)
+            buffer_printf(b, " (%s: waypost queue show tells.)",
+                          hints[i].what);
+}
+
 /* What was done, or would be. */
 static void print_change(const struct queue_call *o, const json_t *count,
                          bool is_done)
@@ -52,6 +71,7 @@ static void print_change(const struct queue_call *o, const json_t *count,
         if (!b.len) {
             buffer_put_string(&b, "Nothing matches.");
             put_about_via(&b, o);
+            put_about_id(&b, o);
         }
         (void)puts(buffer_string(&b));
         buffer_fini(&b);

@@ -143,6 +143,13 @@ def test_a_message_with_bare_line_ends_is_a_refusal_that_is_remembered(waiting):
             "history", "--state", "refused").stdout.decode(), 15, "the history")
 
 
+def test_an_order_that_does_not_fit_a_message_says_why(waiting):
+    some = rows(waiting)[0]["queue_id"]
+    assert "not held" in waypost("queue", "release", some, "-c", waiting.config).stdout
+    assert ": held" in waypost("queue", "hold", some, "-c", waiting.config).stdout
+    assert "needs release" in waypost("queue", "retry", some, "-c", waiting.config).stdout
+
+
 def test_what_names_a_host_of_several_is_told_how_they_are_called(waiting):
     moved = waypost("queue", "hold", "--via", "smtp://nowhere", "-c", waiting.config)
     assert moved.returncode == 0 and "waypost dest list" in moved.stdout
