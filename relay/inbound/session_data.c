@@ -141,9 +141,9 @@ bool session_content_refuse(struct session *s)
     if (!content_is_refused(c))
         return false;
     if (c->fault == CONTENT_FINE || (c->is_bare && !s->listener->normalize)) {
+        session_end(s); /* what follows may be meant for another reader */
         refuse_data(s,
                     REPLY(550, 5, 5, 2, "Error: bare <CR> or <LF> in message"));
-        session_end(s); /* what follows may be meant for another reader */
     } else {
         session_data_fail(s, fault_reply(c->fault));
     }
