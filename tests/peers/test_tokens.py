@@ -394,6 +394,7 @@ def test_going_down_does_not_wait_for_a_token_server(tmp_path, authority,
                by_client(tmp_path, server)) as relay:
         send(relay)
         time.sleep(1)
+        began = time.monotonic()
         assert relay.stop() == 0
         assert time.monotonic() - began < 20
     server.delay = 0
