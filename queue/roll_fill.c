@@ -105,7 +105,7 @@ static void rest(struct queue *q, int64_t at_us)
         r->is_resting = true;
         r->next_us = at_us + r->again_ms * 1000;
     } else if (waiting(q) > atomic_load(&r->again_most) || !roll_begin(r)) {
-        r->next_us = at_us + LATER_MS * 1000;
+        r->next_us = at_us + (int64_t)LATER_MS * 1000;
     } else {
         r->is_resting = r->is_read = false;
         r->read = (struct store_cursor){ 0 };
@@ -157,7 +157,7 @@ void roll_step(struct writer *w, bool is_busy)
     ended = now_us();
     r->next_us = ended;
     if (r->is_read)
-        r->next_us += TRY_MS * 1000; /* who asks may have the lock */
+        r->next_us += (int64_t)TRY_MS * 1000; /* who asks may have the lock */
     else if (is_busy)
         r->next_us += (ended - begun) * REST_BUSY;
 }

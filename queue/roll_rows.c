@@ -53,6 +53,7 @@ static uint32_t place_of(const struct roll_chunk *c, uint64_t id)
     return low;
 }
 
+/* Of pointers they are. NOLINTBEGIN(bugprone-sizeof-expression) */
 static struct roll_chunk *chunk_put(struct roll *r, size_t at)
 {
     struct roll_chunk *c = memory_take(sizeof *c);
@@ -78,6 +79,7 @@ static void chunk_remove(struct roll *r, size_t at)
             (r->chunk_count - at) * sizeof *r->chunks);
     r->bytes -= CHUNK_BYTES;
 }
+/* NOLINTEND(bugprone-sizeof-expression) */
 
 static void press(struct roll_chunk *c)
 {
