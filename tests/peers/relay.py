@@ -274,7 +274,7 @@ class Relay:
     def verb(self, *words, check=True):
         """Runs one of the program's verbs against this relay."""
         done = subprocess.run([program(), *words, "-c", self.config],
-                              capture_output=True, timeout=60)
+                              capture_output=True, timeout=60 * PATIENCE)
         if check and done.returncode != 0:
             raise RuntimeError(f"{words}: {done.returncode} "
                                f"{done.stderr.decode(errors='replace')}")

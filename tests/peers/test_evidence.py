@@ -15,7 +15,7 @@ import pytest
 
 from nsd import NameServer
 from policies import CLOSE, HANG, RESET, Policy, Postgrey, Rbldnsd, Spf
-from relay import Client, Relay, free_port, wait_for
+from relay import PATIENCE, Client, Relay, free_port, wait_for
 
 OK = "250 2.1.5 Ok"
 BROKEN = "451 4.3.5 Server configuration problem"
@@ -381,7 +381,7 @@ def test_policyd_spf_rejects_whom_the_domain_does_not_name(tmp_path):
 # -------------------------------------------------------- what is remembered --
 
 def grey(trust_after):
-    return ('rule "grey" { action = greylist  retry-after = "2s"  '
+    return (f'rule "grey" {{ action = greylist  retry-after = "{2 * PATIENCE}s"  '
             'retry-within = "1h"  remember = "1h"  '
             f'trust-after = {trust_after} }}\n' + TO)
 
@@ -398,7 +398,7 @@ def test_greylisting_lets_those_in_who_come_again(tmp_path):
         relay.stop()
         relay.start()
         assert knocks() == "450", "it is too early"
-        time.sleep(2.1)
+        time.sleep(2.1 * PATIENCE)
         assert knocks() == knocks() == knocks("192.0.2.77") == "250"
         assert knocks("192.0.3.1") == knocks(to="q@to.test") == "450"
         assert knocks("IPV6:2001:db8::1") == "450"
@@ -414,7 +414,7 @@ def test_greylisting_trusts_a_client_that_came_again_often(tmp_path):
         def knocks(n, address="192.0.2.1"):
             return come(relay, address, to=f"r{n}@to.test")[:3]
         assert [knocks(n) for n in range(2)] == ["450"] * 2
-        time.sleep(2.1)
+        time.sleep(2.1 * PATIENCE)
         assert [knocks(n) for n in range(2)] == ["250"] * 2
         assert knocks(5) == "250"
         assert knocks(5, "198.51.100.1") == "450"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from relay import LONG, SANITIZED, Sink, wait_for
+from relay import LONG, PATIENCE, SANITIZED, Sink, wait_for
 from web import JSON, Web
 
 
@@ -74,7 +74,7 @@ def orders_at_random(r, seed, until, counts):
 
 def test_operators_who_change_what_is_being_sent_break_nothing(tmp_path):
     """Orders, deliveries and the reader at the same rows: each recipient has one fate."""
-    seconds, counts = 60 if LONG else 6, {}
+    seconds, counts = 60 if LONG else 6 * PATIENCE, {}
     with Sink() as good, Sink({"rcpt": b"450 4.2.0 busy\r\n"}) as busy, \
             Web(tmp_path / "r", {"*": busy.hop, "good.test": good.hop}) as r:
         until = time.monotonic() + seconds

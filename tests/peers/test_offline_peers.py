@@ -100,12 +100,15 @@ def test_a_shell_says_ETRN(tmp_path):
             script += f"printf '{line}\\r\\n' >&3; "
             script += "while read -r l <&3; do echo \"$l\"; " \
                 "[[ $l == ???-* ]] || break; done; "
-            script += "sleep 0.3; " if line == "etrn  Branch.Test" else ""
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True,
-                              timeout=30)
-        codes = re.findall(r"^(\d\d\d)[ \r]", done.stdout, re.M)
+            if line == "etrn  Branch.Test":
+                script += f"until [ -e {tmp_path}/gone ]; do sleep 0.05; done; "
+        shell = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True)
         home.wait(1)
-        assert codes == ["220", "250", "250", "250", "251", "221"], done.stdout
+        p.wait_empty()
+        (tmp_path / "gone").touch()
+        out = shell.communicate(timeout=60)[0]
+        codes = re.findall(r"^(\d\d\d)[ \r]", out, re.M)
+        assert codes == ["220", "250", "250", "250", "251", "221"], out
 
 
 class Etrn(Postfix):
