@@ -260,25 +260,19 @@ void office_atrn(struct office *o, int lane)
 
 /* ------------------------------------------------------------ as it stands ---- */
 
-struct seen {
-    struct span name;
-    struct queue_destination_row row;
-};
-
-static void each_row(void *user, const struct queue_destination_row *row)
+static void take_row(void *user, const struct queue_destination_row *row)
 {
-    struct seen *s = user;
-
-    if (span_is(row->name, s->name))
-        s->row = *row;
+    *(struct queue_destination_row *)user = *row;
 }
 
+/* Of whom nothing is known, or who has no mail since a restart, is not released. */
 struct queue_destination_row office_row(struct office *o, enum site_name site)
 {
-    struct seen s = { .name = buffer_span(&o->sites[site].destination) };
+    struct queue_destination_row row = { .state = DESTINATION_OFFLINE };
 
-    (void)queue_destinations(o->queue, 0, 1000, each_row, &s);
-    return s.row;
+    (void)queue_destination_find(
+        o->queue, buffer_span(&o->sites[site].destination), take_row, &row);
+    return row;
 }
 
 /* A release is over when all is gone; whoever says so too late lets new mail out early. */
