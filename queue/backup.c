@@ -169,23 +169,31 @@ bool queue_backup_begin(struct queue_port *p, bool has_history,
                         queue_backup_fn *done, uint64_t token)
 {
     struct backup *b = &p->queue->backup;
-    bool is_busy;
+    bool may_begin;
 
     pthread_mutex_lock(&b->lock);
-    is_busy = b->is_busy || b->is_stopping;
+    may_begin = !b->is_busy && !b->is_stopping;
+    if (may_begin)
+        b->is_busy = true;
     pthread_mutex_unlock(&b->lock);
-    if (is_busy)
+    if (!may_begin)
         return false;
-    join(b);
+    join(b); /* it may still be telling its end */
+    pthread_mutex_lock(&b->lock);
     b->port = p;
     b->done = done;
     b->token = token;
     b->has_history = has_history;
     b->is_wanted = true;
-    b->is_busy = true;
+    b->is_cancelled = false;
+    pthread_mutex_unlock(&b->lock);
     b->has_thread =
         queue_thread_start(&b->thread, "queue-backup", backup_main, b);
-    b->is_busy = b->has_thread;
+    if (!b->has_thread) {
+        pthread_mutex_lock(&b->lock);
+        b->is_busy = false;
+        pthread_mutex_unlock(&b->lock);
+    }
     return b->has_thread;
 }
 

@@ -5,6 +5,7 @@
 
 #include "policy/vocabulary/id.h"
 
+#include <sched.h>
 #include <sys/stat.h>
 
 enum { LARGE = 3 * 1000 * 1000, MANY = 3000 };
@@ -237,6 +238,22 @@ static void who_goes_away_lets_the_next_one_in(void **state)
     forget();
 }
 
+/* Each begins where the one before it has hardly ended. */
+static void one_after_the_other_is_made(void **state)
+{
+    struct world *w = world_new(0, false);
+
+    (void)state;
+    for (size_t i = 1; i <= 20; i++) {
+        while (!queue_backup_begin(w->p, false, on_part, i))
+            (void)sched_yield();
+        world_until(w, &taken.ends, i);
+        assert_int_equal(taken.rc, 0);
+    }
+    forget();
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +261,7 @@ int main(void)
         cmocka_unit_test(what_changes_meanwhile_does_no_harm),
         cmocka_unit_test(a_file_stays_until_it_has_been_sent),
         cmocka_unit_test(who_goes_away_lets_the_next_one_in),
+        cmocka_unit_test(one_after_the_other_is_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
