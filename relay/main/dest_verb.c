@@ -96,8 +96,7 @@ static bool print_line(void *user, const json_t *o)
     }
     if (w->rows++ == 0)
         dest_listing_put_head(&b, paper_width());
-    dest_listing_put_line(&b, o, paper_width(),
-                          paper_width() && !getenv("NO_COLOR"));
+    dest_listing_put_line(&b, o, paper_width(), paper_takes_colour());
     print(&b);
     return !ferror(stdout);
 }

@@ -142,7 +142,7 @@ def test_the_drop_folder_comes_back_and_is_imported_once(tmp_path, full):
             done = waypost("restore", *again, "-c", new.config, tmp_path / f"{name}.tar")
             assert done.returncode == 0, done.stderr
         with new:
-            wait_for(lambda: not list((new.folder / "drop" / "jobs").iterdir()), 20,
+            wait_for(lambda: not list((new.folder / "drop" / "jobs").glob("*")), 20,
                      "the import")
             assert dropped(new) == [f"d{i}@from.test" for i in range(3)]
 
@@ -156,7 +156,7 @@ def test_what_is_still_in_the_drop_folder_is_not_doubled(tmp_path, busy):
     assert done.returncode == 0, done.stderr
     with r:
         wait_for(lambda: len(dropped(r)) == 2, 20, "imported")
-        wait_for(lambda: not list((r.folder / "drop" / "jobs").iterdir()), 20, "the end")
+        wait_for(lambda: not list((r.folder / "drop" / "jobs").glob("*")), 20, "the end")
         assert len(dropped(r)) == 2
 
 

@@ -456,7 +456,7 @@ def test_no_color_means_the_same_to_all_verbs(tmp_path):
         os.close(ours)
         return b"\x1b[" in told
 
-    with Relay(tmp_path, {"*": "smtp://127.0.0.1:1"}) as r:
+    with Relay(tmp_path, {"*": "smtp://127.0.0.1:1"}, retry={"first": '"1h"', "most": '"1h"'}) as r:
         with r.client() as c:
             assert c.mail(b"Subject: x\r\n\r\nx\r\n").code == 250
         wait_for(lambda: any(m["state"] == "deferred" for m in r.queue_list()), 20)

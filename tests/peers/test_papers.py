@@ -135,7 +135,7 @@ def test_each_key_stands_in_its_page_with_a_type(pages):
 
 
 def test_each_event_of_the_log_stands_in_the_manual():
-    table = (ROOT / "relay/net/logline.c").read_text()
+    table = (ROOT / "relay/net/logline_events.c").read_text()
     events = re.findall(r'^    \[LOG_\w+\] = \{ "([a-z-]+)"', table, re.M)
     assert len(events) > 20
     rows = manual("log.md").split("| event | line |")[1].split("\n\n")[0].splitlines()[2:]
