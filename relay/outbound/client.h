@@ -46,8 +46,9 @@ enum diagnosis {
     DIAGNOSIS_LATER,          /* this recipient (or message) again later */
     DIAGNOSIS_OTHER_HOST,     /* the session's trouble: another MX now, else later */
     DIAGNOSIS_FAILED,         /* for good */
-    DIAGNOSIS_AGAIN_NOW,      /* not refused, only not taken in this transaction
-                                 (452 after some were accepted): send the rest again */
+    DIAGNOSIS_AGAIN_NOW,      /* not refused, only not taken in this transaction (452
+                                 after some were accepted) or on this connection (4xx to
+                                 MAIL after it took another's): send the rest again */
     DIAGNOSIS_IN_DOUBT,       /* connection lost after the final dot: later */
 };
 

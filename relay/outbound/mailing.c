@@ -97,15 +97,25 @@ void mailing_mail(struct client *c, const struct event *e)
 {
     (void)e;
     c->after = AT_RESET;
+    c->took_mail = true;
     go_on(c);
 }
 
+/*
+ * Who took the mail before and says "later" to this one may have had enough of the
+ * connection (so many messages and no more), and seldom says so: another one tells which
+ * of the two it was. What was said on its first MAIL is meant for the message.
+ */
 void mailing_no_mail(struct client *c, const struct event *e)
 {
     struct client_outcome o = dialogue_outcome(c, &c->arena, e);
 
+    c->is_worn = c->took_mail && e->kind == SAID_4XX;
+    c->took_mail = false;
     if (c->t.only_asks)
         o.diagnosis = DIAGNOSIS_LATER; /* nothing was said of the recipients */
+    if (c->is_worn)
+        o.diagnosis = DIAGNOSIS_AGAIN_NOW;
     dialogue_decide_rest(c, &o);
     if (dialogue_can(c, CAN_PIPELINING))
         go_on(c);

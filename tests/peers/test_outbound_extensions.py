@@ -402,6 +402,53 @@ def test_the_limits_of_the_next_hop_are_obeyed(tmp_path, limits):
         assert "status=deferred" not in relay.log()
 
 
+@pytest.mark.parametrize("extensions", [PLAIN, PLAIN[1:], (*PLAIN, "CHUNKING")])
+def test_a_host_that_takes_so_many_on_a_connection_gets_another(tmp_path, extensions):
+    """A limit that no LIMITS tells, and that a 4xx to MAIL speaks of: no message waits for it,
+    and the order is kept."""
+    mails = {}
+
+    def limited(_connection, stage, _argument):
+        if stage != "mail":
+            return None
+        mails[_connection] = mails.get(_connection, 0) + 1
+        return b"452 4.5.3 enough of you\r\n" if mails[_connection] > 3 else None
+
+    with Sink(limited, extensions=extensions) as sink, \
+            Relay(tmp_path / "relay", {"*": {"via": sink.hop, "connections": 1}}) \
+            as relay:
+        with relay.client() as c:
+            for i in range(20):
+                send(c, to=[f"r{i}@to.test", "second@to.test"])
+        got = [m.recipients[0] for m in sink.wait(20)]
+        relay.wait_empty()
+        assert got == [f"r{i}@to.test" for i in range(20)]
+        assert "status=deferred" not in relay.log()
+        assert sink.connections == 7
+
+
+def test_a_host_that_says_later_at_once_means_the_message(tmp_path):
+    """A fresh connection's first MAIL, and one behind a MAIL that was not taken either, are
+    settled by what they are answered: no connection is made for them."""
+    def busy(_connection, stage, argument):
+        return (b"450 4.7.1 not from you\r\n"
+                if stage == "mail" and b"odd" in argument else None)
+
+    with Sink(busy) as sink, \
+            Relay(tmp_path / "relay", {"*": {"via": sink.hop, "connections": 1}}) \
+            as relay:
+        with relay.client() as c:
+            send(c, sender="s@home.test")
+            sink.wait(1)
+            for i in range(4):
+                send(c, sender=f"odd{i}@home.test")
+            wait_for(lambda: relay.log().count("status=deferred") == 4, 15,
+                     "four deferrals")
+            send(c, sender="t@home.test")
+            sink.wait(2)
+        assert sink.connections == 2
+
+
 def test_deliver_by_goes_on_with_what_is_left(tmp_path):
     first = []
 

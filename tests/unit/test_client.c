@@ -182,6 +182,19 @@ static const struct script scripts[] = {
         "=FREE", "start 0", "C:MAIL FROM:<s@x>\r\n", "lost:", "=DONE",
         "out:AGAIN_NOW 4.4.2 lost connection with peer while sending MAIL FROM\n",
         "next", "=CLOSES" } },
+    { "a peer that took mail before and says later: another connection is asked", NULL, {
+        PIPELINED, GROUP, "S:250 ok\r\n550 no\r\n550 no\r\n550 no\r\n554 no\r\n", "=DONE",
+        "next", "C:RSET\r\n", "S:250 ok\r\n", "=FREE",
+        "start 0", "C:MAIL FROM:<s@x> SIZE=5\r\nRCPT TO:<a@b>\r\nDATA\r\n",
+        "S:452 4.5.3 enough\r\n503 what\r\n503 what\r\n", "=DONE",
+        "out:AGAIN_NOW 4.5.3 452 4.5.3 enough (in reply to MAIL FROM command)\n",
+        "next", "C:QUIT\r\n", "S:221 bye\r\n", "=CLOSES" } },
+    { "a peer that took no mail before says later to the message", NULL, {
+        SIMPLE, "start 0", "C:MAIL FROM:<s@x>\r\n", "S:451 4.7.1 wait\r\n",
+        "out:LATER 4.7.1 451 4.7.1 wait (in reply to MAIL FROM command)\n", "next",
+        "=FREE", "start 0", "C:MAIL FROM:<s@x>\r\n", "S:451 4.7.1 wait\r\n",
+        "out:LATER 4.7.1 451 4.7.1 wait (in reply to MAIL FROM command)\n", "next",
+        "=FREE" } },
     { "R21: too large for this peer, not a byte is sent", NULL, {
         HELLO, "S:250-mx\r\n250 SIZE 4\r\n", "start 0", "=DONE", "C:",
         "out:OTHER_HOST 5.3.4 message is larger than the size limit of peer\n", "next",
