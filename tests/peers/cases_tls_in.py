@@ -232,6 +232,17 @@ class Raw:
         self.socket.close()
 
 
+def renegotiates(port):
+    """What s_client says of it, asked for behind the greeting: libssl takes no data while
+    hands are shaken anew."""
+    with subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as client:
+        assert any(line.startswith(b"220 ") for line in client.stdout)
+        return client.communicate(b"R\n", 20)[1]
+
+
 @case("B11", world="door")
 def keys_are_not_changed_for_ever(w):
     port = w.relay.ports["implicit"]
@@ -258,10 +269,8 @@ def keys_are_not_changed_for_ever(w):
     spent = w.relay.cpu_seconds() - before
     print(f"cpu {spent:.2f} s in {time.monotonic() - began:.2f} s")
     # s_client's own way, with the server's secure renegotiation named
-    said = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"],
-        input=b"R\n", capture_output=True, timeout=20)
-    assert b"no renegotiation" in said.stderr, said.stderr[-500:]
+    said = renegotiates(port)
+    assert b"no renegotiation" in said, said[-500:]
     assert "too many messages besides data" in w.relay.log()
 
 
