@@ -30,7 +30,7 @@ static const struct key users_keys[] = {
       .check = valuecheck_path },
     { "pam",          KEY_TEXT,    IN(users.pam), .check = valuecheck_path },
     { "dovecot",      KEY_TEXT,    IN(users.dovecot),
-      .check = valuecheck_path },
+      .check = valuecheck_socket },
     { "certificates", KEY_TEXT,    IN(users.certificates),
       .check = valuecheck_path },
     { "senders",      KEY_TEXT,    IN(users.senders),

@@ -16,8 +16,6 @@
 #include "policy/config/value.h"
 #include "policy/vocabulary/address.h"
 
-/* What fits into struct sockaddr_un, with the NUL. */
-enum { PATH_MOST = 107 };
 enum { PICKUP_MOST = 64, MAILDIR_MOST = 1024 };
 
 /* clang-format off */
@@ -135,12 +133,12 @@ static bool read_socket(struct reading *r, const struct syntax_text *t,
 
     hop->kind = HOP_LMTP;
     hop->path = arena_copy(r->arena, path);
-    if (path.len > 1 && path.at[0] == '/' && path.len <= PATH_MOST)
+    if (path.len > 1 && path.at[0] == '/' && path.len <= LIMIT_SOCKET_PATH)
         return true;
     faults_add(&r->faults, t->place,
                "%s is not lmtp:/PATH (of a socket, at most %d characters) or "
                "lmtp://HOST:PORT",
-               faults_quote(&r->faults, t->text), PATH_MOST);
+               faults_quote(&r->faults, t->text), LIMIT_SOCKET_PATH);
     return false;
 }
 

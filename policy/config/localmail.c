@@ -13,9 +13,6 @@
 #include "policy/config/valuecheck.h"
 
 static const struct span title = SPAN_INIT("sendmail");
-/* Of a unix socket: unix(7). */
-enum { SOCKET_PATH_MOST = 107 };
-
 static const struct span nowhere = SPAN_INIT("none");
 
 static void read_users(struct reading *r, const struct key *key,
@@ -29,7 +26,7 @@ static void read_users(struct reading *r, const struct key *key,
 
 /* clang-format off */
 static const struct key sendmail_keys[] = {
-    { "socket", KEY_TEXT, IN(socket), .check = valuecheck_path },
+    { "socket", KEY_TEXT, IN(socket), .check = valuecheck_socket },
     { "drop",   KEY_TEXT, IN(drop),   .check = valuecheck_path },
     { "users",  KEY_OWN,  IN(users),  .read = read_users },
 };
@@ -63,12 +60,12 @@ static struct span usual_socket(struct reading *r)
     struct place place = { r->file, 1, 1 };
     struct span path = beside(r, r->settings->admin.socket, "submit.sock");
 
-    if (path.len <= SOCKET_PATH_MOST)
+    if (path.len <= LIMIT_SOCKET_PATH)
         return path;
     faults_warn(&r->faults, place,
                 "programs of this machine cannot submit by sendmail: the path "
                 "of the socket would have %zu bytes, and %d are possible",
-                path.len, SOCKET_PATH_MOST);
+                path.len, LIMIT_SOCKET_PATH);
     return nowhere;
 }
 

@@ -256,7 +256,9 @@ static bool is_server(struct span s)
     struct span ignored;
     uint16_t port;
 
-    return (s.len > 1 && s.at[0] == '/') || value_host_port(s, &ignored, &port);
+    if (s.len > 1 && s.at[0] == '/')
+        return s.len <= LIMIT_SOCKET_PATH;
+    return value_host_port(s, &ignored, &port);
 }
 
 void rule_actions_server(struct reading *r, const struct key *key,
@@ -272,8 +274,9 @@ void rule_actions_server(struct reading *r, const struct key *key,
     else
         faults_add(&r->faults, t->place,
                    "%s is not a policy server such as \"127.0.0.1:10023\", "
-                   "\"[::1]:10023\" or a socket \"/run/postgrey.sock\"",
-                   faults_quote(&r->faults, t->text));
+                   "\"[::1]:10023\" or a socket \"/run/postgrey.sock\" "
+                   "(at most %d bytes)",
+                   faults_quote(&r->faults, t->text), LIMIT_SOCKET_PATH);
 }
 
 /* --- rewrite ---------------------------------------------------------------

@@ -76,7 +76,7 @@ static const struct key queue_keys[] = {
 };
 
 static const struct key admin_keys[] = {
-    { "socket",      KEY_TEXT, IN(admin.socket), .check = valuecheck_path },
+    { "socket",      KEY_TEXT, IN(admin.socket), .check = valuecheck_socket },
     { "http",        KEY_OWN,  .read = read_http },
     { "tokens",      KEY_TEXT, IN(admin.tokens), .check = valuecheck_path },
     { "allow-hosts", KEY_LIST, IN(admin.hosts), IN(admin.host_count),

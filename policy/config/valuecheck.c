@@ -56,6 +56,17 @@ bool valuecheck_path(struct reading *r, const struct syntax_text *t,
     return false;
 }
 
+bool valuecheck_socket(struct reading *r, const struct syntax_text *t,
+                       struct span *value)
+{
+    if (t->text.len <= LIMIT_SOCKET_PATH)
+        return valuecheck_path(r, t, value);
+    faults_add(&r->faults, t->place,
+               "the path of a socket has at most %d bytes, and this one has %zu",
+               LIMIT_SOCKET_PATH, t->text.len);
+    return false;
+}
+
 bool valuecheck_tag(struct reading *r, const struct syntax_text *t,
                     struct span *value)
 {

@@ -17,6 +17,8 @@ key_check_fn valuecheck_hostname;
 key_check_fn valuecheck_address;
 /* The name of a file. */
 key_check_fn valuecheck_path;
+/* The path of a unix socket: at most LIMIT_SOCKET_PATH. */
+key_check_fn valuecheck_socket;
 /* What stands in front of each line of the log. */
 key_check_fn valuecheck_tag;
 /* An account of the machine; whether there is one is seen when it is needed. */

@@ -37,6 +37,7 @@ enum {
     LIMIT_LOCAL_PART = 64,
     LIMIT_DOMAIN = 255,
     LIMIT_PATH = 256,
+    LIMIT_SOCKET_PATH = 107,          /* of a unix socket; unix(7) */
 
     LIMIT_REPLY_BYTES = 64 * 1024,    /* of a next hop's whole reply */
     LIMIT_REPLY_LINES = 512,

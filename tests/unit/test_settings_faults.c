@@ -5,6 +5,10 @@
 
 #define LISTENER "listener \"l\" { address = \"127.0.0.1:25\" }\n"
 #define RULE     "rule \"r\" { client = {\"10.0.0.0/8\"} action = relay }\n"
+#define TEN_BYTES "0123456789"
+#define LONG_PATH /* 108 bytes */                                            \
+    "/run/wp/" TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES     \
+        TEN_BYTES TEN_BYTES TEN_BYTES TEN_BYTES
 #define ROUTE    "route \"*\" { via = {\"mx\"} }\n"
 
 static void faults_of_the_text_say_where(void **state)
@@ -112,6 +116,11 @@ static void faults_of_keys_say_what_was_meant(void **state)
         { "resolver { mode = forward server = {\"ns.test\", \"1.2.3.4@0\"} }\n",
           { "\"ns.test\" is not an address of a name server",
             "\"1.2.3.4@0\" is not an address" } },
+        { "admin { socket = " LONG_PATH " }\nsendmail { socket = " LONG_PATH " }\n"
+          "users { dovecot = " LONG_PATH " }\n",
+          { "w.conf:1:18: the path of a socket has at most 107 bytes, and this one has 108",
+            "w.conf:2:21: the path of a socket has at most 107",
+            "w.conf:3:19: the path of a socket has at most 107" } },
         { "admin { http = \"8025\" }\n",
           { "\"8025\" is not an address with a port" } },
         { "admin { allow-hosts = {\"a b\"} }\n",
