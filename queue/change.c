@@ -392,13 +392,3 @@ void queue_order(struct queue_port *p, const struct queue_order *o,
     c->token = token;
     writer_submit(&p->queue->writer, &c->job);
 }
-
-void queue_change(struct queue_port *p, const struct queue_filter *f,
-                  enum queue_change change, struct span who,
-                  queue_count_fn *done, uint64_t token)
-{
-    queue_order(p,
-                &(struct queue_order){
-                    .change = change, .filter = f, .who = who },
-                done, token);
-}

@@ -423,10 +423,6 @@ struct queue_order {
 /* done: how many messages were changed. */
 void queue_order(struct queue_port *p, const struct queue_order *o,
                  queue_count_fn *done, uint64_t token);
-/* The same of one that needs no words, and tells of no progress. */
-void queue_change(struct queue_port *p, const struct queue_filter *f,
-                  enum queue_change change, struct span who,
-                  queue_count_fn *done, uint64_t token);
 
 enum queue_destination_state {
     DESTINATION_UP,

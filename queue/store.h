@@ -131,8 +131,6 @@ struct store_among {
 /* One slice of the looking for; until is_over. */
 MUST int store_among_look(struct store_reader *r, const struct queue_filter *f,
                           const struct store_view *view, struct store_among *a);
-/* The place of the first id behind this one. */
-size_t store_among_after(const struct store_among *a, uint64_t after_id);
 void store_among_fini(struct store_among *a);
 
 /*

@@ -183,7 +183,8 @@ int store_among_look(struct store_reader *r, const struct queue_filter *f,
     return 0;
 }
 
-size_t store_among_after(const struct store_among *a, uint64_t after_id)
+/* The place of the first id behind this one. */
+static size_t place_after(const struct store_among *a, uint64_t after_id)
 {
     size_t low = 0, high = a->count;
 
@@ -219,7 +220,7 @@ int store_among_scan(struct database *d, const struct scan *asked,
     const struct store_among *a = asked->view->among;
     struct queue_filter one = *asked->filter;
     struct given given = { asked->each, asked->user, 0 };
-    size_t first = store_among_after(a, asked->after_id), i;
+    size_t first = place_after(a, asked->after_id), i;
     struct scan scan = *asked;
     uint64_t next = 0;
     int rc = 0;

@@ -150,23 +150,6 @@ void host_reversed_print(struct buffer *b, const struct host_address *a)
     }
 }
 
-bool network_has(const struct network *n, const struct host_address *a)
-{
-    if (n->bits < V4_BITS && host_address_is_v4(a))
-        return false;
-    return prefix_is(n->base.bytes, a->bytes, n->bits);
-}
-
-bool network_is_everything(const struct network *n)
-{
-    /* All public IPv6 hosts are in 2000::/3. */
-    static const unsigned char public_v6[16] = { 0x20 };
-
-    if (n->bits <= 3)
-        return prefix_is(n->base.bytes, public_v6, n->bits);
-    return n->bits == V4_BITS && host_address_is_v4(&n->base);
-}
-
 static bool is_in(const struct host_address *a, const struct network *networks,
                   size_t count)
 {

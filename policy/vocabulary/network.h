@@ -41,9 +41,6 @@ void host_network_print(struct buffer *b, const struct host_address *a,
  * or it is not an address. What is written as IPv6 with fewer than 96 bits holds
  * no IPv4 host: ::/0 is all of IPv6. */
 bool network_parse(struct span s, struct network *out_network);
-bool network_has(const struct network *n, const struct host_address *a);
-/* The whole of IPv4 or of IPv6 (of its public hosts, 2000::/3)? */
-bool network_is_everything(const struct network *n);
 
 /* Where mail routed by MX must never go: unspecified, loopback, link-local,
  * multicast, broadcast, 0/8. */

@@ -21,7 +21,7 @@ static void put_some_text(json_t *o, const char *key, struct span text)
         put_text(o, key, text);
 }
 
-void chronicle_row_put_cursor(struct buffer *b, const struct queue_place *p)
+static void print_place(struct buffer *b, const struct queue_place *p)
 {
     buffer_printf(b, "%llu.%u.%llu", (unsigned long long)p->at_ms, p->source,
                   (unsigned long long)p->id);
@@ -43,7 +43,7 @@ static void put_cursor(json_t *o, const struct queue_place *p)
 {
     struct buffer b = { 0 };
 
-    chronicle_row_put_cursor(&b, p);
+    print_place(&b, p);
     put_text(o, "cursor", buffer_span(&b));
     buffer_fini(&b);
 }

@@ -25,8 +25,7 @@ json_t *chronicle_row_tries(struct span trail);
 /* One text for each line. */
 json_t *chronicle_row_lines(struct span text);
 
-/* A place in the history as text, and back; false: it is none. */
-void chronicle_row_put_cursor(struct buffer *b, const struct queue_place *p);
+/* A place in the history, from the text that a row's "cursor" is; false: it is none. */
 bool chronicle_row_read_cursor(struct span s, struct queue_place *out);
 
 #endif

@@ -107,7 +107,6 @@ void intake_pump_attend(struct visit *v);
 /* Something that was waited for has come. */
 void intake_pump_go_on(struct visit *v);
 bool intake_pump_is_over(const struct visit *v);
-void intake_pump_forget_body(struct visit *v);
 
 /* intake_receive.c */
 /* Its connection is closed: whoever wants to know is told. */

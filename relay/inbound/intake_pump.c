@@ -25,7 +25,7 @@ enum {
     LINGER_MS = 5000, /* for a peer to take our last words */
 };
 
-void intake_pump_forget_body(struct visit *v)
+static void forget_body(struct visit *v)
 {
     if (v->body)
         queue_body_abandon(v->body);
@@ -49,7 +49,7 @@ static void visit_closed(void *user)
     if (v->next)
         v->next->here = v->here;
     gauge_closed(i->worker->gauge, v->gauge);
-    intake_pump_forget_body(v);
+    forget_body(v);
     intake_login_drop(v);
     turn_free(v->turn);
     uncount(v);
@@ -143,7 +143,7 @@ static void store(struct visit *v)
         v->body = NULL;
         return;
     }
-    intake_pump_forget_body(v);
+    forget_body(v);
     on_stored(i->worker, v->token, 0, d->id); /* all of it was discarded */
 }
 
@@ -240,7 +240,7 @@ void intake_pump_attend(struct visit *v)
     inquest_hold(v);
     d = session_draft(v->session);
     if (v->body && (!d || d->id != v->body_id))
-        intake_pump_forget_body(v); /* refused at its end, or cut */
+        forget_body(v); /* refused at its end, or cut */
     if (d && session_in_content(v->session) && d->content.len > CONTENT_SMALL)
         move_content(v, d);
     if (session_wants(v->session) == SESSION_STORES && !v->is_storing)

@@ -85,9 +85,9 @@ struct settings *configuration_read(const struct verb_call *call,
     return s;
 }
 
-struct settings *configuration_load_from(const struct verb_call *call,
-                                         struct sources *sources)
+struct settings *configuration_load(const struct verb_call *call)
 {
+    struct sources *sources = sources_new(NULL, NULL);
     struct buffer faults = { 0 }, warnings = { 0 };
     struct settings *s = configuration_read(call, sources, &faults, &warnings);
 
@@ -95,14 +95,6 @@ struct settings *configuration_load_from(const struct verb_call *call,
         (void)fputs(buffer_string(&faults), stderr);
     buffer_fini(&faults);
     buffer_fini(&warnings);
-    return s;
-}
-
-struct settings *configuration_load(const struct verb_call *call)
-{
-    struct sources *sources = sources_new(NULL, NULL);
-    struct settings *s = configuration_load_from(call, sources);
-
     sources_free(sources);
     return s;
 }

@@ -20,9 +20,6 @@ struct settings *configuration_read(const struct verb_call *call,
 /* The same for a verb: prints the faults on standard error. NULL: answer
  * EX_CONFIG. */
 struct settings *configuration_load(const struct verb_call *call);
-/* ... and for one that will read it again. */
-struct settings *configuration_load_from(const struct verb_call *call,
-                                         struct sources *sources);
 
 /* Makes the folder of a file, and those above it, readable by the owner alone
  * where they are missing. */

@@ -55,7 +55,8 @@ static void put_lines(struct paper *p)
     }
 }
 
-void dest_probe_put(struct paper *p, bool is_verbose)
+/* One stage, for people. */
+static void put_stage(struct paper *p, bool is_verbose)
 {
     const struct look *look = look_of(p->o);
     bool is_end = paper_is(p->o, "stage", "end");
@@ -94,7 +95,7 @@ static bool each_stage(void *user, const json_t *o)
     if (w->what->is_json) {
         paper_print_json(o);
     } else {
-        dest_probe_put(&p, w->what->is_verbose);
+        put_stage(&p, w->what->is_verbose);
         (void)fwrite(b.at, 1, b.len, stdout);
         buffer_fini(&b);
     }

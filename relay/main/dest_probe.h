@@ -15,7 +15,5 @@ struct dest_probe {
 
 /* Prints each stage as it comes. 0: it works; 75: it does not; else as of ask_stream. */
 int dest_probe_run(struct ask *a, const struct dest_probe *what);
-/* One stage, for people. */
-void dest_probe_put(struct paper *p, bool is_verbose);
 
 #endif

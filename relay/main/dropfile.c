@@ -13,9 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int dropfile_random(struct dropfile_name *out)
+enum { RANDOM = 32 }; /* hexadecimal digits */
+
+struct random_name {
+    char at[RANDOM + 1];
+};
+
+static int make_name(struct random_name *out)
 {
-    unsigned char bytes[DROPFILE_RANDOM / 2];
+    unsigned char bytes[RANDOM / 2];
 
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return -errno;
@@ -89,9 +95,9 @@ static int write_and_name(int fd, const char *folder, const char *temporary,
 
 int dropfile_leave(const char *folder, struct span bytes)
 {
-    char name[sizeof "new." + DROPFILE_RANDOM] = "new.";
-    struct dropfile_name random;
-    int rc = dropfile_random(&random);
+    char name[sizeof "new." + RANDOM] = "new.";
+    struct random_name random;
+    int rc = make_name(&random);
 
     if (rc < 0)
         return rc;
@@ -102,8 +108,8 @@ int dropfile_leave(const char *folder, struct span bytes)
 int dropfile_leave_as(const char *folder, const char *name, struct span bytes)
 {
     struct buffer temporary = { 0 }, final = { 0 };
-    struct dropfile_name random;
-    int fd, rc = dropfile_random(&random);
+    struct random_name random;
+    int fd, rc = make_name(&random);
 
     if (rc < 0)
         return rc;

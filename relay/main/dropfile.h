@@ -15,11 +15,6 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
 
-enum { DROPFILE_RANDOM = 32 };    /* hexadecimal digits */
-
-struct dropfile_name { char at[DROPFILE_RANDOM + 1]; };
-MUST int dropfile_random(struct dropfile_name *out);
-
 /* jobs/ID-ID-ID.UID: the ids of the message, of a report about it, and of what is left of it. */
 enum { DROPFILE_JOB_MOST = 64 };
 

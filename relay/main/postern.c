@@ -39,7 +39,8 @@ struct knock {
     struct settings *settings; /* held, once it is let in */
 };
 
-struct host_address postern_address(uint32_t uid)
+/* What stands for a user where clients are counted (RFC 6666's prefix). */
+static struct host_address address_of(uint32_t uid)
 {
     struct host_address a = { { 1 } };
 
@@ -74,7 +75,7 @@ static void task_accept(struct worker *w, void *arg)
         &(struct intake_user){ .login = buffer_span(&k->login),
                                .uid = k->uid,
                                .is_counted = true,
-                               .client = postern_address(k->uid) });
+                               .client = address_of(k->uid) });
     knock_free(k);
 }
 
@@ -94,7 +95,7 @@ static void let_in(struct knock *take_k)
 {
     struct postern *p = take_k->postern;
     struct settings *s = p->settings;
-    struct host_address client = postern_address(take_k->uid);
+    struct host_address client = address_of(take_k->uid);
     struct worker *w;
 
     if (p->is_closed || !p->listener) {

@@ -26,8 +26,6 @@ void postern_close(struct postern *p);
 /* When the loop is over. */
 void postern_free(struct postern *p);
 
-/* The address that stands for a user where clients are counted (RFC 6666's prefix). */
-struct host_address postern_address(uint32_t uid);
 /* The worker with the fewest sessions. */
 struct worker *postern_worker(struct worker *const *workers, unsigned count);
 

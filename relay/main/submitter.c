@@ -143,8 +143,8 @@ static int read_reply(struct submitter *s)
 
 /* ------------------------------------------------------------ commands ---- */
 
-int submitter_command(struct submitter *s, struct span verb, struct span path,
-                      struct span parameters)
+static int command(struct submitter *s, struct span verb, struct span path,
+                   struct span parameters)
 {
     struct buffer line = { 0 };
     int rc;
@@ -164,12 +164,12 @@ int submitter_greet(struct submitter *s)
 
     if (code != 220)
         return code;
-    return submitter_command(s, SPAN("EHLO localhost"), SPAN(""), SPAN(""));
+    return command(s, SPAN("EHLO localhost"), SPAN(""), SPAN(""));
 }
 
 void submitter_quit(struct submitter *s)
 {
-    (void)submitter_command(s, SPAN("QUIT"), SPAN(""), SPAN(""));
+    (void)command(s, SPAN("QUIT"), SPAN(""), SPAN(""));
 }
 
 size_t submitter_count(const struct missive *m, enum missive_fate fate)
@@ -201,7 +201,7 @@ static void settle(struct submitter *s, struct missive *m,
 int submitter_envelope(struct submitter *s, struct missive *m)
 {
     int code =
-        submitter_command(s, SPAN("MAIL FROM:"), m->sender, m->parameters);
+        command(s, SPAN("MAIL FROM:"), m->sender, m->parameters);
     int said = code;
 
     for (size_t i = 0; i < m->count && said > 0; i++) {
@@ -211,7 +211,7 @@ int submitter_envelope(struct submitter *s, struct missive *m)
             continue;
         if (code < 300)
             said =
-                submitter_command(s, SPAN("RCPT TO:"), r->path, r->parameters);
+                command(s, SPAN("RCPT TO:"), r->path, r->parameters);
         if (said > 0)
             settle(s, m, r, fate_of(s, said));
         if (said == 421)
@@ -251,7 +251,7 @@ static int send_content(struct submitter *s, struct span rest)
 int submitter_content(struct submitter *s, struct missive *m,
                       bool *out_is_doubtful)
 {
-    int code = submitter_command(s, SPAN("DATA"), SPAN(""), SPAN(""));
+    int code = command(s, SPAN("DATA"), SPAN(""), SPAN(""));
     enum missive_fate fate;
     int rc;
 

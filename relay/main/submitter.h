@@ -23,8 +23,6 @@ MUST int submitter_connect(struct span path);
 /* Each answers the code of the reply, or a negative error when the connection broke: */
 /* The banner, then EHLO. */
 int submitter_greet(struct submitter *s);
-int submitter_command(struct submitter *s, struct span verb, struct span path,
-                      struct span parameters);
 /* MAIL and RCPT for those that wait or were put off; their fates are told. The answer is that
  * to MAIL. */
 int submitter_envelope(struct submitter *s, struct missive *m);

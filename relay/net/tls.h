@@ -32,9 +32,6 @@ struct tls_material *tls_material_hold(struct tls_material *m);
 void tls_material_release(struct tls_material *m);
 /* Have its files changed since? Looks at them (stat); for the main loop's timer. */
 bool tls_material_is_stale(const struct tls_material *m);
-/* The end of the earliest of our certificates, for warnings and metrics; ms since the
- * epoch, INT64_MAX: none. */
-int64_t tls_material_expires_ms(const struct tls_material *m);
 /* All of our certificates, those of routes too; borrowed for the call. names: "a, b". */
 typedef void tls_certificate_fn(void *user, struct span file,
                                 struct span names, int64_t ends_ms);

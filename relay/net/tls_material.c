@@ -408,22 +408,6 @@ static int64_t end_of(const struct tls_pair *p)
     return (int64_t)timegm(&tm) * 1000;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-int64_t tls_material_expires_ms(const struct tls_material *m)
-{
-    int64_t first = INT64_MAX;
-
-    for (size_t i = 0; i < m->pair_count; i++)
-        first = least(first, end_of(&m->pairs[i]));
-    for (size_t i = 0; i < m->client_count; i++)
-        first = least(first, end_of(&m->clients[i].pair));
-    return first;
-}
-
 static void tell_pair(const struct tls_pair *p, tls_certificate_fn *each,
                       void *user)
 {

@@ -145,11 +145,6 @@ enum answer_said answer_read(struct answer *a, struct span *in,
     return said;
 }
 
-bool answer_is_partial(const struct answer *a)
-{
-    return !a->is_complete && (a->code != 0 || a->line.len != 0);
-}
-
 void answer_fini(struct answer *a)
 {
     buffer_fini(&a->line);

@@ -37,8 +37,6 @@ struct answer {
  */
 enum answer_said answer_read(struct answer *a, struct span *in,
                              struct reply *out_reply);
-/* In the middle of a reply? */
-bool answer_is_partial(const struct answer *a);
 /* Memory given back; a reply that was not complete is forgotten. */
 void answer_fini(struct answer *a);
 

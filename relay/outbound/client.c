@@ -379,8 +379,3 @@ void client_dialogue(const struct client *c, struct buffer *out)
 {
     tape_print(&c->tape, out);
 }
-
-uint32_t client_messages(const struct client *c)
-{
-    return c->messages;
-}

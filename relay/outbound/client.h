@@ -206,7 +206,6 @@ uint32_t client_recipients_most(const struct client *c);
  * distinct domains is obeyed (RFC 9422 RCPTDOMAINMAX). At least one. */
 size_t client_recipients_fit(const struct client *c,
                              const struct client_recipient *all, size_t count);
-uint32_t client_messages(const struct client *c);
 /* What was said on the way to the outcomes, or to the trouble: "> MAIL ...\n< 250 ...\n", but
  * no content and no secret; see tape.h. */
 void client_dialogue(const struct client *c, struct buffer *out);

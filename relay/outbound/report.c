@@ -54,7 +54,8 @@ static const char *const actions[] = {
     [REPORT_ACTION_RELAYED] = "relayed",
 };
 
-struct span report_addressee(const struct report *r)
+/* The address it goes to. */
+static struct span addressee(const struct report *r)
 {
     return r->to.len ? r->to : r->envelope->sender;
 }
@@ -103,7 +104,7 @@ static void write_notice(struct plan *p)
 static void make_plan(struct plan *p, const struct report *r)
 {
     *p = (struct plan){ .r = r,
-                        .is_global = utf8_has_high(report_addressee(r)) };
+                        .is_global = utf8_has_high(addressee(r)) };
     p->charset = p->is_global ? MIMETEXT_UTF8 : MIMETEXT_ASCII;
     enclosure_make(&p->enclosure, r, p->is_global);
     write_notice(p);
@@ -174,7 +175,7 @@ static void put_headers(struct buffer *b, const struct plan *p)
     buffer_put_string(b, "From: Mail Delivery System <MAILER-DAEMON@");
     mimetext_clean(b, p->charset, r->hostname);
     buffer_put_string(b, ">\r\nTo: <");
-    mimetext_clean(b, p->charset, report_addressee(r));
+    mimetext_clean(b, p->charset, addressee(r));
     buffer_printf(b, ">\r\nSubject: %s\r\nMessage-ID: <%s@",
                   kinds[r->kind].subject, id_print(r->id).at);
     mimetext_clean(b, p->charset, r->hostname);

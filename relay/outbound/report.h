@@ -46,8 +46,6 @@ struct report {
     int64_t now_ms;
 };
 
-/* The address it goes to. */
-struct span report_addressee(const struct report *r);
 /* The report's content, CRLF lines, our own headers first. Seven bits only, unless the
  * addressee needs SMTPUTF8 in any case. */
 void report_compose(struct buffer *out, const struct report *r);

@@ -287,10 +287,13 @@ static const char *fault_of(const struct queue_work *work)
 static void check(void)
 {
     struct queue_filter all = { 0 };
+    const struct queue_order retry = { .change = CHANGE_RETRY,
+                                       .filter = &all,
+                                       .who = SPAN("splitter") };
     struct queue_work *work;
     const char *fault;
 
-    queue_change(g.p, &all, CHANGE_RETRY, SPAN("splitter"), on_count, 0);
+    queue_order(g.p, &retry, on_count, 0);
     answer();
     queue_count(g.p, &all, on_count, 0);
     answer();

@@ -215,6 +215,17 @@ static inline void world_on_count(void *user, uint64_t token, int rc,
     w->answers++;
 }
 
+/* A person's order: one more answer comes. */
+static inline void world_order(struct world *w, const struct queue_filter *f,
+                               enum queue_change change)
+{
+    const struct queue_order o = { .change = change,
+                                   .filter = f,
+                                   .who = SPAN("test") };
+
+    queue_order(w->p, &o, world_on_count, 1);
+}
+
 static inline void world_on_story(void *user, uint64_t token, int rc,
                                   const struct queue_story *story)
 {

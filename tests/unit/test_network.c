@@ -65,13 +65,21 @@ static void a_mapped_address_is_the_plain_one(void **state)
 {
     struct host_address a = host("::ffff:192.0.2.1"), b = host("192.0.2.1"),
                         c = host("192.0.2.2");
-    struct network n = net("192.0.2.0/24"), m = net("::ffff:192.0.2.0/120");
+    struct network nets[] = { net("192.0.2.0/24"),
+                              net("::ffff:192.0.2.0/120") };
 
     (void)state;
     assert_true(host_address_is(&a, &b));
     assert_false(host_address_is(&a, &c));
-    assert_true(network_has(&n, &a));
-    assert_true(network_has(&m, &b));
+    for (size_t i = 0; i < 2; i++) {
+        struct arena arena = { 0 };
+        struct networks set;
+
+        networks_init(&set, &arena, &nets[i], 1);
+        assert_true(networks_have(&set, &a));
+        assert_true(networks_have(&set, &b));
+        arena_reset(&arena);
+    }
 }
 
 static void addresses_print_as_they_are_read(void **state)
@@ -182,8 +190,7 @@ static void a_network_has_its_hosts_and_no_others(void **state)
         struct networks set;
 
         networks_init(&set, &arena, &n, 1);
-        if (network_has(&n, &a) != rows[i].has ||
-            networks_have(&set, &a) != rows[i].has)
+        if (networks_have(&set, &a) != rows[i].has)
             fail_msg("%s in %s", rows[i].host, rows[i].network);
         arena_reset(&arena);
     }
@@ -250,8 +257,6 @@ static void everything_is_seen_in_pieces_too(void **state)
         networks_init(&set, &arena, all, rows[i].b ? 2 : 1);
         if (networks_are_everything(&set) != rows[i].everything)
             fail_msg("%s", rows[i].a);
-        if (!rows[i].b && network_is_everything(&all[0]) != rows[i].everything)
-            fail_msg("%s alone", rows[i].a);
         arena_reset(&arena);
     }
 }

@@ -139,8 +139,8 @@ static void two_orders_at_once_are_carried_out_one_after_the_other(void **state)
         (void)world_put(w, "from.test", "a.test", "x");
     world_until(w, &w->puts, MESSAGES);
     before = w->answers;
-    queue_change(w->p, &all, CHANGE_HOLD, SPAN("ann"), world_on_count, 1);
-    queue_change(w->p, &all, CHANGE_DELETE, SPAN("bob"), world_on_count, 1);
+    world_order(w, &all, CHANGE_HOLD);
+    world_order(w, &all, CHANGE_DELETE);
     world_until(w, &w->answers, before + 2);
     assert_int_equal(world_count(w, STATE_DELETED).messages, MESSAGES);
     assert_int_equal(world_count(w, 0).messages, 0);
@@ -176,7 +176,7 @@ static void orders_and_deliveries_do_not_meet(void **state)
         size_t before = w->answers;
 
         queue_order(w->p, &o, world_on_count, 1);
-        queue_change(w->p, &all, CHANGE_DELETE, SPAN("bob"), world_on_count, 1);
+        world_order(w, &all, CHANGE_DELETE);
         world_until(w, &w->answers, before + 2);
         order(w, CHANGE_UNDELETE, all, "");
     }

@@ -186,7 +186,7 @@ static void what_was_deferred_is_due_again_all_of_it(void **state)
 static struct queue_count change(struct world *w, const struct queue_filter *f,
                                  enum queue_change what)
 {
-    queue_change(w->p, f, what, SPAN("test"), world_on_count, 0);
+    world_order(w, f, what);
     world_until(w, &w->answers, w->answers + 1);
     assert_int_equal(w->last_rc, 0);
     return w->count;

@@ -261,7 +261,7 @@ static void a_retry_by_hand_ends_the_rest(void **state)
     world_until(w, &w->answers, 1);
     world_until(w, &w->puts_ok, 1);
     w->opened = w->ready = world_take_all;
-    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 0);
+    world_order(w, &f, CHANGE_RETRY);
     world_until(w, &w->settles, 1);
     world_free(w);
 }
@@ -290,7 +290,7 @@ static struct queue_count count_of(struct world *w, struct queue_filter f)
 
 static struct queue_count retry_of(struct world *w, struct queue_filter f)
 {
-    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 0);
+    world_order(w, &f, CHANGE_RETRY);
     world_until(w, &w->answers, w->answers + 1);
     assert_int_equal(w->last_rc, 0);
     return w->count;
@@ -387,8 +387,7 @@ static void a_retry_in_vain_shows_the_new_rest(void **state)
 
     (void)state;
     before = w->answers;
-    queue_change(w->p, &(struct queue_filter){ 0 }, CHANGE_RETRY, SPAN("test"),
-                 world_on_count, 0);
+    world_order(w, &(struct queue_filter){ 0 }, CHANGE_RETRY);
     world_until(w, &w->answers, before + 2);
     assert_int_equal(w->got[2], 1);
     assert_int_equal(world_count(w, STATE_DEFERRED).messages, 450);

@@ -338,7 +338,7 @@ static void a_retry_by_hand_releases_what_waits(void **state)
     w->opened = w->ready = world_take_all;
     put_backlog(w, 30);
     world_settle_down(w);
-    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, CHANGE_RETRY);
     world_until(w, &w->settles, 30);
     world_free(w);
 }
@@ -528,7 +528,7 @@ static void change(struct world *w, enum queue_change change, const char *to)
 
     if (change == CHANGE_UNDELETE)
         f.states = STATE_DELETED;
-    queue_change(w->p, &f, change, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, change);
     world_until(w, &w->answers, w->answers + 1);
     assert_int_equal(w->last_rc, 0);
 }

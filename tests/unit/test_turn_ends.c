@@ -426,14 +426,14 @@ static void what_a_person_deletes_or_retries_is_not_lost_track_of(void **state)
     put_range(w, "b.away", 21, 22);
     slot = fetch(w, "a.away", "b.away");
     held = next(w, slot);
-    queue_change(w->p, &f, CHANGE_HOLD, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, CHANGE_HOLD);
     world_until(w, &w->answers, 1);
     assert_int_equal(w->count.messages, 8);
     world_settle(w, held, OUTCOME_DELIVERED, 0);
     take(w, slot, 21);
-    queue_change(w->p, &f, CHANGE_RELEASE, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, CHANGE_RELEASE);
     world_until(w, &w->answers, 2);
-    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, CHANGE_RETRY);
     world_until(w, &w->answers, 3);
     for (int i = 0; i < 9; i++) {
         held = next(w, slot);
@@ -458,7 +458,7 @@ static void a_retry_does_not_begin_what_is_only_reserved(void **state)
     (void)state;
     put_range(w, "a.away", 1, 3);
     slot = fetch(w, NULL, NULL);
-    queue_change(w->p, &f, CHANGE_RETRY, SPAN("test"), world_on_count, 1);
+    world_order(w, &f, CHANGE_RETRY);
     world_until(w, &w->answers, 1);
     world_settle_down(w);
     assert_int_equal(active(w), 0);
