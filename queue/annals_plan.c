@@ -23,6 +23,10 @@ enum way {
     WAY_LOGIN,
     WAY_CLIENT,
     WAY_DOMAIN,
+    WAY_NAME,  /* of a client */
+    WAY_KIND,  /* what became of it, where that is not the usual */
+    WAY_TRIES, /* more than one */
+    WAY_TAKEN, /* and thrown away: what a rule discards is among the refusals */
     WAYS
 };
 
@@ -38,27 +42,48 @@ static const struct way_row {
     [WAY_LOGIN]   = { "_login",   "login<>'' AND login COLLATE NOCASE=?3" },
     [WAY_CLIENT]  = { "_client",  "client=?3" },
     [WAY_DOMAIN]  = { "_domain",  HISTORY_DOMAIN " COLLATE NOCASE=?3" },
+    [WAY_NAME]    = { "_name",    "client_name<>'' AND client_name COLLATE NOCASE=?3" },
+    [WAY_TRIES]   = { "_tries",   "attempts>1" },
+    [WAY_TAKEN]   = { "_taken",   "reply>='2' AND reply<'3'" },
     /* clang-format on */
 };
 
-/* What else a way means of the history; in the order in which they are read. */
-static const struct way_former {
+/* What else a way means; in the order in which they are read. */
+static const struct way_other {
     enum way way;
-    const char *index, *where;
-} formers[] = {
+    struct way_row also;
+    bool is_former; /* only the history has it */
+} others[] = {
     /* clang-format off */
-    { WAY_TO,     "_asked_to",     "asked_to<>'' AND asked_to COLLATE NOCASE=?3" },
-    { WAY_TO,     "_orig_to",      "orig_to<>'' AND orig_to COLLATE NOCASE=?3" },
-    { WAY_FROM,   "_asked_from",
-      "asked_from<>'' AND asked_from COLLATE NOCASE=CASE ?3 WHEN '' THEN '<>' ELSE ?3 END" },
-    { WAY_DOMAIN, "_asked_domain",
-      "asked_to<>'' AND " HISTORY_DOMAIN_OF("asked_to") " COLLATE NOCASE=?3" },
-    { WAY_DOMAIN, "_orig_domain",
-      "orig_to<>'' AND " HISTORY_DOMAIN_OF("orig_to") " COLLATE NOCASE=?3" },
+    { WAY_NAME,   { "_client", "client=?3" }, false },
+    { WAY_TO,     { "_asked_to", "asked_to<>'' AND asked_to COLLATE NOCASE=?3" }, true },
+    { WAY_TO,     { "_orig_to", "orig_to<>'' AND orig_to COLLATE NOCASE=?3" }, true },
+    { WAY_FROM,   { "_asked_from", "asked_from<>'' AND asked_from COLLATE NOCASE="
+                    "CASE ?3 WHEN '' THEN '<>' ELSE ?3 END" }, true },
+    { WAY_DOMAIN, { "_asked_domain", "asked_to<>'' AND " HISTORY_DOMAIN_OF("asked_to")
+                    " COLLATE NOCASE=?3" }, true },
+    { WAY_DOMAIN, { "_orig_domain", "orig_to<>'' AND " HISTORY_DOMAIN_OF("orig_to")
+                    " COLLATE NOCASE=?3" }, true },
     /* clang-format on */
 };
 
-enum { FORMERS = sizeof formers / sizeof formers[0], PARTS = FORMERS + 1 };
+/* By number; the usual one, that it was delivered, is in no index. */
+static const struct way_row kinds[] = {
+    /* clang-format off */
+    [EVENT_FAILED]    = { "_kind", "kind<>1 AND kind=2" },
+    [EVENT_EXPIRED]   = { "_kind", "kind<>1 AND kind=3" },
+    [EVENT_DISCARDED] = { "_kind", "kind<>1 AND kind=4" },
+    [EVENT_DELETED]   = { "_kind", "kind<>1 AND kind=5" },
+    [EVENT_CHANGED]   = { "_kind", "kind<>1 AND kind=6" },
+    [EVENT_RETURNED]  = { "_kind", "kind<>1 AND kind=7" },
+    /* clang-format on */
+};
+
+enum {
+    OTHERS = sizeof others / sizeof others[0],
+    KINDS = sizeof kinds / sizeof kinds[0],
+    PARTS = KINDS + OTHERS
+};
 
 static const char *const tables[ANNALS_SOURCES] = {
     [SOURCE_EVENT] = "event",
@@ -66,7 +91,6 @@ static const char *const tables[ANNALS_SOURCES] = {
     [SOURCE_HISTORY] = "history",
 };
 
-/* A client's name is no address; only that has an index. */
 static bool is_address(struct span s)
 {
     bool is_dotted = true;
@@ -97,16 +121,38 @@ static const struct annals_pattern *pattern_of(const struct annals_walk *w,
     case WAY_CLIENT:
         p = is_address(buffer_span(&w->client.text)) ? &w->client : NULL;
         break;
+    case WAY_NAME:
+        p = is_address(buffer_span(&w->client.text)) ? NULL : &w->client;
+        break;
     case WAY_DOMAIN:
         p = &w->domain;
         break;
     case WAY_TIME:
     case WAY_MESSAGE:
+    case WAY_KIND:
+    case WAY_TRIES:
+    case WAY_TAKEN:
     case WAYS:
     default:
         p = NULL;
     }
     return p && p->is_given && p->is_exact ? p : NULL;
+}
+
+/* Does the filter name what the way leads to? */
+static bool is_open(const struct annals_walk *w, enum annals_source s,
+                    enum way way)
+{
+    const struct queue_filter *f = &w->filter;
+
+    if (way == WAY_KIND)
+        return s == SOURCE_HISTORY && f->states &&
+               !(f->states & WHAT_DELIVERED);
+    if (way == WAY_TRIES)
+        return s == SOURCE_HISTORY && f->attempts > 1;
+    if (way == WAY_TAKEN)
+        return s == SOURCE_REFUSAL && f->states && !(f->states & WHAT_REFUSED);
+    return pattern_of(w, way) != NULL;
 }
 
 static void bind_value(sqlite3_stmt *st, const struct annals_walk *w,
@@ -128,16 +174,22 @@ static int prepare(struct database *d, const char *text, sqlite3_stmt **out_st)
 }
 
 /* The indexes of a way, the way's own first; answers how many. */
-static size_t parts_of(enum annals_source s, enum way way,
-                       struct way_row parts[PARTS])
+static size_t parts_of(const struct annals_walk *w, enum annals_source s,
+                       enum way way, struct way_row parts[PARTS])
 {
     size_t count = 0;
 
+    if (way == WAY_KIND) {
+        for (unsigned kind = 0; kind < KINDS; kind++)
+            if (kinds[kind].index && w->filter.states & 1U << kind)
+                parts[count++] = kinds[kind];
+        return count;
+    }
     parts[count++] = ways[way];
-    for (size_t i = 0; s == SOURCE_HISTORY && i < FORMERS; i++)
-        if (formers[i].way == way)
-            parts[count++] =
-                (struct way_row){ formers[i].index, formers[i].where };
+    for (size_t i = 0; i < OTHERS; i++)
+        if (others[i].way == way &&
+            (s == SOURCE_HISTORY || !others[i].is_former))
+            parts[count++] = others[i].also;
     return count;
 }
 
@@ -188,7 +240,7 @@ static int count_way(struct annals *a, const struct annals_walk *w,
                      enum annals_source s, enum way way, int64_t *out_count)
 {
     struct way_row parts[PARTS];
-    size_t n = parts_of(s, way, parts);
+    size_t n = parts_of(w, s, way, parts);
     int64_t sum = 0, count;
     int rc = 0;
 
@@ -209,7 +261,7 @@ static bool has_any(const struct annals *a, const struct annals_walk *w,
     if (s == SOURCE_EVENT)
         return a->has_events;
     if (s == SOURCE_HISTORY)
-        return true;
+        return !states || states & ~(unsigned)WHAT_REFUSED;
     return !w->filter.id && !w->filter.attempts &&
            (!states || states & (WHAT_REFUSED | WHAT_DISCARDED));
 }
@@ -228,7 +280,7 @@ static int plan_source(struct annals *a, struct annals_walk *w,
         return 0;
     }
     for (int i = WAY_TO; i < WAYS && rc == 0; i++) {
-        if (!pattern_of(w, (enum way)i))
+        if (!is_open(w, s, (enum way)i))
             continue;
         rc = count_way(a, w, s, (enum way)i, &count);
         if (rc == 0 && count < least) {
@@ -265,7 +317,7 @@ static void put_columns(struct buffer *b, const struct annals_walk *w,
     } columns[] = {
         { true, "at_ms" },
         { true, "id" },
-        { !is_refusal, "kind" },
+        { !is_refusal && (f->states || by_sender), "kind" },
         { by_sender, "sender" },
         { by_recipient || by_sender, "recipient" },
         { w->client.is_given, "client" },
@@ -304,7 +356,7 @@ static void put_ways(struct buffer *b, const struct annals_walk *w,
                      enum annals_source s, enum way way)
 {
     struct way_row parts[PARTS];
-    size_t n = parts_of(s, way, parts);
+    size_t n = parts_of(w, s, way, parts);
 
     for (size_t i = 0; i < n; i++) {
         if (i)

@@ -24,6 +24,9 @@ enum {
 #define FORMER(name, column, what)                                                      \
     { "history_" name, "history(" what " COLLATE NOCASE,at_ms) WHERE " column "<>''" }
 
+#define NAME(table)                                                                     \
+    { #table "_name", #table "(client_name COLLATE NOCASE,at_ms) WHERE client_name<>''" }
+
 static const struct { const char *name, *on; } wanted[] = {
     FIVE(history),
     FIVE(refusal),
@@ -32,6 +35,11 @@ static const struct { const char *name, *on; } wanted[] = {
     FORMER("asked_domain", "asked_to", HISTORY_DOMAIN_OF("asked_to")),
     FORMER("orig_to", "orig_to", "orig_to"),
     FORMER("orig_domain", "orig_to", HISTORY_DOMAIN_OF("orig_to")),
+    NAME(history),
+    NAME(refusal),
+    { "history_kind",  "history(kind,at_ms) WHERE kind<>1" },
+    { "history_tries", "history(at_ms,id,attempts) WHERE attempts>1" },
+    { "refusal_taken", "refusal(at_ms) WHERE reply>='2' AND reply<'3'" },
 };
 
 /* of earlier versions, which told capitals from small letters */

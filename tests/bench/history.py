@@ -34,7 +34,7 @@ r(i, a, b) AS MATERIALIZED (SELECT i, abs(random()), abs(random()) FROM n)
 INSERT INTO history(id, at_ms, kind, message, number, received_ms, size, sender, recipient,
   client, client_name, helo, login, listener, protocol, message_id, status, reply, host,
   delay_before, delay_queue, delay_connect, delay_send, attempts, in_doubt, trail, tls, rule,
-  place, held_by, asked_to, asked_from, dialogue, who)
+  place, held_by, asked_to, asked_from, dialogue, who, orig_to)
 SELECT (:start + (:first+i)*:step)*1000 + i%1000, :start + (:first+i)*:step,
   CASE a%50 WHEN 0 THEN 2 ELSE 1 END,
   (:start + (:first+i)*:step)*4096 + i%4096, 0, :start + (:first+i)*:step - 900, 4000 + a%9000,
@@ -48,8 +48,11 @@ SELECT (:start + (:first+i)*:step)*1000 + i%1000, :start + (:first+i)*:step,
   CASE a%50 WHEN 0 THEN '550 5.1.1 <someone' || (b%1000000) || '>: no such user here'
     ELSE '250 2.0.0 Ok: queued as 4F' || b END,
   'mx' || (b%3) || '.customer' || (b%20000) || '.test[192.0.2.' || (b%250) || ']:25',
-  3, 12, 40, 90, 1, 0, '', 'TLSv1.3 256', 'our users', '/etc/waypost/waypost.conf:31', '', '',
-  '', '', '' FROM r
+  3, 12, 40, 90, 1, 0, '', 'TLSv1.3 256', 'our users', '/etc/waypost/waypost.conf:31', '',
+  CASE a%97 WHEN 0 THEN 'alias' || (b%50000) || '@former' || (a%300) || '.test' ELSE '' END,
+  CASE a%89 WHEN 0 THEN 'writer' || (b%50000) || '@inside.test' ELSE '' END, '', '',
+  CASE b%83 WHEN 0 THEN 'first' || (a%50000) || '@origin' || (b%300) || '.test' ELSE '' END
+FROM r
 """
 REFUSALS = """
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i+1<:count),

@@ -148,6 +148,12 @@ static const struct { const char *what; struct queue_filter filter; const char *
     { "discarded", { .states = WHAT_DISCARDED }, "7r" },
     { "returned", { .states = WHAT_RETURNED }, "5" },
     { "orders", { .states = WHAT_CHANGED }, "4" },
+    { "what came to a bad end", { .states = WHAT_FAILED | WHAT_EXPIRED | WHAT_RETURNED },
+      "5 3 2" },
+    { "orders and refusals", { .states = WHAT_CHANGED | WHAT_REFUSED }, "6r 4 2r" },
+    { "and delivered", { .attempts = 2, .states = WHAT_DELIVERED }, "" },
+    { "one that has none", { .client = SPAN_INIT("unknown") }, "7r 6r 2r" },
+    { "nobody's client", { .client = SPAN_INIT("c.example") }, "" },
     { "nothing", { .from = SPAN_INIT("nobody@example.org") }, "" },
 };
 /* clang-format on */
@@ -189,43 +195,92 @@ static void every_filter_means_the_same_with_and_without_indexes(void **state)
                  "0");
 }
 
-/* Merged as they are read: nothing is sorted, however many there are. */
-static void former_addresses_are_found_without_a_sort(void **state)
+/* clang-format off */
+static const struct { struct queue_filter filter; enum annals_source source; const char *index; }
+led[] = {
+    { { .to = SPAN_INIT("inner@b.test") }, SOURCE_HISTORY, "history_to" },
+    { { .domain = SPAN_INIT("b.test") }, SOURCE_HISTORY, "history_domain" },
+    { { .from = SPAN_INIT("old@us.test") }, SOURCE_HISTORY, "history_from" },
+    { { .client = SPAN_INIT("192.0.2.7") }, SOURCE_HISTORY, "history_client" },
+    { { .client = SPAN_INIT("b.EXAMPLE") }, SOURCE_HISTORY, "history_name" },
+    { { .client = SPAN_INIT("nobody.example") }, SOURCE_REFUSAL, "refusal_name" },
+    { { .states = WHAT_FAILED }, SOURCE_HISTORY, "history_kind" },
+    { { .states = WHAT_EXPIRED | WHAT_CHANGED | WHAT_DISCARDED | WHAT_REFUSED }, SOURCE_HISTORY,
+      "history_kind" },
+    { { .states = WHAT_DISCARDED }, SOURCE_REFUSAL, "refusal_taken" },
+    { { .attempts = 2 }, SOURCE_HISTORY, "history_tries" },
+    { { .states = WHAT_FAILED, .from = SPAN_INIT("no@body.test") }, SOURCE_HISTORY,
+      "history_from" },
+    { { .states = WHAT_RETURNED, .from = SPAN_INIT("Joe@Example.org") }, SOURCE_HISTORY,
+      "history_kind" },
+    { { .states = WHAT_DELIVERED | WHAT_FAILED }, SOURCE_HISTORY, "history_at" },
+    { { .states = WHAT_REFUSED }, SOURCE_REFUSAL, "refusal_at" },
+};
+/* clang-format on */
+
+static void check_plan(struct annals *a, const char *sql, const char *index)
 {
-    static const struct queue_filter filters[] = {
-        { .to = SPAN_INIT("inner@b.test") },
-        { .domain = SPAN_INIT("b.test") },
-        { .from = SPAN_INIT("old@us.test") },
-    };
+    char *text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql);
+    bool is_led = false;
+    sqlite3_stmt *st;
+
+    assert_int_equal(sqlite3_prepare_v2(a->history.db, text, -1, &st, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        const char *detail = (const char *)sqlite3_column_text(st, 3);
+
+        is_led = is_led || strstr(detail, index);
+        if (strstr(detail, "TEMP B-TREE") ||
+            (strstr(detail, "_at") && !strstr(index, "_at")))
+            fail_msg("%s: %s", sql, detail);
+    }
+    if (!is_led)
+        fail_msg("not by %s: %s", index, sql);
+    (void)sqlite3_finalize(st);
+    sqlite3_free(text);
+}
+
+/* Merged as they are read: nothing is sorted, however many there are. */
+static void what_is_rare_is_found_by_an_index_without_a_sort(void **state)
+{
     struct bench *b = *state;
 
     fill(b);
     build_indexes(b);
-    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+    for (size_t i = 0; i < sizeof led / sizeof led[0]; i++) {
         struct annals_walk w;
         struct annals *a;
         sqlite3_stmt *st;
-        char *text;
 
         assert_int_equal(annals_open(&a, b->path, false), 0);
-        assert_int_equal(annals_walk_init(&w, &filters[i], NULL), 0);
+        assert_int_equal(annals_walk_init(&w, &led[i].filter, NULL), 0);
         assert_int_equal(annals_plan(a, &w), 0);
-        assert_int_equal(annals_prepare(a, &w, SOURCE_HISTORY, &st), 0);
-        text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(st));
+        assert_int_equal(annals_prepare(a, &w, led[i].source, &st), 0);
+        assert_non_null(st);
+        check_plan(a, sqlite3_sql(st), led[i].index);
         (void)sqlite3_finalize(st);
-        assert_int_equal(
-            sqlite3_prepare_v2(a->history.db, text, -1, &st, NULL), SQLITE_OK);
-        while (sqlite3_step(st) == SQLITE_ROW) {
-            const char *detail = (const char *)sqlite3_column_text(st, 3);
-
-            assert_null(strstr(detail, "TEMP B-TREE"));
-            assert_null(strstr(detail, "history_at"));
-        }
-        (void)sqlite3_finalize(st);
-        sqlite3_free(text);
         annals_walk_fini(&w);
         annals_close(a);
     }
+}
+
+/* Who asks for refusals alone does not wait for all that was delivered to be passed over. */
+static void refusals_alone_are_not_looked_for_among_what_left(void **state)
+{
+    const struct queue_filter f = { .states = WHAT_REFUSED };
+    struct bench *b = *state;
+    struct annals_walk w;
+    struct annals *a;
+    sqlite3_stmt *st;
+
+    fill(b);
+    assert_int_equal(annals_open(&a, b->path, false), 0);
+    assert_int_equal(annals_walk_init(&w, &f, NULL), 0);
+    assert_int_equal(annals_plan(a, &w), 0);
+    assert_int_equal(annals_prepare(a, &w, SOURCE_HISTORY, &st), 0);
+    assert_null(st);
+    annals_walk_fini(&w);
+    annals_close(a);
 }
 
 /* Reads pages of one row, and after each of them something arrives in front. */
@@ -385,7 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, bench_new_open, bench_free)
         T(every_filter_means_the_same_with_and_without_indexes),
-        T(former_addresses_are_found_without_a_sort),
+        T(what_is_rare_is_found_by_an_index_without_a_sort),
+        T(refusals_alone_are_not_looked_for_among_what_left),
         T(pages_stay_what_they_are_while_rows_arrive),
         T(what_is_not_taken_is_told_by_the_next_slice),
         T(a_row_is_told_with_all_its_facts),
