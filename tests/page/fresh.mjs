@@ -5,7 +5,7 @@
  * Prints as walk.mjs does; started by tests/peers/test_page_fresh.py. The API's answers to
  * some questions are made up here.
  */
-import { go, launch, overflow, serious, tab, token, violations } from "./browser.mjs";
+import { go, launch, leave, overflow, serious, tab, token, violations } from "./browser.mjs";
 import { base, config, mail, tokens } from "./relay.mjs";
 
 const views = ["flow", "queue", "destinations", "message", "why", "offline", "feed"];
@@ -15,14 +15,18 @@ const page = await tab(browser, base, faults);
 
 async function step(name, run) {
     const began = Date.now();
-    let error = null;
+    let error = null, late = false;
 
     try {
         await run();
     } catch (e) {
+        late = e.name === "TimeoutError" && faults.length === 0;
         error = String(e.message).replace(/\x1b\[[0-9;]*m/g, "").slice(0, 1500);
     }
-    process.stdout.write(JSON.stringify({ step: name, error, ms: Date.now() - began }) + "\n");
+    process.stdout.write(JSON.stringify({ step: name, error, late,
+        ms: Date.now() - began }) + "\n");
+    if (late)
+        await leave(browser);
 }
 
 function equal(got, want, what) {
@@ -67,7 +71,7 @@ await step("the first message", async () => {
     await page.locator(".first").getByText("swaks").waitFor();
     await mail("a@from.test", "r@up.test");
     await page.locator(".first").getByText("swaks").waitFor({ state: "detached",
-        timeout: 20000 });
+        timeout: 30000 });
 });
 
 await step("troubles", async () => {

@@ -33,7 +33,7 @@ export async function destination(name) {
 }
 
 /* Asks until it is so. */
-export async function until(question, what, ms = 8000) {
+export async function until(question, what, ms = 30000) {
     const end = Date.now() + ms;
     let last;
 
@@ -41,7 +41,8 @@ export async function until(question, what, ms = 8000) {
         if ((last = await question()))
             return last;
         if (Date.now() > end)
-            throw new Error(`not within ${ms} ms: ${what}`);
+            throw Object.assign(new Error(`not within ${ms} ms: ${what}`),
+                                { name: "TimeoutError" });
         await new Promise((done) => setTimeout(done, 50));
     }
 }

@@ -2,11 +2,12 @@
  * walk - through the page as a person goes, on a relay that carries mail.
  *
  * Each step acts in the page and looks at the relay itself for what came of it. Prints one
- * JSON object a line: {"step", "error": null or text, "ms"}. The relay is loaded, and the walk
- * started, by tests/peers/test_page.py.
+ * JSON object a line: {"step", "error": null or text, "late": the error is only that a wait ran
+ * out, "ms"}; a late step is the last. The relay is loaded, and the walk started, by
+ * tests/peers/test_page.py.
  */
 import { mkdirSync } from "node:fs";
-import { go, launch, overflow, serious, tab, token, violations } from "./browser.mjs";
+import { go, launch, leave, overflow, serious, tab, token, violations } from "./browser.mjs";
 import { base, config, destination, mail, rows, tokens, until, waiting } from "./relay.mjs";
 
 const views = ["flow", "queue", "destinations", "message", "why", "offline", "feed"];
@@ -16,16 +17,19 @@ const page = await tab(browser, base, faults);
 
 async function step(name, run) {
     const began = Date.now();
-    let error = null;
+    let error = null, late = false;
 
     try {
         await run();
     } catch (e) {
+        late = e.name === "TimeoutError" && faults.length === 0;
         await page.keyboard.press("Escape"); /* no dialogue stays for the next step */
         error = String(e.message).replace(/\x1b\[[0-9;]*m/g, "").slice(0, 1500);
     }
-    process.stdout.write(JSON.stringify({ step: name, error,
+    process.stdout.write(JSON.stringify({ step: name, error, late,
         ms: Date.now() - began }) + "\n");
+    if (late)
+        await leave(browser);
     return !error;
 }
 
@@ -147,7 +151,7 @@ await step("offline", async () => {
     await until(async () => (await states("branch.test")).length === 0, "fetched");
     await page.getByText("waypost dest list 'pickup:*'").waitFor();
     await tile("isp").getByRole("button", { name: /^Fetch now/ }).click();
-    await page.locator("#said p").getByText(/^Not done: isp/).waitFor({ timeout: 15000 });
+    await page.locator("#said p").getByText(/^Not done: isp/).waitFor({ timeout: 30000 });
     holds((await rows("/api/v1/fetches"))[0].ok === false, "the fetch was tried");
 });
 
@@ -190,10 +194,10 @@ await step("theme switch", async () => {
 
 await step("no answer", async () => {
     await page.context().setOffline(true);
-    await page.locator("#alarm").getByText(/does not answer/).waitFor({ timeout: 15000 });
+    await page.locator("#alarm").getByText(/does not answer/).waitFor({ timeout: 30000 });
     await page.context().setOffline(false);
     await page.locator("#alarm").getByText(/does not answer/).waitFor({ state: "detached",
-        timeout: 15000 });
+        timeout: 30000 });
     /* the browser itself tells of requests that could not be made */
     faults.splice(0, faults.length, ...faults.filter((f) => !/ERR_INTERNET_DISCONNECTED/.test(f)));
 });

@@ -658,7 +658,7 @@ class Sink:
     def __exit__(self, *_):
         self.close()
 
-    def wait(self, count, seconds=20):
+    def wait(self, count, seconds=60):
         """Until so many messages have arrived; answers them."""
         try:
             wait_for(lambda: len(self.messages) >= count, seconds)

@@ -54,6 +54,30 @@ def npm_packages():
     return folder
 
 
+class Walk:
+    """What came of each step; after one whose wait ran out there are no more."""
+
+    def __init__(self, done):
+        print(done.stderr[-3000:])
+        self.rows = [json.loads(line) for line in done.stdout.splitlines()]
+        print(" ".join(f"{row['step']}: {row['ms'] / 1000:.1f} s;" for row in self.rows))
+        self.late = next((row for row in self.rows if row["late"]), None)
+        if done.returncode and "TimeoutError" in done.stderr:
+            raise TimeoutError(done.stderr[-500:])  # before its first step, or between two
+
+    def step(self, name):
+        row = next((row for row in self.rows if row["step"] == name), self.late)
+        assert row, "the walk did not come so far"
+        if row["late"]:
+            raise TimeoutError(f"{row['step']}: {row['error']}")
+        assert row["error"] is None, row["error"]
+
+    def has_only(self, steps):
+        assert [row["step"] for row in self.rows] == steps[:len(self.rows)]
+        if len(self.rows) < len(steps):
+            self.step(steps[-1])
+
+
 CONFIG = """
 rule "no <i>thanks</i>" {{ to = {{"spam@up.test"}}  action = reject  reply = "554 5.7.1 no" }}
 rule "look first" {{ from = {{"held@from.test"}}  action = hold }}
@@ -97,7 +121,6 @@ def load(relay, hops):
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    """What came of each step."""
     packages = npm_packages()
     folder = tmp_path_factory.mktemp("page")
     authority = Authority(folder / "pki")
@@ -125,17 +148,13 @@ def walk(tmp_path_factory):
                 env={**os.environ, "WAYPOST_NPM": str(packages), "WAYPOST_PAGE": json.dumps({
                     "base": f"http://127.0.0.1:{http}", "smtp": relay.port, "tokens": tokens,
                     "hops": hops, "shots": os.environ.get("WAYPOST_SHOTS")})})
-    print(done.stderr[-3000:])
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    print(" ".join(f"{row['step']}: {row['ms'] / 1000:.1f} s;" for row in rows))
-    return {row["step"]: row["error"] for row in rows}
+    return Walk(done)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_page(walk, step):
-    assert step in walk, "the walk did not come so far"
-    assert walk[step] is None, walk[step]
+    walk.step(step)
 
 
 def test_each_step_of_the_walk_is_asked_for(walk):
-    assert list(walk) == STEPS
+    walk.has_only(STEPS)

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from relay import Relay, Sink, free_port
-from test_page import PAGE, npm_packages
+from test_page import PAGE, Walk, npm_packages
 
 STEPS = ["nothing needs you", "what to do first", "the first message", "troubles", "names",
          "many attempts are folded", "strange names", "the head of a phone", "reader",
@@ -17,7 +17,6 @@ STEPS = ["nothing needs you", "what to do first", "the first message", "troubles
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory):
-    """What came of each step."""
     packages, http = npm_packages(), free_port()
     folder = tmp_path_factory.mktemp("fresh")
     with Sink() as up:
@@ -31,17 +30,13 @@ def walk(tmp_path_factory):
                 env={**os.environ, "WAYPOST_NPM": str(packages), "WAYPOST_PAGE": json.dumps({
                     "base": f"http://127.0.0.1:{http}", "smtp": relay.port,
                     "tokens": tokens})})
-    print(done.stderr[-3000:])
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    print(" ".join(f"{row['step']}: {row['ms'] / 1000:.1f} s;" for row in rows))
-    return {row["step"]: row["error"] for row in rows}
+    return Walk(done)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_page_fresh(walk, step):
-    assert step in walk, "the walk did not come so far"
-    assert walk[step] is None, walk[step]
+    walk.step(step)
 
 
 def test_each_step_of_the_fresh_walk_is_asked_for(walk):
-    assert list(walk) == STEPS
+    walk.has_only(STEPS)
