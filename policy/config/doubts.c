@@ -77,6 +77,7 @@ static void doubt_own_by_mx(struct reading *r, const struct rule *rule,
 {
     const struct pattern *first = NULL;
     const struct route *route = NULL;
+    char others[40] = "";
     size_t more = 0;
 
     for (size_t i = 0; i < to->count; i++) {
@@ -90,13 +91,15 @@ static void doubt_own_by_mx(struct reading *r, const struct rule *rule,
     }
     if (!first)
         return;
+    if (more)
+        (void)snprintf(others, sizeof others, " (%zu more like it)", more);
     faults_warn(&r->faults, rule->place,
                 "rule %s takes mail for %s%s from anybody, and route %s at %s "
-                "sends it by MX, which may lead back here (%zu more like it)",
+                "sends it by MX, which may lead back here%s",
                 quote(r, rule->title), is_below(first) ? "*." : "",
                 /* folded: plain ASCII */
                 arena_string(r->arena, first->text), quote(r, route->title),
-                faults_place(&r->faults, route->place), more);
+                faults_place(&r->faults, route->place), others);
 }
 
 static bool names_somebody(const struct rule *rule)
@@ -228,8 +231,9 @@ static void say_never(struct reading *r, const struct rule *rule,
                       const char *why)
 {
     if (why)
-        faults_warn(&r->faults, rule->place, "rule %s can never hold for its %s",
-                    quote(r, rule->title), why);
+        faults_warn(&r->faults, rule->place,
+                    "rule %s can never hold for its %s", quote(r, rule->title),
+                    why);
 }
 
 static void doubt_never_holds(struct reading *r)

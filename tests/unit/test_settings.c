@@ -359,7 +359,8 @@ static void what_is_seldom_meant_is_warned_of(void **state)
             "anybody, and route \"*\" at w.conf:2:1 sends it by MX, which may "
             "lead back here (2 more like it)" } },
         { LISTENER ROUTE "rule \"o\" { to = {\"*.x.test\"} action = relay }\n",
-          { "takes mail for *.x.test from" } },
+          { "takes mail for *.x.test from anybody, and route \"*\" at "
+            "w.conf:2:1 sends it by MX, which may lead back here\n" } },
         { LISTENER ROUTE "rule \"o\" { to = {\"*.x.test\", \"ok.test\"}"
                          " action = relay }\n"
                          "route \"*.x.test\" { via = \"smtp://a\" }\n"
