@@ -329,6 +329,7 @@ static const struct verb_option own_filters[] = {
     { "--older", "TIME",  "it happened before: 10min, 2h, 3d ago, 2026-11-17,\n"
                           "2026-11-17T08:30", VALUE_WORD },
     { "--newer", "TIME",  "it happened after", VALUE_WORD },
+    { "--via",   NULL,    NULL, VALUE_WORD }, /* it knows hosts, not destinations */
     { NULL, NULL, NULL, VALUE_WORD },
 };
 

@@ -175,7 +175,7 @@ void manual_print(FILE *to)
     (void)fputs("# FILTERS\n\n"
                 "Globs; all that are given must match. The same for queue and "
                 "history; what\n*waypost history* means by --state, --older and "
-                "--newer is told there.\n\n",
+                "--newer is told there, and it has no --via.\n\n",
                 to);
     put_options(to, verb_filters, 0);
 }

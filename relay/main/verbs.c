@@ -172,7 +172,8 @@ static void print_filters(FILE *to, const struct verb *v)
         for (const struct verb_option *o = v->own_filters; o && o->name; o++)
             if (strcmp(o->name, f->name) == 0)
                 row[0] = *o;
-        print_options(to, row, 0);
+        if (row[0].help)
+            print_options(to, row, 0);
     }
 }
 
@@ -308,8 +309,8 @@ bool verbs_option(const struct verb_call *call, int *i, const char *name,
 
 /* ------------------------------------------------------ the program ------ */
 
-/* Moves the arguments that are not -c FILE together; false: -c has no FILE. Behind a verb
- * that is a program of its own, and behind "--", nothing is touched. */
+/* Moves the arguments that are not -c FILE together; false: -c has no FILE. Behind "--"
+ * nothing is touched. */
 static bool take_config(int *argc, char **argv, const char **config)
 {
     bool is_ours = true;
@@ -317,10 +318,7 @@ static bool take_config(int *argc, char **argv, const char **config)
 
     for (int i = 0; i < *argc; i++) {
         if (!is_ours || strcmp(argv[i], "-c") != 0) {
-            const struct verb *v = kept == 0 ? verbs_find(argv[i]) : NULL;
-
-            is_ours = is_ours && !(v && v->is_program) &&
-                      strcmp(argv[i], "--") != 0;
+            is_ours = is_ours && strcmp(argv[i], "--") != 0;
             argv[kept++] = argv[i];
             continue;
         }

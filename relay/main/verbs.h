@@ -81,7 +81,8 @@ struct verb {
     const struct verb_sub *subs;       /* ended by one without name; NULL: none */
     const struct verb_option *options; /* NULL: none */
     bool takes_filters;
-    const struct verb_option *own_filters; /* what these mean otherwise than verb_filters says */
+    const struct verb_option *own_filters; /* what these mean otherwise than verb_filters says;
+                                              no help: not for this verb */
     bool is_program; /* the program may be called by this name, as sendmail is; its arguments
                         are left as they are: no -c is taken out of them */
     bool needs_no_config;

@@ -201,6 +201,10 @@ def test_mailq_has_the_columns_of_postfix(folder):
         if os.getuid() == 0:
             other = m.call("mailq", uid=NOBODY)
             assert other.returncode == 77 and b"only root" in other.stderr
+        # as a verb it takes what every verb does, on either side of it
+        for words in (("mailq", "-c", m.config), ("-c", m.config, "mailq")):
+            out = subprocess.run([program(), *words], capture_output=True).stdout
+            assert b" in 2 Requests" in out
     assert m.call("mailq").returncode == 69
 
 
