@@ -128,7 +128,7 @@ static bool is_domain(struct domains *w, const struct roll_name *n)
     return is_it;
 }
 
-/* As in store_scan.c: a name may look like a pattern. */
+/* As in store_scan.c: a name may look like a pattern, and need not be all of it. */
 static bool leads_there(const struct store_view *v, struct pattern *via,
                         struct span lane)
 {
@@ -136,7 +136,7 @@ static bool leads_there(const struct store_view *v, struct pattern *via,
     bool is_it;
 
     v->destination(v->user, lane, &name);
-    is_it = span_is_nocase(buffer_span(&via->text), buffer_span(&name)) ||
+    is_it = span_begins_nocase(buffer_span(&name), buffer_span(&via->text)) ||
             is_match(via, buffer_span(&name));
     buffer_fini(&name);
     return is_it;

@@ -87,7 +87,7 @@ static bool is_destination(struct search *s, struct span key)
     if (s->view && s->view->destination)
         s->view->destination(s->view->user, key, &name);
     put_small(&small, buffer_span(&name));
-    is_it = strcmp(buffer_string(&s->via), buffer_string(&small)) == 0 ||
+    is_it = span_begins_nocase(buffer_span(&small), buffer_span(&s->via)) ||
             sqlite3_strglob(buffer_string(&s->via), buffer_string(&small)) == 0;
     buffer_fini(&name);
     buffer_fini(&small);

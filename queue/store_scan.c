@@ -165,12 +165,13 @@ static bool is_match(const struct slice *s, struct span reason)
     return is_it;
 }
 
-/* A name may look like a pattern ("[::1]"), so it means itself as well. */
+/* A name may look like a pattern ("[::1]"), so it means itself as well; and the hosts alone
+ * mean whatever stands behind them ("smtp://a:25 most=10min"). */
 static bool is_called(const struct slice *s, struct buffer *name)
 {
     for (size_t i = 0; i < name->len; i++)
         name->at[i] = ascii_lower(name->at[i]);
-    return strcmp(s->via, buffer_string(name)) == 0 ||
+    return span_begins_nocase(buffer_span(name), span_of(s->via)) ||
            sqlite3_strglob(s->via, buffer_string(name)) == 0;
 }
 

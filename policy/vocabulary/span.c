@@ -20,6 +20,12 @@ bool span_starts_nocase(struct span s, struct span prefix)
     return s.len >= prefix.len && span_is_nocase(span_first(s, prefix.len), prefix);
 }
 
+bool span_begins_nocase(struct span s, struct span word)
+{
+    return word.len && span_starts_nocase(s, word) &&
+           (s.len == word.len || s.at[word.len] == ' ');
+}
+
 bool span_ends_nocase(struct span s, struct span suffix)
 {
     return s.len >= suffix.len &&

@@ -56,6 +56,8 @@ static inline bool span_is(struct span a, struct span b)
 bool span_is_nocase(struct span a, struct span b);
 bool span_starts_nocase(struct span s, struct span prefix);
 bool span_ends_nocase(struct span s, struct span suffix);
+/* Is s the word, or the word and more behind a space? An empty word never is. */
+bool span_begins_nocase(struct span s, struct span word);
 
 /* Offset of the first byte c, or s.len. */
 size_t span_find(struct span s, char c);

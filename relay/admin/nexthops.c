@@ -10,10 +10,10 @@
 #include "relay/admin/demand.h"
 #include "relay/admin/listing.h"
 #include "relay/admin/metrics.h"
+#include "relay/admin/naming.h"
 #include "relay/net/acquaintance.h"
 #include "relay/net/log.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 
 enum { PAGE = 200, NAMES_MOST = 1000, NAME_MOST = 1024, REASON_MOST = 500 };
@@ -24,20 +24,6 @@ static const char *const states[] = {
     [DESTINATION_OFFLINE] = "offline", [DESTINATION_SUSPENDED] = "suspended",
 };
 /* clang-format on */
-
-/* Itself, or a pattern that it matches: names may look like patterns ("[::1]"). */
-static bool is_meant(const char *pattern, struct span name)
-{
-    struct buffer b = { 0 };
-    bool is_it;
-
-    if (!*pattern || span_is(span_of(pattern), name))
-        return true;
-    buffer_put(&b, name);
-    is_it = fnmatch(pattern, buffer_string(&b), FNM_CASEFOLD) == 0;
-    buffer_fini(&b);
-    return is_it;
-}
 
 /* ---------------------------------------------------------------- list ---- */
 
@@ -101,7 +87,7 @@ static void each_listed(void *user, const struct queue_destination_row *d)
     struct request *r = user;
 
     r->after_id++;
-    if (is_meant(r->pattern, d->name))
+    if (naming_is_meant(r->pattern, d->name))
         put_line(r, d);
 }
 
@@ -127,7 +113,7 @@ static void each_busy(void *user, const struct queue_destination_row *d)
 {
     struct request *r = user;
 
-    if (r->page_rows && is_meant(r->pattern, d->name) &&
+    if (r->page_rows && naming_is_meant(r->pattern, d->name) &&
         queue_destination_find(request_queue(r), d->name, each_found, r))
         r->page_rows--;
 }
@@ -205,7 +191,7 @@ static void each_meant(void *user, const struct queue_destination_row *d)
 {
     struct order *o = user;
 
-    if (!is_meant(o->name, d->name))
+    if (!naming_is_meant(o->name, d->name))
         return;
     ASSERT(json_array_append_new(o->names, listing_text(d->name)) == 0);
 }
@@ -251,9 +237,11 @@ static bool read_order(struct order *o, json_t *body)
     return false;
 }
 
-static bool is_pattern(const char *name)
+static void each_routed(void *user, struct span name)
 {
-    return name[strcspn(name, "*?[")] != '\0';
+    struct order *o = user;
+
+    ASSERT(json_array_append_new(o->names, listing_text(name)) == 0);
 }
 
 static void find_names(struct order *o, size_t which)
@@ -265,8 +253,9 @@ static void find_names(struct order *o, size_t which)
     while (queue_destinations(q, first, PAGE, each_meant, o) > first + PAGE)
         first += PAGE;
     if (json_array_size(o->names) == 0 && orders[which].meets_unknown &&
-        !is_pattern(o->name))
-        ASSERT(json_array_append_new(o->names, json_string(o->name)) == 0);
+        !strpbrk(o->name, "*?"))
+        naming_each_route(request_settings(o->request), o->name, each_routed,
+                          o);
 }
 
 static void carry_out(struct order *o, size_t which)
@@ -339,10 +328,11 @@ static void obey(struct order *o, size_t which)
 
     find_names(o, which);
     if (json_array_size(o->names) == 0) {
-        request_refuse(r, 404,
-                       "there is no destination \"%s\": waypost dest list "
-                       "tells their names",
-                       o->name);
+        struct buffer fault = { 0 };
+
+        naming_put_fault(&fault, request_settings(r), o->name);
+        request_refuse(r, 404, "%s", buffer_string(&fault));
+        buffer_fini(&fault);
     } else if (json_array_size(o->names) > 1 && !o->is_preview && !o->is_sure) {
         request_refuse(r, 400,
                        "this concerns several destinations: add \"yes\": "

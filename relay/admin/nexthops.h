@@ -10,7 +10,7 @@
  *
  * An order answers {"destinations": N, "skipped": N, "names": [...]}: with "preview": true
  * it is not carried out. "skipped" are those it cannot be done to: a suspended one can
- * only be resumed. A name that is no pattern may be suspended before it has mail.
+ * only be resumed. One that a route leads to may be suspended before it has mail.
  * Names contain slashes and colons, so they are never part of a path.
  */
 #ifndef WAYPOST_NEXTHOPS_H

@@ -128,7 +128,9 @@ static int do_list(struct wish *w)
     int rc = look(w, print_line);
 
     if (rc == EX_OK && w->rows == 0 && !w->json)
-        (void)puts(w->name ? "Nothing matches." : "Nothing waits for any.");
+        (void)puts(!w->name ? "Nothing waits for any."
+                            : "Nothing matches. (Where mail for a domain "
+                              "goes, waypost dest probe DOMAIN tells.)");
     return rc;
 }
 

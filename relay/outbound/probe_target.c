@@ -17,25 +17,14 @@ static const char *const tls_words[] = {
     [ROUTE_TLS_REQUIRED] = "required: never without, with any certificate",
     [ROUTE_TLS_VERIFY] =
         "verify: never without, and the certificate must be trusted",
-    [ROUTE_TLS_DANE] = "dane: what the host's TLSA records demand, else what the "
-                       "domain's MTA-STS policy does, else where it is offered",
+    [ROUTE_TLS_DANE] =
+        "dane: what the host's TLSA records demand, else what the "
+        "domain's MTA-STS policy does, else where it is offered",
     [ROUTE_TLS_DANE_ONLY] = "dane-only: never without a certificate that the "
                             "host's TLSA records vouch for",
 };
 
 /* ------------------------------------------------------------- what is meant ---- */
-
-static bool is_named(const struct route *r, struct span domain,
-                     struct span name)
-{
-    struct buffer b = { 0 };
-    bool is_it;
-
-    destination_name(r, domain, &b);
-    is_it = span_is(buffer_span(&b), name);
-    buffer_fini(&b);
-    return is_it;
-}
 
 /* "mx:example.org tls=required" */
 static struct span domain_of(struct span name)
@@ -45,20 +34,32 @@ static struct span domain_of(struct span name)
     return span_first(span_skip(name, 3), span_find(span_skip(name, 3), ' '));
 }
 
-static bool find_destination(struct probe *p, struct span name)
-{
-    const struct settings *s = p->settings;
-    struct probe_target *t = &p->target;
-    struct span domain = domain_of(name);
+typedef bool is_called_fn(struct span name, struct span said);
 
-    for (size_t i = 0; i < s->route_count; i++)
-        if (is_named(&s->routes[i], domain, name)) {
-            t->route = &s->routes[i];
-            t->domain = domain;
-            t->destination = name;
-            return true;
-        }
-    return false;
+static bool find_called(struct probe *p, struct span said, is_called_fn *is)
+{
+    struct probe_target *t = &p->target;
+    struct span domain = domain_of(said);
+    struct buffer name = { 0 };
+
+    for (size_t i = 0; !t->route && i < p->settings->route_count; i++) {
+        buffer_clear(&name);
+        destination_name(&p->settings->routes[i], domain, &name);
+        if (!is(buffer_span(&name), said))
+            continue;
+        t->route = &p->settings->routes[i];
+        t->domain = domain;
+        t->destination = arena_copy(&p->arena, buffer_span(&name));
+    }
+    buffer_fini(&name);
+    return t->route != NULL;
+}
+
+/* The name itself goes first; its hosts alone will do. */
+static bool find_destination(struct probe *p, struct span said)
+{
+    return find_called(p, said, span_is) ||
+           find_called(p, said, span_begins_nocase);
 }
 
 /* Of a domain alone, where no sender is given, only routes for any sender count. */

@@ -224,6 +224,37 @@ def test_an_open_window_is_like_any_route(tmp_path):
         s.wait(3)
 
 
+def test_its_hosts_alone_name_a_destination(tmp_path):
+    """Whatever else its route says; and a name that means nothing is not suspended."""
+    with Sink() as s, Relay(tmp_path / "r", {
+            "one.test": {"via": s.hop, "most": '"9s"'},
+            "two.test": {"via": s.hop, "expire": '"9d"'},
+            "three.test": {"via": "smtp://127.0.0.1:1", "warn": '"9h"'},
+            "*": "mx"}) as r:
+        s.refuse()
+        put(r, "x@one.test", "x@two.test", "x@three.test")
+        wait_for(lambda: [d["state"] for d in dest(r, "list")]
+                 == ["backing-off"] * 3, 20)
+        assert len(dest(r, "list", s.hop)) == 2
+        assert len(r.queue_list("--via", s.hop)) == 2
+        assert r.verb("queue", "count", "--via", s.hop).stdout.startswith(b"2 messages")
+        assert b"2 messages" in r.verb(
+            "queue", "move", "--via", s.hop, "--route", "three.test").stdout
+        assert b"2 destinations match" in r.verb("dest", "suspend", s.hop).stdout
+        probed = r.verb("dest", "probe", "smtp://127.0.0.1:1", check=False).stdout
+        assert b'route "three.test"' in probed
+        r.verb("dest", "suspend", "smtp://127.0.0.1:1", "--for", "1h")
+        said = {d["name"]: d["state"] for d in dest(r, "list")}
+        assert said["smtp://127.0.0.1:1 warn=9h"] == "suspended" and len(said) == 3
+        for name, hint in (("three.test", b"its mail goes to \"smtp://127.0.0.1:1 warn=9h\""),
+                           ("x@other.test", b"its mail goes to \"mx:other.test\""),
+                           ("smtp://127.0.0.1:2", b"waypost dest list tells their names")):
+            done = r.verb("dest", "suspend", name, check=False)
+            assert done.returncode == NOINPUT and hint in done.stderr, done.stderr
+        r.verb("dest", "suspend", "mx:other.test")  # before there is mail for it
+        assert len(dest(r, "list")) == 4
+
+
 def test_names_are_patterns_and_more_than_one_needs_a_yes(tmp_path):
     with Sink() as a, Sink() as b, Relay(tmp_path / "r", {
             "one.test": a.hop, "two.test": b.hop}) as r:

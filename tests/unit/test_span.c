@@ -21,6 +21,11 @@ static void only_ascii_case_is_ignored(void **state)
     assert_false(span_starts_nocase(SPAN("FROM"), SPAN("from:")));
     assert_true(span_ends_nocase(SPAN("a.ORG"), SPAN(".org")));
     assert_false(span_ends_nocase(SPAN("org"), SPAN(".org")));
+    assert_true(span_begins_nocase(SPAN("a:25"), SPAN("A:25")));
+    assert_true(span_begins_nocase(SPAN("a:25 most=9s"), SPAN("A:25")));
+    assert_false(span_begins_nocase(SPAN("a:2525"), SPAN("a:25")));
+    assert_false(span_begins_nocase(SPAN("a:2"), SPAN("a:25")));
+    assert_false(span_begins_nocase(SPAN(" a"), SPAN("")));
 }
 
 static void bytes_are_found_from_both_ends(void **state)

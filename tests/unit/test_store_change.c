@@ -493,6 +493,7 @@ static void name_of(void *user, struct span lane, struct buffer *out_name)
     ++*asked;
     buffer_put_string(out_name, "mx:");
     buffer_put(out_name, lane);
+    buffer_put_string(out_name, " most=9s");
 }
 
 static void via_is_asked_once_for_each_lane(void **state)
@@ -501,8 +502,9 @@ static void via_is_asked_once_for_each_lane(void **state)
         const char *via;
         uint64_t recipients;
     } rows[] = {
-        { "mx:example.org", 6 },    { "MX:*", 9 },      { "*.net", 3 },
-        { "mx:example", 0 },        { "mx:[e]xample.org", 6 },
+        { "mx:example.org", 6 },    { "MX:*", 9 },      { "*.net *", 3 },
+        { "mx:example", 0 },        { "mx:[e]xample.org*", 6 },
+        { "mx:example.org most=9s", 6 },
     };
     struct bench *b = *state;
 
