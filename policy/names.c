@@ -105,19 +105,10 @@ bool names_have(const struct names *n, struct span name)
     return false;
 }
 
-static bool lists_are_same(const struct span *a, size_t a_count,
-                           const struct span *b, size_t b_count)
-{
-    if (a_count != b_count)
-        return false;
-    for (size_t i = 0; i < a_count; i++)
-        if (!span_is(a[i], b[i]))
-            return false;
-    return true;
-}
-
 bool names_are_same(const struct names *a, const struct names *b)
 {
-    return lists_are_same(a->exact, a->exact_count, b->exact, b->exact_count) &&
-           lists_are_same(a->globs, a->glob_count, b->globs, b->glob_count);
+    return span_lists_are_same(a->exact, a->exact_count, b->exact,
+                               b->exact_count) &&
+           span_lists_are_same(a->globs, a->glob_count, b->globs,
+                               b->glob_count);
 }

@@ -79,6 +79,23 @@ struct columns_row *columns_join(struct columns *c, int64_t lane,
     return row;
 }
 
+struct columns_row *columns_meet(struct columns *c, int64_t lane,
+                                 struct store_reader *db,
+                                 const struct store_view *view, int *io_rc)
+{
+    struct columns_row *row = columns_find(c, lane);
+    struct buffer key = { 0 }, name = { 0 };
+
+    if (!row && *io_rc == 0 &&
+        (*io_rc = store_read_lane_key(db, lane, &key)) == 0) {
+        view->destination(view->user, buffer_span(&key), &name);
+        row = columns_join(c, lane, buffer_span(&name));
+    }
+    buffer_fini(&key);
+    buffer_fini(&name);
+    return row;
+}
+
 void columns_count(struct columns_row *row, uint64_t message,
                    uint64_t recipients, uint64_t size_bytes)
 {

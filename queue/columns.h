@@ -10,6 +10,7 @@
 
 #include "queue/buckets.h"
 #include "queue/queue.h"
+#include "queue/store.h"
 
 struct columns_row {
     struct bucket_link by_name;
@@ -31,6 +32,11 @@ struct columns_row *columns_find(const struct columns *c, int64_t lane);
 /* From now on this lane is counted under this name. */
 struct columns_row *columns_join(struct columns *c, int64_t lane,
                                  struct span name);
+/* The row of the destination that a lane leads to now, found or made; NULL: *io_rc is
+ * negative, from before or because the lane could not be read. */
+struct columns_row *columns_meet(struct columns *c, int64_t lane,
+                                 struct store_reader *db,
+                                 const struct store_view *view, int *io_rc);
 /* The row of a name that no lane leads to. */
 struct columns_row *columns_name(struct columns *c, struct span name);
 /* Recipients of a message, which come together: `total` is of recipients, and the message

@@ -59,11 +59,8 @@ static bool step_list(struct store_reader *db, struct recount *r)
 
     if (!l->began_ms)
         l->began_ms = queue_monotonic_ms();
-    if (!l->among.is_over && !roll_among(q, &l->filter, &l->among)) {
-        r->rc = store_among_look(db, &l->filter, &view, &l->among);
+    if (!view_narrow(&view, q, db, &l->filter, &l->among, &r->rc))
         return r->rc < 0;
-    }
-    view.among = &l->among;
     r->rc =
         store_list(db, &l->filter, l->after_id, l->limit - (uint32_t)l->count,
                    queue_now_ms(q), &view, each_row, l, &l->next_id);
@@ -152,11 +149,8 @@ static bool step_count(struct store_reader *db, struct recount *r)
         if (roll_count(q, &t->filter, &t->count))
             return true;
     }
-    if (!t->among.is_over && !roll_among(q, &t->filter, &t->among)) {
-        r->rc = store_among_look(db, &t->filter, &view, &t->among);
+    if (!view_narrow(&view, q, db, &t->filter, &t->among, &r->rc))
         return r->rc < 0;
-    }
-    view.among = &t->among;
     r->rc = store_count(db, &t->filter, queue_now_ms(q), &view, t->after_id,
                         COUNT_PAGE, &t->count, &next);
     t->after_id = next;

@@ -43,32 +43,17 @@ static void each_row(void *user, const struct queue_row *row)
         rows_copy(&s->arena, row, &s->rows[s->row_count++]);
 }
 
-static struct columns_row *meet_lane(struct preview *s, int64_t lane)
-{
-    struct buffer key = { 0 }, name = { 0 };
-    struct columns_row *row = NULL;
-
-    if ((s->recount.rc = store_read_lane_key(s->db, lane, &key)) == 0) {
-        s->view.destination(s->view.user, buffer_span(&key), &name);
-        row = columns_join(&s->columns, lane, buffer_span(&name));
-    }
-    buffer_fini(&key);
-    buffer_fini(&name);
-    return row;
-}
-
 static void each_found(void *user, const struct store_found *f)
 {
     struct preview *s = user;
-    struct columns_row *row = columns_find(&s->columns, f->lane);
+    struct columns_row *row =
+        columns_meet(&s->columns, f->lane, s->db, &s->view, &s->recount.rc);
 
     s->count.recipients++;
     if (f->is_first) {
         s->count.messages++;
         s->count.bytes += f->size_bytes;
     }
-    if (!row && s->recount.rc == 0)
-        row = meet_lane(s, f->lane);
     if (row)
         row->total++;
 }
@@ -88,11 +73,8 @@ static bool step(struct store_reader *db, struct recount *r)
         s->is_counted =
             roll_places(q, &s->filter, &s->count, &s->columns, &s->among);
     }
-    if (!s->among.is_over && !roll_among(q, &s->filter, &s->among)) {
-        r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
+    if (!view_narrow(&s->view, q, db, &s->filter, &s->among, &r->rc))
         return r->rc < 0;
-    }
-    s->view.among = &s->among;
     if (!s->is_listed) {
         s->recount.rc = store_list(db, &s->filter, s->after_id, PREVIEW_ROWS,
                                    now_ms, &s->view, each_row, s, &next);

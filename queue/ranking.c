@@ -35,21 +35,6 @@ struct ranking {
     uint64_t token;
 };
 
-static struct columns_row *meet_lane(struct ranking *s, int64_t lane)
-{
-    struct columns_row *row = columns_find(&s->columns, lane);
-    struct buffer key = { 0 }, name = { 0 };
-
-    if (!row && s->recount.rc == 0 &&
-        (s->recount.rc = store_read_lane_key(s->db, lane, &key)) == 0) {
-        s->view.destination(s->view.user, buffer_span(&key), &name);
-        row = columns_join(&s->columns, lane, buffer_span(&name));
-    }
-    buffer_fini(&key);
-    buffer_fini(&name);
-    return row;
-}
-
 static struct columns_row *meet_domain(struct ranking *s, struct span address)
 {
     char folded[256];
@@ -82,7 +67,8 @@ static void each_found(void *user, const struct store_found *f)
         row = meet_domain(s, f->address);
         break;
     case RANK_VIA:
-        row = meet_lane(s, f->lane);
+        row =
+            columns_meet(&s->columns, f->lane, s->db, &s->view, &s->recount.rc);
         break;
     case RANK_KEYS:
         break;
@@ -114,11 +100,8 @@ static bool step(struct store_reader *db, struct recount *r)
         if (look_up(q, s))
             return true;
     }
-    if (!s->among.is_over && !roll_among(q, &s->filter, &s->among)) {
-        r->rc = store_among_look(db, &s->filter, &s->view, &s->among);
+    if (!view_narrow(&s->view, q, db, &s->filter, &s->among, &r->rc))
         return r->rc < 0;
-    }
-    s->view.among = &s->among;
     rc = store_find(db, &s->filter, queue_now_ms(q), &s->view, s->after_id,
                     PAGE, each_found, s, &next);
     if (rc < 0)

@@ -74,3 +74,15 @@ struct store_view view_of(struct queue *q)
     queue_unlock(q);
     return v;
 }
+
+bool view_narrow(struct store_view *v, struct queue *q, struct store_reader *db,
+                 const struct queue_filter *f, struct store_among *a,
+                 int *out_rc)
+{
+    if (!a->is_over && !roll_among(q, f, a)) {
+        *out_rc = store_among_look(db, f, v, a);
+        return false;
+    }
+    v->among = a;
+    return true;
+}

@@ -5,6 +5,17 @@
 
 #include "policy/vocabulary/memory.h"
 
+bool span_lists_are_same(const struct span *a, size_t a_count,
+                         const struct span *b, size_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (!span_is(a[i], b[i]))
+            return false;
+    return true;
+}
+
 bool span_is_nocase(struct span a, struct span b)
 {
     if (a.len != b.len)

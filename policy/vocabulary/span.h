@@ -52,6 +52,10 @@ static inline bool span_is(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* The same texts in the same order? */
+bool span_lists_are_same(const struct span *a, size_t a_count,
+                         const struct span *b, size_t b_count);
+
 /* ASCII case only; bytes over 127 compare as they are. */
 bool span_is_nocase(struct span a, struct span b);
 bool span_starts_nocase(struct span s, struct span prefix);

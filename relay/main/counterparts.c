@@ -32,17 +32,6 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-static bool are_texts_same(const struct span *a, size_t a_count,
-                           const struct span *b, size_t b_count)
-{
-    if (a_count != b_count)
-        return false;
-    for (size_t i = 0; i < a_count; i++)
-        if (!span_is(a[i], b[i]))
-            return false;
-    return true;
-}
-
 static bool are_limits_same(const struct rule *a, const struct rule *b)
 {
     if (a->limit.per != b->limit.per || a->limit.count != b->limit.count ||
@@ -75,7 +64,8 @@ static bool are_same(const struct rule *a, const struct rule *b)
            a->greylist.window_ms == b->greylist.window_ms &&
            a->greylist.keep_ms == b->greylist.keep_ms &&
            a->greylist.clients_after == b->greylist.clients_after &&
-           are_texts_same(a->texts, a->text_count, b->texts, b->text_count);
+           span_lists_are_same(a->texts, a->text_count, b->texts,
+                               b->text_count);
 }
 
 struct counterparts *counterparts_new(const struct settings *running,

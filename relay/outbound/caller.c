@@ -261,15 +261,6 @@ static void on_connected(void *user, int fd)
 }
 
 /* The caller is gone after it. */
-static void on_judged(void *user, enum diagnosis d, struct status status,
-                      const char *words)
-{
-    (void)d;
-    (void)status;
-    fail(user, span_of(words));
-}
-
-/* The caller is gone after it. */
 static void on_exhausted(void *user)
 {
     struct caller *c = user;
@@ -279,7 +270,6 @@ static void on_exhausted(void *user)
 
 static const struct itinerary_events itinerary_events = {
     .connected = on_connected,
-    .judged = on_judged,
     .exhausted = on_exhausted,
 };
 

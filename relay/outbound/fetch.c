@@ -197,15 +197,6 @@ static void on_connected(void *user, int fd)
 }
 
 /* The fetch is gone after it. */
-static void on_judged(void *user, enum diagnosis d, struct status status,
-                      const char *words)
-{
-    (void)d;
-    (void)status;
-    fail(user, span_of(words));
-}
-
-/* The fetch is gone after it. */
 static void on_exhausted(void *user)
 {
     struct fetch *f = user;
@@ -215,7 +206,6 @@ static void on_exhausted(void *user)
 
 static const struct itinerary_events itinerary_events = {
     .connected = on_connected,
-    .judged = on_judged,
     .exhausted = on_exhausted,
 };
 

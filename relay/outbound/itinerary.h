@@ -30,7 +30,8 @@
 struct itinerary_events {
     /* fd belongs to the owner now; peer and relay tell to whom it leads. */
     void (*connected)(void *user, int fd);
-    /* The name alone decides: all mail for the domain fares alike. */
+    /* The name alone decides: all mail for the domain fares alike. NULL: exhausted comes
+     * instead, and trouble has the words. */
     void (*judged)(void *user, enum diagnosis d, struct status status,
                    const char *words);
     /* No host is left; trouble says what became of the latest. */

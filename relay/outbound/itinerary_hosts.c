@@ -115,6 +115,19 @@ static void no_addresses(struct itinerary *it, const char *what,
     }
 }
 
+/* The owner may be gone after it. */
+static void tell_verdict(struct itinerary *it, enum mx_kind kind)
+{
+    if (it->events->judged) {
+        it->events->judged(it->user, DIAGNOSIS_FAILED, verdicts[kind].status,
+                           verdicts[kind].words);
+        return;
+    }
+    buffer_clear(&it->trouble);
+    buffer_put_string(&it->trouble, verdicts[kind].words);
+    it->events->exhausted(it->user);
+}
+
 void itinerary_on_looked_up(void *user, const struct mx_answer *a)
 {
     struct itinerary *it = user;
@@ -130,9 +143,7 @@ void itinerary_on_looked_up(void *user, const struct mx_answer *a)
     } else if (kind_of(a) == MX_NOT_NOW) {
         no_addresses(it, "name look-up failed for", it->domain, a->why);
     } else {
-        it->events->judged(it->user, DIAGNOSIS_FAILED,
-                           verdicts[kind_of(a)].status,
-                           verdicts[kind_of(a)].words);
+        tell_verdict(it, kind_of(a));
         return;
     }
     itinerary_next(it);
