@@ -9,8 +9,9 @@
  * the last hour. What goes the wrong way is hatched, not only red. Above it stands what
  * needs somebody now (needs.js).
  */
-import { Refusal, events, every, get } from "/api.js";
-import { command, h, s, say } from "/dom.js";
+import { Refusal, events, get } from "/api.js";
+import { command, h, s } from "/dom.js";
+import { look } from "/look.js";
 import { needs } from "/needs.js";
 import { count, rate, short } from "/text.js";
 
@@ -212,16 +213,9 @@ export function open(main) {
         h("details", null, h("summary", null, "The same as a table"), rows),
         command("waypost", "top"));
 
-    const ask = every(10000, async (signal) => {
-        try {
-            flow = await get("/api/v1/flow", null, signal);
-            say(fault, "");
-            draw();
-        } catch (e) {
-            if (!signal.aborted)
-                say(fault, e.message);
-            throw e;
-        }
+    const ask = look(10000, fault, async (signal) => {
+        flow = await get("/api/v1/flow", null, signal);
+        draw();
     });
     const sees = new ResizeObserver(draw);
     sees.observe(place);

@@ -1,8 +1,9 @@
 /*
  * health - refusals by rule, days left on certificates, disk, WAL and commit time.
  */
-import { every, get } from "/api.js";
-import { command, h, s, say, shape } from "/dom.js";
+import { get } from "/api.js";
+import { command, h, s, shape } from "/dom.js";
+import { look } from "/look.js";
 import { count, milliseconds, plural, size } from "/text.js";
 
 const RULES_MOST = 10, BAR = 100;
@@ -87,21 +88,14 @@ export function health(place) {
         h("section", null, h("h3", null, "Disk and commits"), disk),
         h("section", null, h("h3", null, "Listeners and webhooks"), more),
         command("waypost", "top"));
-    const ask = every(5000, async (signal) => {
-        try {
-            const [status, system] = await Promise.all([get("/api/v1/status", null, signal),
-                get("/api/v1/system", null, signal)]);
+    const ask = look(5000, fault, async (signal) => {
+        const [status, system] = await Promise.all([get("/api/v1/status", null, signal),
+            get("/api/v1/system", null, signal)]);
 
-            say(fault, "");
-            rules.replaceChildren(refusals(status));
-            certs.replaceChildren(certificates(system));
-            disk.replaceChildren(store(status, system));
-            more.replaceChildren(...others(system).filter(Boolean));
-        } catch (e) {
-            if (!signal.aborted)
-                say(fault, e.message);
-            throw e;
-        }
+        rules.replaceChildren(refusals(status));
+        certs.replaceChildren(certificates(system));
+        disk.replaceChildren(store(status, system));
+        more.replaceChildren(...others(system).filter(Boolean));
     });
     return ask.end;
 }

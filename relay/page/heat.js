@@ -5,8 +5,9 @@
  * move from cell to cell, Enter opens the messages that are meant. The list below is that
  * of the same filters that the commands know, so each can be copied into a terminal.
  */
-import { every, get } from "/api.js";
+import { get } from "/api.js";
 import { breakable, command, dress, h, keyed, moment, roving, say } from "/dom.js";
+import { look } from "/look.js";
 import { messages } from "/messages.js";
 import { nothingYet } from "/needs.js";
 import { count, plural, short, span } from "/text.js";
@@ -154,18 +155,9 @@ export function open(main, [word, state]) {
                     onclick: () => show({ state }, name) }, name))), below);
     grid.append(head, body);
 
-    const ask = every(5000, async (signal) => {
-        try {
-            draw(await get("/api/v1/queue/heat", { limit: 50 }, signal));
-            say(fault, "");
-        } catch (e) {
-            if (!signal.aborted)
-                say(fault, e.message);
-            throw e;
-        }
+    const ask = look(5000, fault, async (signal) => {
+        draw(await get("/api/v1/queue/heat", { limit: 50 }, signal));
     });
-    const again = () => ask.now();
-    document.addEventListener("changed", again);
     if (word === "state" && state)
         show({ state }, state);
     else if (word)
@@ -173,6 +165,5 @@ export function open(main, [word, state]) {
     return () => {
         ask.end();
         list?.end();
-        document.removeEventListener("changed", again);
     };
 }

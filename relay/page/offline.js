@@ -3,8 +3,9 @@
  *
  * When each was last seen is a mark on a scale that is finer the nearer it is to now.
  */
-import { every, lines } from "/api.js";
+import { lines } from "/api.js";
 import { command, h, keyed, nameOf, s, say, setMoment, shape } from "/dom.js";
+import { look } from "/look.js";
 import { deed, fetchNow, retry } from "/orders.js";
 import { absolute, count, plural, relative, size, span } from "/text.js";
 import { states } from "/tiles.js";
@@ -114,33 +115,21 @@ export function open(main) {
     main.append(sum, fault, hosts, command("waypost", "dest", "list", "pickup:*"),
         h("h3", { class: "title" }, "Mail that is fetched"), sumFetches, providers,
         command("waypost", "fetch"));
-    const ask = every(5000, async (signal) => {
-        try {
-            const [all, fetches] = await Promise.all([
-                lines("/api/v1/destinations", null, signal), lines("/api/v1/fetches", null, signal)]);
-            const found = all.filter((d) => d.on_demand).sort((a, b) => b.waiting - a.waiting ||
-                (a.name < b.name ? -1 : 1));
+    const ask = look(5000, fault, async (signal) => {
+        const [all, fetches] = await Promise.all([
+            lines("/api/v1/destinations", null, signal), lines("/api/v1/fetches", null, signal)]);
+        const found = all.filter((d) => d.on_demand).sort((a, b) => b.waiting - a.waiting ||
+            (a.name < b.name ? -1 : 1));
 
-            say(fault, "");
-            say(sum, found.length ? `${plural(found.length, "host")} that ` +
-                `${found.length === 1 ? "comes" : "come"} for mail, or ` +
-                `${found.length === 1 ? "is" : "are"} called when the time is right.`
-                : "No host is waited for: none has had mail since the start, or no route is " +
-                  "pickup: or has an offline block.");
-            keyed(hosts, found, (d) => d.name, make, update);
-            say(sumFetches, fetches.length ? plural(fetches.length, "provider")
-                : "No provider is set up.");
-            keyed(providers, fetches, (f) => f.name, makeFetch, updateFetch);
-        } catch (e) {
-            if (!signal.aborted)
-                say(fault, e.message);
-            throw e;
-        }
+        say(sum, found.length ? `${plural(found.length, "host")} that ` +
+            `${found.length === 1 ? "comes" : "come"} for mail, or ` +
+            `${found.length === 1 ? "is" : "are"} called when the time is right.`
+            : "No host is waited for: none has had mail since the start, or no route is " +
+              "pickup: or has an offline block.");
+        keyed(hosts, found, (d) => d.name, make, update);
+        say(sumFetches, fetches.length ? plural(fetches.length, "provider")
+            : "No provider is set up.");
+        keyed(providers, fetches, (f) => f.name, makeFetch, updateFetch);
     });
-    const again = () => ask.now();
-    document.addEventListener("changed", again);
-    return () => {
-        ask.end();
-        document.removeEventListener("changed", again);
-    };
+    return ask.end;
 }

@@ -4,9 +4,10 @@
  * A tile is brought up to date in place, so that a button does not move away under a hand.
  * Where there are very many, those with the most mail are shown; a name finds any.
  */
-import { every, lines } from "/api.js";
+import { lines } from "/api.js";
 import { reasonOf } from "/alarms.js";
 import { command, dress, h, keyed, nameOf, say, setMoment, shape } from "/dom.js";
+import { look } from "/look.js";
 import { nothingYet } from "/needs.js";
 import { deed, exactly, holdAll, probe, resume, retry, suspend } from "/orders.js";
 import { count, milliseconds, plural, size } from "/text.js";
@@ -114,23 +115,11 @@ export function open(main) {
     main.append(h("p", { class: "row" },
         h("label", { for: "find" }, "Name"), search, h("label", { for: "only" }, "State"), only,
         sum), fault, empty, place, command("waypost", "dest", "list"));
-    const ask = every(3000, async (signal) => {
-        try {
-            const want = search.value.trim();
-            all = await lines("/api/v1/destinations", want ? { name: `*${exactly(want)}*` }
-                : { busiest: BUSIEST }, signal);
-            say(fault, "");
-            draw();
-        } catch (e) {
-            if (!signal.aborted)
-                say(fault, e.message);
-            throw e;
-        }
+    const ask = look(3000, fault, async (signal) => {
+        const want = search.value.trim();
+        all = await lines("/api/v1/destinations", want ? { name: `*${exactly(want)}*` }
+            : { busiest: BUSIEST }, signal);
+        draw();
     });
-    const again = () => ask.now();
-    document.addEventListener("changed", again);
-    return () => {
-        ask.end();
-        document.removeEventListener("changed", again);
-    };
+    return ask.end;
 }
