@@ -24,7 +24,7 @@ enum condition_fact {
     FACT_SIZE,                /* "10MB": that or more */
     FACT_TIME,                /* "22:00-06:00", "sat-sun", "mon-fri 08:00-18:00" */
     FACT_TODAY,               /* that many recipients or more since midnight, of this login,
-                                 else client; see design.md section 5: "day count so far" */
+                                 else of this client */
     FACT_HEADER,              /* "Name", "Name: /pattern/"; needs the message */
     FACT_ATTACHMENT,          /* names "*.exe" and types "application/zip", or '/pattern/' of
                                  the name; needs the message */

@@ -3,7 +3,7 @@
  *
  * Rules stand in order; for each recipient the first of relay, reject, defer and discard
  * whose conditions hold decides; other actions act and go on; nothing but relay grants. No
- * rule: 554 5.7.1 Relay access denied. design.md section 5.
+ * rule: 554 5.7.1 Relay access denied. For people: relay/manual/rules.md.
  *
  * Pure: facts in, verdict out; the same answer for the same question. It may be asked at
  * every stage, always from the top: a rule that cannot be told yet (its facts come later)

@@ -7,7 +7,7 @@
  * and bytes are held against the budget there too, but taken when the message is here.
  * What is larger than a whole rate needs all of it: it passes when nothing else did.
  *
- * Owns nothing. design.md section 5.
+ * Owns nothing.
  */
 #include "policy/asking.h"
 #include "policy/judgement.h"

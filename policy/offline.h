@@ -1,7 +1,7 @@
 /*
  * offline - hosts that are often away: who may have their mail, and when?
  *
- * Pure, and the minute of the day is a parameter. design.md section 5, behaviour.md 4.
+ * Pure, and the minute of the day is a parameter.
  */
 #ifndef WAYPOST_OFFLINE_H
 #define WAYPOST_OFFLINE_H

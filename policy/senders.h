@@ -8,7 +8,7 @@
  * be used without logging in (an address is listed by a@b, by its @domain, or by a login of
  * the table that is that address; * lists none). The null sender is everybody's. Logins are
  * compared without ASCII case, addresses as in pattern.h. Pure; read once with the
- * settings. design.md section 5.
+ * settings.
  */
 #ifndef WAYPOST_SENDERS_H
 #define WAYPOST_SENDERS_H

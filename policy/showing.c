@@ -28,11 +28,13 @@ static void put_or(struct buffer *b, const char *name, struct span value,
 
 /* --- facts ------------------------------------------------------------------ */
 
-static void put_client_name(struct buffer *b, const struct explanation *x)
+static void put_client_name(struct buffer *b, const struct explanation *x,
+                            const struct condition *c)
 {
     struct buffer key = { 0 };
     struct span name = { 0 };
 
+    (void)c;
     host_address_print(&key, &x->facts.client);
     if (evidence_find(x->evidence, EVIDENCE_NAME, buffer_span(&key), &name) ==
         EVIDENCE_ANSWERED)
@@ -73,11 +75,13 @@ static void put_lists(struct buffer *b, const struct explanation *x,
     buffer_fini(&name);
 }
 
-static void put_today(struct buffer *b, const struct explanation *x)
+static void put_today(struct buffer *b, const struct explanation *x,
+                      const struct condition *c)
 {
     struct buffer key = { 0 };
     struct span count = { 0 };
 
+    (void)c;
     asking_today_key(&key, &x->facts);
     if (evidence_find(x->evidence, EVIDENCE_COUNT, buffer_span(&key), &count) ==
         EVIDENCE_ANSWERED)
@@ -87,12 +91,15 @@ static void put_today(struct buffer *b, const struct explanation *x)
     buffer_fini(&key);
 }
 
-static void put_time(struct buffer *b, const struct facts *f)
+static void put_time(struct buffer *b, const struct explanation *x,
+                     const struct condition *c)
 {
     static const char *const days[] = { "Sunday",    "Monday",   "Tuesday",
                                         "Wednesday", "Thursday", "Friday",
                                         "Saturday" };
+    const struct facts *f = &x->facts;
 
+    (void)c;
     buffer_printf(b, "it is %s %02u:%02u", days[f->weekday % 7],
                   f->minute / 60 % 24, f->minute % 60);
 }
@@ -118,11 +125,13 @@ static void put_headers(struct buffer *b, const struct explanation *x,
         buffer_put_string(b, "no such field");
 }
 
-static void put_attachments(struct buffer *b, const struct explanation *x)
+static void put_attachments(struct buffer *b, const struct explanation *x,
+                            const struct condition *c)
 {
     const struct attachment *a;
     size_t n = 0;
 
+    (void)c;
     for (; (a = digest_attachment(x->digest, n)); n++) {
         if (n == VALUES_MOST)
             break;
@@ -132,11 +141,13 @@ static void put_attachments(struct buffer *b, const struct explanation *x)
     buffer_put_string(b, !n ? "no attachment" : a ? ", ..." : "");
 }
 
-static void put_tags(struct buffer *b, const struct explanation *x)
+static void put_tags(struct buffer *b, const struct explanation *x,
+                     const struct condition *c)
 {
     const struct verdict *const of[] = { &x->granted, &x->at_content };
     const char *between = "";
 
+    (void)c;
     for (size_t v = 0; v < 2; v++)
         for (size_t i = 0; i < of[v]->effect_count; i++)
             if (of[v]->effects[i].kind == EFFECT_TAG) {
@@ -148,14 +159,20 @@ static void put_tags(struct buffer *b, const struct explanation *x)
         buffer_put_string(b, "no tag is set");
 }
 
-static void put_client(struct buffer *b, const struct facts *f)
+static void put_client(struct buffer *b, const struct explanation *x,
+                       const struct condition *c)
 {
+    (void)c;
     buffer_put_string(b, "client is ");
-    host_address_print(b, &f->client);
+    host_address_print(b, &x->facts.client);
 }
 
-static void put_tls(struct buffer *b, const struct facts *f)
+static void put_tls(struct buffer *b, const struct explanation *x,
+                    const struct condition *c)
 {
+    const struct facts *f = &x->facts;
+
+    (void)c;
     if (!f->tls)
         buffer_put_string(b, "no TLS");
     else
@@ -163,75 +180,96 @@ static void put_tls(struct buffer *b, const struct facts *f)
                       f->tls_bits);
 }
 
-static void put_size(struct buffer *b, const struct facts *f)
+static void put_size(struct buffer *b, const struct explanation *x,
+                     const struct condition *c)
 {
-    if (f->size_bytes)
-        buffer_printf(b, "size is %llu bytes",
-                      (unsigned long long)f->size_bytes);
+    uint64_t size_bytes = x->facts.size_bytes;
+
+    (void)c;
+    if (size_bytes)
+        buffer_printf(b, "size is %llu bytes", (unsigned long long)size_bytes);
     else
         buffer_put_string(b, "no size is declared");
 }
 
-void showing_fact(struct buffer *b, const struct explanation *x,
-                  const struct condition *c)
+static void put_sender(struct buffer *b, const struct explanation *x,
+                       const struct condition *c)
+{
+    (void)c;
+    put_or(b, "sender", x->facts.sender->text, "sender is <>");
+}
+
+static void put_recipient(struct buffer *b, const struct explanation *x,
+                          const struct condition *c)
+{
+    (void)c;
+    put_or(b, "recipient", x->facts.recipient->text, "no recipient");
+}
+
+static void put_helo(struct buffer *b, const struct explanation *x,
+                     const struct condition *c)
+{
+    (void)c;
+    put_or(b, "helo", x->facts.helo, "no helo was given");
+}
+
+static void put_login(struct buffer *b, const struct explanation *x,
+                      const struct condition *c)
+{
+    (void)c;
+    put_or(b, "login", x->facts.login, "not logged in");
+}
+
+static void put_certificate(struct buffer *b, const struct explanation *x,
+                            const struct condition *c)
 {
     const struct facts *f = &x->facts;
 
-    switch (c->fact) {
-    case FACT_CLIENT:
-        put_client(b, f);
-        break;
-    case FACT_FROM:
-        put_or(b, "sender", f->sender->text, "sender is <>");
-        break;
-    case FACT_TO:
-        put_or(b, "recipient", f->recipient->text, "no recipient");
-        break;
-    case FACT_HELO:
-        put_or(b, "helo", f->helo, "no helo was given");
-        break;
-    case FACT_LOGIN:
-        put_or(b, "login", f->login, "not logged in");
-        break;
-    case FACT_CERTIFICATE:
-        put_or(b, "certificate",
-               f->certificate_name.len ? f->certificate_name : f->certificate,
-               "no client certificate");
-        break;
-    case FACT_TLS:
-        put_tls(b, f);
-        break;
-    case FACT_LISTENER:
-        put_or(b, "listener", f->listener, "no listener");
-        break;
-    case FACT_CLIENT_NAME:
-        put_client_name(b, x);
-        break;
-    case FACT_SIZE:
-        put_size(b, f);
-        break;
-    case FACT_TIME:
-        put_time(b, f);
-        break;
-    case FACT_TODAY:
-        put_today(b, x);
-        break;
-    case FACT_DNSBL:
-        put_lists(b, x, c);
-        break;
-    case FACT_TAG:
-        put_tags(b, x);
-        break;
-    case FACT_HEADER:
-    case FACT_ATTACHMENT:
-        if (!x->digest)
-            buffer_put_string(b, "needs the message");
-        else if (c->fact == FACT_HEADER)
-            put_headers(b, x, c);
-        else
-            put_attachments(b, x);
-        break;
-    }
+    (void)c;
+    put_or(b, "certificate",
+           f->certificate_name.len ? f->certificate_name : f->certificate,
+           "no client certificate");
+}
+
+static void put_listener(struct buffer *b, const struct explanation *x,
+                         const struct condition *c)
+{
+    (void)c;
+    put_or(b, "listener", x->facts.listener, "no listener");
+}
+
+/* clang-format off */
+static const struct {
+    void (*put)(struct buffer *b, const struct explanation *x,
+                const struct condition *c);
+    bool needs_message;
+} facts[] = {
+    [FACT_CLIENT]      = { put_client,      false },
+    [FACT_FROM]        = { put_sender,      false },
+    [FACT_TO]          = { put_recipient,   false },
+    [FACT_HELO]        = { put_helo,        false },
+    [FACT_LOGIN]       = { put_login,       false },
+    [FACT_CERTIFICATE] = { put_certificate, false },
+    [FACT_TLS]         = { put_tls,         false },
+    [FACT_LISTENER]    = { put_listener,    false },
+    [FACT_CLIENT_NAME] = { put_client_name, false },
+    [FACT_SIZE]        = { put_size,        false },
+    [FACT_TIME]        = { put_time,        false },
+    [FACT_TODAY]       = { put_today,       false },
+    [FACT_HEADER]      = { put_headers,     true },
+    [FACT_ATTACHMENT]  = { put_attachments, true },
+    [FACT_DNSBL]       = { put_lists,       false },
+    [FACT_TAG]         = { put_tags,        false },
+};
+/* clang-format on */
+
+void showing_fact(struct buffer *b, const struct explanation *x,
+                  const struct condition *c)
+{
+    if (facts[c->fact].needs_message && !x->digest)
+        buffer_put_string(b, "needs the message");
+    else
+        facts[c->fact].put(b, x, c);
 }
 
 /* --- questions and answers -------------------------------------------------- */

@@ -4,7 +4,7 @@
  * Finds the routes that a request of ETRN means, holds the client against what each route's
  * `offline` block says, and releases their destinations in the queue. A queue of any size is
  * released by one call for each destination. What a customer fetches over his own
- * connection is put aside for him. behaviour.md section 4, RFC 1985, 2645.
+ * connection is put aside for him. RFC 1985, 2645.
  */
 #ifndef WAYPOST_PICKUP_H
 #define WAYPOST_PICKUP_H

@@ -3,8 +3,7 @@
  *
  * Immutable: which windows are open is part of it, so that the queue may ask from any
  * thread. While a window is open its route is like any other; while none is, mail waits
- * to be released. When one opens or closes the queue is given another. design.md
- * section 5, behaviour.md section 4.
+ * to be released. When one opens or closes the queue is given another.
  */
 #ifndef WAYPOST_WINDOWS_H
 #define WAYPOST_WINDOWS_H

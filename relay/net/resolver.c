@@ -7,10 +7,11 @@
  * them. The same question asked twice at a time is sent once by libunbound
  * itself.
  *
- *   RUNS   -> READY   [query_on_done]      the search is over
- *   RUNS   -> PARKED  [query_on_done]      bogus; is that our own resolver's
- * fault? PARKED -> RUNS    [query_begin]        that is known now: once more
- *   RUNS, PARKED -> READY [resolver_on_timer] 30 s are over: with what has come
+ *   RUNS         -> READY   [query_on_done]      the search is over
+ *   RUNS         -> PARKED  [query_on_done]      bogus: is that the fault of the
+ *                                                server in front of us?
+ *   PARKED       -> RUNS    [query_begin]        that is known now: once more
+ *   RUNS, PARKED -> READY   [resolver_on_timer]  30 s are over: with what has come
  *
  * Bogus answers have two causes: somebody forged them, or the name server in
  * front of us drops signatures and everything is bogus. The anchor's own key

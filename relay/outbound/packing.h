@@ -4,7 +4,7 @@
  * Mostly as it is. Re-encoded to seven bits where the host takes no more and the route's
  * `convert` allows it, and with long lines folded where the route says `fold`. Fed with the
  * content from its beginning, in pieces of any size; what comes out is borrowed until the
- * next call. design.md section 4.
+ * next call.
  */
 #ifndef WAYPOST_PACKING_H
 #define WAYPOST_PACKING_H
