@@ -4,7 +4,7 @@
  * The unix socket is one, the TCP address another; each has a server of its own, so that
  * those who crowd the one do not keep anybody out of the other.
  *
- *   new connection --header, body within WHOLE_MS--> request --answer--> kept for SILENCE_S
+ *   new connection --header, body within BODY_MS---> request --answer--> kept for SILENCE_S
  *        |                                                                     |
  *        +------------------- too late, too slow: closed ----------------------+
  */

@@ -6,7 +6,7 @@
  * queue. The 250 leaves from the callback of the commit and from nowhere else (Q1). All
  * functions run on the worker's thread.
  *
- *   connection --bytes--> session --draft--> queue_put --committed--> session --250-->
+ *   connection --bytes--> session --draft--> queue_put_all --committed--> session --250-->
  *
  * Stops reading a client while its message is being stored, while two parts of its content
  * are on their way to the disk, and while the queue is behind.

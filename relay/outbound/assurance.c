@@ -1,13 +1,14 @@
 /*
  * assurance - what must TLS with this host prove?
  *
- *   (begin) -> ALIAS  [ask_alias]   the addresses are not validated, but an alias led there
- *           -> TARGET [ask_target]  TLSA of the name at the end of the aliases
- *           -> HOST   [ask_host]    TLSA of the host's own name
- *           -> POLICY [ask_policy]  MTA-STS, once for all hosts of the domain
+ *   [assurance_begin]  is the host's name an alias? Asked where its addresses are not
+ *                      validated, but an alias led to them
+ *   [ask_records]      TLSA of the name at the end of the aliases
+ *   [ask_host]         TLSA of the host's own name
+ *   [ask_policy]       MTA-STS, once for all hosts of the domain
  *
- * Each is one question, to the resolver or to stsinquiry.c; the answer decides which is next,
- * if any.
+ * Each is one question, to the resolver or to stsinquiry.c, and in this order; the answer
+ * decides which is next, if any.
  */
 #include "relay/outbound/assurance.h"
 

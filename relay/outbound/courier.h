@@ -1,22 +1,19 @@
 /*
  * courier - one slot, one connection at a time, one message after the other.
  *
- *   SEEKING --connected--> TALKING <--work--> PARKED
- *    |  |  ^                |  ^ |              |
- *    |  |  |                |  | +--> READING --+-- (TALKING)
- *    |  |  |                v                   |
- *    |  |  +-- next host - ENDING <---- idle ---+
- *    |  |                   |
- *    |  +-- judged --> READING (large content, for the report)
- *    |  +-- maildir -> FILING
- *    v                      v
- *   GONE <------------------+ the slot is given back
+ *                +----------- next host ----------+
+ *                v                                |
+ *   slot ---> SEEKING ------- connected -----> VISITING -----> GONE, and the slot
+ *              |  |                             |   ^           ^    is given back
+ *              |  |       its content is large  v   |           |
+ *              |  +-- judged, and it is large --> READING ------+
+ *              +-- maildir --> FILING --------------------------+
  *
- * SEEKING: the itinerary looks names up and connects. TALKING: a client engine has the
- * connection. PARKED: greeted, nothing to send. READING: the beginning of large content is
- * fetched, for a report that may be owed. ENDING: the connection is closing, our last words
- * are on their way; a parcel in hand then goes on to another host. FILING: no host is asked,
- * what there is to do is written into maildirs (maildir.h), then the slot is given back.
+ * SEEKING: the itinerary looks names up and connects. VISITING: a talk (talk.h) has the
+ * connection, from the greeting to its last words, also while it is parked for want of work;
+ * a parcel in hand at its end goes on to another host. READING: the beginning of large content
+ * is fetched, for a report that may be owed. FILING: no host is asked, what there is to do is
+ * written into maildirs (maildir.h).
  *
  * Over a connection that a customer has made it begins by talking (turned.h).
  *
