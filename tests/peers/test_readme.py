@@ -200,6 +200,17 @@ def test_every_file_of_the_source_that_is_named_is_there():
         assert not [n for n in named if not (ROOT / n).exists()], paper
 
 
+@pytest.mark.parametrize("floor", ["policy", "queue", "relay"])
+def test_the_page_of_a_floor_names_files_that_are_there(floor):
+    text = (ROOT / floor / "README.md").read_text()
+    named = set(re.findall(r"`([\w/]+\.[ch]|[\w/]+/|\w+\*)`", prose(text)))
+    for line in re.findall(r"^\|.*\|$", text, re.M):
+        named |= set(re.findall(r"`([^`]*)`", line.split("|")[2]))
+    assert len(named) > 25
+    for name in named - {"policy/", "queue/"}:
+        assert [*(ROOT / floor).glob(name), *(ROOT / floor).glob(name + ".[ch]")], name
+
+
 def test_the_manual_has_an_index_and_says_who_reads_it():
     index = manual("README.md")
     built = (ROOT / "relay/manual/meson.build").read_text()
