@@ -3,6 +3,9 @@
  *
  * The body is read whole and checked before anything is asked of the queue. An order whose
  * client has left goes on: what it changed is written down in any case.
+ *
+ * No filter is no order for everything: who means all of it says so, with "all". But for a
+ * retry, which loses nothing and is done to the whole queue every day (postqueue -f).
  */
 #include "relay/admin/ordering.h"
 
@@ -17,7 +20,7 @@ enum { PROGRESS_MOST = 64 * 1024, PROGRESS_WAITING = 16 * 1024 };
 /* What a body says. */
 struct wish {
     json_t *body;
-    bool is_preview, is_sure, has_progress;
+    bool is_preview, is_sure, is_all, has_progress;
     struct span route, why;
 };
 
@@ -163,11 +166,12 @@ static bool read_own(struct request *r, struct wish *w)
 
 static bool read_filters(struct request *r, struct wish *w)
 {
-    static const char *const others[] = { "yes", "preview", "progress", NULL };
+    static const char *const others[] = { "yes", "preview", "progress", "all",
+                                          NULL };
     static const char *const of_move[] = { "yes", "preview", "progress",
-                                           "route", NULL };
+                                           "all", "route",   NULL };
     static const char *const with_why[] = { "yes", "preview", "progress",
-                                            "why", NULL };
+                                            "all", "why",     NULL };
     const char *const *except = r->endpoint->change == CHANGE_MOVE ? of_move
                                 : takes_why(r->endpoint->change) ? with_why
                                                                  : others;
@@ -181,6 +185,21 @@ static bool read_filters(struct request *r, struct wish *w)
     return is_good;
 }
 
+/* Is it said what is meant? */
+static bool is_meant(struct request *r, const struct wish *w)
+{
+    if (w->is_all && r->filter.seen)
+        request_refuse(r, 400, "$.all: goes with no filter");
+    else if (!w->is_all && !w->is_preview && !r->filter.seen &&
+             r->endpoint->change != CHANGE_RETRY)
+        request_refuse(r, 400,
+                       "this would concern the whole queue: name what is "
+                       "meant, or add \"all\": true");
+    else
+        return true;
+    return false;
+}
+
 /* False: refused. */
 static bool read_wish(struct request *r, struct wish *w)
 {
@@ -189,11 +208,12 @@ static bool read_wish(struct request *r, struct wish *w)
         return false;
     if (!demand_switch(r, w->body, "yes", &w->is_sure) ||
         !demand_switch(r, w->body, "preview", &w->is_preview) ||
+        !demand_switch(r, w->body, "all", &w->is_all) ||
         !demand_switch(r, w->body, "progress", &w->has_progress) ||
         !read_own(r, w) || !read_filters(r, w))
         return false;
     if (w->is_preview || w->is_sure || r->filter.queue.id)
-        return true;
+        return is_meant(r, w);
     request_refuse(r, 400,
                    "this may concern many messages: add \"yes\": true, or "
                    "\"preview\": true to count them");

@@ -128,6 +128,8 @@ static json_t *change_body(const struct queue_call *o)
     ASSERT(body);
     if (o->route)
         (void)json_object_set_new(body, "route", json_string(o->route));
+    if (o->all)
+        (void)json_object_set_new(body, "all", json_true());
     if (o->why)
         (void)json_object_set_new(body, "why", json_string(o->why));
     return body;

@@ -21,7 +21,7 @@ struct queue_call {
     const char *route,
         *why; /* route: of move; why: of bounce, hold, delete; or NULL */
     const char *by, *limit; /* of top; or NULL */
-    bool json, yes, only_header, is_coloured;
+    bool json, yes, all, only_header, is_coloured;
     bool has_bar;     /* progress is drawn on standard error */
     json_t *answer;   /* of a change, its last line; or NULL */
     int64_t expected; /* messages that it is about; 0: not known */

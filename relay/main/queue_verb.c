@@ -66,6 +66,7 @@ static const struct verb_sub subs[] = {
 
 static const struct act {
     queue_call_fn *run;          const char *done;
+    bool needs_all; /* without a filter it wants --all; see ordering.c */
 } acts[] = {
     [LIST]     = { queue_look_list,   NULL },
     [SHOW]     = { queue_look_show,   NULL },
@@ -74,12 +75,12 @@ static const struct act {
     [TOP]      = { queue_look_top,    NULL },
     [SHAPE]    = { queue_look_shape,  NULL },
     [RETRY]    = { queue_act, "will be tried again now" },
-    [HOLD]     = { queue_act, "held" },
-    [RELEASE]  = { queue_act, "released" },
-    [DELETE]   = { queue_act, "deleted; waypost queue undelete brings it back for a day" },
-    [UNDELETE] = { queue_act, "back in the queue" },
-    [BOUNCE]   = { queue_act, "returned to the senders" },
-    [MOVE]     = { queue_act, "on another route" },
+    [HOLD]     = { queue_act, "held", true },
+    [RELEASE]  = { queue_act, "released", true },
+    [DELETE]   = { queue_act, "deleted; waypost queue undelete brings it back for a day", true },
+    [UNDELETE] = { queue_act, "back in the queue", true },
+    [BOUNCE]   = { queue_act, "returned to the senders", true },
+    [MOVE]     = { queue_act, "on another route", true },
 };
 /* clang-format on */
 
@@ -119,6 +120,10 @@ static int read_options(struct queue_call *o, struct filter *checked)
             o->yes = true;
             continue;
         }
+        if (strcmp(value, "--all") == 0) {
+            o->all = true;
+            continue;
+        }
         if (read_own(o, &i))
             continue;
         if (value[0] == '-') {
@@ -151,6 +156,23 @@ static int read_options(struct queue_call *o, struct filter *checked)
     return rc;
 }
 
+/* A slip of the finger is no order for the whole queue: 0 or EX_USAGE. */
+static int check_meant(const struct queue_call *o)
+{
+    bool has_filters = json_object_size(o->filters) > 0;
+
+    if (o->all && !o->done)
+        return verbs_usage(o->call, "%s takes no --all", o->name);
+    if (o->all && has_filters)
+        return verbs_usage(o->call, "--all goes with no filter and no id");
+    if (!o->all && !has_filters && acts[o->sub].needs_all)
+        return verbs_usage(o->call,
+                           "%s needs an id, a filter, or --all for all that "
+                           "is in the queue",
+                           o->name);
+    return EX_OK;
+}
+
 static int operate(const struct verb_call *call)
 {
     struct queue_call o = { .call = call, .filters = json_object() };
@@ -165,6 +187,8 @@ static int operate(const struct verb_call *call)
     o.name = subs[o.sub].name;
     o.done = acts[o.sub].done;
     rc = read_options(&o, &checked);
+    if (rc == EX_OK)
+        rc = check_meant(&o);
     if (rc != EX_OK)
         goto done;
     rc = EX_CONFIG;
@@ -192,6 +216,8 @@ done:
 static const struct verb_option options[] = {
     { "--json", NULL, "one object a line", VALUE_WORD },
     { "--yes",  NULL, "do it, also to more than one message", VALUE_WORD },
+    { "--all",  NULL, "all that is in the queue: what changes it wants this, or a filter; a\n"
+      "retry, which loses nothing, goes without", VALUE_WORD },
     { NULL, NULL, NULL, VALUE_WORD },
 };
 
@@ -199,7 +225,8 @@ const struct verb queue_verb = {
     .name = "queue", .run = operate, .subs = subs, .options = options, .takes_filters = true,
     .help = "look at waiting mail and change it",
     .more =
-        "What would change more than one message is only announced without --yes.\n"
+        "What would change more than one message is only announced without --yes; what would\n"
+        "change all of them wants --all too, but for retry.\n"
         "\n"
         "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
         "69 no relay is running; 75 it cannot do it now; 78 configuration.\n",

@@ -116,7 +116,8 @@ export async function change(what, filter, whose) {
     });
     if (!answer)
         return;
-    const done = await post(path, { ...filter, ...answer, yes: true });
+    const done = await post(path, { ...filter, ...answer, yes: true,
+                                    all: !Object.keys(filter).length });
     const left = done.being_sent
         ? ` ${plural(done.being_sent, "recipient")} being sent now: left alone.` : "";
     tell(`${plural(done.messages, "message")} ${kind.done}.${left}`, what === "delete" ? {

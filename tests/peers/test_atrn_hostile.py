@@ -160,7 +160,7 @@ def test_a_person_acts_while_it_is_fetched(provider, what):
             provider.reload()
             provider.wait_log("configuration reloaded")
         elif what in ("hold", "delete"):
-            provider.verb("queue", what, "--yes")
+            provider.verb("queue", what, "--all", "--yes")
         else:
             provider.verb("dest", what, "pickup:branch", *(
                 ("--for", "1h", "--reason", "no") if what == "suspend" else ()))
@@ -170,8 +170,8 @@ def test_a_person_acts_while_it_is_fetched(provider, what):
     ended(provider)
     assert len(got) == (4 if what == "resume" else 1), got
     undo = {"suspend": ("dest", "resume", "pickup:branch"),
-            "hold": ("queue", "release", "--yes"),
-            "delete": ("queue", "undelete", "--yes")}.get(what)
+            "hold": ("queue", "release", "--all", "--yes"),
+            "delete": ("queue", "undelete", "--all", "--yes")}.get(what)
     if undo:
         provider.verb(*undo)
     with Customer(provider) as c:
@@ -315,7 +315,7 @@ def test_a_quota_that_is_reached_in_the_middle_of_a_message(tmp_path):
 def test_only_what_is_held_or_for_later_is_no_mail_to_wait_for(provider):
     """250 may be followed by QUIT (RFC 2645 5.2.1); the session ends at once."""
     provider.put("u@branch.test")
-    provider.verb("queue", "hold", "--yes")
+    provider.verb("queue", "hold", "--all", "--yes")
     with Customer(provider) as c:
         reply = c.ask()
         if reply.code == 250:
@@ -324,7 +324,7 @@ def test_only_what_is_held_or_for_later_is_no_mail_to_wait_for(provider):
             assert c.sink.count("quit") == 1 and time.monotonic() - begun < 20
         else:
             assert reply.code == 453
-    provider.verb("queue", "release", "--yes")
+    provider.verb("queue", "release", "--all", "--yes")
     with Customer(provider) as c:
         assert recipients(c.fetch()) == ["u@branch.test"]
 

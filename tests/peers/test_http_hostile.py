@@ -94,7 +94,7 @@ def test_operators_who_change_what_is_being_sent_break_nothing(tmp_path):
         assert r.is_alive and min(counts.values()) > 0, counts
         busy.script.clear()
         for order in ("undelete", "release", "retry"):
-            assert r.change(f"/api/v1/queue/{order}", body={"yes": True}).status == 200
+            assert r.change(f"/api/v1/queue/{order}", body={"yes": True, "all": True}).status == 200
         r.wait_empty(60)
         got = collections.Counter(
             to for sink in (good, busy) for m in sink.messages for to in m.recipients)

@@ -115,7 +115,7 @@ def test_verbs_ask_a_running_relay_whose_new_configuration_is_at_fault(waiting):
     with open(waiting.config, "a") as f:
         f.write('users { file = "users"  senders = "none" }\nroute "x" { via = {"smtp:/x"} }\n')
     assert waypost("check", "-c", waiting.config).returncode == CONFIG
-    for words in (["queue", "count"], ["queue", "hold", "--yes"], ["dest", "list"],
+    for words in (["queue", "count"], ["queue", "hold", "--all", "--yes"], ["dest", "list"],
                   ["history"], ["top", "--once"], ["token", "list"]):
         out = waypost(*words, "-c", waiting.config)
         assert out.returncode == 0, (words, out.stderr)
@@ -242,7 +242,7 @@ def test_changes_are_announced_and_done_with_yes(waiting):
     assert out.returncode == 0 and "2 messages" in out.stdout
     assert senders(rows(waiting)) == ["MAILER-DAEMON"]
     assert len(rows(waiting, "--state", "deleted")) == 2
-    assert verb(waiting, "undelete", "--yes").returncode == 0
+    assert verb(waiting, "undelete", "--all", "--yes").returncode == 0
     assert len(rows(waiting)) == 3
 
 
@@ -254,11 +254,39 @@ def test_one_message_is_changed_at_once(waiting):
     assert (count["messages"], count["recipients"]) == (2, 3)
 
 
+def test_no_filter_is_no_order_for_the_whole_queue(waiting):
+    before = rows(waiting)
+    for order in ("hold", "release", "delete", "undelete", "bounce", "move"):
+        route = ("--route", "*") if order == "move" else ()
+        body = {"yes": True, **({"route": "*"} if route else {})}
+        path = f"/api/v1/queue/{order}"
+        for yes in (), ("--yes",):
+            out = verb(waiting, order, *route, *yes)
+            assert out.returncode == USAGE and not out.stdout, out
+            assert "or --all for" in out.stderr.splitlines()[0]
+        out = verb(waiting, order, *route, "--all", "--from", "a@*", "--yes")
+        assert out.returncode == USAGE and "no filter" in out.stderr
+        code, text = http(waiting.socket, "POST", path, body)
+        assert code == 400 and b"all" in text, text
+        code, text = http(waiting.socket, "POST", path, {**body, "all": True, "from": "a@*"})
+        assert code == 400 and b"$.all" in text
+        out = verb(waiting, order, *route, "--all")
+        assert out.returncode == 0, out.stderr
+    assert rows(waiting) == before
+
+
+def test_a_retry_of_everything_needs_no_more_words(waiting):
+    assert verb(waiting, "retry", "--yes").returncode == 0
+    assert verb(waiting, "retry", "--all", "--yes").returncode == 0
+    out = verb(waiting, "list", "--all")
+    assert out.returncode == USAGE and "--all" in out.stderr
+
+
 def test_held_mail_waits_until_it_is_released(waiting):
-    assert verb(waiting, "hold", "--yes").returncode == 0
+    assert verb(waiting, "hold", "--all", "--yes").returncode == 0
     assert all(m["state"] == "held" for m in rows(waiting))
     assert len(rows(waiting, "--state", "held")) == 3
-    assert verb(waiting, "release", "--yes").returncode == 0
+    assert verb(waiting, "release", "--all", "--yes").returncode == 0
     assert not rows(waiting, "--state", "held")
 
 

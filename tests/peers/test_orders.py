@@ -91,14 +91,14 @@ def test_mail_is_moved_to_another_route(stuck):
     assert code == 0 and "30 messages" in out, err
     stuck.good.wait(30)
     wait_for(lambda: len(rows(stuck)) == 1, 10, "what was not moved")
-    assert queue(stuck, "move", "--route", "gone", "--yes")[0] == NOINPUT
-    assert queue(stuck, "move", "--yes")[0] == USAGE
+    assert queue(stuck, "move", "--all", "--route", "gone", "--yes")[0] == NOINPUT
+    assert queue(stuck, "move", "--all", "--yes")[0] == USAGE
 
 
 def test_what_was_moved_stays_so_after_a_restart(stuck):
     put(stuck, 1)
-    queue(stuck, "hold", "--why", "ask the\ncustomer", "--yes")
-    assert queue(stuck, "move", "--route", "spare.test", "--yes")[0] == 0
+    queue(stuck, "hold", "--all", "--why", "ask the\ncustomer", "--yes")
+    assert queue(stuck, "move", "--all", "--route", "spare.test", "--yes")[0] == 0
     assert store(stuck, "SELECT lane FROM v_queue") == [("to.test\tspare.test",)]
     stuck.stop()
     stuck.start()
@@ -112,7 +112,7 @@ def test_what_was_moved_stays_so_after_a_restart(stuck):
     assert re.search(r"^    let in by rule \"[^\"]+\" \(.+:\d+\)$",
                      queue(stuck, "show", m["queue_id"])[1], re.M)
     assert f"(held by {who}: ask the\\x0Acustomer; 4.2.0 " in queue(stuck, "list")[1]
-    queue(stuck, "release", "--yes")
+    queue(stuck, "release", "--all", "--yes")
     stuck.good.wait(1)
 
 
@@ -132,10 +132,10 @@ def test_what_is_being_sent_is_left_alone_and_said_to_be(tmp_path):
             code, out, err = queue(r, *order, "--to", "x?@slow.test", "--yes")
             assert (code, out) == (0, alone + "\n"), (order, out, err)
             assert len(rows(r, "--state", "active")) == 3
-        code, out, err = queue(r, "hold", "--yes")
+        code, out, err = queue(r, "hold", "--all", "--yes")
         assert code == 0 and out.startswith("1 message, 1 recipient, "), err
         assert out.endswith(f": held. {alone}\n")
-        done = json.loads(queue(r, "delete", "--yes", "--json")[1])
+        done = json.loads(queue(r, "delete", "--all", "--yes", "--json")[1])
         assert (done["messages"], done["being_sent"]) == (1, 3)
         one = rows(r, "--state", "active")[0]["queue_id"]
         assert queue(r, "hold", one)[1] == "1 recipient is being sent now and was left alone.\n"
@@ -206,7 +206,7 @@ def test_show_tells_why_it_waits_and_what_was_said(stuck):
     assert "> MAIL FROM:<a@from.test>" in " ".join(lines) and "SECRET" not in str(m)
     assert "Subject: \\x1B]0;evil" in m["header"]
     for words in (["show", message], ["list"], ["show", message, "--json"],
-                  ["list", "--json"], ["hold"]):
+                  ["list", "--json"], ["hold", "--all"]):
         _, out, _ = queue(stuck, *words)
         assert ESC not in out and "\x07" not in out, words
     for _ in range(12):
@@ -264,7 +264,7 @@ def test_two_operators_at_once(stuck):
     answers = []
 
     def wish(*words):
-        answers.append(queue(stuck, *words, "--yes", "--json"))
+        answers.append(queue(stuck, *words, "--all", "--yes", "--json"))
     both = [threading.Thread(target=wish, args=w)
             for w in (("move", "--route", "spare.test"), ("delete",), ("bounce",))]
     for t in both:
@@ -299,7 +299,7 @@ def on_terminal(r, *words, columns=100):
 
 def test_a_terminal_has_colours_and_a_bar_and_nothing_of_strangers(stuck):
     put(stuck, 5)
-    code, seen = on_terminal(stuck, "queue", "hold", "--yes")
+    code, seen = on_terminal(stuck, "queue", "hold", "--all", "--yes")
     assert code == 0 and "5 messages" in seen and ESC + "[32m" in seen
     message = rows(stuck)[0]["queue_id"]
     code, seen = on_terminal(stuck, "queue", "show", message)
