@@ -94,8 +94,7 @@ static void print_change(const struct queue_call *o, const json_t *count,
     buffer_fini(&b);
 }
 
-/* "[######      ] 3400 of 10000", drawn over the one before. */
-static void draw_bar(const struct queue_call *o, int64_t done)
+void queue_act_draw_bar(const struct queue_call *o, int64_t done)
 {
     enum { CELLS = 40 };
     int64_t all = o->expected > done ? o->expected : done;
@@ -116,7 +115,7 @@ static bool take_line(void *user, const json_t *line)
         json_decref(o->answer);
         o->answer = json_deep_copy(line);
     } else if (o->has_bar) {
-        draw_bar(o, paper_number(progress, "messages"));
+        queue_act_draw_bar(o, paper_number(progress, "messages"));
     }
     return true;
 }
@@ -149,9 +148,20 @@ static int64_t expect(struct queue_call *o, const char *path)
     return messages;
 }
 
+static int order(struct queue_call *o, const char *path, json_t *body)
+{
+    if (queue_call_is_many(o))
+        return queue_many_order(o, path, body);
+    if (o->has_bar) {
+        (void)json_object_set_new(body, "progress", json_true());
+        o->expected = expect(o, path);
+    }
+    return ask_stream(o->ask, path, body, take_line, o);
+}
+
 int queue_act(struct queue_call *o)
 {
-    bool has_id = json_object_get(o->filters, "id");
+    bool has_id = o->ids.count == 1;
     bool is_done = o->yes || has_id;
     json_t *body = change_body(o);
     struct buffer path = { 0 };
@@ -160,19 +170,18 @@ int queue_act(struct queue_call *o)
     buffer_printf(&path, "/queue/%s", o->name);
     o->has_bar = is_done && !has_id && !o->json && isatty(STDERR_FILENO);
     (void)json_object_set_new(body, is_done ? "yes" : "preview", json_true());
-    if (o->has_bar) {
-        (void)json_object_set_new(body, "progress", json_true());
-        o->expected = expect(o, buffer_string(&path));
-    }
-    rc = ask_stream(o->ask, buffer_string(&path), body, take_line, o);
+    rc = order(o, buffer_string(&path), body);
     if (o->has_bar)
         (void)fputs("\r\033[K", stderr);
     if (rc == EX_OK && !o->answer) {
         (void)fputs("waypost: the relay said nothing\n", stderr);
         rc = EX_TEMPFAIL;
     }
-    if (rc == EX_OK)
+    if (rc == EX_OK ||
+        (queue_call_is_many(o) && paper_number(o->answer, "messages")))
         print_change(o, o->answer, is_done);
+    if (rc == EX_OK && !o->json)
+        queue_many_print_unmatched(o);
     json_decref(body);
     json_decref(o->answer);
     buffer_fini(&path);

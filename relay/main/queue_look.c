@@ -43,24 +43,36 @@ static bool print_row(void *user, const json_t *message)
     return !ferror(stdout);
 }
 
+static int list_some(struct queue_call *o)
+{
+    add_filters(o);
+    return ask_stream(o->ask, "/queue", NULL, print_row, o);
+}
+
 int queue_look_list(struct queue_call *o)
 {
-    int rc;
+    int rc = EX_OK;
 
-    add_filters(o);
-    rc = ask_stream(o->ask, "/queue", NULL, print_row, o);
+    if (!queue_call_is_many(o))
+        rc = list_some(o);
+    for (size_t i = 0; queue_call_is_many(o) && i < o->ids.count; i++) {
+        queue_many_choose(o, i);
+        if ((rc = list_some(o)) != EX_OK)
+            break;
+    }
     if (rc == EX_OK && o->width && !o->json) {
         if (o->rows)
             (void)printf("-- %llu message%s\n", (unsigned long long)o->rows,
                          o->rows == 1 ? "" : "s");
         else
-            (void)puts(json_object_size(o->filters) ? "Nothing matches."
-                                                    : "The queue is empty.");
+            (void)puts(o->ids.is_given || json_object_size(o->filters)
+                           ? "Nothing matches."
+                           : "The queue is empty.");
     }
     return rc;
 }
 
-int queue_look_show(struct queue_call *o)
+static int show_one(struct queue_call *o)
 {
     const char *id = json_string_value(json_object_get(o->filters, "id"));
     struct buffer b = { 0 };
@@ -85,6 +97,11 @@ int queue_look_show(struct queue_call *o)
     }
     buffer_fini(&b);
     return rc;
+}
+
+int queue_look_show(struct queue_call *o)
+{
+    return queue_call_is_many(o) ? queue_many_look(o, show_one) : show_one(o);
 }
 
 static bool write_bytes(void *user, struct span bytes)

@@ -49,7 +49,7 @@ static const struct verb_option top_options[] = {
 
 static const struct verb_sub subs[] = {
     [LIST]     = { "list", "", "one line for each message (--json: one object a line)", VALUE_ID, NULL },
-    [SHOW]     = { "show", "ID", "all about one message", VALUE_ID, NULL },
+    [SHOW]     = { "show", "ID ...", "all about a message", VALUE_ID, NULL },
     [CAT]      = { "cat", "ID", "its bytes, as they will be sent", VALUE_ID, cat_options },
     [COUNT]    = { "count", "", "how many messages, recipients and bytes", VALUE_ID, NULL },
     [TOP]      = { "top", "", "who fills it: messages, recipients and bytes of each login, sender ...", VALUE_WORD, top_options },
@@ -66,21 +66,22 @@ static const struct verb_sub subs[] = {
 
 static const struct act {
     queue_call_fn *run;          const char *done;
+    bool takes_many; /* ids */
     bool needs_all; /* without a filter it wants --all; see ordering.c */
 } acts[] = {
-    [LIST]     = { queue_look_list,   NULL },
-    [SHOW]     = { queue_look_show,   NULL },
+    [LIST]     = { queue_look_list,   NULL, true },
+    [SHOW]     = { queue_look_show,   NULL, true },
     [CAT]      = { queue_look_cat,    NULL },
     [COUNT]    = { queue_look_count,  NULL },
     [TOP]      = { queue_look_top,    NULL },
     [SHAPE]    = { queue_look_shape,  NULL },
-    [RETRY]    = { queue_act, "will be tried again now" },
-    [HOLD]     = { queue_act, "held", true },
-    [RELEASE]  = { queue_act, "released", true },
-    [DELETE]   = { queue_act, "deleted; waypost queue undelete brings it back for a day", true },
-    [UNDELETE] = { queue_act, "back in the queue", true },
-    [BOUNCE]   = { queue_act, "returned to the senders", true },
-    [MOVE]     = { queue_act, "on another route", true },
+    [RETRY]    = { queue_act, "will be tried again now", true },
+    [HOLD]     = { queue_act, "held", true, true },
+    [RELEASE]  = { queue_act, "released", true, true },
+    [DELETE]   = { queue_act, "deleted; waypost queue undelete brings it back for a day", true, true },
+    [UNDELETE] = { queue_act, "back in the queue", true, true },
+    [BOUNCE]   = { queue_act, "returned to the senders", true, true },
+    [MOVE]     = { queue_act, "on another route", true, true },
 };
 /* clang-format on */
 
@@ -100,7 +101,25 @@ static bool read_own(struct queue_call *o, int *i)
             verbs_option(call, i, "--why", &o->why));
 }
 
-/* Reads the options; 0 or EX_USAGE. A word that is no option is an id. Values
+/* "-" reads ids from standard input. */
+static int read_ids(struct queue_call *o, const char *word)
+{
+    struct buffer why = { 0 };
+
+    if (strcmp(word, "-") != 0) {
+        if (!idlist_add(&o->ids, span_of(word)))
+            return verbs_usage(o->call,
+                               "id should be an id of 13 characters, not "
+                               "\"%s\"",
+                               word);
+        return EX_OK;
+    }
+    if (!idlist_read(&o->ids, stdin, &why))
+        return verbs_complain(&why, EX_DATAERR);
+    return EX_OK;
+}
+
+/* Reads the options; 0, EX_USAGE or EX_DATAERR. A word that is no option is an id. Values
  * are checked here too, so that what is wrong is said without a relay. */
 static int read_options(struct queue_call *o, struct filter *checked)
 {
@@ -126,7 +145,7 @@ static int read_options(struct queue_call *o, struct filter *checked)
         }
         if (read_own(o, &i))
             continue;
-        if (value[0] == '-') {
+        if (value[0] == '-' && value[1]) {
             struct span name, rest;
 
             if (value[1] != '-')
@@ -139,7 +158,9 @@ static int read_options(struct queue_call *o, struct filter *checked)
                 return verbs_usage(call, "--%s needs a value", key);
             value = rest.at ? rest.at : call->argv[++i];
         }
-        if (!filter_add(checked, span_of(key), span_of(value),
+        if (strcmp(key, "id") == 0)
+            rc = read_ids(o, value);
+        else if (!filter_add(checked, span_of(key), span_of(value),
                         (int64_t)time(NULL) * 1000, &why))
             rc = verbs_usage(call, "%s", buffer_string(&why));
         else if (json_object_set_new(o->filters, key,
@@ -159,7 +180,7 @@ static int read_options(struct queue_call *o, struct filter *checked)
 /* A slip of the finger is no order for the whole queue: 0 or EX_USAGE. */
 static int check_meant(const struct queue_call *o)
 {
-    bool has_filters = json_object_size(o->filters) > 0;
+    bool has_filters = o->ids.is_given || json_object_size(o->filters) > 0;
 
     if (o->all && !o->done)
         return verbs_usage(o->call, "%s takes no --all", o->name);
@@ -170,7 +191,17 @@ static int check_meant(const struct queue_call *o)
                            "%s needs an id, a filter, or --all for all that "
                            "is in the queue",
                            o->name);
+    if (queue_call_is_many(o) && !acts[o->sub].takes_many)
+        return verbs_usage(o->call, "%s takes the id of one message", o->name);
     return EX_OK;
+}
+
+/* One that is named is a filter like others. */
+static void settle_ids(struct queue_call *o)
+{
+    idlist_sort(&o->ids);
+    if (o->ids.count == 1)
+        queue_many_choose(o, 0);
 }
 
 static int operate(const struct verb_call *call)
@@ -187,6 +218,7 @@ static int operate(const struct verb_call *call)
     o.name = subs[o.sub].name;
     o.done = acts[o.sub].done;
     rc = read_options(&o, &checked);
+    settle_ids(&o);
     if (rc == EX_OK)
         rc = check_meant(&o);
     if (rc != EX_OK)
@@ -198,7 +230,7 @@ static int operate(const struct verb_call *call)
     o.width = paper_width();
     o.is_coloured = paper_takes_colour();
     o.ask = ask_new(settings->admin.socket);
-    if (!json_object_get(o.filters, "id"))
+    if (!o.ids.is_given)
         ask_patience(o.ask, "looking through the queue");
     rc = acts[o.sub].run(&o);
     if (rc == EX_OK && (fflush(stdout) != 0 || ferror(stdout)))
@@ -209,6 +241,7 @@ done:
         settings_release(settings);
     filter_fini(&checked);
     json_decref(o.filters);
+    idlist_fini(&o.ids);
     return rc;
 }
 
@@ -228,7 +261,10 @@ const struct verb queue_verb = {
         "What would change more than one message is only announced without --yes; what would\n"
         "change all of them wants --all too, but for retry.\n"
         "\n"
-        "Exit codes: 0 done, also when nothing matched; 66 there is no such message (show);\n"
+        "Several ids may be named, and - takes them from standard input, as mailq shows them:\n"
+        "list, show, retry, hold, release, delete, undelete, bounce and move do each in turn.\n"
+        "\n"
+        "Exit codes: 0 done, also when nothing matched; 65 standard input has no ids; 66 there is no such message (show);\n"
         "69 no relay is running; 75 it cannot do it now; 78 configuration.\n",
     .group = GROUP_OPERATING,
     .examples = {

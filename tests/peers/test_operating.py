@@ -17,7 +17,7 @@ import pytest
 import relay as peers
 from relay import ROOT, Relay, free_port, wait_for
 
-USAGE, NOINPUT, UNAVAILABLE, CONFIG = 64, 66, 69, 78
+USAGE, DATAERR, NOINPUT, UNAVAILABLE, CONFIG = 64, 65, 66, 69, 78
 
 
 def waypost(*words, **options):
@@ -280,6 +280,61 @@ def test_a_retry_of_everything_needs_no_more_words(waiting):
     assert verb(waiting, "retry", "--all", "--yes").returncode == 0
     out = verb(waiting, "list", "--all")
     assert out.returncode == USAGE and "--all" in out.stderr
+
+
+def verb_reading(r, text, *words):
+    return subprocess.run([peers.program(), "queue", *words, "-c", r.config], input=text,
+                          capture_output=True, text=True, timeout=60)
+
+
+def test_several_messages_are_named_at_once(waiting):
+    names = [m["queue_id"] for m in rows(waiting)]
+    a, b, _ = names
+    gone = "01HF8M5XK3QZA"
+    out = verb(waiting, "hold", a, b, a)
+    assert out.returncode == 0 and "2 messages, 3 recipients" in out.stdout, out
+    assert "Nothing was changed" in out.stdout
+    assert not rows(waiting, "--state", "held")
+    out = verb(waiting, "hold", a, "--id", b, gone, "--why", "ask", "--yes")
+    assert out.returncode == 0 and ": held." in out.stdout and gone in out.stdout, out
+    assert {m["queue_id"] for m in rows(waiting, "--state", "held")} == {a, b}
+    for name in (a, b):
+        wait_for(lambda name=name: any(
+            e["what"] == "changed" for e in map(json.loads, waypost(
+                "history", "--id", name, "--json", "-c", waiting.config).stdout.splitlines())),
+            20, "its own history")
+    out = verb(waiting, "show", a, gone, b)
+    assert out.returncode == NOINPUT and a in out.stdout and b in out.stdout
+    assert [m["queue_id"] for m in rows(waiting, b, a)] == [a, b]
+    out = verb(waiting, "delete", a, b, "--from", "a@*", "--yes", "--json")
+    done = json.loads(out.stdout)
+    assert (done["messages"], done["unmatched"]) == (1, [b]), done
+    assert [m["queue_id"] for m in rows(waiting)] == names[1:]
+    for words in (("cat", a, b), ("count", a, b), ("top", a, b)):
+        out = verb(waiting, *words)
+        assert out.returncode == USAGE and "one message" in out.stderr
+
+
+def test_messages_are_named_on_standard_input(waiting):
+    names = [m["queue_id"] for m in rows(waiting)]
+    verb(waiting, "hold", names[0])
+    listed = waypost("mailq", "-C", waiting.config).stdout
+    words = " ".join(line.split()[0] for line in listed.splitlines()
+                     if "test" in line and line[0] in "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+    assert names[0] + "!" in words
+    out = verb_reading(waiting, words, "delete", "-")
+    assert "Nothing was changed" in out.stdout and len(rows(waiting)) == 3, out
+    out = verb_reading(waiting, words + "\n", "delete", "--yes", "-")
+    assert out.returncode == 0, out
+    assert [m["queue_id"] for m in rows(waiting)] == [
+        n for n in names if n not in words.replace("!", "")]
+    left = rows(waiting)
+    for text in "", "\n \n":  # nobody is named: that is not everybody
+        out = verb_reading(waiting, text, "delete", "--yes", "-")
+        assert (out.returncode, out.stdout) == (0, "Nothing matches.\n"), out
+    out = verb_reading(waiting, f"{names[0]} Mail", "delete", "--yes", "-")
+    assert out.returncode == DATAERR and '"Mail"' in out.stderr, out
+    assert rows(waiting) == left
 
 
 def test_held_mail_waits_until_it_is_released(waiting):
