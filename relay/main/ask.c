@@ -15,6 +15,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,7 +23,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { LINE_MOST = 64 * 1024 * 1024, HTTP_ERRORS = 400 };
+enum {
+    LINE_MOST = 64 * 1024 * 1024,
+    HTTP_ERRORS = 400,
+    WAIT_MS = 60 * 1000,
+};
 
 struct ask {
     CURL *curl;
@@ -241,6 +246,48 @@ static int complain(struct ask *a, CURLcode rc)
     return EX_OK;
 }
 
+/* Has who reads our output left? Of a pipe and a socket this is known without a write. */
+static bool output_is_gone(void)
+{
+    struct pollfd out = { .fd = STDOUT_FILENO };
+
+    return poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP));
+}
+
+/* Until the answer is there, or nobody waits for it any more. */
+static CURLcode go_on(struct ask *a, CURLM *all)
+{
+    struct curl_waitfd out = { .fd = STDOUT_FILENO };
+    int running = 1, messages;
+    CURLMcode rc = CURLM_OK;
+
+    while (rc == CURLM_OK && !a->is_ended) {
+        CURLMsg *m;
+
+        rc = curl_multi_perform(all, &running);
+        if ((m = curl_multi_info_read(all, &messages)))
+            return m->data.result;
+        if (rc == CURLM_OK)
+            rc = curl_multi_poll(all, &out, 1, WAIT_MS, NULL);
+        a->is_ended = output_is_gone();
+    }
+    return a->is_ended ? CURLE_WRITE_ERROR : CURLE_RECV_ERROR;
+}
+
+/* As curl_easy_perform, for a stream that may be silent for long: it ends with its reader, not
+ * when there is something to write. */
+static CURLcode watch(struct ask *a)
+{
+    CURLM *all = curl_multi_init();
+    CURLcode rc;
+
+    ASSERT(all && curl_multi_add_handle(all, a->curl) == CURLM_OK);
+    rc = go_on(a, all);
+    (void)curl_multi_remove_handle(all, a->curl);
+    (void)curl_multi_cleanup(all);
+    return rc;
+}
+
 static int perform(struct ask *a, const char *path, const json_t *body,
                    void *user)
 {
@@ -269,7 +316,7 @@ static int perform(struct ask *a, const char *path, const json_t *body,
         curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, text);
     }
     put_patience(a);
-    rc = curl_easy_perform(a->curl);
+    rc = a->each_event ? watch(a) : curl_easy_perform(a->curl);
     clear_patience(a);
     if (rc == CURLE_OK && a->line.len && !take_object(a))
         rc = a->is_ended ? CURLE_OK : CURLE_WRITE_ERROR;

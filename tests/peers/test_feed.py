@@ -1,6 +1,7 @@
 """The live feed: what a relay does, told while it does it."""
 
 import json
+import select
 import socket
 import subprocess
 import threading
@@ -170,6 +171,23 @@ def test_waypost_follow_shows_it(pair):
     for wrong in (["--kinds"], ["x"], ["--match"]):
         assert subprocess.run([program(), "follow", *wrong], capture_output=True,
                               timeout=10).returncode == 64
+
+
+def test_waypost_follow_ends_with_its_reader(pair):
+    """Also while nothing happens: a pipeline's shell waits for it."""
+    r, sink = pair
+    wait_for((r.folder / "admin.sock").exists, 5, "the socket")
+    p = subprocess.Popen([program(), "follow", "-c", r.config, "--match", "BOB@"],
+                         stdout=subprocess.PIPE)
+    try:
+        with r.client() as c:
+            while not select.select([p.stdout], [], [], 0.2)[0]:
+                c.mail(b"Subject: x\r\n\r\nx\r\n", "ann@from.test", ("bob@to.test",))
+        p.stdout.close()
+        assert p.wait(20) == 0
+    finally:
+        p.kill()
+        p.wait()
 
 
 def test_what_is_asked_for_is_what_comes(pair):
