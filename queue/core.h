@@ -82,6 +82,7 @@ struct queue {
     uint64_t changes;      /* people's orders so far: their numbers */
     struct queue_survey surveys[QUEUE_SURVEYS]; /* see tally.c */
 
+    uint64_t begun_event; /* the last one that there was at the start */
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;
     _Atomic uint64_t events, wal_bytes;

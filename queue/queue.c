@@ -242,6 +242,7 @@ static int open_for_writing(struct queue *q, struct buffer *out_why)
     if (rc < 0)
         return rc;
     atomic_store(&q->last_id, store_last_id(s));
+    q->begun_event = store_last_event(s);
     q->first_id = queue_new_id(q);
     if ((rc = store_reader_open(&r, q->path)) >= 0) {
         rc = store_read_destinations(r, remember, q);

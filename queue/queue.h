@@ -656,6 +656,7 @@ struct queue_sequel {
     size_t count;
     uint64_t last;           /* seen so far, wanted or not: pass it as after_id the next time */
     uint64_t oldest, newest; /* that the history has; 0: none at all */
+    uint64_t begun;          /* the last that there was when the queue was opened */
 };
 typedef void queue_sequel_fn(void *user, uint64_t token, int rc,
                              const struct queue_sequel *s);

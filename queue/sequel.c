@@ -117,6 +117,7 @@ void queue_sequel(struct queue_port *p, uint64_t after_id, unsigned what,
     s->limit = limit && limit < ROWS_MOST ? limit : ROWS_MOST;
     s->rows = NEW_ARRAY(struct queue_told, s->limit);
     s->told.last = after_id;
+    s->told.begun = p->queue->begun_event;
     s->done = done;
     s->token = token;
     recounting_ask(&p->queue->recounting, &s->recount);

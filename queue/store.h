@@ -212,6 +212,8 @@ MUST int store_copy_of(struct store *s, const char *path,
                        struct store_copy **out_c);
 /* The largest message id ever used (for queue_new_id). */
 uint64_t store_last_id(const struct store *s);
+/* The largest number ever given to an event. */
+uint64_t store_last_event(const struct store *s);
 
 /* ------------------------------------------------------------ reading ---- */
 

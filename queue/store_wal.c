@@ -93,3 +93,8 @@ uint64_t store_last_id(const struct store *s)
 {
     return s->last_message;
 }
+
+uint64_t store_last_event(const struct store *s)
+{
+    return (uint64_t)s->last_event;
+}

@@ -151,7 +151,7 @@ static uint64_t behind(const struct hook *k)
 {
     if (!k->has_place || k->told >= k->newest)
         return 0;
-    return k->newest - (k->told ? k->told : k->oldest - 1);
+    return k->newest - (k->told + 1 < k->oldest ? k->oldest - 1 : k->told);
 }
 
 static void describe(const struct hook *k, struct buffer *host,

@@ -192,7 +192,7 @@ static void count_lost(struct hook *k, const struct queue_sequel *s)
 {
     uint64_t n = s->oldest > k->told + 1 ? s->oldest - k->told - 1 : 0;
 
-    if (!n || !k->told)
+    if (!n)
         return;
     k->lost += n;
     log_text(LOG_WARNING,
@@ -221,7 +221,8 @@ static void on_read(void *user, uint64_t token, int rc,
     k->oldest = s->oldest;
     k->newest = s->newest;
     if (!k->has_place) {
-        keep_place(k, s->newest);
+        /* a history that was emptied has no newest, and yet was not empty */
+        keep_place(k, s->newest ? s->newest : s->begun);
         rest(k, IDLE_MS);
         return;
     }

@@ -366,3 +366,47 @@ def test_what_the_history_removed_unsent_is_counted_and_said_once(tmp_path, auth
         assert b'waypost_webhook_lost_total{webhook="crm"} 2' in text
         assert r.log().count("before they were told") == 1
         assert not {"b@to.test", "c@to.test"} & receiver.told()
+
+
+def deliver(r, *recipients):
+    for n, to in enumerate(recipients):
+        send(r, to)
+        wait_for(lambda n=n: len(r.verb("history", "--json", "--state", "delivered")
+                                 .stdout.splitlines()) == n + 1, 20, "a delivery")
+
+
+def remove_history(r, but=""):
+    with sqlite3.connect(r.folder / "history.db") as db:
+        db.execute("DELETE FROM history WHERE recipient<>?", (but,))
+    db.close()
+
+
+def test_what_was_lost_before_the_first_was_told_is_counted_too(tmp_path, authority, receiver):
+    receiver.how = 500
+    with Sink() as sink, Relay(tmp_path / "relay", {"*": sink.hop},
+                               extra=webhook(tmp_path, receiver, authority)) as r:
+        begun(r)
+        deliver(r, "a@to.test", "b@to.test", "last@to.test")
+        r.stop()
+        remove_history(r, but="last@to.test")
+        receiver.how = "ok"
+        r.start()
+        wait_for(lambda: receiver.told() == {"last@to.test"}, 20, "the last")
+        wait_for(lambda: state(r)["behind"] == 0, 20, "nothing is behind")
+        assert state(r)["lost"] == 2
+
+
+def test_what_happened_before_a_webhook_began_is_not_lost(tmp_path, authority, receiver):
+    """Though the history is empty when it begins."""
+    with Sink() as sink, Relay(tmp_path / "relay", {"*": sink.hop}) as r:
+        deliver(r, "a@to.test", "b@to.test")
+        r.stop()
+        remove_history(r)
+        r.extra = webhook(tmp_path, receiver, authority)
+        r.write_config()
+        r.start()
+        begun(r)
+        send(r, "new@to.test")
+        wait_for(lambda: receiver.told() == {"new@to.test"}, 20, "the new one")
+        wait_for(lambda: state(r)["behind"] == 0, 20, "nothing is behind")
+        assert state(r)["lost"] == 0
