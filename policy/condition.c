@@ -297,6 +297,53 @@ static enum condition_said ask_attachments(const struct condition *c,
     return said_of(answer);
 }
 
+/* --- the recipient ---------------------------------------------------------- */
+
+bool question_is_bare(const struct question *q)
+{
+    const struct address *a = q->facts->recipient;
+
+    return a && a->text.len && a->domain.len == 0;
+}
+
+/* "postmaster" alone, as postmaster at this name. */
+static enum condition_said ask_at(const struct condition *c, struct question *q,
+                                  struct span domain)
+{
+    struct buffer text = { 0 };
+    enum condition_said said = CONDITION_NO;
+    struct address a;
+    struct subject subject;
+
+    buffer_put(&text, q->facts->recipient->local);
+    buffer_put_byte(&text, '@');
+    buffer_put(&text, domain);
+    if (domain.len && address_parse(buffer_span(&text), &a) == ADDRESS_OK) {
+        subject_of_address(&subject, &a);
+        said = condition_matches(c, &subject);
+    }
+    buffer_fini(&text);
+    return said;
+}
+
+/* Who writes to "postmaster" alone means ours, under each of our names (RFC 5321 4.5.1). */
+static enum condition_said ask_recipient(const struct condition *c,
+                                         struct question *q)
+{
+    const struct span names[] = { q->settings->hostname, q->settings->origin };
+    enum condition_said said = condition_matches(c, &q->recipient);
+
+    for (size_t i = 0; question_is_bare(q) && said != CONDITION_YES &&
+                       i < sizeof names / sizeof *names;
+         i++) {
+        enum condition_said one = ask_at(c, q, names[i]);
+
+        if (one != CONDITION_NO)
+            said = one;
+    }
+    return said;
+}
+
 /* --- one condition -------------------------------------------------------- */
 
 static enum condition_said ask(const struct condition *c, struct question *q)
@@ -322,8 +369,7 @@ static enum condition_said ask(const struct condition *c, struct question *q)
     case FACT_FROM:
         return f->sender ? condition_matches(c, &q->sender) : CONDITION_LATER;
     case FACT_TO:
-        return f->recipient ? condition_matches(c, &q->recipient)
-                            : CONDITION_LATER;
+        return f->recipient ? ask_recipient(c, q) : CONDITION_LATER;
     case FACT_SIZE:
         return f->sender ? ask_size(c, q) : CONDITION_LATER;
     case FACT_TAG:

@@ -125,6 +125,9 @@ struct question {
 void question_init(struct question *q, const struct settings *s,
                    const struct facts *facts, struct arena *arena);
 
+/* Is the recipient "postmaster" without a domain? */
+bool question_is_bare(const struct question *q);
+
 /* q->rule is set. */
 enum condition_said condition_holds(const struct condition *c,
                                     struct question *q);

@@ -92,7 +92,7 @@ static bool put_facet(uint64_t *bits, const struct facet *f,
         put_subject(bits, f, &q->helo);
     else if (fact == FACT_FROM && known->sender)
         put_subject(bits, f, &q->sender);
-    else if (fact == FACT_TO && known->recipient)
+    else if (fact == FACT_TO && known->recipient && !question_is_bare(q))
         put_subject(bits, f, &q->recipient);
     else
         return false;

@@ -152,6 +152,23 @@ static void verdicts_fall_at_their_stage(void **state)
             "reject }\n" OURS,
             .to = POSTMASTER },
           "relay recipient -" },
+        /* who names it means it, also without a domain */
+        { { PM "rule \"no\" { to = {\"x.test\", \"Postmaster@mx.ok.test\"} action = "
+            "reject }\n" OURS,
+            .to = "<postmaster>" },
+          "reject recipient no 554 5.7.1 <postmaster>: Access denied" },
+        { { PM "origin = \"ok.test\"\nrule \"no\" { to = {\"postmaster@ok.test\"} "
+            "action = reject }\n" OURS,
+            .to = "<Postmaster>" },
+          "reject recipient no 554 5.7.1 <Postmaster>: Access denied" },
+        { { PM "rule \"no\" { to = {\"x.test\", \"postmaster@x.test\"} action = "
+            "reject }\n" OURS,
+            .to = "<postmaster>" },
+          "relay recipient -" },
+        { { PM "rule \"no\" { not-to = \"postmaster@mx.ok.test\" action = reject }\n"
+            OURS,
+            .to = "<postmaster>" },
+          "relay recipient -" },
         /* and not by what looks into the message */
         { { PM "rule \"m\" { header = \"X-Bad\" action = reject }\n" OURS,
             .to = POSTMASTER, .message = "X-Bad: 1\r\n\r\n" },

@@ -177,7 +177,9 @@ static void patterns_match_what_they_say(void **state)
 {
     static const char text[] =
         "rule \"null\" { from = {\"<>\"} action = hold }\n"
+        "hostname = mx.pm.test\n"
         "rule \"any\" { from = {\"*\"} to = {\"any.test\"} action = reject }\n"
+        "rule \"pm\" { to = {\"postmaster@MX.pm.test\"} action = reject }\n"
         "rule \"one\" { to = {\"Some.Body@X.test\"} action = reject }\n"
         "rule \"quoted\" { to = {'\"a b\"@x.test'} action = reject }\n"
         "rule \"below\" { to = {\"*.b.test\", \"*.c.b.test\"} action = reject "
@@ -211,7 +213,8 @@ static void patterns_match_what_they_say(void **state)
         { { .to = "<V12@Y.test>" }, "reject regex" },
         { { .to = "<v@y.test>" }, "defer not" },
         { { .to = "<a@ok.test>" }, "discard all" },
-        { { .to = "<postmaster>" }, "defer not" },
+        { { .to = "<Postmaster>" }, "reject pm" },
+        { { .to = "<postmaster@pm.test>" }, "defer not" },
     };
 
     (void)state;
