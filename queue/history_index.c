@@ -48,6 +48,16 @@ static const char *const unwanted[] = {
 };
 /* clang-format on */
 
+const char *history_index_name(size_t i)
+{
+    size_t ours = sizeof wanted / sizeof wanted[0];
+
+    if (i < ours)
+        return wanted[i].name;
+    i -= ours;
+    return i < sizeof unwanted / sizeof unwanted[0] ? unwanted[i] : NULL;
+}
+
 struct work {
     history_goes_on_fn *goes_on;
     void *user;

@@ -29,4 +29,7 @@ MUST int history_index_step(struct history *h, history_begins_fn *begins,
                             history_goes_on_fn *goes_on, void *user,
                             const char **out_name);
 
+/* The name of the i-th that there is, or was in earlier versions; NULL: there are no more. */
+const char *history_index_name(size_t i);
+
 #endif

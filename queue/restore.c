@@ -6,9 +6,13 @@
  * between the backup and now may stand in a history under the numbers that would come next,
  * and what has a number twice is taken for a repetition.
  *
+ * What is in it must be ours alone: a foreign table, view or index in a backup means that
+ * somebody has had it in hand.
+ *
  * Nothing is removed here: a message whose content is damaged stays, and is held when its
  * content is read.
  */
+#include "queue/foreign.h"
 #include "queue/store_private.h"
 
 #include "policy/vocabulary/id.h"
@@ -140,6 +144,8 @@ static int check_history(const char *path, struct buffer *out_why)
     if (access(buffer_string(&history), F_OK) == 0 &&
         (rc = database_open(&d, buffer_string(&history), DATABASE_WRITER)) == 0)
         rc = check_pages(&d, buffer_string(&history), out_why);
+    if (rc == 0 && d.db)
+        rc = foreign_check_history(&d, buffer_string(&history), out_why);
     if (rc < 0 && out_why->len == 0)
         buffer_printf(out_why, "%s: %s", buffer_string(&history), d.why);
     database_close(&d);
@@ -196,6 +202,7 @@ int queue_restore_prepare(const char *path, bool is_held,
                    "UPDATE state SET last_event=max(last_event,%lld)",
                    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     if (rc < 0 || (rc = check_pages(&s->db, path, out_why)) < 0 ||
+        (rc = foreign_check_queue(&s->db, path, out_why)) < 0 ||
         (rc = check_content(&s->db, path, &found)) < 0 ||
         (rc = database_exec(&s->db, sql)) < 0 ||
         (rc = database_number(&s->db, "SELECT count(*) FROM recipient",

@@ -231,6 +231,27 @@ def test_a_trigger_in_a_queue_is_refused_and_never_run(tmp_path, full):
     assert 'trigger that is not ours, "evil"' in full.log()
 
 
+def test_what_is_not_ours_in_a_backup_is_refused(tmp_path, full):
+    new = other(full, tmp_path / "new")
+    for n, (name, sql, said) in enumerate((
+            ("queue.db", "CREATE TABLE evil(x)", "a table"),
+            ("queue.db", "CREATE VIEW evil AS SELECT * FROM message", "a view"),
+            ("queue.db", "CREATE INDEX evil ON recipient(address)", "an index"),
+            ("history.db", "CREATE VIEW evil AS SELECT * FROM history", "a view"),
+            ("history.db", "CREATE INDEX evil ON history(size)", "an index"))):
+        def change(folder, name=name, sql=sql):
+            db = sqlite3.connect(folder / name)
+            db.execute(sql)
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            db.commit()
+            db.close()
+        backup(full, tmp_path / f"b{n}.tar")
+        repacked(tmp_path / f"b{n}.tar", tmp_path / f"evil{n}.tar", change)
+        done = waypost("restore", "-c", new.config, tmp_path / f"evil{n}.tar")
+        assert done.returncode == 65 and f'{said} that is not ours, "evil"' in done.stderr
+        assert done.stderr.count("\n") == 1 and not (new.folder / "queue.db").exists()
+
+
 def test_held_until_a_person_decides(tmp_path, full):
     backup(full, tmp_path / "b.tar", "--no-history")
     names = tarfile.open(tmp_path / "b.tar").getnames()
