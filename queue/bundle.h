@@ -66,6 +66,11 @@ static inline struct bundle *bundle_of(const struct queue_work *work)
     return (struct bundle *)work;
 }
 
+static inline bool bundle_is_claimed(const struct bundle *b)
+{
+    return b->state == BUNDLE_CLAIMED || b->state == BUNDLE_SETTLING;
+}
+
 /* A copy of all but content. */
 struct bundle *bundle_of_message(const struct queue_message *m);
 /* One that the store made; ownership moves. */

@@ -30,7 +30,7 @@ static void drop_rows(struct roll *r)
 {
     roll_rows_free(r);
     roll_names_free(r);
-    r->bytes = r->live = 0;
+    r->bytes = r->live = r->strange = 0;
     r->walked = (struct store_cursor){ 0 };
 }
 

@@ -3,12 +3,13 @@
  *
  * People's questions about all that waits (how many, whose, for whom, what would this order
  * meet) would else walk messages and recipients on disk, a second for each million. A row has
- * what such questions filter and count by: sender, client, login, lane, size, and what is held.
+ * what such questions filter and count by: sender, client, login, lane, size, age, and what is
+ * held.
  * Names are kept once. A question walks the rows in some milliseconds, counts exactly what the
  * walk on disk would, or names the few messages that it has to look at there.
  *
  * Rows and not sums by name, since sums tell nothing of two names at once: where the mail of a
- * login goes to, or which messages are its. A row costs 32 bytes, whatever the names.
+ * login goes to, or which messages are its. A row costs 36 bytes, whatever the names.
  *
  *   writer: job committed --> news --publish--> inbox --+-- rows    (the writer, when nobody
  *                                                       |            asks; else who asks)
@@ -22,7 +23,7 @@
  * At the start the rows are filled by walking the recipients on disk, a page at a time between
  * two batches, where nothing changes: changes behind the walk are made, those before it are on
  * disk when it comes there. Until it is through, and where a filter names what no row has
- * (age, reasons, local parts), questions walk on disk as if there were no roll.
+ * (reasons, local parts, attempts), questions walk on disk as if there were no roll.
  *
  * Memory is bounded: over its cap all rows are given up, questions walk on disk, and when far
  * less waits it is filled anew. So they are when somebody asks for so long that the inbox is full;
@@ -80,6 +81,7 @@ struct roll {
     size_t chunk_count, chunk_room;
     struct buckets extras;
     uint64_t bytes, live;     /* of all that; rows that are */
+    uint64_t strange;         /* of these, whose age is not in the row */
     struct store_cursor walked; /* while it is filled */
     struct buffer work;       /* notes being read */
 
@@ -127,7 +129,7 @@ void roll_step(struct writer *w, bool is_busy);
 bool roll_count(struct queue *q, const struct queue_filter *f,
                 struct queue_count *out);
 /* The messages that a filter means are among these, if they are few: sets is_over, and
- * is_known with their ids. */
+ * is_known with their ids. Else none is meant before `first`. */
 bool roll_among(struct queue *q, const struct queue_filter *f,
                 struct store_among *a);
 /* The same without waiting, for the writer; false also while somebody else asks. */

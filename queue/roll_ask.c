@@ -202,16 +202,18 @@ bool roll_pass_begin(struct roll_pass *p, struct queue *q,
         return false;
     p->takes_free = states & FREE;
     p->takes_held = states & STATE_HELD;
-    p->is_exact = !f->to.len && !f->reason.len && !f->older_ms &&
-                  !f->newer_ms && !f->attempts &&
+    p->is_aged = f->older_ms || f->newer_ms;
+    p->is_exact = !f->to.len && !f->reason.len && !f->attempts &&
+                  (!p->is_aged || q->roll.strange == 0) &&
                   (!p->takes_free || (states & FREE) == FREE) &&
                   (!f->domain.len || q->roll.names[ROLL_LANE].odd == 0);
     match_people(p, ROLL_SENDER, f->from);
     match_people(p, ROLL_CLIENT, f->client);
     match_people(p, ROLL_LOGIN, f->login);
     match_lanes(p);
-    p->is_any = !p->match[ROLL_SENDER] && !p->match[ROLL_CLIENT] &&
-                !p->match[ROLL_LOGIN] && !p->match[ROLL_LANE];
+    p->is_any = !p->is_aged && !p->match[ROLL_SENDER] &&
+                !p->match[ROLL_CLIENT] && !p->match[ROLL_LOGIN] &&
+                !p->match[ROLL_LANE];
     return true;
 }
 
@@ -221,8 +223,20 @@ void roll_pass_end(struct roll_pass *p)
         free(p->match[d]);
 }
 
+/* One whose row does not tell may be of any age. */
+static bool is_of_age(const struct queue_filter *f, const struct roll_row *row)
+{
+    int64_t ms = roll_received_ms(row);
+
+    return row->before_ms == ROLL_STRANGE ||
+           ((!f->older_ms || ms < f->older_ms) &&
+            (!f->newer_ms || ms > f->newer_ms));
+}
+
 static bool is_from(const struct roll_pass *p, const struct roll_row *row)
 {
+    if (p->is_aged && !is_of_age(p->filter, row))
+        return false;
     for (int d = 0; d < ROLL_LANE; d++)
         if (p->match[d] && !p->match[d][row->who[d]])
             return false;

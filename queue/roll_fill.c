@@ -48,6 +48,7 @@ static void each_waiting(void *user, const struct store_waiting *w)
             &(struct roll_facts){
                 .id = w->message,
                 .size_bytes = w->size_bytes,
+                .received_ms = w->received_ms,
                 .who = { w->sender,
                          roll_client(w->client, w->client_name, &p->client),
                          w->login } });

@@ -37,7 +37,8 @@ void roll_note_message(struct buffer *to, const struct roll_facts *f)
     roll_note(to,
               (struct roll_note){ .kind = NOTE_MESSAGE,
                                   .id = f->id,
-                                  .size_bytes = f->size_bytes },
+                                  .size_bytes = f->size_bytes,
+                                  .received_ms = f->received_ms },
               f->who, ROLL_LANE);
 }
 
@@ -80,6 +81,7 @@ void roll_put(struct roll *r, const struct bundle *b)
         &(struct roll_facts){
             .id = w->message,
             .size_bytes = e->size_bytes,
+            .received_ms = e->received_ms,
             .who = { e->sender,
                      roll_client(e->client, e->client_name, &r->client),
                      e->login } });
@@ -145,6 +147,7 @@ static void read_facts(struct context *c, const struct roll_note *n,
 {
     c->facts.id = n->id;
     c->facts.size_bytes = n->size_bytes;
+    c->facts.received_ms = n->received_ms;
     for (int d = 0; d < ROLL_LANE; d++) {
         c->facts.who[d] = span_make(text, n->lens[d]);
         text += n->lens[d];

@@ -14,6 +14,7 @@ enum {
     ROLL_NOBODY = UINT32_MAX, /* an index of no name */
     ROLL_ROWS = 1000,         /* of a chunk */
     ROLL_MANY = (1 << 20) - 1,
+    ROLL_STRANGE = INT32_MIN, /* weeks away from its id: when is not in the row */
     ROLL_BLOCK = 16,          /* what an allocation costs besides */
 };
 
@@ -50,14 +51,15 @@ void roll_names_free(struct roll *r);
 struct roll_row {
     uint64_t id;
     uint32_t size_low;       /* of its bytes, and size_high: see roll_size */
+    int32_t before_ms;       /* received so long before the id says; ROLL_STRANGE */
     uint32_t who[ROLL_LANE]; /* names by dimension */
     uint32_t lane;           /* of many; ROLL_NOBODY while that is 0 */
     uint32_t many : 20;
     uint32_t size_high : 10;
     bool is_held : 1;
     bool has_extras : 1;
-};
-_Static_assert(sizeof(struct roll_row) == 32, "rows are small");
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct roll_row) == 36, "rows are small");
 
 struct roll_chunk {
     uint32_t used, live; /* rows; live ones have recipients */
@@ -82,6 +84,12 @@ static inline uint64_t roll_size(const struct roll_row *row)
     return (uint64_t)row->size_high << 32 | row->size_low;
 }
 
+/* Ids sort by time: microseconds, and eight bits. */
+static inline int64_t roll_received_ms(const struct roll_row *row)
+{
+    return (int64_t)((row->id >> 8) / 1000) - row->before_ms;
+}
+
 static inline bool roll_is_live(const struct roll_row *row)
 {
     return row->many || row->has_extras;
@@ -89,6 +97,7 @@ static inline bool roll_is_live(const struct roll_row *row)
 
 struct roll_facts {
     uint64_t id, size_bytes;
+    int64_t received_ms;
     struct span who[ROLL_LANE];
 };
 /* Takes the reference to the lane. What is not there is not removed, held or moved. */
@@ -131,6 +140,7 @@ struct roll_note {
     bool is_held, is_odd;
     uint32_t number;
     uint64_t id, size_bytes;
+    int64_t received_ms;
     uint32_t
         lens[ROLL_LANE]; /* of the texts behind it; a lane's is the first */
     uint32_t len;        /* with them; a multiple of 8 */
@@ -153,6 +163,7 @@ struct roll_pass {
     bool
         is_exact; /* what is found is what the filter means, else it is among it */
     bool is_any; /* it names nothing that rows have: all is found */
+    bool is_aged; /* it names a time */
     bool takes_free, takes_held;
     uint8_t *match[ROLL_DIMENSIONS]; /* by index: is it meant? NULL: any is */
 };

@@ -271,6 +271,14 @@ static void extra_remove(struct roll *r, struct roll_row *row,
 
 /* --------------------------------------------------------------- rows ---- */
 
+/* How long before the id was made; ROLL_STRANGE where that does not fit. */
+static int32_t before_ms(const struct roll_facts *f)
+{
+    int64_t ms = (int64_t)((f->id >> 8) / 1000) - f->received_ms;
+
+    return ms > INT32_MIN && ms <= INT32_MAX ? (int32_t)ms : ROLL_STRANGE;
+}
+
 /* One of many is so no more. Its reference to the lane stays with the others. */
 static void leave_many(struct roll *r, struct roll_row *row)
 {
@@ -293,6 +301,8 @@ void roll_row_add(struct roll *r, const struct roll_facts *f, uint32_t number,
         r->live++;
         row->size_low = (uint32_t)f->size_bytes;
         row->size_high = f->size_bytes >> 32 & 0x3ff;
+        row->before_ms = before_ms(f);
+        r->strange += row->before_ms == ROLL_STRANGE;
         for (int d = 0; d < ROLL_LANE; d++)
             row->who[d] = roll_name_take(r, (enum roll_dimension)d, f->who[d]);
     }
@@ -316,6 +326,7 @@ static void die(struct roll *r, struct roll_row *row, size_t at)
 {
     for (int d = 0; d < ROLL_LANE; d++)
         roll_name_drop(r, (enum roll_dimension)d, row->who[d]);
+    r->strange -= row->before_ms == ROLL_STRANGE;
     r->chunks[at]->live--;
     r->live--;
     settle_chunk(r, at);

@@ -93,6 +93,11 @@ static bool name_messages(struct queue *q, const struct queue_filter *f,
         roll_pass_walk(&p, hit_among, a);
         a->is_over = true;
         a->is_known = a->count <= AMONG_MOST;
+        a->first = a->is_known ? 0 : a->ids[0];
+    }
+    if (is_told && !a->is_known && store_among_has_state(f)) {
+        a->count = 0; /* the lanes lead to fewer, maybe */
+        a->is_over = is_told = false;
     }
     end(&p);
     return is_told;

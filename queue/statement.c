@@ -204,7 +204,7 @@ const struct statement_text statement_texts[STATEMENTS] = {
     /* what the roll has of recipients behind (?1,?2), of messages up to ?3 */
     [READ_ROLL]        = { W,
         "SELECT m.id,r.number,m.size,m.sender,m.client,m.client_name,m.login,r.address,"
-        "r.state,l.key FROM message m"
+        "r.state,l.key,m.received_ms FROM message m"
         " CROSS JOIN recipient r ON r.message=m.id JOIN lane l ON l.id=r.lane"
         " WHERE m.id>=?1 AND m.id<=?3 AND (m.id>?1 OR r.number>?2)"
         " ORDER BY m.id,r.number LIMIT ?4" },
@@ -241,7 +241,8 @@ const struct statement_text statement_texts[STATEMENTS] = {
         " WHERE m.id>?1 AND m.id<=?2 AND r.state&2=0 GROUP BY m.id)" },
     [PAGE_OF_LANES]    = { R, "SELECT id,key FROM lane WHERE id>?1 ORDER BY id LIMIT ?2" },
     [LANE_MESSAGES]    = { R,
-        "SELECT message FROM recipient INDEXED BY recipient_due WHERE lane=?1 LIMIT ?2" },
+        "SELECT message FROM recipient INDEXED BY recipient_due WHERE lane=?1"
+        " AND due_ms>?3 AND due_ms<=?4 LIMIT ?2" },
     [READ_DIALOGUES]   = { R,
         "SELECT at_ms,host,text FROM dialogue WHERE message=?1 ORDER BY at_ms DESC LIMIT ?2" },
     [READ_STORY]       = { R,

@@ -115,19 +115,26 @@ struct store_view {
     void *user;
     /* The name of the destination that the lane leads to is put. */
     void (*destination)(void *user, struct span lane, struct buffer *out_name);
+    /* What is being sent: the messages are told. NULL: nobody knows. */
+    void (*claimed)(void *user, void (*each)(void *to, uint64_t message),
+                    void *to);
+    int64_t now_ms; /* for those that are looked for by what is due; 0: they are not */
     /* When it is known, only its messages are looked at. */
     const struct store_among *among;
 };
 
-/* The messages that a filter by domain or destination may mean; see store_among.c. */
+/* The messages that a filter by domain, destination or state may mean; see store_among.c. */
 struct store_among {
     bool is_over;                 /* looked for */
     bool is_known;                /* there are few: ids are all of them */
     uint64_t *ids;                /* sorted when known */
     size_t count, room;
+    uint64_t first;               /* else: no message before it is meant */
     int64_t after_lane;
     uint32_t lanes;               /* looked at so far */
 };
+/* Is it of states that the lanes' rows of what is due lead to? */
+bool store_among_has_state(const struct queue_filter *f);
 /* One slice of the looking for; until is_over. */
 MUST int store_among_look(struct store_reader *r, const struct queue_filter *f,
                           const struct store_view *view, struct store_among *a);
@@ -188,6 +195,7 @@ MUST int store_read_sizes(struct store *s, struct store_cursor *cursor,
  * goes on behind them: however many they are, no more than limit are looked at. */
 struct store_waiting {
     uint64_t message, size_bytes;
+    int64_t received_ms;
     uint32_t number;
     bool is_held, is_deleted;
     struct span sender, client, client_name, login, address, lane; /* borrowed */

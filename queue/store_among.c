@@ -1,10 +1,14 @@
 /*
- * store_among - the few messages that a filter by domain or destination may mean.
+ * store_among - the few messages that a filter by domain, destination or state may mean.
  *
  * Lanes are looked through first, a page at a time: those whose domain or destination the
  * filter means lead by the index of what is due to their messages, whose ids are sorted. A
  * filter is then asked of these alone, so that it means the same as ever, in the same order.
  * Messages that come to those lanes meanwhile are not among them.
+ *
+ * What is due now is ready, but where its lane's destination rests; then it is deferred, as what
+ * is due later. So the same index leads to the few that are ready where most are deferred, and
+ * the other way round; what is being sent is told.
  *
  * A lane's domain is that of its recipients' addresses, folded; where the two may be written
  * differently (IDN, address literals) the lane is one of those. Where there are too many lanes
@@ -23,6 +27,7 @@ enum {
     AMONG_PAGE = 500,     /* lanes in one slice */
     AMONG_LOOKS = 1000,   /* messages looked at in one slice */
     AMONG_PATTERN = 1000, /* what is longer is for store_scan to refuse */
+    DUE = STATE_READY | STATE_ACTIVE,
 };
 
 struct search {
@@ -31,6 +36,7 @@ struct search {
     const struct store_view *view;
     struct buffer domain, via; /* patterns in small letters; empty: any */
     bool is_ending;            /* the domain's: it began with a star */
+    unsigned states;           /* that it is narrowed by; 0: any */
 };
 
 static void put_small(struct buffer *b, struct span s)
@@ -47,8 +53,13 @@ static bool is_plain(struct span s)
     return true;
 }
 
+bool store_among_has_state(const struct queue_filter *f)
+{
+    return f->states && (!(f->states & ~DUE) || f->states == STATE_DEFERRED);
+}
+
 /* Text without wildcards, or behind one star: that cannot end in front of the domain. */
-static bool is_useful(const struct queue_filter *f)
+static bool is_useful(const struct queue_filter *f, unsigned states)
 {
     const struct span all[] = { f->from,  f->to,     f->domain, f->client,
                                 f->login, f->reason, f->via };
@@ -59,7 +70,8 @@ static bool is_useful(const struct queue_filter *f)
             return false;
     if (span_starts_nocase(domain, SPAN("*")))
         domain = span_skip(domain, 1);
-    return !f->id && (f->domain.len || f->via.len) && is_plain(domain);
+    return !f->id && (f->domain.len || f->via.len || states) &&
+           is_plain(domain);
 }
 
 static bool is_domain(const struct search *s, struct span key)
@@ -94,8 +106,50 @@ static bool is_destination(struct search *s, struct span key)
     return is_it;
 }
 
+static void put_id(void *user, uint64_t message)
+{
+    struct store_among *to = user;
+
+    if (to->count > AMONG_MESSAGES)
+        return;
+    if (to->count == to->room) {
+        to->room = to->room ? to->room * 2 : 64;
+        to->ids = memory_grow(to->ids, to->room * sizeof *to->ids);
+    }
+    to->ids[to->count++] = message;
+}
+
+/* Does what is due wait all the same? As in store_scan.c. */
+static bool is_resting(const struct search *s, struct span key)
+{
+    struct buffer reason = { 0 };
+    int64_t due_ms = 0;
+    bool is_it = s->view->is_resting &&
+                 s->view->is_resting(s->view->user, key, &due_ms, &reason);
+
+    buffer_fini(&reason);
+    return is_it && due_ms > s->view->now_ms;
+}
+
+/* When is due what the states mean? After, and until. */
+static void bind_due(sqlite3_stmt *st, const struct search *s, struct span key)
+{
+    int64_t after_ms = INT64_MIN, until_ms = INT64_MAX;
+
+    if (s->states) {
+        bool rests = is_resting(s, key);
+
+        if (s->states & STATE_READY)
+            until_ms = rests ? INT64_MIN : s->view->now_ms;
+        else if (!rests)
+            after_ms = s->view->now_ms;
+    }
+    bind_number(st, 3, after_ms);
+    bind_number(st, 4, until_ms);
+}
+
 /* One more than may be shows that there are too many. */
-static int take_lane(struct search *s, int64_t lane)
+static int take_lane(struct search *s, int64_t lane, struct span key)
 {
     struct store_among *to = s->to;
     sqlite3_stmt *st = database_statement(&s->r->db, LANE_MESSAGES);
@@ -103,13 +157,9 @@ static int take_lane(struct search *s, int64_t lane)
 
     bind_number(st, 1, lane);
     bind_number(st, 2, (int64_t)(AMONG_MESSAGES + 1 - to->count));
-    while ((rc = database_step(&s->r->db, LANE_MESSAGES)) == 1) {
-        if (to->count == to->room) {
-            to->room = to->room ? to->room * 2 : 64;
-            to->ids = memory_grow(to->ids, to->room * sizeof *to->ids);
-        }
-        to->ids[to->count++] = (uint64_t)column_number(st, 0);
-    }
+    bind_due(st, s, key);
+    while ((rc = database_step(&s->r->db, LANE_MESSAGES)) == 1)
+        put_id(to, (uint64_t)column_number(st, 0));
     return rc;
 }
 
@@ -127,7 +177,7 @@ static int look_at_lanes(struct search *s, bool *out_more)
         s->to->after_lane = column_number(st, 0);
         if (!is_domain(s, key) || !is_destination(s, key))
             continue;
-        if ((rc = take_lane(s, s->to->after_lane)) < 0 ||
+        if ((rc = take_lane(s, s->to->after_lane, key)) < 0 ||
             s->to->count > AMONG_MESSAGES) {
             database_reset(&s->r->db, PAGE_OF_LANES);
             break;
@@ -161,15 +211,20 @@ int store_among_look(struct store_reader *r, const struct queue_filter *f,
 {
     struct search s = { .r = r, .to = a, .view = view };
     bool has_more = false;
-    int rc;
+    int rc = 0;
 
-    a->is_over = !is_useful(f);
+    if (view && view->now_ms && view->claimed && store_among_has_state(f))
+        s.states = f->states;
+    a->is_over = !is_useful(f, s.states);
     if (a->is_over)
         return 0;
     s.is_ending = span_starts_nocase(f->domain, SPAN("*"));
     put_small(&s.domain, span_skip(f->domain, s.is_ending));
     put_small(&s.via, f->via);
-    rc = look_at_lanes(&s, &has_more);
+    if (!a->lanes && s.states & STATE_ACTIVE)
+        view->claimed(view->user, put_id, a);
+    if (s.states != STATE_ACTIVE)
+        rc = look_at_lanes(&s, &has_more);
     buffer_fini(&s.domain);
     buffer_fini(&s.via);
     if (rc < 0)

@@ -60,6 +60,8 @@ static int walk(struct store_reader *r, const struct stretch *s,
 
     if (s->view && s->view->among && s->view->among->is_known)
         return walk_among(r, &scan, out_next);
+    if (s->view && s->view->among && s->view->among->first > scan.after_id)
+        scan.after_id = s->view->among->first - 1;
     return store_scan(&r->db, &scan, out_next);
 }
 

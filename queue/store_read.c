@@ -279,6 +279,7 @@ int store_read_waiting(struct store *s, uint64_t message, int64_t number,
             .is_held = column_number(st, 8) & STORED_HELD,
             .is_deleted = column_number(st, 8) & STORED_DELETED,
             .lane = column_span(st, 9),
+            .received_ms = column_number(st, 10),
         };
 
         each(user, &w);

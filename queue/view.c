@@ -6,8 +6,11 @@
  */
 #include "queue/view.h"
 
+#include "policy/vocabulary/memory.h"
 #include "queue/standing.h"
 #include "queue/works.h"
+
+#include <stdlib.h>
 
 static bool is_active(void *user, uint64_t message, uint32_t number)
 {
@@ -62,10 +65,37 @@ static void destination_name(void *user, struct span lane,
     queue_unlock(q);
 }
 
+/* Told when the lock is off. */
+static void claimed(void *user, void (*each)(void *to, uint64_t message),
+                    void *to)
+{
+    struct queue *q = user;
+    struct bucket_link **all;
+    uint64_t *ids;
+    size_t count = 0;
+
+    queue_lock(q);
+    all = buckets_all(&q->works);
+    ids = NEW_ARRAY(uint64_t, q->works.count + 1);
+    for (size_t i = 0; i < q->works.count; i++) {
+        const struct bundle *b = OWNER(all[i], struct bundle, by_message);
+
+        if (bundle_is_claimed(b))
+            ids[count++] = b->work.message;
+    }
+    queue_unlock(q);
+    for (size_t i = 0; i < count; i++)
+        each(to, ids[i]);
+    free(all);
+    free(ids);
+}
+
 struct store_view view_of(struct queue *q)
 {
     struct store_view v = { .is_active = is_active,
                             .destination = destination_name,
+                            .claimed = claimed,
+                            .now_ms = queue_now_ms(q),
                             .user = q };
 
     queue_lock(q);

@@ -80,7 +80,7 @@ bool works_is_claimed(const struct queue *q, uint64_t message, uint32_t number)
 {
     const struct bundle *b = works_find(q, message, number);
 
-    return b && (b->state == BUNDLE_CLAIMED || b->state == BUNDLE_SETTLING);
+    return b && bundle_is_claimed(b);
 }
 
 void works_reading_begin(struct queue *q)

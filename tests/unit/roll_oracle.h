@@ -52,6 +52,12 @@ static const struct queue_filter oracle_filters[] = {
     { .to = SPAN_INIT("r*"), .domain = SPAN_INIT("b.test") },
     { .login = SPAN_INIT("bob1"), .reason = SPAN_INIT("4*") },
     { .client = SPAN_INIT("192.0.2.2"), .attempts = 1 },
+    { .older_ms = 3 },
+    { .newer_ms = 1 },
+    { .newer_ms = 1, .older_ms = 4, .from = SPAN_INIT("s*") },
+    { .newer_ms = 1000000, .states = STATE_HELD },
+    { .older_ms = 2, .domain = SPAN_INIT("b.test") },
+    { .newer_ms = 2, .reason = SPAN_INIT("4*") },
 };
 
 struct oracle_found {

@@ -18,6 +18,8 @@ enum {
     NUMBERS = 6
 };
 
+#define T_FAR ((int64_t)1700000000000) /* weeks from what the ids say */
+
 struct stage {
     struct queue *q;
     struct store *s;
@@ -142,12 +144,13 @@ static void put(struct stage *t, uint64_t id, const char *sender, size_t n)
                                          .warn_ms = INT64_MAX,
                                          .held = any(t, 4) == 0 };
     }
-    m.envelope = (struct envelope){ .sender = span_of(sender),
-                                    .login = span_of(login),
-                                    .client = span_of(client),
-                                    .client_name = span_of(name),
-                                    .received_ms = 1,
-                                    .size_bytes = 1 + any(t, 9) };
+    m.envelope =
+        (struct envelope){ .sender = span_of(sender),
+                           .login = span_of(login),
+                           .client = span_of(client),
+                           .client_name = span_of(name),
+                           .received_ms = any(t, 400) ? any(t, 6) : T_FAR,
+                           .size_bytes = 1 + any(t, 9) };
     assert_int_equal(store_put(t->s, &m, &c), 0);
     b = bundle_of_message(&m);
     roll_put(&t->q->roll, b);

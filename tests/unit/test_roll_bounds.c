@@ -184,22 +184,25 @@ static void few_rows_need_little_memory_in_whatever_order_others_left(
     void **state)
 {
     enum { ROWS = 50 * ROLL_ROWS };
+    const int64_t far_ms = 1700000000000; /* from what the ids say */
     struct roll *r = NEW(struct roll);
 
     (void)state;
     roll_init(r, true);
     for (uint64_t id = 1; id <= ROWS; id++)
-        roll_row_add(r, &(struct roll_facts){ .id = id }, 0,
-                     roll_name_take(r, ROLL_LANE, SPAN("a.test")), false);
+        roll_row_add(r, &(struct roll_facts){ .id = id, .received_ms = far_ms },
+                     0, roll_name_take(r, ROLL_LANE, SPAN("a.test")), false);
     assert_int_equal(r->chunk_count, 50);
     for (uint64_t id = ROWS; id; id--)
         if (id % ROLL_ROWS)
             roll_row_remove(r, id, 0);
     assert_int_equal(r->live, 50);
+    assert_int_equal(r->strange, 50);
     assert_true(r->chunk_count < 6);
     for (uint64_t id = ROLL_ROWS; id <= ROWS; id += ROLL_ROWS)
         roll_row_remove(r, id, 0);
     assert_int_equal(r->live, 0);
+    assert_int_equal(r->strange, 0);
     assert_int_equal(r->chunk_count, 1);
     roll_fini(r);
     free(r);

@@ -32,9 +32,20 @@ static bool is_resting(void *user, struct span lane, int64_t *out_due_ms,
     return true;
 }
 
+static void claimed(void *user, void (*each)(void *to, uint64_t message),
+                    void *to)
+{
+    const struct listed *l = user;
+
+    if (l->active)
+        each(to, 1);
+}
+
 static struct store_view view_of(struct listed *l)
 {
     return (struct store_view){ .is_active = is_active,
+                                .claimed = claimed,
+                                .now_ms = T0,
                                 .is_resting = is_resting,
                                 .user = l,
                                 .among = l->among };
@@ -273,6 +284,61 @@ static void what_is_in_memory_is_active(void **state)
     assert_string_equal(l.text, "2:2:2");
 }
 
+/* By what is due in each lane, whatever rests or is being sent. */
+static void a_state_means_the_same_of_the_few_that_it_leads_to(void **state)
+{
+    static const int64_t rests[] = { 0, T0 - 1, T0, T0 + 5000 };
+    static const struct queue_filter filters[] = {
+        { .states = STATE_READY },
+        { .states = STATE_ACTIVE },
+        { .states = STATE_READY | STATE_ACTIVE },
+        { .states = STATE_DEFERRED },
+        { .states = STATE_DEFERRED, .domain = SPAN_INIT("*.org") },
+        { .states = STATE_READY, .domain = SPAN_INIT("example.org") },
+        { .states = STATE_DEFERRED, .from = SPAN_INIT("*") },
+    };
+    struct bench *b = *state;
+    size_t n = sizeof filters / sizeof *filters;
+
+    fill(b);
+    for (size_t i = 0; i < 8 * n; i++) {
+        struct queue_filter f = filters[i / 8];
+        struct listed l = { .rest_ms = rests[i % 4], .active = i & 4 };
+        struct listed few = l;
+        struct store_view view = view_of(&l);
+        struct store_among a = { 0 };
+
+        while (!a.is_over)
+            assert_int_equal(store_among_look(b->r, &f, &view, &a), 0);
+        assert_true(a.is_known);
+        if (f.states == STATE_ACTIVE)
+            assert_int_equal(a.count, l.active);
+        if (f.states == STATE_DEFERRED && l.rest_ms <= T0)
+            assert_int_equal(a.count, f.domain.len ? 1 : 2); /* and held */
+        few.among = &a;
+        list(b, &l, f);
+        list(b, &few, f);
+        if (strcmp(few.text, l.text) != 0)
+            fail_msg("%zu: %s, not %s", i, few.text, l.text);
+        store_among_fini(&a);
+    }
+}
+
+/* There are too many of them, and they begin late. */
+static void a_walk_begins_with_the_first_that_may_be_meant(void **state)
+{
+    struct bench *b = *state;
+    struct store_among a = { .is_over = true, .first = 3 };
+    struct listed l = { .among = &a };
+
+    fill(b);
+    list(b, &l, (struct queue_filter){ 0 });
+    assert_string_equal(l.text, "3:1:8");
+    a.first = 2;
+    list(b, &l, (struct queue_filter){ 0 });
+    assert_string_equal(l.text, "2:3:2 3:1:8");
+}
+
 static void what_waits_for_a_next_hop_that_is_down_is_deferred(void **state)
 {
     struct bench *b = *state;
@@ -485,6 +551,8 @@ int main(void)
         T(what_is_among_few_comes_in_pages),
         T(a_count_of_all_is_that_of_a_walk),
         T(what_is_in_memory_is_active),
+        T(a_state_means_the_same_of_the_few_that_it_leads_to),
+        T(a_walk_begins_with_the_first_that_may_be_meant),
         T(what_waits_for_a_next_hop_that_is_down_is_deferred),
         T(a_rest_is_shown_with_its_end_and_its_reason),
         T(an_own_reason_goes_before_that_of_the_next_hop),
