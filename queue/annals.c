@@ -99,6 +99,16 @@ static bool read_pattern(struct annals_pattern *p, struct span given)
     return given.len <= PATTERN_MOST;
 }
 
+/* "*@example.org" means all of a domain, which an index leads to. */
+static void read_domain(struct annals_pattern *p, struct span to)
+{
+    struct span domain = span_skip(to, 2);
+
+    if (span_starts_nocase(to, SPAN("*@")) && domain.len &&
+        span_find(domain, '@') == domain.len)
+        (void)read_pattern(p, domain);
+}
+
 int annals_walk_init(struct annals_walk *w, const struct queue_filter *f,
                      const struct queue_place *after)
 {
@@ -112,6 +122,7 @@ int annals_walk_init(struct annals_walk *w, const struct queue_filter *f,
         buffer_clear(&w->from.text);
     is_good &= read_pattern(&w->to, f->to);
     is_good &= read_pattern(&w->domain, f->domain);
+    read_domain(&w->to_domain, f->to);
     is_good &= read_pattern(&w->client, f->client);
     is_good &= read_pattern(&w->login, f->login);
     is_good &= read_pattern(&w->reason, f->reason);
@@ -123,6 +134,7 @@ void annals_walk_fini(struct annals_walk *w)
     buffer_fini(&w->from.text);
     buffer_fini(&w->to.text);
     buffer_fini(&w->domain.text);
+    buffer_fini(&w->to_domain.text);
     buffer_fini(&w->client.text);
     buffer_fini(&w->login.text);
     buffer_fini(&w->reason.text);

@@ -42,6 +42,7 @@ struct annals_pattern {
 struct annals_walk {
     struct queue_filter filter; /* borrowed texts */
     struct annals_pattern from, to, domain, client, login, reason;
+    struct annals_pattern to_domain; /* `to` is "*@" and this */
     struct queue_place place; /* what comes next is behind it */
     bool is_planned;
     int ways[ANNALS_SOURCES]; /* the index for each; see annals_plan.c */

@@ -125,7 +125,8 @@ static const struct annals_pattern *pattern_of(const struct annals_walk *w,
         p = is_address(buffer_span(&w->client.text)) ? NULL : &w->client;
         break;
     case WAY_DOMAIN:
-        p = &w->domain;
+        p = w->domain.is_exact && w->domain.is_given ? &w->domain
+                                                     : &w->to_domain;
         break;
     case WAY_TIME:
     case WAY_MESSAGE:

@@ -117,6 +117,8 @@ static const struct { const char *what; struct queue_filter filter; const char *
     { "now and before", { .to = SPAN_INIT("inner@b.test"), .domain = SPAN_INIT("old.test") },
       "9 8" },
     { "former addresses", { .to = SPAN_INIT("*@old*.test") }, "9 8" },
+    { "all of one domain", { .to = SPAN_INIT("*@Example.net") }, "7r 2r 2 1" },
+    { "and it was there before", { .to = SPAN_INIT("*@old.test") }, "9 8" },
     { "a former sender", { .from = SPAN_INIT("old@us.test") }, "9" },
     { "both before", { .from = SPAN_INIT("OLD@us.test"), .to = SPAN_INIT("Inner@old.test") },
       "9" },
@@ -200,6 +202,8 @@ static const struct { struct queue_filter filter; enum annals_source source; con
 led[] = {
     { { .to = SPAN_INIT("inner@b.test") }, SOURCE_HISTORY, "history_to" },
     { { .domain = SPAN_INIT("b.test") }, SOURCE_HISTORY, "history_domain" },
+    { { .to = SPAN_INIT("*@b.test") }, SOURCE_HISTORY, "history_domain" },
+    { { .to = SPAN_INIT("*@*.test") }, SOURCE_HISTORY, "history_at" },
     { { .from = SPAN_INIT("old@us.test") }, SOURCE_HISTORY, "history_from" },
     { { .client = SPAN_INIT("192.0.2.7") }, SOURCE_HISTORY, "history_client" },
     { { .client = SPAN_INIT("b.EXAMPLE") }, SOURCE_HISTORY, "history_name" },
