@@ -18,6 +18,16 @@ enum queue_what annals_what(enum annals_source s, int64_t kind,
     return reply.len && reply.at[0] == '2' ? WHAT_DISCARDED : WHAT_REFUSED;
 }
 
+/* Millions of rows may be looked at. */
+static void put_small(struct buffer *b, struct span text)
+{
+    char *at = buffer_room(b, text.len);
+
+    for (size_t i = 0; i < text.len; i++)
+        at[i] = ascii_lower(text.at[i]);
+    buffer_grew(b, text.len);
+}
+
 static bool fits(struct annals_walk *w, const struct annals_pattern *p,
                  struct span text)
 {
@@ -26,8 +36,7 @@ static bool fits(struct annals_walk *w, const struct annals_pattern *p,
     if (p->is_exact)
         return span_is_nocase(buffer_span(&p->text), text);
     buffer_clear(&w->scratch);
-    for (size_t i = 0; i < text.len; i++)
-        buffer_put_byte(&w->scratch, ascii_lower(text.at[i]));
+    put_small(&w->scratch, text);
     return sqlite3_strglob(p->text.at, buffer_string(&w->scratch)) == 0;
 }
 
@@ -95,21 +104,20 @@ static bool fits_reason(struct annals_walk *w, enum annals_source s,
 {
     struct span reply = column_span(st, COLUMN_REPLY);
     int64_t n = column_number(st, COLUMN_STATUS);
-    struct buffer both = { 0 };
-    bool is_it;
 
     if (!w->reason.is_given || fits(w, &w->reason, reply))
         return true;
     if (s == SOURCE_REFUSAL || n == 0)
         return false;
-    status_print(&both, STATUS((unsigned char)(n / 1000000),
-                               (unsigned short)(n / 1000 % 1000),
-                               (unsigned short)(n % 1000)));
-    buffer_put_byte(&both, ' ');
-    buffer_put(&both, reply);
-    is_it = fits(w, &w->reason, buffer_span(&both));
-    buffer_fini(&both);
-    return is_it;
+    buffer_clear(&w->scratch);
+    status_print(&w->scratch, STATUS((unsigned char)(n / 1000000),
+                                     (unsigned short)(n / 1000 % 1000),
+                                     (unsigned short)(n % 1000)));
+    buffer_put_byte(&w->scratch, ' ');
+    put_small(&w->scratch, reply);
+    if (w->reason.is_exact)
+        return span_is(buffer_span(&w->reason.text), buffer_span(&w->scratch));
+    return sqlite3_strglob(w->reason.text.at, buffer_string(&w->scratch)) == 0;
 }
 
 bool annals_match(struct annals_walk *w, enum annals_source s, sqlite3_stmt *st)
