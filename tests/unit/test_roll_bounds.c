@@ -235,6 +235,44 @@ static void large_messages_have_their_size(void **state)
     free(q);
 }
 
+/* Then a walk begins with the first of them, or the lanes may lead to fewer. */
+static void of_too_many_the_first_is_told(void **state)
+{
+    enum { ROWS = 30000, PER_MS = 256000, LATE = 5000 };
+    const struct queue_filter late = { .newer_ms = LATE - 1 };
+    const struct queue_filter ready = { .newer_ms = LATE - 1,
+                                        .states = STATE_READY };
+    const struct queue_filter last = { .newer_ms = ROWS - 1 };
+    struct queue *q = NEW(struct queue);
+    struct store_among a = { 0 }, of_state = { 0 }, few = { 0 };
+
+    (void)state;
+    pthread_mutex_init(&q->lock, NULL);
+    roll_init(&q->roll, true);
+    for (uint64_t ms = 1; ms <= ROWS; ms++)
+        roll_row_add(&q->roll,
+                     &(struct roll_facts){ .id = ms * PER_MS,
+                                           .received_ms = (int64_t)ms },
+                     0, roll_name_take(&q->roll, ROLL_LANE, SPAN("a.test")),
+                     false);
+    atomic_store(&q->roll.state, ROLL_COMPLETE);
+    assert_true(roll_among(q, &late, &a));
+    assert_true(a.is_over && !a.is_known);
+    assert_int_equal(a.first, (uint64_t)LATE * PER_MS);
+    assert_false(roll_among(q, &ready, &of_state));
+    assert_false(of_state.is_over);
+    assert_int_equal(of_state.count, 0);
+    assert_int_equal(of_state.first, (uint64_t)LATE * PER_MS);
+    assert_true(roll_among(q, &last, &few));
+    assert_true(few.is_known && few.count == 1 && few.first == 0);
+    store_among_fini(&a);
+    store_among_fini(&of_state);
+    store_among_fini(&few);
+    roll_fini(&q->roll);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +286,7 @@ int main(void)
         cmocka_unit_test(
             few_rows_need_little_memory_in_whatever_order_others_left),
         cmocka_unit_test(large_messages_have_their_size),
+        cmocka_unit_test(of_too_many_the_first_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
