@@ -85,7 +85,7 @@ static const struct {
 }, reasons[] = {
     { "no-rule", "no rule grants it" },
     { "postmaster", "our postmaster: no rule is asked" },
-    { "listener", "the listener demands more" },
+    { "listener", "the listener demands TLS or a login (--tls, --login)" },
     { "limits", "limits { message }" },
     { "senders", "users { senders }" },
     { "route", "there is no route" },

@@ -113,6 +113,9 @@ static const struct listener_settings *find_listener(const struct settings *s,
     for (size_t i = 0; wants_login && i < s->listener_count; i++)
         if (s->listeners[i].auth != LISTENER_AUTH_NONE)
             return &s->listeners[i];
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].auth != LISTENER_AUTH_REQUIRED)
+            return &s->listeners[i];
     return s->listener_count ? &s->listeners[0] : NULL;
 }
 

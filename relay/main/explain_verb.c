@@ -348,7 +348,7 @@ static const struct verb_option options[] = {
     { "--size",        "N",    "what it declares: 20000, 10MB", VALUE_WORD },
     { "--tls",         NULL,   "after STARTTLS", VALUE_WORD },
     { "--message",     "FILE", "this content, so that rules that look into it are tested too", VALUE_FILE },
-    { "--listener",    "NAME", "else the first (with --login, the first that has logins)", VALUE_LISTENER },
+    { "--listener",    "NAME", "else the first that demands no login (with --login, that has logins)", VALUE_LISTENER },
     { "--client-name", "NAME", "is believed instead of asking for reverse DNS", VALUE_WORD },
     { "--certificate", "C",    "it shows this one: sha256:HEX, or a name that it proves", VALUE_WORD },
     { "--ask",         NULL,   "ask policy servers and next hops too: they may remember it", VALUE_WORD },

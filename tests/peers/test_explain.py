@@ -524,3 +524,24 @@ def test_many_ask_while_it_stops(tmp_path):
         for a in asking:
             a.communicate(timeout=20)
             assert a.returncode in (0, 69, 75)
+
+
+def test_who_logs_in_nowhere_is_thought_to_come_where_nobody_must(tmp_path):
+    config = tmp_path / "w.conf"
+    config.write_text(
+        'hostname = "relay.test"\nqueue { path = "q.db" }\nusers { file = "u" }\n'
+        'listener "people" { address = "127.0.0.1:587"  auth = required  '
+        'auth-without-tls = true }\n'
+        'listener "edge" { address = "127.0.0.1:25" }\n'
+        'rule "own" { to = {"example.org"}  action = relay }\nroute "*" { via = {"mx"} }\n')
+    (tmp_path / "u").touch(0o600)
+
+    def ask(*words):
+        return subprocess.run(
+            [program(), "explain", "--config-only", "--client", "192.0.2.1", "--from",
+             "a@b.test", "--to", "x@example.org", *words, "-c", config],
+            capture_output=True, text=True, cwd=tmp_path).stdout
+
+    assert 'listener "edge"' in ask() and "accepted at RCPT" in ask()
+    assert 'listener "people"' in ask("--login", "joe")
+    assert "the listener demands TLS or a login" in ask("--listener", "people")
