@@ -227,8 +227,9 @@ static int complain(struct ask *a, CURLcode rc)
     }
     if (rc == CURLE_COULDNT_CONNECT) {
         (void)fprintf(stderr,
-                      "waypost: no relay answers on %s; start it with "
-                      "waypost run\n",
+                      "waypost: no relay answers on %s: see systemctl status "
+                      "waypost; systemctl start waypost starts it, without "
+                      "systemd waypost run\n",
                       a->socket);
         return EX_UNAVAILABLE;
     }

@@ -43,11 +43,17 @@ static int64_t next_s(const json_t *o)
     return opens && is_offline(o) && (!due || opens < due) ? opens : due;
 }
 
+/* It is up, but what waits was put off: each recipient has a time of its own. */
+static bool puts_off(const json_t *o)
+{
+    return is_up(o) && *paper_text(o, "last_reply") == '4';
+}
+
 static void put_next(struct buffer *b, const json_t *o)
 {
     int64_t next = next_s(o), now = time(NULL);
 
-    if (is_up(o) || (next && next <= now))
+    if ((is_up(o) && !puts_off(o)) || (next && next <= now))
         buffer_put_string(b, "now");
     else if (next)
         listing_put_duration(b, next - now);

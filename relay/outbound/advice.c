@@ -31,7 +31,7 @@ static const char *const words[FAILURES] = {
     [FAILURE_NULL_MX] =
         "Its owner wants no mail for it, ever: what waits can be deleted or returned.",
     [FAILURE_LOOKUP] =
-        "Does the resolver work (try `dig`)? With DNSSEC, broken signatures of the domain "
+        "Does the resolver work (`waypost selftest` tells)? With DNSSEC, broken signatures of the domain "
         "look like this, too.",
     [FAILURE_NO_HOST] = "Check `via` of the route.",
     [FAILURE_SECRET] =

@@ -153,15 +153,41 @@ static void let_go(struct probe *p, struct buffer *b)
     }
 }
 
+/* Who was asked for nobody may let us in, and put off whatever comes. */
+static bool puts_off(const struct probe *p, struct acquaintance_row *row)
+{
+    return !p->has_asked && p->target.waiting &&
+           acquaintance_find(p->delivery->worker->acquaintances,
+                             p->target.destination, row) &&
+           row->reply[0] == '4';
+}
+
+/* A host let us in, and refused nothing that matters. */
+static enum probe_state welcome(struct probe *p, struct buffer *b)
+{
+    struct acquaintance_row row;
+    bool is_later = puts_off(p, &row);
+
+    buffer_put_string(b, is_later ? "The host lets us in: " : "It works: ");
+    buffer_put(b, buffer_span(&p->worked));
+    if (is_later)
+        buffer_printf(b, ". But it put off the last mail: %s.", row.reply);
+    else
+        buffer_put_string(b, " takes mail.");
+    let_go(p, b);
+    if (is_later)
+        buffer_put_string(b, " Probe one of its addresses to see what it says "
+                             "to that.");
+    return is_later || is_suspended(p) ? PROBE_WARNING : PROBE_OK;
+}
+
 static enum probe_state judge(struct probe *p, struct buffer *b)
 {
     if (p->has_worked && p->failure < FAILURE_SENDER) {
-        buffer_put_string(b, "It works: ");
-        buffer_put(b, buffer_span(&p->worked));
-        buffer_put_string(b, " takes mail.");
-        let_go(p, b);
+        enum probe_state state = welcome(p, b);
+
         if (!p->failure)
-            return is_suspended(p) ? PROBE_WARNING : PROBE_OK;
+            return state;
         buffer_put_string(b, " Not all is well, though: ");
         put_sentence(b, buffer_span(&p->trouble));
         return PROBE_WARNING;

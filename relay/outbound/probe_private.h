@@ -4,6 +4,7 @@
 #ifndef WAYPOST_PROBE_PRIVATE_H
 #define WAYPOST_PROBE_PRIVATE_H
 
+#include "relay/net/acquaintance.h"
 #include "relay/outbound/advice.h"
 #include "relay/outbound/probe.h"
 #include "relay/outbound/talk.h"

@@ -270,6 +270,23 @@ def test_each_member_of_a_group_is_visited(tmp_path):
         assert "refused" in stages[-1]["text"]
 
 
+def test_a_host_that_puts_all_mail_off_does_not_work(tmp_path):
+    """It lets us in, and that alone says nothing."""
+    with Sink({"rcpt": b"451 4.3.0 not today\r\n"}) as s, Relay(
+            tmp_path / "r", {"to.test": s.hop},
+            retry={"first": '"1h"', "most": '"1h"'}) as r:
+        with r.client() as c:
+            assert c.mail(NOTE, to=("joe@to.test",)).code == 250
+        row = wait_for(lambda: [x.split() for x in r.verb("dest", "list").stdout.decode()
+                                .splitlines() if "not today" in x], 30)[0]
+        assert row[1] == "up" and row[3] == "-", row
+        stages, code = probe(r, "to.test")
+        assert "takes mail" not in stages[-1]["text"], stages[-1]
+        assert "put off the last mail: 451 4.3.0 not today" in stages[-1]["text"]
+        assert stages[-1]["state"] == "warning" and code == 0
+        fails(r, "joe@to.test", "451 4.3.0 not today")
+
+
 def test_mail_that_rests_goes_when_a_probe_succeeds(tmp_path):
     with Sink() as s, Relay(tmp_path / "r", {"*": s.hop},
                             retry={"first": '"1h"', "most": '"1h"'}) as r:
