@@ -17,6 +17,7 @@
 #include "relay/main/importer.h"
 #include "relay/main/postern.h"
 #include "relay/main/reloader.h"
+#include "relay/main/roomwatch.h"
 #include "relay/main/sandbox.h"
 #include "relay/main/strongbox.h"
 #include "relay/main/timetable.h"
@@ -40,6 +41,7 @@ struct station {
     struct sandbox sandbox;
     struct windows *windows;      /* what the queue routes by */
     struct queue *queue;
+    struct roomwatch room;
     struct admin *admin;
     struct census *census;
     struct gauge *gauge;          /* of the main loop */
@@ -68,7 +70,7 @@ MUST int station_enclose(struct station *st, const struct sources *sources,
 /* The reloader's answer: the settings are swapped, or why not is logged. */
 bool station_reread(void *user, enum reload_kind kind,
                     struct settings *take_s, const struct sources *sources);
-/* A timer's: were certificates or keys renewed on disk? */
+/* A timer's: were certificates or keys renewed on disk, and is there room on it? */
 void station_look(uv_timer_t *timer);
 /* A timer's, at the beginning of each minute: a window may open or close. */
 void station_minute(uv_timer_t *timer);

@@ -149,6 +149,8 @@ void station_look(uv_timer_t *timer)
 
     if (!st->is_ending && strongbox_look(&st->strongbox, st->settings))
         crew_renew(&st->crew, st->settings, st->strongbox.tls);
+    if (!st->is_ending)
+        roomwatch_look(&st->room, st->queue);
 }
 
 void station_minute(uv_timer_t *timer)

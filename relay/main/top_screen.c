@@ -8,6 +8,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"
+#include "relay/main/top_trouble.h"
 
 #include <stdlib.h>
 
@@ -84,8 +85,9 @@ static void put_head(struct page *p)
                   (long long)paper_number(q, "messages_ready"),
                   (long long)paper_number(q, "messages_deferred"),
                   (long long)paper_number(q, "messages_held"));
-    buffer_printf(&t, "%lld destinations down; commit %.1f ms, log ",
+    buffer_printf(&t, "%lld destination%s down; commit %.1f ms, log ",
                   (long long)paper_number(q, "destinations_down"),
+                  paper_number(q, "destinations_down") == 1 ? "" : "s",
                   (double)paper_number(q, "commit_us_last") / 1000);
     listing_put_size(&t, paper_number(q, "wal_bytes"));
     buffer_put_string(&t, ", disk ");
@@ -95,6 +97,22 @@ static void put_head(struct page *p)
             paper_number(q, "destinations_down") ? PAPER_DOUBTFUL : PAPER_PLAIN,
             &t);
     buffer_fini(&t);
+}
+
+static void put_troubles(struct page *p)
+{
+    json_t *lines = top_trouble_lines(p->f->system);
+    struct buffer t = { 0 };
+    const json_t *line;
+    size_t i;
+
+    json_array_foreach(lines, i, line)
+    {
+        buffer_printf(&t, "! %s", json_string_value(line));
+        put_row(p, PAPER_BAD, &t);
+    }
+    buffer_fini(&t);
+    json_decref(lines);
 }
 
 static void put_tabs(struct page *p)
@@ -447,6 +465,7 @@ void top_screen_put(struct buffer *b, const struct top_figures *f,
     struct page p = { b, f, look, 0 };
 
     put_head(&p);
+    put_troubles(&p);
     if (look->view != TOP_ALL) {
         put_tabs(&p);
         put_gap(&p);

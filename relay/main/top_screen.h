@@ -22,7 +22,7 @@ enum top_view {
 
 /* Any of them may be NULL: not known (yet). Objects as the relay gave them. */
 struct top_figures {
-    const json_t *status, *flow;
+    const json_t *status, *flow, *system;
     const json_t *destinations; /* array of objects */
     const json_t *before;       /* the status of a moment ago, for rates ... */
     double seconds;             /* ... over so long */

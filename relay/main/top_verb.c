@@ -29,7 +29,7 @@ struct top {
     struct ask *ask;
     struct top_feed *feed;
     struct top_look look;
-    json_t *status, *before, *flow, *destinations;
+    json_t *status, *before, *flow, *destinations, *system;
     int64_t status_ms, before_ms;
 };
 
@@ -73,6 +73,19 @@ static int ask_flow(struct top *t)
     return EX_OK;
 }
 
+/* What is wrong stands above every view. */
+static int ask_system(struct top *t)
+{
+    json_t *system = NULL;
+    int rc = ask_one(t->ask, "/system", NULL, &system);
+
+    if (rc != EX_OK)
+        return rc;
+    json_decref(t->system);
+    t->system = system;
+    return EX_OK;
+}
+
 static bool shows(const struct top *t, enum top_view v)
 {
     return t->look.view == v || t->look.view == TOP_ALL;
@@ -91,7 +104,8 @@ static int ask_all(struct top *t)
     t->before_ms = t->status_ms;
     t->status = status;
     t->status_ms = now_ms();
-    if (shows(t, TOP_FLOW))
+    rc = ask_system(t);
+    if (rc == EX_OK && shows(t, TOP_FLOW))
         rc = ask_flow(t);
     if (rc == EX_OK && (shows(t, TOP_DESTINATIONS) || shows(t, TOP_FLOW)))
         rc = ask_destinations(t);
@@ -103,6 +117,7 @@ static void put_page(struct top *t, struct buffer *b)
     struct top_figures f = {
         .status = t->status,
         .flow = t->flow,
+        .system = t->system,
         .destinations = t->destinations,
         .before = t->before,
         .seconds = (double)(t->status_ms - t->before_ms) / 1000,
@@ -239,6 +254,7 @@ static int run_top(const struct verb_call *call)
     json_decref(t.status);
     json_decref(t.before);
     json_decref(t.flow);
+    json_decref(t.system);
     json_decref(t.destinations);
     settings_release(settings);
     return rc;

@@ -229,6 +229,17 @@ def test_the_log_file_is_opened_again(tmp_path, sink):
         wait_for(lambda: len(sink.messages) > before)
 
 
+def test_a_queue_without_room_is_told_of(tmp_path, sink):
+    """In the log, in top and in selftest: no mail is taken."""
+    with Relay(tmp_path / "r", {"*": sink.hop}, queue={"reserve": '"900TB"'}) as r:
+        r.wait_log(r"warning: the disk of the queue is full: \S+ free, under the reserve "
+                   r"of 900T; no mail is taken \(452\)")
+        with r.client() as c:
+            assert c.command("MAIL FROM:<a@b.test>").code == 452
+        page = r.verb("top", "--once").stdout.decode().splitlines()
+        assert page[2].startswith("! the disk is full: "), page[:4]
+
+
 def test_a_full_disk_costs_lines_and_no_mail(tmp_path, sink):
     with Relay(tmp_path, {"*": sink.hop}, top='log { file = "/dev/full" }') as r:
         mail(r)

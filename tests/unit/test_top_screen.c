@@ -27,6 +27,14 @@ static const char destinations_text[] =
     "\"waiting\":900,\"due\":1060,\"reason\":\"4.4.1 \\u001b[31mno\","
     "\"delivery_ms\":42}]";
 
+static const char system_text[] =
+    "{\"disk\":{\"free_bytes\":1048576,\"reserve_bytes\":20971520},"
+    "\"certificates\":[{\"file\":\"/old.pem\",\"days\":-2},"
+    "{\"file\":\"/soon.pem\",\"days\":1},{\"file\":\"/new.pem\",\"days\":60}],"
+    "\"history_paused\":true,\"webhooks\":["
+    "{\"name\":\"crm\",\"behind\":7,\"last_error\":\"no \\u001b[2J\"},"
+    "{\"name\":\"mute\",\"behind\":0,\"last_error\":\"earlier\"}]}";
+
 static json_t *load(const char *text)
 {
     json_t *o = json_loads(text, 0, NULL);
@@ -45,11 +53,13 @@ static struct drawn draw(enum top_view view, size_t columns, size_t rows,
 {
     json_t *status = load(status_text), *before = load(before_text);
     json_t *flow = load(flow_text), *all = load(destinations_text);
+    json_t *system = load(system_text);
     json_t *lines = json_array();
     struct drawn d = { 0 };
     struct top_look look = { view, columns, rows, false, is_utf8 };
     struct top_figures f = { .status = status,
                              .flow = flow,
+                             .system = system,
                              .destinations = all,
                              .before = before,
                              .seconds = 2,
@@ -73,6 +83,7 @@ static struct drawn draw(enum top_view view, size_t columns, size_t rows,
     json_decref(status);
     json_decref(before);
     json_decref(flow);
+    json_decref(system);
     json_decref(all);
     json_decref(lines);
     return d;
@@ -105,8 +116,17 @@ static void each_view_shows_its_figures(void **state)
         "backing-off",       "60s", "42ms", "mx:big\\x1B[2J.example",
         "4.4.1 \\x1B[31mno", NULL
     };
-    static const char *const refusals[] = { "spam", "10.0",
-                                            "(by no rule)", NULL };
+    static const char *const refusals[] = { "spam", "10.0", "(by no rule)",
+                                            NULL };
+    static const char *const wrong[] = {
+        "! the disk is full: 1.0M free, under the reserve of 20M; no mail is "
+        "taken (452)",
+        "! certificate /old.pem has ended",
+        "! certificate /soon.pem ends in 1 day:",
+        "! the history is paused",
+        "! webhook crm is behind by 7 events: no \\x1B[2J",
+        NULL
+    };
     static const char *const live[] = { "line 0 ", "line 49 \\x1B[2J", NULL };
 
     (void)state;
@@ -114,6 +134,8 @@ static void each_view_shows_its_figures(void **state)
     has(TOP_DESTINATIONS, destinations);
     has(TOP_REFUSALS, refusals);
     has(TOP_LIVE, live);
+    for (enum top_view v = TOP_FLOW; v <= TOP_ALL; v++)
+        has(v, wrong);
     has(TOP_ALL, flow + 6);
     has(TOP_ALL, destinations);
     has(TOP_ALL, refusals);
