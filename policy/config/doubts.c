@@ -9,6 +9,7 @@
 #include "policy/config/accounts.h"
 #include "policy/config/ruledoubts.h"
 #include "policy/route.h"
+#include "policy/vocabulary/network.h"
 
 static const char *quote(struct reading *r, struct span text)
 {
@@ -157,6 +158,44 @@ static void doubt_shadowed_routes(struct reading *r)
                             faults_place(&r->faults, taken->place));
         }
     }
+}
+
+/* Would a connection there come to this listener? */
+static bool is_own_port(const struct listener_settings *l, const struct hop *h)
+{
+    static const struct host_address any = { { 0 } },
+                                     any_v4 = { { [10] = 0xff, [11] = 0xff } };
+    struct host_address to;
+    bool is_here = span_is_nocase(h->host, SPAN("localhost"));
+
+    if (l->port != h->port || h->kind == HOP_LMTP)
+        return false;
+    if (!is_here && !(h->is_literal && host_address_parse(h->host, &to)))
+        return false;
+    if (is_here)
+        return host_address_is_loopback(&l->host) ||
+               host_address_is(&l->host, &any) ||
+               host_address_is(&l->host, &any_v4);
+    return host_address_is(&l->host, &to) ||
+           (host_address_is_loopback(&to) &&
+            (host_address_is(&l->host, &any) ||
+             (host_address_is_v4(&to) && host_address_is(&l->host, &any_v4))));
+}
+
+static void doubt_own_ports(struct reading *r)
+{
+    const struct settings *s = r->settings;
+
+    for (size_t i = 0; i < s->route_count; i++)
+        for (size_t h = 0; h < s->routes[i].via_count; h++)
+            for (size_t l = 0; l < s->listener_count; l++)
+                if (is_own_port(&s->listeners[l], &s->routes[i].via[h]))
+                    faults_warn(&r->faults, s->routes[i].place,
+                                "route %s leads to %s, where listener %s of "
+                                "this relay is: its mail goes round in circles",
+                                quote(r, s->routes[i].title),
+                                quote(r, s->routes[i].via[h].text),
+                                quote(r, s->listeners[l].title));
 }
 
 /* --- conditions that no listener lets become true ----------------------------
@@ -338,6 +377,7 @@ void doubts_find(struct reading *r)
     doubt_nobody_may(r);
     doubt_own_domains(r);
     doubt_shadowed_routes(r);
+    doubt_own_ports(r);
     ruledoubts_find(r);
     doubt_never_holds(r);
     doubt_absences(r);

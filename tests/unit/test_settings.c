@@ -358,6 +358,17 @@ static void what_is_seldom_meant_is_warned_of(void **state)
           { "w.conf:3:1: warning: rule \"o\" takes mail for a@b.test from "
             "anybody, and route \"*\" at w.conf:2:1 sends it by MX, which may "
             "lead back here (2 more like it)" } },
+        { "listener \"l\" { address = \"127.0.0.1:2525\" }\n" RULE
+          "route \"a\" { via = {\"smtp://127.0.0.1:2525\"} }\n"
+          "route \"b\" { via = {\"smtp://localhost:2525\"} }\n"
+          "route \"c\" { via = {\"smtp://127.0.0.1:2526\", \"lmtp://127.0.0.1:2525\"} }\n",
+          { "w.conf:3:1: warning: route \"a\" leads to \"smtp://127.0.0.1:2525\", "
+            "where listener \"l\" of this relay is: its mail goes round in "
+            "circles", "warning: route \"b\" leads to" } },
+        { "listener \"l\" { address = \"[::]:25\" }\n" RULE
+          "route \"a\" { via = {\"smtp://127.0.0.1\"} }\n"
+          "route \"b\" { via = {\"smtp://192.0.2.1\"} }\n",
+          { "w.conf:3:1: warning: route \"a\" leads to" } },
         { LISTENER ROUTE "rule \"o\" { to = {\"*.x.test\"} action = relay }\n",
           { "takes mail for *.x.test from anybody, and route \"*\" at "
             "w.conf:2:1 sends it by MX, which may lead back here\n" } },
