@@ -27,8 +27,13 @@ static bool read_id(struct request *r, struct span id)
 
 static void refuse_unknown(struct request *r)
 {
-    request_refuse(r, 404, "there is no message %s",
-                   id_print(r->filter.queue.id).at);
+    struct id_text id = id_print(r->filter.queue.id);
+
+    request_refuse(
+        r, 404,
+        "there is no message %s in the queue: \"waypost history %s\" "
+        "tells what became of it",
+        id.at, id.at);
 }
 
 /* ------------------------------------------------------------ the story ---- */
