@@ -23,6 +23,7 @@
 #include "relay/main/timetable.h"
 #include "relay/main/windows.h"
 #include "relay/net/census.h"
+#include "relay/net/clockwatch.h"
 #include "relay/net/log.h"
 #include "relay/net/notify.h"
 
@@ -42,6 +43,7 @@ struct station {
     struct windows *windows;      /* what the queue routes by */
     struct queue *queue;
     struct roomwatch room;
+    struct clockwatch clock;
     struct admin *admin;
     struct census *census;
     struct gauge *gauge;          /* of the main loop */
@@ -70,7 +72,8 @@ MUST int station_enclose(struct station *st, const struct sources *sources,
 /* The reloader's answer: the settings are swapped, or why not is logged. */
 bool station_reread(void *user, enum reload_kind kind,
                     struct settings *take_s, const struct sources *sources);
-/* A timer's: were certificates or keys renewed on disk, and is there room on it? */
+/* A timer's: were certificates or keys renewed on disk, is there room on it, and was the
+ * clock set? */
 void station_look(uv_timer_t *timer);
 /* A timer's, at the beginning of each minute: a window may open or close. */
 void station_minute(uv_timer_t *timer);

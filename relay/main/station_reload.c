@@ -7,6 +7,8 @@
  */
 #include "relay/main/station_private.h"
 
+#include "relay/admin/listing.h"
+
 #include <time.h>
 
 /* The queue asks by the new ones from now on. */
@@ -143,14 +145,38 @@ bool station_reread(void *user, enum reload_kind kind, struct settings *take_s,
     return take_s != NULL;
 }
 
+/* What is due is due by this clock. */
+static void look_at_clock(struct station *st)
+{
+    int64_t jump_ms = clockwatch_look(&st->clock, wall_ms(),
+                                      (int64_t)(uv_hrtime() / 1000000));
+    struct buffer far = { 0 };
+
+    listing_put_duration(&far, (jump_ms < 0 ? -jump_ms : jump_ms) / 1000);
+    if (jump_ms < 0)
+        log_text(LOG_WARNING,
+                 "the clock was set back by %s, and what rests or was put off "
+                 "waits that much longer: \"waypost queue retry --yes\" tries "
+                 "all of it now",
+                 buffer_string(&far));
+    else if (jump_ms > 0)
+        log_text(LOG_WARNING,
+                 "the clock was set forward by %s, or this machine slept: what "
+                 "waits is that much older",
+                 buffer_string(&far));
+    buffer_fini(&far);
+}
+
 void station_look(uv_timer_t *timer)
 {
     struct station *st = timer->data;
 
     if (!st->is_ending && strongbox_look(&st->strongbox, st->settings))
         crew_renew(&st->crew, st->settings, st->strongbox.tls);
-    if (!st->is_ending)
+    if (!st->is_ending) {
         roomwatch_look(&st->room, st->queue);
+        look_at_clock(st);
+    }
 }
 
 void station_minute(uv_timer_t *timer)
