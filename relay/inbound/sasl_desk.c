@@ -6,6 +6,7 @@
  * unreadable or wrong leaves the former book in use, with a warning once: a slip of an
  * editor must not lock everybody out.
  */
+#include "relay/inbound/pambase.h"
 #include "relay/inbound/sasl_private.h"
 
 #include "policy/vocabulary/memory.h"
@@ -126,6 +127,12 @@ static struct sasl_book *book_of(const struct users_settings *u,
         log_text(LOG_WARNING, "logins: %s", buffer_string(out_why));
         buffer_clear(out_why);
     }
+    if (b && b->backend == SASL_PAM &&
+        pambase_is_out_of_reach(NULL, u->pam, PAMBASE_SHADOW))
+        log_text(LOG_WARNING,
+                 "logins: PAM cannot read " PAMBASE_SHADOW " as this user, so "
+                 "none is let in (454): put the relay's user into the group "
+                 "of that file (usermod -aG shadow USER) and restart it");
     if (b)
         b->mechanisms = mechanisms_of(b);
     return b;

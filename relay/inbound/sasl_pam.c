@@ -3,9 +3,11 @@
  *
  * The service's file in /etc/pam.d decides. The password is told only to a question that
  * asks for a secret; nothing else is answered. An answer that is neither yes nor no (a
- * module is missing, a server is down) is "cannot tell". Delays after a failure are the
+ * module is missing, a server is down) is "cannot tell", and so is "wrong" from who cannot
+ * read what to judge by. Delays after a failure are the
  * session's affair, PAM is asked to make none: it would hold a thread.
  */
+#include "relay/inbound/pambase.h"
 #include "relay/inbound/sasl_private.h"
 
 #include "policy/vocabulary/limits.h"
@@ -103,8 +105,14 @@ enum sasl_said sasl_pam_check(struct sasl_exchange *x, struct span login,
     if (rc == PAM_SUCCESS)
         rc = ask(pam, buffer_string(&client));
     said = judge(rc);
-    if (said == SASL_UNAVAILABLE)
+    if (said == SASL_WRONG &&
+        pambase_is_out_of_reach(x->desk->pam_folder, span_of(x->book->service),
+                                PAMBASE_SHADOW)) {
+        said = SASL_UNAVAILABLE;
+        buffer_put_string(&x->text, "PAM cannot read " PAMBASE_SHADOW);
+    } else if (said == SASL_UNAVAILABLE) {
         buffer_printf(&x->text, "PAM: %s", pam_strerror(pam, rc));
+    }
     if (pam)
         (void)pam_end(pam, rc);
     password_forget(secret);

@@ -41,6 +41,8 @@ selftest_fn selftest_disk, selftest_fsync, selftest_clock, selftest_files,
 /* selftest_identity.c: who we are for others */
 selftest_fn selftest_hostname, selftest_certificates, selftest_dns,
     selftest_secrets;
+/* selftest_logins.c: who knows passwords */
+selftest_fn selftest_logins;
 /* selftest_reach.c: who can be reached */
 selftest_fn selftest_relay, selftest_ports, selftest_hops, selftest_mx;
 

@@ -28,6 +28,7 @@ static const struct {
 } checks[] = {
     { "settings",     selftest_settings,     false },
     { "secrets",      selftest_secrets,      false },
+    { "logins",       selftest_logins,       false },
     { "certificates", selftest_certificates, false },
     { "disk",         selftest_disk,         false },
     { "fsync",        selftest_fsync,        false },

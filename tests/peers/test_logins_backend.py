@@ -2,6 +2,7 @@
 
 import base64
 import os
+import pathlib
 import pty
 import subprocess
 import termios
@@ -163,3 +164,47 @@ def test_a_running_relay_goes_by_a_change_when_the_verb_ends(tmp_path):
             assert logs_in(f"old{n}") == 535 and logs_in(f"new{n}") == 235
             assert user(r.config, "delete", "joe")[0] == 0
             assert logs_in(f"new{n}") == 535
+
+
+@pytest.fixture
+def pam_of_the_system():
+    """A service that asks nobody but /etc/shadow."""
+    if os.geteuid() != 0 or not pathlib.Path("/etc/pam.d").is_dir() or \
+            pathlib.Path("/etc/shadow").stat().st_mode & 0o4:
+        pytest.skip("a PAM service is made in /etc/pam.d, by root")
+    path = pathlib.Path("/etc/pam.d", f"waypost-test-{os.getpid()}")
+    try:
+        path.write_text("auth required pam_unix.so\naccount required pam_permit.so\n")
+        yield path.name
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_who_cannot_read_the_passwords_says_so(tmp_path, pam_of_the_system):
+    for up in [tmp_path, *tmp_path.parents][:-1]:
+        if up.stat().st_uid == 0:
+            up.chmod(up.stat().st_mode & 0o7777 | 0o711)
+    (tmp_path / "relay").mkdir()
+    (tmp_path / "relay").chmod(0o777)
+    users = f'users {{ pam = "{pam_of_the_system}" }}\n'
+    sentence = "PAM cannot read /etc/shadow"
+    with Relay(tmp_path / "relay", {"*": "smtp://127.0.0.1:9"},
+               top='user = "daemon"\nsandbox = false\n' + users,
+               listener="auth = optional  auth-without-tls = true") as r:
+        r.wait_log("warning: logins: " + sentence)
+        with r.client() as c:
+            c.command("EHLO me.test")
+            assert c.login("joe", "pencil").code == 454
+        r.wait_log(r": PAM cannot read /etc/shadow")
+        said = subprocess.run([program(), "selftest", "--no-network", "-c", r.config],
+                              capture_output=True, text=True, timeout=60).stdout
+        assert "daemon, as whom the relay runs, cannot read /etc/shadow" in said, said
+    with Relay(tmp_path / "root", {"*": "smtp://127.0.0.1:9"},
+               top=users, listener="auth = optional  auth-without-tls = true") as r:
+        with r.client() as c:
+            c.command("EHLO me.test")
+            assert c.login("joe", "pencil").code == 535
+        assert sentence not in r.log()
+        said = subprocess.run([program(), "selftest", "--no-network", "-c", r.config],
+                              capture_output=True, text=True, timeout=60).stdout
+        assert "PAM judges them" in said, said
