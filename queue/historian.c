@@ -259,14 +259,21 @@ static void indexes_build(struct historian *h)
                   error_text(rc));
 }
 
+/* What is only old may wait while mail flows; what is over the cap grows meanwhile. */
+static int64_t wait_ms(const struct historian *h)
+{
+    if (!h->has_more)
+        return PERIOD_MS;
+    return h->is_over_cap ? BUSY_MS : FORGET_MS;
+}
+
 static bool historian_wait(struct historian *h)
 {
     bool goes_on;
 
     pthread_mutex_lock(&h->lock);
     if (!h->is_stopping)
-        queue_condition_wait(&h->wake, &h->lock,
-                             h->has_more ? BUSY_MS : PERIOD_MS);
+        queue_condition_wait(&h->wake, &h->lock, wait_ms(h));
     goes_on = !h->is_stopping;
     pthread_mutex_unlock(&h->lock);
     return goes_on;
