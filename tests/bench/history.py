@@ -146,6 +146,13 @@ def questions(some):
         ("glob: reason, refusals", "--reason", "*5.7.1*", "--limit", "1000"),
         ("glob: nobody, terminal", "--from", "*@nobody.example"),
         ("nobody", "--from", "nobody@nobody.example"),
+        ("nobody's domain", "--to", "*@nobody.example"),
+        ("a client's name", "--client", "client777.example", "--limit", "1000"),
+        ("a client that is not", "--client", "nobody.example"),
+        ("expired, none", "--state", "expired"),
+        ("discarded, none", "--state", "discarded"),
+        ("failed", "--state", "failed", "--limit", "1000"),
+        ("tried often, none", "--attempts", "9"),
     ]
 
 

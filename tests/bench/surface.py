@@ -155,6 +155,8 @@ def questions(relay, http, token, some, name):
         "queue list", "queue list --json",
         "queue list --domain customer4711.mass.example", "queue list --from user7@company*",
         "queue list --login login77", "queue list --state held", "queue list --older 3d",
+        "queue list --newer 10min", "queue list --state ready", "queue list --state active",
+        "queue count --older 3d", "queue count --state ready", "queue top --newer 12h",
         "queue list --reason *quota*", "queue list --via *:21", "queue list --from nobody@x.test",
         f"queue show {name}", f"queue cat {name}", "queue count", "queue count --state held",
         "queue top", "queue top --by from", "queue top --by via", "queue shape",
@@ -162,7 +164,8 @@ def questions(relay, http, token, some, name):
         "dest list", "dest show smtp://127.0.0.1:21", "top --once",
         f"history --from {some[0]} --to {some[1]} --newer {day} --older {after}",
         f"history --to {some[1]}", "history --state refused --limit 1000",
-        "history --reason *5.1.1* --limit 1000", f"history {name}",
+        "history --state expired", "history --client nobody.example", "history --attempts 9",
+        "history --to *@nobody.example", "history --reason *5.1.1* --limit 1000", f"history {name}",
         "explain --client 127.0.0.1 --from a@b.test --to c@d.test",
     ]
     paths = [
