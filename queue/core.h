@@ -34,6 +34,7 @@ enum {
     SLOTS_MOST = 2000,   /* of all destinations */
     SENDERS_MOST = 4096, /* told apart in one destination */
     ALARMS_MOST = 256,   /* works that came by alarm, at once */
+    WORKS_TRACES = 64 * 1024, /* a power of two */
 };
 
 #define HISTORY_MS ((int64_t)30 * 24 * 3600 * 1000)
@@ -86,6 +87,7 @@ struct queue {
     _Atomic uint64_t last_id;
     _Atomic uint64_t puts, settles, commits, commit_us_last, commit_us_max;
     _Atomic uint64_t events, wal_bytes;
+    _Atomic uint32_t traces[WORKS_TRACES]; /* how many of `works` have that hash */
     struct histogram commit_us, commit_jobs; /* the writer's */
     _Atomic uint64_t ready, deferred, held; /* recipients: surveys' */
 
@@ -95,7 +97,7 @@ struct queue {
     struct writer writer;
     struct reader reader;
     struct historian historian;
-    struct recounting recounting;
+    struct recounting recounting, streaming;
     struct roll roll;
     struct heat heat;
     struct bodies bodies;

@@ -25,9 +25,12 @@ struct list {
     uint64_t after_id, next_id;
     uint32_t limit;
     int64_t began_ms; /* monotonic; 0: not yet */
-    struct queue_row *rows;
+    struct queue_row *rows; /* or, where put is not NULL: */
+    struct buffer text;
     size_t count;
+    queue_put_row_fn *put;
     queue_page_fn *done;
+    queue_list_text_fn *told;
     uint64_t token;
 };
 
@@ -47,8 +50,13 @@ static void each_row(void *user, const struct queue_row *row)
 {
     struct list *l = user;
 
-    if (l->count < l->limit)
-        rows_copy(&l->arena, row, &l->rows[l->count++]);
+    if (l->count == l->limit)
+        return;
+    if (l->put)
+        l->put(&l->text, row);
+    else
+        rows_copy(&l->arena, row, &l->rows[l->count]);
+    l->count++;
 }
 
 static bool step_list(struct store_reader *db, struct recount *r)
@@ -75,31 +83,59 @@ static void open_list(struct letter *take_l, bool is_dropped)
 {
     struct list *l = (struct list *)take_l;
 
-    if (!is_dropped)
+    if (!is_dropped && l->put)
+        l->told(take_l->port->user, l->token, l->recount.rc, &l->text, l->count,
+                l->next_id);
+    else if (!is_dropped)
         l->done(take_l->port->user, l->token, l->recount.rc, l->rows, l->count,
                 l->next_id);
     store_among_fini(&l->among);
     arena_reset(&l->arena);
+    buffer_fini(&l->text);
     free(l->rows);
     free(l);
 }
 
-void queue_list(struct queue_port *p, const struct queue_filter *f,
-                uint64_t after_id, uint32_t limit, queue_page_fn *done,
-                uint64_t token)
+static struct list *list_new(struct queue_port *p,
+                             const struct queue_list_want *want, uint64_t token)
 {
     struct list *l = NEW(struct list);
 
     l->recount.letter.port = p;
     l->recount.letter.open = open_list;
     l->recount.walk = step_list;
-    l->filter = criteria_copy(&l->arena, f);
-    l->after_id = after_id;
-    l->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
+    l->filter = criteria_copy(&l->arena, want->filter);
+    l->after_id = want->after_id;
+    l->limit =
+        want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
+    l->put = want->put;
+    l->token = token;
+    return l;
+}
+
+void queue_list(struct queue_port *p, const struct queue_filter *f,
+                uint64_t after_id, uint32_t limit, queue_page_fn *done,
+                uint64_t token)
+{
+    struct list *l = list_new(p,
+                              &(struct queue_list_want){ .filter = f,
+                                                         .after_id = after_id,
+                                                         .limit = limit },
+                              token);
+
     l->rows = NEW_ARRAY(struct queue_row, l->limit);
     l->done = done;
-    l->token = token;
     recounting_ask(&p->queue->recounting, &l->recount);
+}
+
+void queue_list_text(struct queue_port *p, const struct queue_list_want *want,
+                     queue_list_text_fn *done, uint64_t token)
+{
+    struct list *l = list_new(p, want, token);
+
+    l->told = done;
+    recounting_ask(want->is_long ? &p->queue->streaming : &p->queue->recounting,
+                   &l->recount);
 }
 
 struct files_list {

@@ -148,7 +148,8 @@ static struct queue *queue_new(const struct queue_options *o)
     budgets_init(&q->budgets);
     snapshot_init(&q->snapshot);
     backup_init(&q->backup, q);
-    recounting_init(&q->recounting, q);
+    recounting_init(&q->recounting, q, "queue-recount", RECOUNTING_NICE);
+    recounting_init(&q->streaming, q, "queue-stream", STREAMING_NICE);
     roll_init(&q->roll, !q->read_only);
     return q;
 }
@@ -213,6 +214,7 @@ static int start_threads(struct queue *q, struct store *take_store)
 static void stop_threads(struct queue *q)
 {
     backup_stop(&q->backup);
+    recounting_fini(&q->streaming);
     recounting_fini(&q->recounting);
     historian_stop(&q->historian);
     reader_stop(&q->reader);

@@ -382,6 +382,25 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
                 uint64_t after_id, uint32_t limit, queue_page_fn *done,
                 uint64_t token);
 
+/*
+ * The same as text: `put` appends a row, on the thread that reads, so that a loop that passes a
+ * long list on has nothing to do but that. is_long: one page of many that follow each other,
+ * which gives way to all else, pages that somebody waits for too. `text` may be taken.
+ */
+typedef void queue_put_row_fn(struct buffer *b, const struct queue_row *row);
+typedef void queue_list_text_fn(void *user, uint64_t token, int rc,
+                                struct buffer *text, size_t count,
+                                uint64_t next_id);
+struct queue_list_want {
+    const struct queue_filter *filter;
+    uint64_t after_id;
+    uint32_t limit;
+    bool is_long;
+    queue_put_row_fn *put;
+};
+void queue_list_text(struct queue_port *p, const struct queue_list_want *want,
+                     queue_list_text_fn *done, uint64_t token);
+
 /* All that the filter means, from the files alone, where no relay runs. False: enough. */
 typedef bool queue_row_fn(void *user, const struct queue_row *row);
 MUST int queue_list_files(const char *path, const struct queue_filter *f,
@@ -645,6 +664,22 @@ typedef void queue_history_fn(void *user, uint64_t token, int rc,
 void queue_history(struct queue_port *p, const struct queue_filter *f,
                    const struct queue_place *after, uint32_t limit,
                    queue_history_fn *done, uint64_t token);
+
+/* The same as text, see queue_list_text. */
+typedef void queue_put_told_fn(struct buffer *b, const struct queue_told *row);
+typedef void queue_history_text_fn(void *user, uint64_t token, int rc,
+                                   struct buffer *text, size_t count,
+                                   const struct queue_place *next);
+struct queue_history_want {
+    const struct queue_filter *filter;
+    const struct queue_place *after; /* or NULL */
+    uint32_t limit;
+    bool is_long;
+    queue_put_told_fn *put;
+};
+void queue_history_text(struct queue_port *p,
+                        const struct queue_history_want *want,
+                        queue_history_text_fn *done, uint64_t token);
 
 /*
  * What became of recipients since an event, oldest first: for those who are told of it and

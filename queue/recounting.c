@@ -21,7 +21,6 @@ enum {
     PAGE_MS = 60,     /* then a page goes out, be it empty */
     LINGER_MS = 5000, /* the thread waits for the next question */
     FILES_TELL_MS = 100,
-    NICE = 10,
 };
 
 /* What people ask for. */
@@ -31,10 +30,13 @@ struct page {
     struct annals_walk walk;
     int64_t began_ms; /* monotonic; 0: not yet */
     uint32_t limit;
-    struct queue_told *rows;
+    struct queue_told *rows; /* or, where put is not NULL: */
+    struct buffer text;
     size_t count;
     bool has_more;
+    queue_put_told_fn *put;
     queue_history_fn *done;
+    queue_history_text_fn *told;
     uint64_t token;
 };
 
@@ -75,8 +77,13 @@ static bool each_row(void *user, const struct queue_told *row)
 {
     struct page *p = user;
 
-    p->rows[p->count] = *row;
-    recounting_keep(&p->arena, &p->rows[p->count++]);
+    if (p->put) {
+        p->put(&p->text, row);
+    } else {
+        p->rows[p->count] = *row;
+        recounting_keep(&p->arena, &p->rows[p->count]);
+    }
+    p->count++;
     return true;
 }
 
@@ -98,12 +105,16 @@ static void open_letter(struct letter *take_l, bool is_dropped)
 {
     struct page *p = (struct page *)take_l;
     int rc = p->recount.rc;
+    const struct queue_place *next =
+        rc == 0 && p->has_more ? &p->walk.place : NULL;
 
-    if (!is_dropped)
-        p->done(take_l->port->user, p->token, rc, p->rows, p->count,
-                rc == 0 && p->has_more ? &p->walk.place : NULL);
+    if (!is_dropped && p->put)
+        p->told(take_l->port->user, p->token, rc, &p->text, p->count, next);
+    else if (!is_dropped)
+        p->done(take_l->port->user, p->token, rc, p->rows, p->count, next);
     annals_walk_fini(&p->walk);
     arena_reset(&p->arena);
+    buffer_fini(&p->text);
     free(p->rows);
     free(p);
 }
@@ -180,7 +191,8 @@ static void *recounting_main(void *user)
     struct shelf shelf = { 0 };
     struct recount *r;
 
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+    /* Where it is refused, which no kernel we know does, all is answered all the same. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), all->nice);
     while ((r = take_first(all))) {
         if (step(all, &shelf, r)) {
             port_post(&r->letter);
@@ -211,7 +223,7 @@ static void ensure_thread(struct recounting *all)
     if (all->is_running)
         return;
     all->is_running = all->has_thread =
-        queue_thread_start(&all->thread, "queue-recount", recounting_main, all);
+        queue_thread_start(&all->thread, all->name, recounting_main, all);
     ASSERT(all->is_running);
 }
 
@@ -224,27 +236,57 @@ void recounting_ask(struct recounting *all, struct recount *r)
     pthread_mutex_unlock(&all->lock);
 }
 
-void queue_history(struct queue_port *port, const struct queue_filter *f,
-                   const struct queue_place *after, uint32_t limit,
-                   queue_history_fn *done, uint64_t token)
+static struct page *page_new(struct queue_port *port,
+                             const struct queue_history_want *want,
+                             uint64_t token)
 {
     struct page *p = NEW(struct page);
-    struct queue_filter copy = criteria_copy(&p->arena, f);
+    struct queue_filter copy = criteria_copy(&p->arena, want->filter);
 
     p->recount.letter.port = port;
     p->recount.letter.open = open_letter;
     p->recount.step = step_page;
-    p->recount.rc = annals_walk_init(&p->walk, &copy, after);
-    p->limit = limit && limit < LIST_MOST ? limit : LIST_MOST;
+    p->recount.rc = annals_walk_init(&p->walk, &copy, want->after);
+    p->limit =
+        want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
+    p->put = want->put;
+    p->token = token;
+    return p;
+}
+
+void queue_history(struct queue_port *port, const struct queue_filter *f,
+                   const struct queue_place *after, uint32_t limit,
+                   queue_history_fn *done, uint64_t token)
+{
+    struct page *p = page_new(
+        port,
+        &(struct queue_history_want){
+            .filter = f, .after = after, .limit = limit },
+        token);
+
     p->rows = NEW_ARRAY(struct queue_told, p->limit);
     p->done = done;
-    p->token = token;
     recounting_ask(&port->queue->recounting, &p->recount);
 }
 
-void recounting_init(struct recounting *all, struct queue *q)
+void queue_history_text(struct queue_port *port,
+                        const struct queue_history_want *want,
+                        queue_history_text_fn *done, uint64_t token)
+{
+    struct page *p = page_new(port, want, token);
+
+    p->told = done;
+    recounting_ask(want->is_long ? &port->queue->streaming
+                                 : &port->queue->recounting,
+                   &p->recount);
+}
+
+void recounting_init(struct recounting *all, struct queue *q, const char *name,
+                     int nice)
 {
     all->queue = q;
+    all->name = name;
+    all->nice = nice;
     all->last = &all->first;
     pthread_mutex_init(&all->lock, NULL);
     queue_condition_init(&all->wake);

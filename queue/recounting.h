@@ -27,8 +27,17 @@ struct recount {
     bool (*walk)(struct store_reader *db, struct recount *r);
 };
 
+/*
+ * There are two of them: one for what somebody waits for, and one of an even lower priority for
+ * the pages of long lists. An unprivileged thread cannot raise its priority again, and whoever
+ * streams a million rows must not be in front of whoever asks for twenty.
+ */
+enum { RECOUNTING_NICE = 10, STREAMING_NICE = 15 };
+
 struct recounting {
     struct queue *queue;
+    const char *name; /* of the thread */
+    int nice;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct recount *first, **last; /* under lock */
@@ -42,7 +51,8 @@ void recounting_ask(struct recounting *r, struct recount *take_q);
 /* The texts of a row are borrowed from the arena from now on. */
 void recounting_keep(struct arena *a, struct queue_told *row);
 
-void recounting_init(struct recounting *r, struct queue *q);
+void recounting_init(struct recounting *r, struct queue *q, const char *name,
+                     int nice);
 /* Ports have been closed: nobody hears what is left. */
 void recounting_fini(struct recounting *r);
 

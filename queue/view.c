@@ -17,6 +17,8 @@ static bool is_active(void *user, uint64_t message, uint32_t number)
     struct queue *q = user;
     bool is_it;
 
+    if (!works_may_have(q, message))
+        return false;
     queue_lock(q);
     is_it = works_is_claimed(q, message, number);
     queue_unlock(q);

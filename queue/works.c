@@ -22,8 +22,27 @@ struct bundle *works_next(const struct bundle *b)
     return l ? OWNER(l, struct bundle, by_message) : NULL;
 }
 
+static _Atomic uint32_t *trace_of(struct queue *q, uint64_t message)
+{
+    return &q->traces[buckets_hash_number(message) & (WORKS_TRACES - 1)];
+}
+
+bool works_may_have(struct queue *q, uint64_t message)
+{
+    return atomic_load_explicit(trace_of(q, message), memory_order_relaxed);
+}
+
+static void take_out(struct queue *q, struct bundle *b)
+{
+    buckets_remove(&q->works, &b->by_message);
+    (void)atomic_fetch_sub_explicit(trace_of(q, b->work.message), 1,
+                                    memory_order_relaxed);
+}
+
 void works_put(struct queue *q, struct bundle *b)
 {
+    (void)atomic_fetch_add_explicit(trace_of(q, b->work.message), 1,
+                                    memory_order_relaxed);
     buckets_put(&q->works, &b->by_message,
                 buckets_hash_number(b->work.message));
 }
@@ -36,7 +55,7 @@ void works_remove(struct queue *q, struct bundle *take_b)
         q->ghosts = take_b;
         return;
     }
-    buckets_remove(&q->works, &take_b->by_message);
+    take_out(q, take_b);
     bundle_free(take_b);
 }
 
@@ -96,7 +115,7 @@ void works_reading_end(struct queue *q)
     q->is_reading = false;
     while ((b = q->ghosts)) {
         q->ghosts = b->next_ghost;
-        buckets_remove(&q->works, &b->by_message);
+        take_out(q, b);
         bundle_free(b);
     }
 }

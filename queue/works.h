@@ -20,6 +20,10 @@ bool works_is_claimed(const struct queue *q, uint64_t message, uint32_t number);
 /* Was something of it settled while the reader has a page in hand? */
 bool works_has_ghost(const struct queue *q, uint64_t message);
 
+/* The one that needs no lock: false for nearly all that is not in memory. Whoever lists a million
+ * rows at a low priority would else be put aside with the lock in hand, and delivery with him. */
+bool works_may_have(struct queue *q, uint64_t message);
+
 /* The reader's look at rows begins and ends. */
 void works_reading_begin(struct queue *q);
 void works_reading_end(struct queue *q);

@@ -96,11 +96,24 @@ static bool is_escape(struct span s)
            is_hex(s.at[3]);
 }
 
+/* Bytes at the start that stay as they are: most texts are nothing else. */
+static size_t plain_bytes(struct span s)
+{
+    size_t n = 0;
+
+    while (n < s.len && s.at[n] >= ' ' && s.at[n] < 0x7f && s.at[n] != '\\')
+        n++;
+    return n;
+}
+
 void buffer_put_escaped(struct buffer *b, struct span s)
 {
     while (s.len) {
-        size_t n = is_escape(s) ? 4 : utf8_is_showable(s);
+        /* under a cap as many characters as fit are kept */
+        size_t n = b->cap ? 0 : plain_bytes(s);
 
+        if (n == 0)
+            n = is_escape(s) ? 4 : utf8_is_showable(s);
         if (n && (n == 4 || s.at[0] != '\\')) {
             buffer_put(b, span_first(s, n));
             s = span_skip(s, n);

@@ -10,12 +10,6 @@
 #include "relay/admin/chronicle_row.h"
 #include "relay/admin/listing.h"
 
-enum {
-    PAGE_FIRST = 20, /* rows; doubles while pages stay small */
-    PAGE_MOST = 200,
-    PAGE_BYTES = 256 * 1024,
-};
-
 static void ask_page(struct request *r);
 
 static void refuse(struct request *r, int rc)
@@ -49,18 +43,8 @@ static void go_on_looking(struct request *r)
     }
 }
 
-static void adapt_page(struct request *r)
-{
-    if (r->answer.len > PAGE_BYTES)
-        r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
-    else if (r->page_rows < PAGE_MOST)
-        r->page_rows =
-            r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
-}
-
-static void on_page(void *user, uint64_t token, int rc,
-                    const struct queue_told *rows, size_t count,
-                    const struct queue_place *next)
+static void on_page(void *user, uint64_t token, int rc, struct buffer *text,
+                    size_t count, const struct queue_place *next)
 {
     struct request *r = request_find(user, token);
 
@@ -70,8 +54,7 @@ static void on_page(void *user, uint64_t token, int rc,
         refuse(r, rc);
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        listing_put_object(&r->answer, chronicle_row(&rows[i]));
+    request_take_text(r, text);
     if (r->limit && (r->limit -= count) == 0)
         next = NULL;
     if (next)
@@ -80,19 +63,24 @@ static void on_page(void *user, uint64_t token, int rc,
         go_on_looking(r);
         return;
     }
-    adapt_page(r);
     r->more = next ? ask_page : NULL;
     request_go_on(r);
 }
 
+/* All pages but the first belong to a long list. */
 static void ask_page(struct request *r)
 {
     uint32_t rows = r->page_rows;
 
     if (r->limit && r->limit < rows)
         rows = (uint32_t)r->limit;
-    queue_history(request_port(r), &r->filter.queue, &r->place, rows, on_page,
-                  r->token);
+    queue_history_text(request_port(r),
+                       &(struct queue_history_want){ .filter = &r->filter.queue,
+                                                     .after = &r->place,
+                                                     .limit = rows,
+                                                     .is_long = r->is_stream,
+                                                     .put = chronicle_row_put },
+                       on_page, r->token);
     if (r->state != REQUEST_WAITS)
         request_wait(r);
 }
@@ -110,6 +98,6 @@ void chronicle_list(struct request *r)
         request_refuse(r, 400, "after should be the cursor of a row");
         return;
     }
-    r->page_rows = PAGE_FIRST;
+    r->page_rows = REQUEST_PAGE_FIRST;
     ask_page(r);
 }

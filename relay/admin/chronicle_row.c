@@ -6,20 +6,7 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
 #include "relay/admin/filter.h"
-#include "relay/admin/listing.h"
-
-static const double ms_of_second = 1000.0;
-
-static void put_text(json_t *o, const char *key, struct span text)
-{
-    listing_set(o, key, listing_text(text));
-}
-
-static void put_some_text(json_t *o, const char *key, struct span text)
-{
-    if (text.len)
-        put_text(o, key, text);
-}
+#include "relay/admin/jsontext.h"
 
 static void print_place(struct buffer *b, const struct queue_place *p)
 {
@@ -39,109 +26,156 @@ bool chronicle_row_read_cursor(struct span s, struct queue_place *out)
     return true;
 }
 
-static void put_cursor(json_t *o, const struct queue_place *p)
+static void put_some_text(struct buffer *b, struct span key, struct span text)
 {
-    struct buffer b = { 0 };
-
-    print_place(&b, p);
-    put_text(o, "cursor", buffer_span(&b));
-    buffer_fini(&b);
+    if (text.len)
+        jsontext_text(b, key, text);
 }
 
-static void put_status(json_t *o, struct status s)
+static void put_status(struct buffer *b, struct status s)
 {
-    struct buffer b = { 0 };
+    struct buffer text = { 0 };
 
     if (s.class)
-        status_print(&b, s);
-    put_text(o, "status", buffer_span(&b));
-    buffer_fini(&b);
+        status_print(&text, s);
+    jsontext_text(b, SPAN("status"), buffer_span(&text));
+    buffer_fini(&text);
 }
 
 /* A line time|host|status|reply for each. */
-json_t *chronicle_row_tries(struct span trail)
+static void put_tries(struct buffer *b, struct span trail)
 {
-    json_t *all = json_array();
-
+    jsontext_begin(b, '[');
     while (trail.len) {
         struct span line = span_split(trail, '\n', &trail);
-        json_t *one = json_object();
         uint64_t ms;
 
-        if (span_number(span_split(line, '|', &line), &ms)) {
-            listing_set(one, "at", json_integer((json_int_t)(ms / 1000)));
-            put_text(one, "host", span_split(line, '|', &line));
-            put_text(one, "status", span_split(line, '|', &line));
-            put_text(one, "reply", line);
-            ASSERT(json_array_append(all, one) == 0);
-        }
-        json_decref(one);
+        if (!span_number(span_split(line, '|', &line), &ms))
+            continue;
+        jsontext_begin(b, '{');
+        jsontext_number(b, SPAN("at"), (int64_t)(ms / 1000));
+        jsontext_text(b, SPAN("host"), span_split(line, '|', &line));
+        jsontext_text(b, SPAN("status"), span_split(line, '|', &line));
+        jsontext_text(b, SPAN("reply"), line);
+        buffer_put_byte(b, '}');
     }
-    return all;
+    buffer_put_byte(b, ']');
+}
+
+/* As values; the buffer is given back. */
+static json_t *json_of(struct buffer *b)
+{
+    json_t *v = json_loadb(b->at, b->len, JSON_ALLOW_NUL, NULL);
+
+    ASSERT(v);
+    buffer_fini(b);
+    return v;
+}
+
+json_t *chronicle_row_tries(struct span trail)
+{
+    struct buffer b = { 0 };
+
+    put_tries(&b, trail);
+    return json_of(&b);
+}
+
+static void put_lines(struct buffer *b, struct span text)
+{
+    jsontext_begin(b, '[');
+    for (bool is_first = true; text.len; is_first = false) {
+        if (!is_first)
+            buffer_put_byte(b, ',');
+        jsontext_put_text(b, span_split(text, '\n', &text));
+    }
+    buffer_put_byte(b, ']');
 }
 
 json_t *chronicle_row_lines(struct span text)
 {
-    json_t *all = json_array();
+    struct buffer b = { 0 };
 
-    while (text.len) {
-        struct span line = span_split(text, '\n', &text);
-
-        ASSERT(json_array_append_new(all, listing_text(line)) == 0);
-    }
-    return all;
+    put_lines(&b, text);
+    return json_of(&b);
 }
 
-static void put_rest(json_t *o, const struct queue_told *t)
+static void put_delays(struct buffer *b, const struct queue_told *t)
 {
-    json_t *delays = json_array();
+    jsontext_key(b, SPAN("delays"));
+    buffer_put_byte(b, '[');
+    for (int i = 0; i < 4; i++) {
+        if (i)
+            buffer_put_byte(b, ',');
+        jsontext_put_seconds(b, t->delay_ms[i]);
+    }
+    buffer_put_byte(b, ']');
+}
 
-    for (int i = 0; i < 4; i++)
-        ASSERT(json_array_append_new(delays, json_real((double)t->delay_ms[i] /
-                                                       ms_of_second)) == 0);
-    listing_set(o, "delays", delays);
-    listing_set(o, "tries", chronicle_row_tries(t->trail));
-    put_text(o, "rule", t->ruling.rule);
-    put_text(o, "place", t->ruling.place);
-    put_text(o, "held_by", t->ruling.held_by);
-    put_text(o, "tls", t->tls);
-    put_text(o, "stage", t->stage);
-    put_some_text(o, "asked_to", t->ruling.asked_to);
-    put_some_text(o, "asked_from", t->ruling.asked_from);
-    put_some_text(o, "orig_to", t->ruling.orig_to);
-    put_some_text(o, "who", t->who);
-    if (t->dialogue.len)
-        listing_set(o, "dialogue", chronicle_row_lines(t->dialogue));
+static void put_rest(struct buffer *b, const struct queue_told *t)
+{
+    put_delays(b, t);
+    jsontext_key(b, SPAN("tries"));
+    put_tries(b, t->trail);
+    jsontext_text(b, SPAN("rule"), t->ruling.rule);
+    jsontext_text(b, SPAN("place"), t->ruling.place);
+    jsontext_text(b, SPAN("held_by"), t->ruling.held_by);
+    jsontext_text(b, SPAN("tls"), t->tls);
+    jsontext_text(b, SPAN("stage"), t->stage);
+    put_some_text(b, SPAN("asked_to"), t->ruling.asked_to);
+    put_some_text(b, SPAN("asked_from"), t->ruling.asked_from);
+    put_some_text(b, SPAN("orig_to"), t->ruling.orig_to);
+    put_some_text(b, SPAN("who"), t->who);
+    if (t->dialogue.len) {
+        jsontext_key(b, SPAN("dialogue"));
+        put_lines(b, t->dialogue);
+    }
+}
+
+static void put_origin(struct buffer *b, const struct queue_told *t)
+{
+    jsontext_text(b, SPAN("client"), t->client);
+    jsontext_text(b, SPAN("client_name"), t->client_name);
+    jsontext_text(b, SPAN("helo"), t->helo);
+    jsontext_text(b, SPAN("login"), t->login);
+    jsontext_text(b, SPAN("listener"), t->listener);
+    jsontext_text(b, SPAN("protocol"), t->protocol);
+    jsontext_text(b, SPAN("message_id"), t->message_id);
+}
+
+void chronicle_row_put(struct buffer *b, const struct queue_told *t)
+{
+    jsontext_begin(b, '{');
+    jsontext_key(b, SPAN("cursor"));
+    buffer_put_byte(b, '"');
+    print_place(b, &t->place);
+    buffer_put_byte(b, '"');
+    jsontext_number(b, SPAN("at"), t->place.at_ms / 1000);
+    jsontext_number(b, SPAN("at_ms"), t->place.at_ms);
+    jsontext_text(b, SPAN("what"), span_of(filter_what_name(t->what)));
+    jsontext_text(b, SPAN("queue_id"),
+                  span_of(t->message ? id_print(t->message).at : ""));
+    jsontext_text(b, SPAN("sender"), t->sender);
+    jsontext_text(b, SPAN("recipient"), t->recipient);
+    put_status(b, t->status);
+    jsontext_text(b, SPAN("reply"), t->reply);
+    jsontext_text(b, SPAN("host"), t->host);
+    if (t->received_ms)
+        jsontext_number(b, SPAN("received"), t->received_ms / 1000);
+    else
+        jsontext_bare(b, SPAN("received"), SPAN("null"));
+    jsontext_number(b, SPAN("size"), (int64_t)t->size_bytes);
+    put_origin(b, t);
+    jsontext_number(b, SPAN("attempts"), t->attempts);
+    jsontext_bare(b, SPAN("in_doubt"),
+                  t->in_doubt ? SPAN("true") : SPAN("false"));
+    put_rest(b, t);
+    buffer_put(b, SPAN("}\n"));
 }
 
 json_t *chronicle_row(const struct queue_told *t)
 {
-    json_t *o = json_object();
+    struct buffer b = { 0 };
 
-    put_cursor(o, &t->place);
-    listing_set(o, "at", json_integer(t->place.at_ms / 1000));
-    listing_set(o, "at_ms", json_integer(t->place.at_ms));
-    listing_set(o, "what", json_string(filter_what_name(t->what)));
-    listing_set(o, "queue_id",
-                json_string(t->message ? id_print(t->message).at : ""));
-    put_text(o, "sender", t->sender);
-    put_text(o, "recipient", t->recipient);
-    put_status(o, t->status);
-    put_text(o, "reply", t->reply);
-    put_text(o, "host", t->host);
-    listing_set(o, "received",
-                t->received_ms ? json_integer(t->received_ms / 1000)
-                               : json_null());
-    listing_set(o, "size", json_integer((json_int_t)t->size_bytes));
-    put_text(o, "client", t->client);
-    put_text(o, "client_name", t->client_name);
-    put_text(o, "helo", t->helo);
-    put_text(o, "login", t->login);
-    put_text(o, "listener", t->listener);
-    put_text(o, "protocol", t->protocol);
-    put_text(o, "message_id", t->message_id);
-    listing_set(o, "attempts", json_integer(t->attempts));
-    listing_set(o, "in_doubt", json_boolean(t->in_doubt));
-    put_rest(o, t);
-    return o;
+    chronicle_row_put(&b, t);
+    return json_of(&b);
 }

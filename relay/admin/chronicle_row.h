@@ -18,6 +18,9 @@
 
 #include <jansson.h>
 
+/* One line, with its end. */
+void chronicle_row_put(struct buffer *b, const struct queue_told *t);
+/* The same as an object. */
 json_t *chronicle_row(const struct queue_told *t);
 
 /* Attempts, as they are stored: [{"at", "host", "status", "reply"}]. */

@@ -8,6 +8,7 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/utf8.h"
 #include "relay/admin/filter.h"
+#include "relay/admin/jsontext.h"
 
 #include <stdlib.h>
 
@@ -44,49 +45,79 @@ json_t *listing_moment(int64_t ms)
     return ms <= 0 || ms == INT64_MAX ? json_null() : json_integer(ms / 1000);
 }
 
+/* What was just written, as an object; the buffer is given back. */
+static json_t *object_of(struct buffer *b)
+{
+    json_t *o = json_loadb(b->at, b->len, JSON_ALLOW_NUL, NULL);
+
+    ASSERT(o);
+    buffer_fini(b);
+    return o;
+}
+
+static void put_recipient(struct buffer *b, const struct queue_row_recipient *r)
+{
+    jsontext_begin(b, '{');
+    jsontext_text(b, SPAN("address"), r->address);
+    jsontext_text(b, SPAN("state"), span_of(filter_state_name(r->state)));
+    jsontext_number(b, SPAN("attempts"), r->attempts);
+    if (r->due_ms == INT64_MAX)
+        jsontext_bare(b, SPAN("due"), SPAN("null"));
+    else
+        jsontext_number(b, SPAN("due"), r->due_ms / 1000);
+    if (r->reason.len)
+        jsontext_text(b, SPAN("delay_reason"), r->reason);
+    if (r->deed.at_ms) {
+        jsontext_text(b, SPAN("ordered_by"), r->deed.who);
+        jsontext_number(b, SPAN("ordered_at"), r->deed.at_ms / 1000);
+        if (r->deed.why.len)
+            jsontext_text(b, SPAN("ordered_why"), r->deed.why);
+    }
+    buffer_put_byte(b, '}');
+}
+
 json_t *listing_recipient(const struct queue_row_recipient *r)
 {
-    json_t *o = json_object();
+    struct buffer b = { 0 };
 
-    listing_set(o, "address", listing_text(r->address));
-    listing_set(o, "state", json_string(filter_state_name(r->state)));
-    listing_set(o, "attempts", json_integer(r->attempts));
-    listing_set(o, "due",
-                r->due_ms == INT64_MAX ? json_null()
-                                       : json_integer(r->due_ms / 1000));
-    if (r->reason.len)
-        listing_set(o, "delay_reason", listing_text(r->reason));
-    if (r->deed.at_ms) {
-        listing_set(o, "ordered_by", listing_text(r->deed.who));
-        listing_set(o, "ordered_at", json_integer(r->deed.at_ms / 1000));
-        if (r->deed.why.len)
-            listing_set(o, "ordered_why", listing_text(r->deed.why));
-    }
-    return o;
+    put_recipient(&b, r);
+    return object_of(&b);
+}
+
+static void put_origin(struct buffer *b, const struct queue_row *row)
+{
+    jsontext_text(b, SPAN("client"), row->client);
+    jsontext_text(b, SPAN("helo"), row->helo);
+    jsontext_text(b, SPAN("login"), row->login);
+    if (row->expire_ms > 0 && row->expire_ms < INT64_MAX)
+        jsontext_number(b, SPAN("expire_time"), row->expire_ms / 1000);
+}
+
+void listing_put_json(struct buffer *b, const struct queue_row *row,
+                      bool in_full)
+{
+    jsontext_begin(b, '{');
+    jsontext_text(b, SPAN("queue_id"), span_of(id_print(row->id).at));
+    jsontext_number(b, SPAN("arrival_time"), row->received_ms / 1000);
+    jsontext_number(b, SPAN("message_size"), (int64_t)row->size_bytes);
+    jsontext_text(b, SPAN("sender"),
+                  row->sender.len ? row->sender : SPAN("MAILER-DAEMON"));
+    jsontext_text(b, SPAN("state"), span_of(filter_state_name(row->state)));
+    if (in_full)
+        put_origin(b, row);
+    jsontext_key(b, SPAN("recipients"));
+    jsontext_begin(b, '[');
+    for (size_t i = 0; i < row->count; i++)
+        put_recipient(b, &row->recipients[i]);
+    buffer_put(b, SPAN("]}\n"));
 }
 
 json_t *listing_row(const struct queue_row *row, bool in_full)
 {
-    struct span sender = row->sender.len ? row->sender : SPAN("MAILER-DAEMON");
-    json_t *o = json_object(), *recipients = json_array();
+    struct buffer b = { 0 };
 
-    listing_set(o, "queue_id", json_string(id_print(row->id).at));
-    listing_set(o, "arrival_time", json_integer(row->received_ms / 1000));
-    listing_set(o, "message_size", json_integer((json_int_t)row->size_bytes));
-    listing_set(o, "sender", listing_text(sender));
-    listing_set(o, "state", json_string(filter_state_name(row->state)));
-    if (in_full) {
-        listing_set(o, "client", listing_text(row->client));
-        listing_set(o, "helo", listing_text(row->helo));
-        listing_set(o, "login", listing_text(row->login));
-        if (row->expire_ms > 0 && row->expire_ms < INT64_MAX)
-            listing_set(o, "expire_time", json_integer(row->expire_ms / 1000));
-    }
-    for (size_t i = 0; i < row->count; i++)
-        ASSERT(json_array_append_new(
-                   recipients, listing_recipient(&row->recipients[i])) == 0);
-    listing_set(o, "recipients", recipients);
-    return o;
+    listing_put_json(&b, row, in_full);
+    return object_of(&b);
 }
 
 json_t *listing_count(const struct queue_count *n)
@@ -114,12 +145,6 @@ void listing_put_object(struct buffer *b, json_t *take_o)
 {
     listing_put_value(b, take_o);
     buffer_put_byte(b, '\n');
-}
-
-void listing_put_json(struct buffer *b, const struct queue_row *row,
-                      bool in_full)
-{
-    listing_put_object(b, listing_row(row, in_full));
 }
 
 /* --------------------------------------------------------- for people ---- */

@@ -14,7 +14,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { BODY_MOST = 64 * 1024 };
+enum {
+    BODY_MOST = 64 * 1024,
+    PAGE_MOST = 500, /* rows */
+    PAGE_BYTES = 256 * 1024,
+};
 
 struct request *request_new(struct admin *a, struct MHD_Connection *c)
 {
@@ -184,6 +188,23 @@ void request_go_on(struct request *r)
     r->status = 200;
     r->is_stream = true;
     request_wake(r);
+}
+
+void request_take_text(struct request *r, struct buffer *text)
+{
+    if (r->answer.len) {
+        buffer_put(&r->answer, buffer_span(text));
+    } else {
+        buffer_fini(&r->answer);
+        r->answer = *text;
+        *text = (struct buffer){ 0 };
+    }
+    /* Messages with very many recipients come in smaller pages. */
+    if (r->answer.len > PAGE_BYTES)
+        r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
+    else if (r->answer.len)
+        r->page_rows = r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2
+                                                    : PAGE_MOST;
 }
 
 void request_push_begin(struct request *r, size_t most)

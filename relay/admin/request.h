@@ -150,6 +150,10 @@ void request_wait(struct request *r);
 void request_soon(const struct request *r);
 /* The page in r->answer may be sent; r->more tells of further ones. */
 void request_go_on(struct request *r);
+/* Rows for r->answer, taken from the queue's buffer. r->page_rows, which begins small so that
+ * the first are there at once, doubles while pages stay small. */
+enum { REQUEST_PAGE_FIRST = 20 };
+void request_take_text(struct request *r, struct buffer *text);
 /* The answer is what will be pushed, and goes out from now on; of what the client has not
  * read yet at most so many bytes are kept. */
 void request_push_begin(struct request *r, size_t most);

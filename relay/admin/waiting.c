@@ -12,58 +12,60 @@
 
 #include <string.h>
 
-enum {
-    PAGE_FIRST = 20, /* rows; doubles while pages stay small */
-    PAGE_MOST = 200,
-    PAGE_BYTES = 256 * 1024,
-};
-
 /* --------------------------------------------------------------- list ---- */
 
 static void ask_page(struct request *r);
 
-static void on_page(void *user, uint64_t token, int rc,
-                    const struct queue_row *rows, size_t count_of_rows,
-                    uint64_t next_id)
+/* On the thread that reads. */
+static void put_row(struct buffer *b, const struct queue_row *row)
+{
+    listing_put_json(b, row, false);
+}
+
+static void refuse_page(struct request *r, int rc)
+{
+    r->more = NULL;
+    if (!r->is_stream) {
+        request_refuse_queue(r, rc);
+        return;
+    }
+    /* The status has gone out already: the last line tells. */
+    buffer_printf(&r->answer, "{\"error\":\"the queue cannot answer: %s\"}\n",
+                  error_text(rc));
+    request_go_on(r);
+}
+
+static void on_page(void *user, uint64_t token, int rc, struct buffer *text,
+                    size_t count, uint64_t next_id)
 {
     struct request *r = request_find(user, token);
 
     if (!r)
         return;
     if (rc < 0) {
-        r->more = NULL;
-        if (!r->is_stream) {
-            request_refuse_queue(r, rc);
-            return;
-        }
-        /* The status has gone out already: the last line tells. */
-        buffer_printf(&r->answer,
-                      "{\"error\":\"the queue cannot answer: %s\"}\n",
-                      error_text(rc));
-        request_go_on(r);
+        refuse_page(r, rc);
         return;
     }
-    for (size_t i = 0; i < count_of_rows; i++)
-        listing_put_json(&r->answer, &rows[i], false);
-    /* Messages with very many recipients come in smaller pages. */
-    if (r->answer.len > PAGE_BYTES)
-        r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
-    else if (r->page_rows < PAGE_MOST)
-        r->page_rows =
-            r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
+    request_take_text(r, text);
     r->after_id = next_id;
     r->more = next_id ? ask_page : NULL;
-    if (r->limit && (r->limit -= count_of_rows) == 0)
+    if (r->limit && (r->limit -= count) == 0)
         r->more = NULL;
     request_go_on(r);
 }
 
+/* All pages but the first belong to a long list. */
 static void ask_page(struct request *r)
 {
     if (r->limit && r->page_rows > r->limit)
         r->page_rows = (uint32_t)r->limit;
-    queue_list(request_port(r), &r->filter.queue, r->after_id, r->page_rows,
-               on_page, r->token);
+    queue_list_text(request_port(r),
+                    &(struct queue_list_want){ .filter = &r->filter.queue,
+                                               .after_id = r->after_id,
+                                               .limit = r->page_rows,
+                                               .is_long = r->is_stream,
+                                               .put = put_row },
+                    on_page, r->token);
     request_wait(r);
 }
 
@@ -75,7 +77,7 @@ void waiting_list(struct request *r)
         request_refuse(r, 400, "after should be an id of 13 characters");
         return;
     }
-    r->page_rows = PAGE_FIRST;
+    r->page_rows = REQUEST_PAGE_FIRST;
     ask_page(r);
 }
 

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sysexits.h>
@@ -27,6 +28,8 @@ enum {
     LINE_MOST = 64 * 1024 * 1024,
     HTTP_ERRORS = 400,
     WAIT_MS = 60 * 1000,
+    LONG_BYTES = 256 * 1024, /* what goes on behind them is a long list */
+    LONG_NICE = 15,
 };
 
 struct ask {
@@ -36,11 +39,15 @@ struct ask {
     struct buffer line;  /* what has come of the next object */
     struct buffer error; /* what the relay said was wrong */
     ask_fn *each;
+    ask_bytes_fn *each_line; /* instead of each, but for errors; or NULL */
     ask_event_fn *each_event; /* NULL: lines are objects */
     char event[32];           /* whose data comes next; empty: "message" */
     ask_bytes_fn *bytes; /* instead of each, where it is no error; or NULL */
     void *user;
     bool is_ended; /* `each` has had enough */
+    bool is_refusal; /* by its status: what comes says why */
+    size_t got;      /* bytes of the answer, so far */
+    bool is_nice;
     const char *patience; /* for a terminal that waits; or NULL */
     bool has_patience;    /* it stands there now */
 };
@@ -115,7 +122,7 @@ void ask_add(struct ask *a, const char *key, const char *value)
 static bool take_object(struct ask *a)
 {
     json_error_t why;
-    json_t *o = json_loadb(a->line.at, a->line.len, 0, &why);
+    json_t *o = json_loadb(a->line.at, a->line.len, JSON_ALLOW_NUL, &why);
     json_t *error = json_object_get(o, "error");
     bool goes_on = true;
 
@@ -139,6 +146,13 @@ static bool take_object(struct ask *a)
     return goes_on;
 }
 
+static bool is_error(struct span line)
+{
+    static const struct span begin = SPAN_INIT("{\"error\":");
+
+    return span_is(span_first(line, begin.len), begin);
+}
+
 /* One line. false: stop. */
 static bool take_line(struct ask *a)
 {
@@ -146,6 +160,11 @@ static bool take_line(struct ask *a)
                              event = SPAN_INIT("event: ");
     struct span line = buffer_span(&a->line);
 
+    if (a->each_line && !a->is_refusal && !is_error(line)) {
+        a->is_ended = !a->each_line(a->user, line);
+        buffer_clear(&a->line);
+        return !a->is_ended;
+    }
     if (!a->each_event || line.at[0] == '{')
         return take_object(a);
     if (span_is(span_first(line, data.len), data)) {
@@ -180,6 +199,18 @@ static void clear_patience(struct ask *a)
     a->has_patience = false;
 }
 
+/* Whoever prints a million rows takes no turn from the mail; the first of them, and short
+ * answers, come as soon as they can. Where it is refused they only come sooner. */
+static void be_nice(struct ask *a, size_t more)
+{
+    a->got += more;
+    if (a->is_nice || a->got < LONG_BYTES)
+        return;
+    a->is_nice = true;
+    if (getpriority(PRIO_PROCESS, 0) < LONG_NICE)
+        (void)setpriority(PRIO_PROCESS, 0, LONG_NICE);
+}
+
 static size_t on_bytes(char *at, size_t size, size_t count, void *user)
 {
     struct ask *a = user;
@@ -192,6 +223,8 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *user)
         a->is_ended = !a->bytes(a->user, in);
         return a->is_ended ? 0 : in.len;
     }
+    a->is_refusal = code >= HTTP_ERRORS;
+    be_nice(a, in.len);
     while (in.len) {
         struct span line = span_split(in, '\n', &rest);
 
@@ -202,6 +235,7 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *user)
             return 0;
         in = rest;
     }
+    (void)fflush(stdout); /* what has come is seen, however long the next takes */
     return size * count;
 }
 
@@ -299,6 +333,7 @@ static int perform(struct ask *a, const char *path, const json_t *body,
 
     a->user = user;
     a->is_ended = false;
+    a->got = 0;
     buffer_clear(&a->line);
     buffer_clear(&a->error);
     buffer_printf(&url, "http://waypost/api/v1%s%s", path,
@@ -319,7 +354,7 @@ static int perform(struct ask *a, const char *path, const json_t *body,
     put_patience(a);
     rc = a->each_event ? watch(a) : curl_easy_perform(a->curl);
     clear_patience(a);
-    if (rc == CURLE_OK && a->line.len && !take_object(a))
+    if (rc == CURLE_OK && a->line.len && !take_line(a))
         rc = a->is_ended ? CURLE_OK : CURLE_WRITE_ERROR;
     curl_slist_free_all(headers);
     free(text);
@@ -341,6 +376,16 @@ static bool no_object(void *user, const json_t *object)
     (void)user;
     (void)object;
     return true;
+}
+
+int ask_lines(struct ask *a, const char *path, ask_bytes_fn *each, void *user)
+{
+    int rc;
+
+    a->each_line = each;
+    rc = ask_stream(a, path, NULL, no_object, user);
+    a->each_line = NULL;
+    return rc;
 }
 
 int ask_bytes(struct ask *a, const char *path, const json_t *body,

@@ -30,7 +30,8 @@ void ask_patience(struct ask *a, const char *text);
 void ask_add(struct ask *a, const char *key, const char *value);
 
 /*
- * Asks and hands out each object of the answer as it arrives. body NULL: GET,
+ * Asks and hands out each object of the answer as it arrives; what is printed of it is flushed
+ * then, and when the answer is long this process lowers its priority. body NULL: GET,
  * else POST. Answers an exit code: 0; EX_UNAVAILABLE with no relay there, EX_NOPERM,
  * EX_TEMPFAIL, EX_USAGE for a refused question, EX_NOINPUT for what is not
  * there; one sentence has then been printed on standard error. The question's
@@ -38,6 +39,10 @@ void ask_add(struct ask *a, const char *key, const char *value);
  */
 int ask_stream(struct ask *a, const char *path, const json_t *body,
                ask_fn *each, void *user);
+
+/* Lines as they are, without their ends, where they are only to be passed on. */
+typedef bool ask_bytes_fn(void *user, struct span bytes);
+int ask_lines(struct ask *a, const char *path, ask_bytes_fn *each, void *user);
 
 /* A stream of server-sent events; event: "message" where it has no name. Ends with EX_TEMPFAIL
  * when the relay ends it. */
@@ -48,9 +53,7 @@ int ask_events(struct ask *a, const char *path, ask_event_fn *each, void *user);
 int ask_one(struct ask *a, const char *path, const json_t *body,
             json_t **out_answer);
 
-/* A piece of an answer that is no JSON; false: enough. */
-typedef bool ask_bytes_fn(void *user, struct span bytes);
-/* The same of bytes as they are; an answer that breaks off is an error. */
+/* The same of bytes as they are, in pieces; an answer that breaks off is an error. */
 int ask_bytes(struct ask *a, const char *path, const json_t *body,
               ask_bytes_fn *each, void *user);
 

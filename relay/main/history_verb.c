@@ -104,6 +104,24 @@ static bool on_object(void *user, const json_t *o)
     return !ferror(stdout);
 }
 
+/* With --json, as it is. */
+static bool on_line(void *user, struct span line)
+{
+    static const struct span progress = SPAN_INIT("{\"progress\":");
+    struct question *q = user;
+    json_t *o;
+
+    if (!span_is(span_first(line, progress.len), progress)) {
+        clear_progress(q);
+        q->found++;
+        return paper_print_line(line);
+    }
+    o = json_loadb(line.at, line.len, 0, NULL);
+    (void)on_object(q, o);
+    json_decref(o);
+    return true;
+}
+
 static bool keep_waiting(void *user, const json_t *o)
 {
     struct question *q = user;
@@ -144,7 +162,9 @@ static int ask_relay(struct question *q)
     if (q->limit)
         ask_add(q->ask, "limit", q->limit_text);
     ask_add(q->ask, "progress", "1");
-    rc = ask_stream(q->ask, "/history", NULL, on_object, q);
+    paper_begin_list();
+    rc = q->json ? ask_lines(q->ask, "/history", on_line, q)
+                 : ask_stream(q->ask, "/history", NULL, on_object, q);
     clear_progress(q);
     if (rc == EX_OK && q->is_story)
         rc = ask_waiting(q,

@@ -126,6 +126,7 @@ int sendmail_list(const struct settings *s)
     if (rc != EX_OK)
         return rc;
     a = ask_new(s->admin.socket);
+    paper_begin_list();
     rc = ask_stream(a, "/queue", NULL, print_message, &l);
     ask_free(a);
     if (rc != EX_OK)

@@ -14,6 +14,20 @@ void paper_print_json(const json_t *object)
     (void)putchar('\n');
 }
 
+bool paper_print_line(struct span line)
+{
+    (void)fwrite(line.at, 1, line.len, stdout);
+    (void)putchar('\n');
+    return !ferror(stdout);
+}
+
+void paper_begin_list(void)
+{
+    static char pieces[64 * 1024];
+
+    (void)setvbuf(stdout, pieces, _IOFBF, sizeof pieces);
+}
+
 void paper_print(struct buffer *b)
 {
     (void)fwrite(b->at, 1, b->len, stdout);

@@ -28,6 +28,10 @@ enum paper_colour {
 /* On standard output: an object in a line of its own; a text, which is empty then. */
 void paper_print_json(const json_t *object);
 void paper_print(struct buffer *b);
+/* A line as it is, and its end; false: it cannot be written. */
+bool paper_print_line(struct span line);
+/* What follows is a list, which who asks for it flushes: it is written in large pieces. */
+void paper_begin_list(void);
 /* Columns of the terminal that standard output is; 0: it is none. */
 size_t paper_width(void);
 /* May it be coloured? It is a terminal, and NO_COLOR is not set, or empty (no-color.org). */

@@ -30,29 +30,33 @@ static bool print_row(void *user, const json_t *message)
     struct queue_call *o = user;
     struct buffer b = { 0 };
 
-    if (o->json) {
-        paper_print_json(message);
-    } else {
-        if (o->width && o->rows == 0)
-            listing_put_head(&b, o->width);
-        listing_put_line(&b, message, time(NULL), o->width);
-        paper_print(&b);
-    }
+    if (o->width && o->rows == 0)
+        listing_put_head(&b, o->width);
+    listing_put_line(&b, message, time(NULL), o->width);
+    paper_print(&b);
     o->rows++;
     buffer_fini(&b);
     return !ferror(stdout);
 }
 
+static bool pass_on(void *user, struct span line)
+{
+    (void)user;
+    return paper_print_line(line);
+}
+
 static int list_some(struct queue_call *o)
 {
     add_filters(o);
-    return ask_stream(o->ask, "/queue", NULL, print_row, o);
+    return o->json ? ask_lines(o->ask, "/queue", pass_on, o)
+                   : ask_stream(o->ask, "/queue", NULL, print_row, o);
 }
 
 int queue_look_list(struct queue_call *o)
 {
     int rc = EX_OK;
 
+    paper_begin_list();
     if (!queue_call_is_many(o))
         rc = list_some(o);
     for (size_t i = 0; queue_call_is_many(o) && i < o->ids.count; i++) {

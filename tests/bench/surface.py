@@ -7,7 +7,8 @@
 Fills a store with so many waiting messages (five recipients' domains in a hundred hold most of
 them, a twentieth is held back) and so many rows of history, has a relay start on it, and runs
 every command and GET of the HTTP interface: `first` is the time to the first byte, `all` to the
-end, the last column the bytes that came (a list is cut off after 20 MB). Then so many pairs of
+end, then the bytes that came (a list is cut off after 20 MB), and what a line of a long list costs
+the command and each of the relay's threads. Then so many pairs of
 runs through the same relay, one with commands and pages asked for all the time and one without:
 messages a second, medians. With --paced as many pairs again, with one command or page a second.
 
@@ -34,6 +35,7 @@ from relay import Relay, end, free_port, program, tool, wait_for, \
     wait_for_port  # noqa: E402
 
 MOST = 20 << 20
+CPU_LINES = 20000  # fewer say nothing of what one costs
 LANES = 5000
 MESSAGES = """
 WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i+1 FROM n WHERE i+1<:last)
@@ -129,22 +131,51 @@ class Scene:
         return count / (time.monotonic() - begin)
 
 
-def ask(argv):
-    """(seconds to the first byte, to the end, bytes)"""
-    begin = time.perf_counter()
-    p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    first, many = None, 0
-    while got := p.stdout.read1(1 << 20):
-        first = first or time.perf_counter() - begin
-        many += len(got)
-        if many > MOST:
-            p.kill()
-            break
-    p.stdout.close()
-    p.wait()
-    if first is None:  # it had nothing to say
-        first = time.perf_counter() - begin
-    return first, time.perf_counter() - begin, many
+class Answer:
+    """What a question took: seconds to the first byte and to the end, and of the processor."""
+
+    def __init__(self, argv):
+        begin = time.perf_counter()
+        p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.first, self.bytes, self.lines = None, 0, 0
+        while got := p.stdout.read1(1 << 20):
+            self.first = self.first or time.perf_counter() - begin
+            self.bytes += len(got)
+            self.lines += got.count(b"\n")
+            if self.bytes > MOST:
+                p.kill()
+                break
+        p.stdout.close()
+        _, status, used = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        self.whole = time.perf_counter() - begin
+        self.first = self.first or self.whole  # it had nothing to say
+        self.cpu = used.ru_utime + used.ru_stime
+
+
+def threads_cpu(pid):
+    """{thread's name: seconds of the processor}, of all that live"""
+    used = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name, rest = re.match(r"\d+ \((.*)\) (.*)", (task / "stat").read_text()).groups()
+        ticks = [int(x) for x in rest.split()[11:13]]
+        used[name] = used.get(name, 0) + sum(ticks) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def told(pid, what, argv):
+    """Asks, prints a line, and gives the answer."""
+    before = threads_cpu(pid)
+    a = Answer(argv)
+    after = threads_cpu(pid)
+    spent = {n: after[n] - before.get(n, 0) for n in after}
+    line = f"{what[:64]:64} first {a.first:6.3f} s  all {a.whole:7.3f} s  {a.bytes}"
+    if a.lines >= CPU_LINES:
+        line += f"  {a.lines} lines, CPU ms per 100,000: command " \
+            f"{a.cpu * 1e8 / a.lines:.0f}" + "".join(
+                f", {n} {s * 1e8 / a.lines:.0f}" for n, s in sorted(spent.items()) if s >= 0.02)
+    print(line, flush=True)
+    return a
 
 
 def questions(relay, http, token, some, name):
@@ -189,7 +220,7 @@ def pester(asked, over, period):
             begin = time.monotonic()
             if over.is_set():
                 return
-            ask(argv)
+            Answer(argv)
             over.wait(max(0, begin + period - time.monotonic()) if period else 0.2)
 
 
@@ -252,10 +283,7 @@ def main():
             time.sleep(2)
             slow = 0
             for what, argv in asked:
-                first, whole, many = ask(argv)
-                slow += first >= 0.2
-                print(f"{what[:64]:64} first {first:6.3f} s"
-                      f"  all {whole:7.3f} s  {many}", flush=True)
+                slow += told(relay.process.pid, what, argv).first >= 0.2
             print(f"{slow} of {len(asked)} took 0.2 s or longer to their first byte; memory "
                   f"{relay.status('VmRSS') >> 10} MB", flush=True)
             if o.pairs:
