@@ -7,6 +7,7 @@
 #include "queue/database.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -73,12 +74,24 @@ static void distrust(sqlite3 *db)
     }
 }
 
+/*
+ * Its count of memory costs a lock of the process around every allocation. A reader of low priority
+ * that is put aside with it in hand would keep the writer waiting; nobody asks for the count.
+ * Where SQLite was used before, which only tests do, it stays.
+ */
+static void configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int database_open(struct database *d, const char *path, enum database_kind kind)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *vfs = getenv("WAYPOST_VFS");
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     int rc;
 
+    (void)pthread_once(&once, configure);
     flags |= kind == DATABASE_READER || kind == DATABASE_PAST
                  ? SQLITE_OPEN_READONLY
                  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;

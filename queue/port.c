@@ -3,6 +3,9 @@
  *
  * A port that was closed stays in memory until the queue is closed, so a job under
  * way may keep its pointer; its letters are opened as dropped.
+ *
+ * The user is woken without the lock: who posts may have a low priority, and would be put aside for
+ * the very loop that it wakes, which would then wait for the lock.
  */
 #include "queue/port.h"
 
@@ -24,6 +27,7 @@ struct queue_port *queue_port_open(struct queue *q,
     p->last = &p->first;
     TAILQ_INIT(&p->told);
     pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->idle, NULL);
     pthread_mutex_lock(&q->lock);
     p->takes_slots = events->slot_opened && !q->is_stopping;
     TAILQ_INSERT_TAIL(&q->ports, p, all);
@@ -33,36 +37,52 @@ struct queue_port *queue_port_open(struct queue *q,
     return p;
 }
 
-/* With the port's lock held, which queue_port_close takes too: wake is never called
- * after it has returned. */
-static void port_wake_locked(struct queue_port *p)
+/* With the port's lock held: shall port_wake_user be called without it? */
+static bool port_wants_wake(struct queue_port *p)
 {
     if (p->is_closed || p->is_woken)
-        return;
+        return false;
     p->is_woken = true;
+    p->waking++;
+    return true;
+}
+
+/* queue_port_close waits for it: wake is never called after that has returned. */
+static void port_wake_user(struct queue_port *p)
+{
     p->events.wake(p->user);
+    pthread_mutex_lock(&p->lock);
+    if (--p->waking == 0)
+        pthread_cond_signal(&p->idle);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void port_wake(struct queue_port *p)
 {
+    bool wants_wake;
+
     pthread_mutex_lock(&p->lock);
-    port_wake_locked(p);
+    wants_wake = port_wants_wake(p);
     pthread_mutex_unlock(&p->lock);
+    if (wants_wake)
+        port_wake_user(p);
 }
 
 static void port_take_in(struct queue_port *p, struct letter *first,
                          struct letter **last)
 {
-    bool is_closed;
+    bool is_closed, wants_wake = false;
 
     pthread_mutex_lock(&p->lock);
     is_closed = p->is_closed;
     if (!is_closed) {
         *p->last = first;
         p->last = last;
-        port_wake_locked(p);
+        wants_wake = port_wants_wake(p);
     }
     pthread_mutex_unlock(&p->lock);
+    if (wants_wake)
+        port_wake_user(p);
     while (is_closed && first) {
         struct letter *l = first;
 
@@ -113,10 +133,14 @@ void port_post_batch(struct letter *take_first)
 
 void port_ease(struct queue_port *p)
 {
+    bool wants_wake;
+
     pthread_mutex_lock(&p->lock);
     p->is_eased = true;
-    port_wake_locked(p);
+    wants_wake = port_wants_wake(p);
     pthread_mutex_unlock(&p->lock);
+    if (wants_wake)
+        port_wake_user(p);
 }
 
 static struct letter *port_take_all(struct queue_port *p, bool *out_eased)
@@ -165,6 +189,8 @@ void queue_port_close(struct queue_port *p)
     l = p->first;
     p->first = NULL;
     p->last = &p->first;
+    while (p->waking)
+        pthread_cond_wait(&p->idle, &p->lock);
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->queue->lock);
     while (l) {
@@ -178,6 +204,7 @@ void queue_port_close(struct queue_port *p)
 void port_free(struct queue_port *p)
 {
     ASSERT(p->is_closed && !p->first);
+    pthread_cond_destroy(&p->idle);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

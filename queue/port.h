@@ -36,6 +36,8 @@ struct queue_port {
     bool is_woken;  /* under lock: wake was called, no drain since */
     bool is_closed; /* under lock, set by the port's thread */
     bool is_eased;  /* under lock: to be told */
+    unsigned waking;     /* under lock: threads that call wake now */
+    pthread_cond_t idle; /* none of them is left */
 
     /* The queue's lock. */
     TAILQ_HEAD(, queue_slot) told; /* slots with events */

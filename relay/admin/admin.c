@@ -3,7 +3,7 @@
  *
  * Up to two ways in (portal.c): the unix socket, and a TCP address that a reload may
  * change. Who may do what is reception.c's. Every wait suspends its connection. Answers of
- * the queue come by the port's wake -> uv_async -> queue_port_drain -> a callback of an
+ * the queue come by the port's wake -> bell -> queue_port_drain -> a callback of an
  * endpoint, which finds its request by token.
  *
  * A suspended connection is not watched, so a client that goes away is noticed
@@ -34,9 +34,9 @@ static const struct portal_limits http_limits = { .connections = 200,
 
 /* ---------------------------------------------------------- the loop ----- */
 
-static void on_async(uv_async_t *async)
+static void on_bell(void *user)
 {
-    struct admin *a = async->data;
+    struct admin *a = user;
 
     if (a->is_closing)
         return;
@@ -50,7 +50,7 @@ static void on_wake(void *user)
 {
     struct admin *a = user;
 
-    (void)uv_async_send(&a->async);
+    bell_ring(&a->bell);
 }
 
 static const struct queue_port_events port_events = { .wake = on_wake };
@@ -97,11 +97,6 @@ static void on_one_closed(void *user)
     tokenwatch_fini(&a->tokenwatch);
     free((char *)a->http_address.at);
     free(a);
-}
-
-static void on_async_closed(uv_handle_t *h)
-{
-    on_one_closed(h->data);
 }
 
 static void close_portal(struct admin *a, struct portal **p)
@@ -190,8 +185,7 @@ int admin_open(struct admin **out_admin, uv_loop_t *loop, struct queue *q,
         free(a);
         return rc;
     }
-    ASSERT(uv_async_init(loop, &a->async, on_async) == 0);
-    a->async.data = a;
+    bell_open(&a->bell, loop, on_bell, a);
     a->open = 1;
     rc = add_portal(a, &a->local, a->doorway.fd, true);
     a->doorway.fd = -1; /* the server closes it */
@@ -274,5 +268,5 @@ void admin_close(struct admin *a, void (*closed)(void *user), void *user)
     if (a->events)
         events_close(a->events);
     doorway_fini(&a->doorway);
-    uv_close((uv_handle_t *)&a->async, on_async_closed);
+    bell_close(&a->bell, on_one_closed);
 }

@@ -10,10 +10,11 @@
 #include "relay/admin/portal.h"
 #include "relay/admin/request.h"
 #include "relay/admin/tries.h"
+#include "relay/net/bell.h"
 
 struct admin {
     uv_loop_t *loop;
-    uv_async_t async;
+    struct bell bell; /* rung by the queue */
     unsigned open; /* handles and portals not closed yet */
     struct doorway doorway;
     struct portal *local, *http; /* NULL: none */

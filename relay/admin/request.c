@@ -159,7 +159,7 @@ const struct settings *request_settings(const struct request *r)
 
 void request_soon(const struct request *r)
 {
-    (void)uv_async_send(&r->admin->async);
+    bell_ring(&r->admin->bell);
 }
 
 void request_wait(struct request *r)

@@ -46,7 +46,9 @@ static struct {
     uint32_t limit;
     enum queue_change change;
     char who[32], route[32];
-    queue_page_fn *page;
+    bool is_long;
+    queue_put_row_fn *put;
+    queue_list_text_fn *page;
     queue_count_fn *count, *progress;
     queue_preview_fn *preview;
     queue_rank_fn *ranks;
@@ -85,26 +87,25 @@ static inline void ask(int asked, const struct queue_filter *f, uint64_t token)
     fake.port.events->wake(fake.port.user);
 }
 
-void queue_list(struct queue_port *p, const struct queue_filter *f,
-                uint64_t after_id, uint32_t limit, queue_page_fn *done,
-                uint64_t token)
+void queue_list_text(struct queue_port *p, const struct queue_list_want *want,
+                     queue_list_text_fn *done, uint64_t token)
 {
     (void)p;
-    fake.after_id = after_id;
-    fake.limit = limit;
+    fake.after_id = want->after_id;
+    fake.limit = want->limit;
+    fake.is_long = want->is_long;
+    fake.put = want->put;
     fake.page = done;
     fake.lists++;
-    ask(ASKED_LIST, f, token);
+    ask(ASKED_LIST, want->filter, token);
 }
 
-void queue_history(struct queue_port *p, const struct queue_filter *f,
-                   const struct queue_place *after, uint32_t limit,
-                   queue_history_fn *done, uint64_t token)
+void queue_history_text(struct queue_port *p,
+                        const struct queue_history_want *want,
+                        queue_history_text_fn *done, uint64_t token)
 {
     (void)p;
-    (void)f;
-    (void)after;
-    (void)limit;
+    (void)want;
     (void)done;
     (void)token;
     fail();
@@ -345,19 +346,20 @@ static inline void answer_list(void)
 {
     static const struct queue_row_recipient to = { .address = SPAN_INIT("c@d"),
                                                    .state = STATE_READY };
-    struct queue_row rows[256];
+    struct buffer text = { 0 };
     uint64_t id = fake.after_id;
     size_t n = 0;
 
-    assert_in_range(fake.limit, 1, 200);
-    while (n < fake.limit && id < fake.rows)
-        rows[n++] = (struct queue_row){ .id = ++id,
-                                        .sender = SPAN("a@b"),
-                                        .state = STATE_READY,
-                                        .recipients = &to,
-                                        .count = 1 };
-    fake.page(fake.port.user, fake.token, fake.rc, rows, n,
+    assert_in_range(fake.limit, 1, 500);
+    for (; n < fake.limit && id < fake.rows; n++)
+        fake.put(&text, &(struct queue_row){ .id = ++id,
+                                             .sender = SPAN("a@b"),
+                                             .state = STATE_READY,
+                                             .recipients = &to,
+                                             .count = 1 });
+    fake.page(fake.port.user, fake.token, fake.rc, &text, n,
               id < fake.rows ? id : 0);
+    buffer_fini(&text);
 }
 
 static inline void answer_story(void)

@@ -70,6 +70,7 @@ static void admin_lists_page_by_page_and_in_order(void **state)
     hear(r, fd);
     assert_true(heard(r, " 200 "));
     assert_true(fake.lists > 5);
+    assert_true(fake.is_long);
     assert_int_equal(fake.filter.states, STATE_READY);
     at = buffer_string(&r->in);
     for (uint64_t id = 1; id <= fake.rows; id++) {
@@ -267,6 +268,7 @@ static void admin_pages_lists_by_limit_and_after(void **state)
                    id_print(30).at);
     assert_int_equal(request(*state, "GET", path, ""), 200);
     assert_int_equal(fake.limit, 1);
+    assert_false(fake.is_long); /* somebody waits for it */
     assert_int_equal(fake.after_id, 30);
     assert_int_equal(request(*state, "GET", "/api/v1/queue?limit=0", ""), 400);
     assert_int_equal(request(*state, "GET", "/api/v1/queue?after=x", ""), 400);
