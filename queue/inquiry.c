@@ -24,7 +24,7 @@ struct list {
     struct store_among among;
     uint64_t after_id, next_id;
     uint32_t limit;
-    int64_t began_ms; /* monotonic; 0: not yet */
+    int64_t began_ms;       /* monotonic; 0: not yet */
     struct queue_row *rows; /* or, where put is not NULL: */
     struct buffer text;
     size_t count;
@@ -106,8 +106,7 @@ static struct list *list_new(struct queue_port *p,
     l->recount.walk = step_list;
     l->filter = criteria_copy(&l->arena, want->filter);
     l->after_id = want->after_id;
-    l->limit =
-        want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
+    l->limit = want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
     l->put = want->put;
     l->token = token;
     return l;
@@ -117,11 +116,11 @@ void queue_list(struct queue_port *p, const struct queue_filter *f,
                 uint64_t after_id, uint32_t limit, queue_page_fn *done,
                 uint64_t token)
 {
-    struct list *l = list_new(p,
-                              &(struct queue_list_want){ .filter = f,
-                                                         .after_id = after_id,
-                                                         .limit = limit },
-                              token);
+    struct list *l =
+        list_new(p,
+                 &(struct queue_list_want){
+                     .filter = f, .after_id = after_id, .limit = limit },
+                 token);
 
     l->rows = NEW_ARRAY(struct queue_row, l->limit);
     l->done = done;

@@ -185,14 +185,22 @@ static bool step(struct recounting *all, struct shelf *s, struct recount *r)
     return r->walk ? r->walk(s->db, r) : r->step(s->annals, r);
 }
 
+/* This thread alone. Where it is refused, questions are answered all the same. */
+static void be_nice(int nice)
+{
+    id_t self = (id_t)gettid();
+
+    if (getpriority(PRIO_PROCESS, self) < nice)
+        (void)setpriority(PRIO_PROCESS, self, nice);
+}
+
 static void *recounting_main(void *user)
 {
     struct recounting *all = user;
     struct shelf shelf = { 0 };
     struct recount *r;
 
-    /* Where it is refused, which no kernel we know does, all is answered all the same. */
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), all->nice);
+    be_nice(all->nice);
     while ((r = take_first(all))) {
         if (step(all, &shelf, r)) {
             port_post(&r->letter);
@@ -247,8 +255,7 @@ static struct page *page_new(struct queue_port *port,
     p->recount.letter.open = open_letter;
     p->recount.step = step_page;
     p->recount.rc = annals_walk_init(&p->walk, &copy, want->after);
-    p->limit =
-        want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
+    p->limit = want->limit && want->limit < LIST_MOST ? want->limit : LIST_MOST;
     p->put = want->put;
     p->token = token;
     return p;
@@ -258,11 +265,10 @@ void queue_history(struct queue_port *port, const struct queue_filter *f,
                    const struct queue_place *after, uint32_t limit,
                    queue_history_fn *done, uint64_t token)
 {
-    struct page *p = page_new(
-        port,
-        &(struct queue_history_want){
-            .filter = f, .after = after, .limit = limit },
-        token);
+    struct page *p = page_new(port,
+                              &(struct queue_history_want){
+                                  .filter = f, .after = after, .limit = limit },
+                              token);
 
     p->rows = NEW_ARRAY(struct queue_told, p->limit);
     p->done = done;

@@ -203,8 +203,8 @@ void request_take_text(struct request *r, struct buffer *text)
     if (r->answer.len > PAGE_BYTES)
         r->page_rows = r->page_rows > 1 ? r->page_rows / 2 : 1;
     else if (r->answer.len)
-        r->page_rows = r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2
-                                                    : PAGE_MOST;
+        r->page_rows =
+            r->page_rows * 2 < PAGE_MOST ? r->page_rows * 2 : PAGE_MOST;
 }
 
 void request_push_begin(struct request *r, size_t most)

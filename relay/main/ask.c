@@ -39,12 +39,12 @@ struct ask {
     struct buffer line;  /* what has come of the next object */
     struct buffer error; /* what the relay said was wrong */
     ask_fn *each;
-    ask_bytes_fn *each_line; /* instead of each, but for errors; or NULL */
+    ask_bytes_fn *each_line;  /* instead of each, but for errors; or NULL */
     ask_event_fn *each_event; /* NULL: lines are objects */
     char event[32];           /* whose data comes next; empty: "message" */
     ask_bytes_fn *bytes; /* instead of each, where it is no error; or NULL */
     void *user;
-    bool is_ended; /* `each` has had enough */
+    bool is_ended;   /* `each` has had enough */
     bool is_refusal; /* by its status: what comes says why */
     size_t got;      /* bytes of the answer, so far */
     bool is_nice;
@@ -235,7 +235,8 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *user)
             return 0;
         in = rest;
     }
-    (void)fflush(stdout); /* what has come is seen, however long the next takes */
+    (void)fflush(
+        stdout); /* what has come is seen, however long the next takes */
     return size * count;
 }
 

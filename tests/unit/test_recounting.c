@@ -7,6 +7,7 @@
 #include "tests/unit/queue_world.h"
 
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 struct answer {
     size_t pages, rows;
@@ -236,6 +237,111 @@ static void who_has_gone_is_not_told_of_the_queue(void **state)
     world_free(w);
 }
 
+/* --------------------------------------------------------------- text ---- */
+
+static int priority; /* of the thread that wrote the row last */
+
+static void put_row(struct buffer *b, const struct queue_row *row)
+{
+    priority = getpriority(PRIO_PROCESS, (id_t)gettid());
+    buffer_put(b, row->sender);
+    buffer_put_byte(b, '\n');
+}
+
+static void put_told(struct buffer *b, const struct queue_told *row)
+{
+    priority = getpriority(PRIO_PROCESS, (id_t)gettid());
+    buffer_put(b, row->reply);
+    buffer_put_byte(b, '\n');
+}
+
+static struct buffer told;
+static size_t told_pages, told_rows;
+static uint64_t told_next;
+
+static void on_list_text(void *user, uint64_t token, int rc,
+                         struct buffer *text, size_t count, uint64_t next_id)
+{
+    (void)user;
+    (void)token;
+    assert_int_equal(rc, 0);
+    buffer_put(&told, buffer_span(text));
+    told_rows += count;
+    told_next = next_id;
+    told_pages++;
+}
+
+static void on_history_text(void *user, uint64_t token, int rc,
+                            struct buffer *text, size_t count,
+                            const struct queue_place *next)
+{
+    on_list_text(user, token, rc, text, count, next != NULL);
+}
+
+static int no_less_than(int nice)
+{
+    int own = getpriority(PRIO_PROCESS, 0);
+
+    return own > nice ? own : nice;
+}
+
+static void a_long_list_is_written_at_a_low_priority(void **state)
+{
+    static const struct {
+        bool is_long;
+        int nice;
+        size_t pages;
+    } rows[] = { { false, RECOUNTING_NICE, 1 }, { true, STREAMING_NICE, 2 } };
+    static const char *const senders[] = { "b", "c", "d" };
+    struct queue_list_want want = { .filter = &(struct queue_filter){ .id = 0 },
+                                    .limit = 2,
+                                    .put = put_row };
+    struct world *w = world_new(0, false);
+
+    (void)state;
+    told_pages = told_rows = 0;
+    for (int i = 0; i < 3; i++)
+        (void)world_put(w, senders[i], "x.test", "hello");
+    world_until(w, &w->puts, 3);
+    for (int i = 0; i < 2; i++) {
+        want.is_long = rows[i].is_long;
+        queue_list_text(w->p, &want, on_list_text, 0);
+        world_until(w, &told_pages, rows[i].pages);
+        assert_int_equal(priority, no_less_than(rows[i].nice));
+        want.after_id = told_next;
+    }
+    assert_int_equal(told_next, 0);
+    assert_int_equal(told_rows, 3);
+    assert_string_equal(buffer_string(&told), "a@b\na@c\na@d\n");
+    buffer_fini(&told);
+    world_free(w);
+}
+
+static void so_is_a_long_history(void **state)
+{
+    struct world *w = world_with(3);
+    struct queue_history_want want = {
+        .filter = &(struct queue_filter){ .id = 0 },
+        .limit = 10,
+        .is_long = true,
+        .put = put_told,
+    };
+
+    (void)state;
+    told_pages = told_rows = 0;
+    queue_history_text(w->p, &want, on_history_text, 0);
+    world_until(w, &told_pages, 1);
+    assert_int_equal(told_rows, 3);
+    assert_int_equal(told_next, 0);
+    assert_int_equal(priority, no_less_than(STREAMING_NICE));
+    assert_string_equal(buffer_string(&told), "552\n551\n550\n");
+    buffer_fini(&told);
+    queue_history_text(w->p, &want, on_history_text, 0);
+    world_close_queue(w);
+    assert_int_equal(told_pages, 1); /* who has gone is not told */
+    world_free(w);
+}
+
 /* --------------------------------------------------------------- size ---- */
 
 static int64_t number(struct world *w, const char *sql)
@@ -303,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_history_that_cannot_be_read_says_so),
         cmocka_unit_test(what_walks_through_the_queue_leaves_the_reader_alone),
         cmocka_unit_test(who_has_gone_is_not_told_of_the_queue),
+        cmocka_unit_test(a_long_list_is_written_at_a_low_priority),
+        cmocka_unit_test(so_is_a_long_history),
         cmocka_unit_test(a_history_over_its_cap_forgets_the_oldest_and_shrinks),
     };
 
