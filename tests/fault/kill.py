@@ -21,22 +21,17 @@ Prints one JSON line; exit code 0 when all hold. --expect-loss turns that round,
 a build that breaks a promise on purpose (prove.py).
 """
 
-import argparse
-import json
 import mmap
-import os
 import pathlib
 import random
-import shutil
-import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 
+from ledger_run import carry_out, drain, options, start_generator, stop_generator  # noqa: E402
 from relay import Relay, end, free_port, tool, wait_for, wait_for_port  # noqa: E402
 
 HEAD, SLOT = 4096, struct.Struct("<QQII4QQ")
@@ -122,15 +117,6 @@ class Run:
                            retry={"first": '"1s"', "most": '"1s"'})
         self.generator = None
 
-    def start_generator(self):
-        o = self.o
-        self.generator = subprocess.Popen(
-            [tool("ledger_generator"), "--port", str(self.relay.port),
-             "--ledger", self.ledger.path, "--sessions", str(o.sessions),
-             "--size", str(o.size), "--large-every", str(o.large_every),
-             "--ahead", str(o.ahead), "--rate", str(o.rate), "--mixed"],
-            stdout=subprocess.PIPE)
-
     def life(self, seconds):
         """One life of the relay, cut short under load."""
         before = self.ledger.head()["acked"]
@@ -146,22 +132,6 @@ class Run:
         self.kills.append((k0, time.monotonic_ns()))
         self.relay.start(wait=False)
 
-    def drain(self, seconds):
-        """Until all that was acknowledged has arrived, or nothing moves."""
-        still = time.monotonic() + seconds
-        last = -1
-        while time.monotonic() < still:
-            h = self.ledger.head()
-            if h["copies"] != last:
-                last, still = h["copies"], time.monotonic() + seconds
-            try:
-                if not self.relay.queue_list():
-                    return True
-            except (RuntimeError, subprocess.TimeoutExpired):
-                pass
-            time.sleep(0.2)
-        return False
-
     def stop(self):
         for p in (self.generator, self.relay.process, self.sink):
             if p:
@@ -174,19 +144,16 @@ def run(o, folder):
     r = Run(o, folder)
     try:
         r.relay.start()
-        r.start_generator()
+        r.generator = start_generator(o, r.ledger, r.relay.port)
         begun = time.monotonic()
         for _ in range(o.kills):
             r.life(chance.uniform(low, high))
         loaded = time.monotonic() - begun
-        r.generator.send_signal(signal.SIGTERM)
-        said = json.loads(r.generator.communicate(timeout=30)[0])
-        is_empty = r.drain(o.patience)
-        # one more second, in which a second copy would come
-        time.sleep(1)
+        acked = stop_generator(r.generator)
+        is_empty = drain(r.ledger, o.patience, r.relay.queue_list)
         result = judge(r.ledger, r.kills)
-        result.update(kills=len(r.kills), messages=said["acked"],
-                      rate=round(said["acked"] / loaded), seed=o.seed,
+        result.update(kills=len(r.kills), messages=acked,
+                      rate=round(acked / loaded), seed=o.seed,
                       queue_empty=is_empty)
         return result
     finally:
@@ -194,39 +161,10 @@ def run(o, folder):
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("--kills", type=int, default=20)
-    p.add_argument("--seconds-between", default="0.3,2.0")
-    p.add_argument("--sessions", type=int, default=50)
-    p.add_argument("--size", type=int, default=4096)
-    p.add_argument("--large-every", type=int, default=500)
-    p.add_argument("--ahead", type=int, default=10000)
-    p.add_argument("--rate", type=int, default=0)
-    p.add_argument("--slots", type=int, default=0)
-    p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--patience", type=float, default=15)
-    p.add_argument("--keep", action="store_true")
-    p.add_argument("--exe")
-    p.add_argument("--expect-loss", action="store_true")
-    o = p.parse_args()
+    o = options("kill.py", kills=20, seconds_between="0.3,2.0", sessions=50,
+                large_every=500, ahead=10000, rate=0).parse_args()
     o.slots = o.slots or 1_000_000 + o.kills * 60_000
-    if o.exe:
-        os.environ["WAYPOST_EXE"] = o.exe
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="waypost-kill-"))
-    try:
-        result = run(o, folder)
-    finally:
-        if o.keep:
-            print(f"kept: {folder}", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(result), flush=True)
-    is_good = (result["queue_empty"] and result["acknowledged"] > 0 and
-               not any(result[k] for k in ("lost", "duplicates", "bad",
-                                           "strangers")))
-    if o.expect_loss:
-        return 0 if result["lost"] > 0 else 1
-    return 0 if is_good else 1
+    return carry_out(o, run)
 
 
 if __name__ == "__main__":

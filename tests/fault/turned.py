@@ -19,22 +19,17 @@ the customer is killed also by the provider's own log, which names what it left 
 Prints one JSON line; exit code 0 when nothing was lost, bad or doubled without a reason.
 """
 
-import argparse
 import base64
-import json
 import os
-import pathlib
 import random
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 from kill import Ledger, judge  # finds tests/peers, too
 
+from ledger_run import carry_out, drain, options, start_generator, stop_generator
 from relay import Relay, end, free_port, program, tool, wait_for, wait_for_port
 
 # (login, what is his of the generator's domains)
@@ -118,13 +113,7 @@ class Run:
     def start(self):
         for r in self.relays:
             r.start()
-        o = self.o
-        self.generator = subprocess.Popen(
-            [tool("ledger_generator"), "--port", str(self.provider.port),
-             "--ledger", self.ledger.path, "--sessions", str(o.sessions),
-             "--size", str(o.size), "--large-every", "300", "--ahead",
-             str(o.ahead), "--rate", str(o.rate), "--mixed"],
-            stdout=subprocess.PIPE)
+        self.generator = start_generator(self.o, self.ledger, self.provider.port)
 
     def has_fetched(self):
         """A question: has something come over a turned connection since now?"""
@@ -151,21 +140,6 @@ class Run:
     def waiting(self):
         return sum(len(r.queue_list()) for r in self.relays)
 
-    def drain(self, seconds):
-        """Until all has been fetched, or nothing moves."""
-        still, last = time.monotonic() + seconds, -1
-        while time.monotonic() < still:
-            copies = self.ledger.head()["copies"]
-            if copies != last:
-                last, still = copies, time.monotonic() + seconds
-            try:
-                if not self.waiting():
-                    return True
-            except (RuntimeError, subprocess.TimeoutExpired):
-                pass
-            time.sleep(0.2)
-        return False
-
     def stop(self):
         if self.generator:
             end(self.generator)
@@ -182,14 +156,12 @@ def run(o, folder):
         r.start()
         for _ in range(o.kills):
             r.life(chance.uniform(low, high))
-        r.generator.send_signal(signal.SIGTERM)
-        said = json.loads(r.generator.communicate(timeout=30)[0])
-        is_empty = r.drain(o.patience)
-        time.sleep(1)  # in which a second copy would come
+        acked = stop_generator(r.generator)
+        is_empty = drain(r.ledger, o.patience, r.waiting)
         doubted = r.provider.doubted() if o.side == "customer" else frozenset()
         result = judge(r.ledger, r.kills, doubted)
         fetched = re.findall(r"has fetched (\d+) messages?", r.provider.log())
-        result.update(side=o.side, kills=len(r.kills), messages=said["acked"],
+        result.update(side=o.side, kills=len(r.kills), messages=acked,
                       doubted_by_provider=len(doubted), seed=o.seed,
                       turned=len(fetched), fetched=sum(map(int, fetched)),
                       queue_empty=is_empty)
@@ -199,40 +171,12 @@ def run(o, folder):
 
 
 def main():
-    p = argparse.ArgumentParser()
+    p = options("turned.py", kills=100, seconds_between="0.05,0.8", sessions=20,
+                large_every=300, ahead=4000, rate=3000)
     p.add_argument("--side", choices=("provider", "customer"), default="provider")
-    p.add_argument("--kills", type=int, default=100)
-    p.add_argument("--seconds-between", default="0.05,0.8")
-    p.add_argument("--sessions", type=int, default=20)
-    p.add_argument("--size", type=int, default=4096)
-    p.add_argument("--ahead", type=int, default=4000)
-    p.add_argument("--rate", type=int, default=3000)
-    p.add_argument("--slots", type=int, default=0)
-    p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--patience", type=float, default=15)
-    p.add_argument("--keep", action="store_true")
-    p.add_argument("--exe")
-    p.add_argument("--expect-loss", action="store_true")
     o = p.parse_args()
     o.slots = o.slots or 500_000 + o.kills * 30_000
-    if o.exe:
-        os.environ["WAYPOST_EXE"] = o.exe
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="waypost-turned-"))
-    try:
-        result = run(o, folder)
-    finally:
-        if o.keep:
-            print(f"kept: {folder}", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(result), flush=True)
-    if o.expect_loss:
-        return 0 if result["lost"] > 0 else 1
-    is_good = (result["queue_empty"] and result["acknowledged"] > 0 and
-               result["turned"] > 0 and
-               not any(result[k] for k in ("lost", "duplicates", "bad",
-                                           "strangers")))
-    return 0 if is_good else 1
+    return carry_out(o, run, "turned")
 
 
 if __name__ == "__main__":
