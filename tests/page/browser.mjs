@@ -22,12 +22,6 @@ export async function launch() {
     });
 }
 
-/* After a step that ran out of time: what follows would begin where it never came to. */
-export async function leave(browser) {
-    await browser.close();
-    process.exit(0);
-}
-
 /* A tab of its own, with what went wrong in it gathered in `faults`. */
 export async function tab(browser, base, faults, options = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 },

@@ -5,34 +5,14 @@
  * Prints as walk.mjs does; started by tests/peers/test_page_fresh.py. The API's answers to
  * some questions are made up here.
  */
-import { go, launch, leave, overflow, serious, tab, token, violations } from "./browser.mjs";
+import { go, launch, overflow, serious, tab, token, violations } from "./browser.mjs";
 import { base, config, mail, tokens } from "./relay.mjs";
+import { equal, stepper, views } from "./steps.mjs";
 
-const views = ["flow", "queue", "destinations", "message", "why", "offline", "feed"];
 const faults = [];
 const browser = await launch();
 const page = await tab(browser, base, faults);
-
-async function step(name, run) {
-    const began = Date.now();
-    let error = null, late = false;
-
-    try {
-        await run();
-    } catch (e) {
-        late = e.name === "TimeoutError" && faults.length === 0;
-        error = String(e.message).replace(/\x1b\[[0-9;]*m/g, "").slice(0, 1500);
-    }
-    process.stdout.write(JSON.stringify({ step: name, error, late,
-        ms: Date.now() - began }) + "\n");
-    if (late)
-        await leave(browser);
-}
-
-function equal(got, want, what) {
-    if (JSON.stringify(got) !== JSON.stringify(want))
-        throw new Error(`${what}: ${JSON.stringify(got)} instead of ${JSON.stringify(want)}`);
-}
+const step = stepper(browser, faults);
 
 await page.goto(base + "/");
 await token(page, tokens.operator);

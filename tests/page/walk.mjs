@@ -1,47 +1,19 @@
 /*
  * walk - through the page as a person goes, on a relay that carries mail.
  *
- * Each step acts in the page and looks at the relay itself for what came of it. Prints one
- * JSON object a line: {"step", "error": null or text, "late": the error is only that a wait ran
- * out, "ms"}; a late step is the last. The relay is loaded, and the walk started, by
- * tests/peers/test_page.py.
+ * Each step (steps.mjs) acts in the page and looks at the relay itself for what came of it. The
+ * relay is loaded, and the walk started, by tests/peers/test_page.py.
  */
 import { mkdirSync } from "node:fs";
-import { go, launch, leave, overflow, serious, tab, token, violations } from "./browser.mjs";
+import { go, launch, overflow, serious, tab, token, violations } from "./browser.mjs";
 import { base, config, destination, mail, rows, tokens, until, waiting } from "./relay.mjs";
+import { equal, holds, stepper, views } from "./steps.mjs";
 
-const views = ["flow", "queue", "destinations", "message", "why", "offline", "feed"];
 const faults = [];
 const browser = await launch();
 const page = await tab(browser, base, faults);
-
-async function step(name, run) {
-    const began = Date.now();
-    let error = null, late = false;
-
-    try {
-        await run();
-    } catch (e) {
-        late = e.name === "TimeoutError" && faults.length === 0;
-        await page.keyboard.press("Escape"); /* no dialogue stays for the next step */
-        error = String(e.message).replace(/\x1b\[[0-9;]*m/g, "").slice(0, 1500);
-    }
-    process.stdout.write(JSON.stringify({ step: name, error, late,
-        ms: Date.now() - began }) + "\n");
-    if (late)
-        await leave(browser);
-    return !error;
-}
-
-function equal(got, want, what) {
-    if (JSON.stringify(got) !== JSON.stringify(want))
-        throw new Error(`${what}: ${JSON.stringify(got)} instead of ${JSON.stringify(want)}`);
-}
-
-function holds(is, what) {
-    if (!is)
-        throw new Error("not so: " + what);
-}
+/* no dialogue stays for the next step */
+const step = stepper(browser, faults, () => page.keyboard.press("Escape"));
 
 const press = (name, within = page) => within.getByRole("button", { name, exact: true }).click();
 const answer = (name) => press(name, page.getByRole("dialog"));
