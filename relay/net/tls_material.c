@@ -10,17 +10,12 @@
 
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
-#include "policy/vocabulary/remedy.h"
 #include "relay/net/worker.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 
@@ -52,86 +47,6 @@ static const char *watch(struct tls_material *m, struct span path, bool is_key)
     return f->path;
 }
 
-static void complain(struct buffer *faults, const char *path, int rc)
-{
-    buffer_printf(faults, "%s", path);
-    remedy_put_reading(faults, rc);
-    buffer_put_byte(faults, '\n');
-}
-
-static BIO *open_file(const char *path, struct buffer *faults)
-{
-    BIO *b;
-
-    errno = 0;
-    ERR_clear_error();
-    b = BIO_new_file(path, "r");
-    if (!b)
-        complain(faults, path, errno ? -errno : -EIO);
-    return b;
-}
-
-/* Is what ends a loop over a PEM file only its end? */
-static bool is_at_end(void)
-{
-    unsigned long e = ERR_peek_last_error();
-    bool is_end = e == 0 || (ERR_GET_LIB(e) == ERR_LIB_PEM &&
-                             ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
-
-    if (is_end)
-        ERR_clear_error();
-    return is_end;
-}
-
-static void read_certificates(struct tls_pair *p, const char *path,
-                              struct buffer *faults)
-{
-    BIO *b = open_file(path, faults);
-    X509 *x;
-
-    if (!b)
-        return;
-    p->certificate = PEM_read_bio_X509_AUX(b, NULL, NULL, NULL);
-    p->chain = sk_X509_new_null();
-    if (!p->certificate) {
-        buffer_printf(faults, "%s: %s\n", path,
-                      is_at_end() ? "there is no certificate in it"
-                                  : tls_context_reason());
-    } else {
-        while (sk_X509_num(p->chain) < TLS_CHAIN_MOST &&
-               (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL)
-            (void)sk_X509_push(p->chain, x);
-        if (!is_at_end())
-            buffer_printf(faults, "%s: %s\n", path, tls_context_reason());
-    }
-    (void)BIO_free(b);
-}
-
-static int no_passphrase(char *buf, int size, int writing, void *is_encrypted)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    *(bool *)is_encrypted = true;
-    return -1;
-}
-
-static void read_key(struct tls_pair *p, const char *path,
-                     struct buffer *faults)
-{
-    BIO *b = open_file(path, faults);
-    bool is_encrypted = false;
-
-    if (!b)
-        return;
-    p->key = PEM_read_bio_PrivateKey(b, NULL, no_passphrase, &is_encrypted);
-    if (!p->key)
-        buffer_printf(faults, "%s: %s\n", path,
-                      is_encrypted ? "the key is encrypted; it must be in clear"
-                                   : "there is no key in it");
-    (void)BIO_free(b);
-}
-
 static void read_pair(struct tls_material *m, struct tls_pair *p,
                       struct span certificate, struct span key,
                       struct buffer *faults)
@@ -140,8 +55,8 @@ static void read_pair(struct tls_material *m, struct tls_pair *p,
 
     (void)watch(m, certificate, false);
     (void)watch(m, key, true);
-    read_certificates(p, certificate_path, faults);
-    read_key(p, key_path, faults);
+    tls_pem_certificates(p, certificate_path, faults);
+    tls_pem_key(p, key_path, faults);
     if (p->certificate && p->key &&
         X509_check_private_key(p->certificate, p->key) != 1)
         buffer_printf(faults, "%s: is not the key of %s\n", key_path,
@@ -152,58 +67,6 @@ static void read_pair(struct tls_material *m, struct tls_pair *p,
     ERR_clear_error();
     p->path = certificate_path;
     free(key_path);
-}
-
-static X509_STORE *read_authorities(struct tls_material *m, struct span path,
-                                    struct buffer *faults)
-{
-    X509_STORE *store = X509_STORE_new();
-    const char *file;
-
-    ASSERT(store);
-    file = watch(m, path, false);
-    ERR_clear_error();
-    if (X509_STORE_load_file(store, file) != 1)
-        buffer_printf(faults, "%s: %s\n", file,
-                      access(file, R_OK) < 0 ? strerror(errno)
-                                             : "there is no certificate in it");
-    ERR_clear_error();
-    /* One's own file may hold just the peer's certificate. */
-    (void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-    return store;
-}
-
-/* Does the folder hold certificates under the hashes of their names ("5ad8a5d6.0")? */
-static bool is_hashed(const char *folder)
-{
-    DIR *d = opendir(folder);
-    struct dirent *e;
-    bool found = false;
-
-    while (d && !found && (e = readdir(d)) != NULL)
-        found = strspn(e->d_name, "0123456789abcdef") == 8 &&
-                strcmp(e->d_name + 8, ".0") == 0;
-    if (d)
-        (void)closedir(d);
-    return found;
-}
-
-/* From a hashed folder one is read when it is wanted; all of a bundle at once would keep
- * the loop for longer than anybody should wait. */
-static X509_STORE *system_authorities(void)
-{
-    X509_STORE *store = X509_STORE_new();
-    const char *folder = getenv(X509_get_default_cert_dir_env());
-
-    ASSERT(store);
-    if (!folder)
-        folder = X509_get_default_cert_dir();
-    if (!getenv(X509_get_default_cert_file_env()) && is_hashed(folder))
-        (void)X509_STORE_load_path(store, folder);
-    else
-        (void)X509_STORE_set_default_paths(store);
-    ERR_clear_error();
-    return store;
 }
 
 /* ------------------------------------------------------------- building ---- */
@@ -323,11 +186,13 @@ struct tls_material *tls_material_new(const struct settings *s,
     read_pairs(m, out_faults);
     read_clients(m, out_faults);
     m->authorities = s->tls.authorities.len
-                         ? read_authorities(m, s->tls.authorities, out_faults)
-                         : system_authorities();
+                         ? tls_pem_authorities(
+                               watch(m, s->tls.authorities, false), out_faults)
+                         : tls_pem_system_authorities();
     m->client_authorities =
         s->tls.client_authorities.len
-            ? read_authorities(m, s->tls.client_authorities, out_faults)
+            ? tls_pem_authorities(watch(m, s->tls.client_authorities, false),
+                                  out_faults)
             : X509_STORE_new();
     if (out_faults->len != before) {
         tls_material_release(m);

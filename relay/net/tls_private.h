@@ -4,6 +4,7 @@
  *   tls.c           the engine: one conversation
  *   tls_peer.c      what it learns of the peer, and why it failed
  *   tls_material.c  files, pairs and authorities, held together
+ *   tls_pem.c       what stands in these files
  *   tls_context.c   OpenSSL's contexts: what is offered, asked for and refused
  *   tls_names.c     names in certificates
  *   tls_dane.c      what TLSA records vouch for
@@ -111,6 +112,18 @@ struct tls {
 BIO_METHOD *tls_bio_method(void);
 /* A new session of this conversation, to be kept; see SSL_CTX_sess_set_new_cb. */
 void tls_keep_session(struct tls *t, SSL_SESSION *session);
+
+/* --------------------------------------------------------- tls_pem.c ---- */
+
+/* Faults are lines, "PATH: text". */
+void tls_pem_certificates(struct tls_pair *p, const char *path,
+                          struct buffer *faults);
+/* One in clear: nobody is there who could be asked for a passphrase. */
+void tls_pem_key(struct tls_pair *p, const char *path, struct buffer *faults);
+/* The caller's, and never NULL. */
+X509_STORE *tls_pem_authorities(const char *path, struct buffer *faults);
+/* Those that this machine trusts, read when they are wanted where that can be. */
+X509_STORE *tls_pem_system_authorities(void);
 
 /* -------------------------------------------------------- tls_peer.c ---- */
 
