@@ -18,30 +18,16 @@
  * tells: if not even that validates, the validator is given up (until
  * resolver_flush), with a warning.
  */
-#include "relay/net/resolver.h"
+#include "relay/net/resolver_private.h"
 
 #include "policy/vocabulary/memory.h"
 #include "relay/net/gauge.h"
 #include "relay/net/log.h"
-#include "relay/net/lookup.h"
 
 #include <stdlib.h>
 #include <utlist.h>
 
 enum { LOOK_UP_MS = 30 * 1000 };
-
-enum query_state { RUNS, PARKED, READY };
-
-struct resolver_query {
-    struct lookup lookup; /* first */
-    struct resolver_query *prev, *next;
-    struct resolver *resolver;
-    enum query_state state;
-    char *name;
-    int64_t ends_ms;
-    resolver_mx_fn *done;
-    void *user;
-};
 
 struct resolver {
     uv_loop_t *loop;
@@ -385,9 +371,9 @@ void resolver_flush(struct resolver *r)
     resolver_renew(r, true);
 }
 
-static struct resolver_query *query_new(struct resolver *r,
-                                        enum lookup_aim aim, struct span name,
-                                        resolver_mx_fn *done, void *user)
+struct resolver_query *resolver_query_new(struct resolver *r,
+                                          enum lookup_aim aim, struct span name,
+                                          resolver_mx_fn *done, void *user)
 {
     struct resolver_query *q = NEW(struct resolver_query);
 
@@ -404,83 +390,12 @@ static struct resolver_query *query_new(struct resolver *r,
     return q;
 }
 
-static struct resolver_query *query_ask(struct resolver_query *q)
+struct resolver_query *resolver_query_ask(struct resolver_query *q)
 {
     DL_APPEND(q->resolver->queries, q);
     query_begin(q);
     resolver_set_timer(q->resolver);
     return q;
-}
-
-struct resolver_query *resolver_mx(struct resolver *r, struct span domain,
-                                   resolver_mx_fn *done, void *user)
-{
-    return query_ask(query_new(r, LOOKUP_MX, domain, done, user));
-}
-
-struct resolver_query *resolver_host(struct resolver *r, struct span host,
-                                     bool may_be_bogus, resolver_mx_fn *done,
-                                     void *user)
-{
-    struct resolver_query *q = query_new(r, LOOKUP_HOST, host, done, user);
-
-    q->lookup.takes_bogus = may_be_bogus;
-    return query_ask(q);
-}
-
-static struct resolver_query *resolver_raw(struct resolver *r, struct span name,
-                                           enum dns_type type,
-                                           resolver_mx_fn *done, void *user)
-{
-    struct resolver_query *q = query_new(r, LOOKUP_RAW, name, done, user);
-
-    q->lookup.type = type;
-    return query_ask(q);
-}
-
-struct resolver_query *resolver_tlsa(struct resolver *r, struct span name,
-                                     resolver_mx_fn *done, void *user)
-{
-    return resolver_raw(r, name, DNS_TLSA, done, user);
-}
-
-struct resolver_query *resolver_alias(struct resolver *r, struct span name,
-                                      resolver_mx_fn *done, void *user)
-{
-    return resolver_raw(r, name, DNS_CNAME, done, user);
-}
-
-struct resolver_query *resolver_text(struct resolver *r, struct span name,
-                                     resolver_mx_fn *done, void *user)
-{
-    return resolver_raw(r, name, DNS_TXT, done, user);
-}
-
-bool resolver_validates(const struct resolver *r)
-{
-    return dns_anchor(r->context.dns).at != NULL;
-}
-
-struct resolver_query *resolver_list(struct resolver *r, struct span name,
-                                     resolver_mx_fn *done, void *user)
-{
-    return query_ask(query_new(r, LOOKUP_LIST, name, done, user));
-}
-
-struct resolver_query *resolver_name(struct resolver *r,
-                                     const struct host_address *address,
-                                     resolver_mx_fn *done, void *user)
-{
-    struct buffer name = { 0 };
-    struct resolver_query *q;
-
-    host_reversed_print(&name, address);
-    buffer_put_string(&name, host_address_is_v4(address) ? ".in-addr.arpa"
-                                                         : ".ip6.arpa");
-    q = query_new(r, LOOKUP_NAME, buffer_span(&name), done, user);
-    q->lookup.address = *address;
-    buffer_fini(&name);
-    return query_ask(q);
 }
 
 void resolver_cancel(struct resolver_query *take_q)
@@ -492,4 +407,9 @@ void resolver_cancel(struct resolver_query *take_q)
     else
         DL_DELETE(r->queries, take_q);
     query_free(take_q);
+}
+
+bool resolver_validates(const struct resolver *r)
+{
+    return dns_anchor(r->context.dns).at != NULL;
 }
