@@ -8,7 +8,6 @@
  */
 #include "policy/pattern.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
 
 #include <stdlib.h>

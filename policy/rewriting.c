@@ -16,7 +16,6 @@
 
 #include "policy/pattern.h"
 #include "policy/table.h"
-#include "policy/vocabulary/error.h"
 
 enum { STEPS_MOST = 5 * REWRITE_MOST };
 

@@ -15,7 +15,6 @@
 
 #include "policy/pattern.h"
 #include "policy/table.h"
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>

@@ -12,8 +12,6 @@
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 
-#include <stdlib.h>
-
 /* PCRE2 compiles so many into one, and its bitmap of first characters stays narrow. */
 enum { GROUP_MOST = 64, QUOTE_MOST = 80 };
 

@@ -3,7 +3,6 @@
  */
 #include "queue/columns.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 
 #include <stdlib.h>

@@ -3,7 +3,6 @@
  */
 #include "queue/disk.h"
 
-#include "policy/vocabulary/memory.h"
 #include "queue/core.h"
 
 #include <fcntl.h>

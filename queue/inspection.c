@@ -6,7 +6,6 @@
 #include "queue/store_private.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* "ok", or the first thing that is wrong. */

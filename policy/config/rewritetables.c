@@ -11,7 +11,6 @@
 #include "policy/rewriting.h"
 #include "policy/table.h"
 
-#include <stdlib.h>
 #include <uthash.h>
 
 enum { FAULTS_MOST = 20, STEPS_MOST = 1000000 };

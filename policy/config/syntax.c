@@ -10,8 +10,6 @@
 #include "policy/config/token.h"
 #include "policy/vocabulary/memory.h"
 
-#include <stdlib.h>
-
 enum { DEPTH_MOST = 16, FILES_MOST = 1000, NESTING_MOST = 16 };
 
 /* A file being read, and those that led to it. */

@@ -5,7 +5,6 @@
  */
 #include "policy/config/titles.h"
 
-#include <stdlib.h>
 #include <uthash.h>
 
 struct title {

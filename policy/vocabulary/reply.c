@@ -5,8 +5,6 @@
  */
 #include "policy/vocabulary/reply.h"
 
-#include "policy/vocabulary/error.h"
-
 enum { STATUS_DIGITS = 3 };
 
 /* One to three digits at *at; moves past them. */

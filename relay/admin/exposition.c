@@ -3,7 +3,6 @@
  */
 #include "relay/admin/exposition.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
 
 #include <math.h>

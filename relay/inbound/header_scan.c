@@ -12,7 +12,6 @@
  */
 #include "relay/inbound/header_scan.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/utf8.h"
 
 static bool is_name_byte(char c)

@@ -14,7 +14,6 @@
 #include "relay/inbound/session_private.h"
 
 #include "policy/vocabulary/address.h"
-#include "policy/vocabulary/error.h"
 
 enum { DOMAINS_MOST = 64 };
 

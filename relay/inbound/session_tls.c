@@ -13,8 +13,6 @@
  */
 #include "relay/inbound/session_private.h"
 
-#include <stdlib.h>
-
 static void refuse(struct session *s, struct reply reply)
 {
     session_refuse(s, SESSION_COMMAND_REFUSED, &reply);

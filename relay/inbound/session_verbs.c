@@ -11,8 +11,6 @@
 #include "policy/vocabulary/utf8.h"
 #include "relay/inbound/command.h"
 
-#include <stdlib.h>
-
 #define ANYTIME                                                                \
     (IN(GREETING) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
 

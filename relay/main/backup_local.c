@@ -6,7 +6,6 @@
  */
 #include "relay/main/backup_local.h"
 
-#include "policy/vocabulary/memory.h"
 #include "queue/queue.h"
 #include "relay/main/guise.h"
 

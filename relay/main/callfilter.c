@@ -10,7 +10,6 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 /* Those that this architecture does not have are passed over. */
 /* clang-format off */

@@ -7,7 +7,6 @@
  */
 #include "relay/main/candidates.h"
 
-#include "policy/vocabulary/memory.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
 #include "relay/main/paper.h"

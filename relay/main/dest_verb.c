@@ -4,7 +4,6 @@
  * Asks the relay over its socket and prints what it says. What would concern more than
  * one destination is only announced; --yes does it.
  */
-#include "policy/vocabulary/memory.h"
 #include "relay/admin/filter.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"
@@ -13,10 +12,8 @@
 #include "relay/main/paper.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 struct wish {
     const struct verb_call *call;

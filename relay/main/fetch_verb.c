@@ -4,7 +4,6 @@
  * Asks the relay over its socket to fetch mail from a provider, waits for the end and says
  * in one sentence what came. Without a name: a line for each provider.
  */
-#include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
 #include "relay/main/ask.h"
 #include "relay/main/configuration.h"

@@ -6,7 +6,6 @@
  */
 #include "relay/main/history_listing.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/listing.h"
 #include "relay/main/paper.h"

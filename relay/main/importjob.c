@@ -21,7 +21,6 @@
 #include "relay/main/unixuser.h"
 #include "relay/net/log.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -3,7 +3,6 @@
  */
 #include "relay/main/privilege.h"
 
-#include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/remedy.h"
 #include "relay/main/places.h"
 

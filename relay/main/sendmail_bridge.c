@@ -6,7 +6,6 @@
  */
 #include "relay/main/sendmail_private.h"
 
-#include "policy/vocabulary/error.h"
 #include "relay/main/submitter.h"
 
 #include <errno.h>

@@ -6,7 +6,6 @@
 #include "relay/main/top_terminal.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>

@@ -11,7 +11,6 @@
  */
 #include "relay/net/conn.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -16,7 +16,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     QUIET_S = 60, /* then the kernel asks whether the peer is there */

@@ -12,7 +12,6 @@
  */
 #include "relay/net/feed.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/net/logline.h"
 

@@ -3,8 +3,6 @@
  */
 #include "relay/net/logfile.h"
 
-#include "policy/vocabulary/memory.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -3,7 +3,6 @@
  */
 #include "relay/net/logline_private.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/id.h"
 #include "relay/net/logfigure.h"
 

@@ -8,7 +8,6 @@
  */
 #include "relay/net/tls_private.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/net/worker.h"
 

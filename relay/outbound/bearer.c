@@ -11,7 +11,6 @@
 
 #include <jansson.h>
 #include <openssl/evp.h>
-#include <stdlib.h>
 
 enum {
     LIFE_LEAST_S = 1,

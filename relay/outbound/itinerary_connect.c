@@ -6,7 +6,6 @@
  */
 #include "relay/outbound/itinerary_private.h"
 
-#include "policy/vocabulary/error.h"
 #include "relay/net/gauge.h"
 #include "relay/net/log.h"
 

@@ -11,7 +11,6 @@
 #include "relay/outbound/courier_private.h"
 #include "relay/outbound/maildir_copy.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define NAME SPAN("maildir")

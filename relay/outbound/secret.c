@@ -3,7 +3,6 @@
  */
 #include "relay/outbound/secret.h"
 
-#include "policy/vocabulary/memory.h"
 #include "relay/net/secretfile.h"
 
 #include <errno.h>

@@ -7,7 +7,6 @@
  */
 #include "relay/outbound/stsinquiry.h"
 
-#include "policy/vocabulary/error.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/net/gauge.h"
 #include "relay/net/log.h"

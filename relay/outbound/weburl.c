@@ -3,7 +3,6 @@
  */
 #include "relay/outbound/weburl.h"
 
-#include "policy/vocabulary/memory.h"
 #include "policy/vocabulary/network.h"
 
 #include <curl/curl.h>
