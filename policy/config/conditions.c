@@ -224,96 +224,66 @@ void conditions_resolve(struct reading *r, const struct syntax_entry *section)
     }
 }
 
-/* Values that name tables go to the condition's; what is left is the list. */
-static const struct syntax_entry *take_tables(struct reading *r,
-                                              const struct syntax_entry *e,
-                                              struct condition *c,
-                                              struct syntax_entry *rest)
+static void read_networks(struct reading *r, const struct syntax_entry *e,
+                          struct condition *c)
 {
-    enum table_use use = TABLE_OF_TEXTS;
-
-    switch (c->fact) {
-    case FACT_CLIENT:
-        use = TABLE_OF_HOSTS;
-        break;
-    case FACT_FROM:
-    case FACT_TO:
-        use = TABLE_OF_MAILBOXES;
-        break;
-    case FACT_HELO:
-    case FACT_CLIENT_NAME:
-        use = TABLE_OF_NAMES;
-        break;
-    case FACT_LOGIN:
-    case FACT_CERTIFICATE:
-    case FACT_ATTACHMENT:
-    case FACT_TAG:
-        break;
-    case FACT_TLS:
-    case FACT_LISTENER:
-    case FACT_SIZE:
-    case FACT_TIME:
-    case FACT_TODAY:
-    case FACT_HEADER:
-    case FACT_DNSBL:
-        return e;
-    }
-    tables_take_all(r, e, use, rest, &c->tables, &c->table_count);
-    return rest;
+    lists_read_networks(r, e, &c->networks);
 }
+
+static void read_logins(struct reading *r, const struct syntax_entry *e,
+                        struct condition *c)
+{
+    lists_read_logins(r, e, &c->names);
+}
+
+static void read_certificates(struct reading *r, const struct syntax_entry *e,
+                              struct condition *c)
+{
+    lists_read_certificates(r, e, &c->fingerprints, &c->names);
+}
+
+/* --- the table of facts ---------------------------------------------------- */
+
+static const struct fact_row {
+    void (*read)(struct reading *r, const struct syntax_entry *e,
+                 struct condition *c);
+    bool takes_tables;  /* "table:FILE" may stand among its values ... */
+    enum table_use use; /* ... and holds such */
+} facts[] = {
+    /* clang-format off */
+    [FACT_CLIENT]      = { read_networks,     true, TABLE_OF_HOSTS },
+    [FACT_FROM]        = { read_patterns,     true, TABLE_OF_MAILBOXES },
+    [FACT_TO]          = { read_patterns,     true, TABLE_OF_MAILBOXES },
+    [FACT_HELO]        = { read_patterns,     true, TABLE_OF_NAMES },
+    [FACT_CLIENT_NAME] = { read_patterns,     true, TABLE_OF_NAMES },
+    [FACT_LOGIN]       = { read_logins,       true, TABLE_OF_TEXTS },
+    [FACT_CERTIFICATE] = { read_certificates, true, TABLE_OF_TEXTS },
+    [FACT_ATTACHMENT]  = { headertests_read_attachments, true, TABLE_OF_TEXTS },
+    [FACT_TAG]         = { read_tags,         true, TABLE_OF_TEXTS },
+    [FACT_TLS]         = { read_tls,          false },
+    [FACT_LISTENER]    = { read_listeners,    false },
+    [FACT_SIZE]        = { read_size,         false },
+    [FACT_TIME]        = { moments_read,      false },
+    [FACT_TODAY]       = { read_today,        false },
+    [FACT_HEADER]      = { headertests_read_headers, false },
+    [FACT_DNSBL]       = { zones_read,        false },
+    /* clang-format on */
+};
 
 void conditions_read(struct reading *r, const struct key *key,
                      const struct syntax_entry *e, struct condition *c)
 {
-    struct syntax_entry rest;
+    struct syntax_entry rest; /* values that name no table */
+    const struct fact_row *row;
 
     c->fact = (enum condition_fact)key->low;
     c->is_negated = key->high;
     c->identity = identity_of(e, c->fact, c->is_negated);
     c->text = text_of(r, e);
-    e = take_tables(r, e, c, &rest);
-    switch (c->fact) {
-    case FACT_CLIENT:
-        lists_read_networks(r, e, &c->networks);
-        break;
-    case FACT_FROM:
-    case FACT_TO:
-    case FACT_HELO:
-    case FACT_CLIENT_NAME:
-        read_patterns(r, e, c);
-        break;
-    case FACT_LOGIN:
-        lists_read_logins(r, e, &c->names);
-        break;
-    case FACT_CERTIFICATE:
-        lists_read_certificates(r, e, &c->fingerprints, &c->names);
-        break;
-    case FACT_TLS:
-        read_tls(r, e, c);
-        break;
-    case FACT_LISTENER:
-        read_listeners(r, e, c);
-        break;
-    case FACT_SIZE:
-        read_size(r, e, c);
-        break;
-    case FACT_TIME:
-        moments_read(r, e, c);
-        break;
-    case FACT_TODAY:
-        read_today(r, e, c);
-        break;
-    case FACT_HEADER:
-        headertests_read_headers(r, e, c);
-        break;
-    case FACT_ATTACHMENT:
-        headertests_read_attachments(r, e, c);
-        break;
-    case FACT_DNSBL:
-        zones_read(r, e, c);
-        break;
-    case FACT_TAG:
-        read_tags(r, e, c);
-        break;
+    row = &facts[c->fact];
+    if (row->takes_tables) {
+        tables_take_all(r, e, row->use, &rest, &c->tables, &c->table_count);
+        e = &rest;
     }
+    row->read(r, e, c);
 }
