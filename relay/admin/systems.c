@@ -6,11 +6,10 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/admin/hooks.h"
 #include "relay/admin/listing.h"
+#include "relay/net/date.h"
 #include "relay/net/gauge.h"
 
 #include <stdlib.h>
-
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
 
 struct list {
     json_t *array;
@@ -36,7 +35,7 @@ static int64_t days_until(int64_t ends_ms, int64_t now_ms)
 {
     int64_t left = ends_ms - now_ms;
 
-    return left >= 0 ? left / DAY_MS : -1 - (-left - 1) / DAY_MS;
+    return left >= 0 ? left / DATE_DAY_MS : -1 - (-left - 1) / DATE_DAY_MS;
 }
 
 static void add_certificate(void *user, const struct admin_certificate *c)

@@ -15,7 +15,7 @@
 #include <time.h>
 
 /* A local day has up to 25 hours. */
-enum { DAY_MS = 25 * 3600 * 1000 };
+enum { LOCAL_DAY_MS = 25 * 3600 * 1000 };
 
 /* --------------------------------------------------------------- notes ---- */
 
@@ -61,7 +61,7 @@ static bool make_charge(const struct errand *e, uint64_t amount,
         *out = (struct queue_charge){ .key = e->key,
                                       .amount = amount,
                                       .limit = UINT64_MAX,
-                                      .period_ms = DAY_MS,
+                                      .period_ms = LOCAL_DAY_MS,
                                       .since_ms = midnight_ms(wall_ms()) };
         return true;
     }

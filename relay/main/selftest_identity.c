@@ -3,6 +3,7 @@
  */
 #include "relay/main/selftest.h"
 
+#include "relay/net/date.h"
 #include "relay/net/dns.h"
 #include "relay/net/tls.h"
 
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, SOON_DAYS = 14, DNS_PATIENCE_MS = 8000 };
+enum { DNS_PATIENCE_MS = 8000 };
 
 /* ------------------------------------------------------------ the name ---- */
 
@@ -207,7 +208,7 @@ static void each_certificate(void *user, struct span file, struct span names,
 {
     struct certificates *c = user;
     struct selftest *t = c->selftest;
-    long long days = (ends_ms - c->now_ms) / DAY_MS;
+    long long days = (ends_ms - c->now_ms) / DATE_DAY_MS;
     bool is_server = false;
 
     for (size_t i = 0; i < t->settings->tls.certificate_count; i++)
@@ -216,7 +217,7 @@ static void each_certificate(void *user, struct span file, struct span names,
     if (ends_ms < c->now_ms)
         selftest_say(t, SELFTEST_BAD, "renew it now", "%.*s has ended",
                      SPAN_FMT(file));
-    else if (days < SOON_DAYS)
+    else if (days < TLS_SOON_DAYS)
         selftest_say(t, SELFTEST_WARNING, "renew it", "%.*s ends in %lld days",
                      SPAN_FMT(file), days);
     else if (is_server && !is_among(names, t->settings->hostname))

@@ -5,11 +5,10 @@
 
 #include "relay/inbound/sasl.h"
 #include "relay/inbound/srskeys.h"
+#include "relay/net/date.h"
 #include "relay/net/log.h"
 #include "relay/net/tls.h"
 #include "relay/outbound/tokens.h"
-
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
 
 int strongbox_read(struct strongbox *c, const struct settings *s,
                    struct buffer *out_why)
@@ -82,7 +81,7 @@ static void warn_of_ends(struct strongbox *c)
     struct buffer lines = { 0 };
     int64_t now = wall_ms();
 
-    if (now - c->warned_ms < DAY_MS)
+    if (now - c->warned_ms < DATE_DAY_MS)
         return;
     c->warned_ms = now;
     tls_material_warn(c->tls, now, &lines);

@@ -6,6 +6,8 @@
 
 #include "policy/vocabulary/buffer.h"
 
+enum { DATE_DAY_MS = 24 * 3600 * 1000 };
+
 /* "Sun, 22 Nov 2026 00:32:48 +0000": milliseconds since the epoch, in UTC. */
 void date_print(struct buffer *b, int64_t ms);
 /* The local minute of its day, and that day; 0: Sunday. */

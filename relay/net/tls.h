@@ -37,8 +37,10 @@ typedef void tls_certificate_fn(void *user, struct span file,
                                 struct span names, int64_t ends_ms);
 void tls_material_each(const struct tls_material *m, tls_certificate_fn *each,
                        void *user);
-/* What a person should see to, "FILE: text" one a line: certificates that end within 14
- * days, keys that others can read. */
+/* A certificate ends soon: it is warned of. */
+enum { TLS_SOON_DAYS = 14 };
+/* What a person should see to, "FILE: text" one a line: certificates that end soon, keys that
+ * others can read. */
 void tls_material_warn(const struct tls_material *m, int64_t now_ms,
                        struct buffer *out);
 

@@ -9,16 +9,13 @@
 #include "relay/net/tls_private.h"
 
 #include "policy/vocabulary/memory.h"
+#include "relay/net/date.h"
 #include "relay/net/worker.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
-
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
-
-enum { WARN_DAYS = 14 };
 
 /* --------------------------------------------------------------- files ---- */
 
@@ -259,7 +256,7 @@ bool tls_material_is_stale(const struct tls_material *m)
             now.inode != f->inode)
             return true;
     }
-    return wall_ms() - m->made_ms > DAY_MS;
+    return wall_ms() - m->made_ms > DATE_DAY_MS;
 }
 
 static int64_t end_of(const struct tls_pair *p)
@@ -297,12 +294,12 @@ void tls_material_each(const struct tls_material *m, tls_certificate_fn *each,
 static void warn_of_end(const struct tls_pair *p, int64_t now_ms,
                         struct buffer *out)
 {
-    int64_t end = end_of(p), days = (end - now_ms) / DAY_MS;
+    int64_t end = end_of(p), days = (end - now_ms) / DATE_DAY_MS;
     time_t at = (time_t)(end / 1000);
     char date[32];
     struct tm tm;
 
-    if (end == INT64_MAX || end - now_ms > WARN_DAYS * DAY_MS)
+    if (end == INT64_MAX || end - now_ms > TLS_SOON_DAYS * DATE_DAY_MS)
         return;
     (void)gmtime_r(&at, &tm);
     (void)strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &tm);
