@@ -201,16 +201,9 @@ enum act effects_act(struct judgement *j, const struct rule *r)
 
 /* --- for the log ------------------------------------------------------------ */
 
-/* What is only counted or remembered is nothing that would have been done. */
-static bool is_done(enum effect_kind kind)
-{
-    return kind != EFFECT_CHARGE && kind != EFFECT_COUNT &&
-           kind != EFFECT_NOTE && kind != EFFECT_SHADOW;
-}
-
 void effects_describe(struct buffer *b, const struct effect *e)
 {
-    if (!is_done(e->kind))
+    if (showing_is_silent(e->kind) || e->kind == EFFECT_SHADOW)
         return;
     if (b->len)
         buffer_put(b, SPAN(", "));

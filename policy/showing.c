@@ -342,25 +342,35 @@ void showing_answer(struct buffer *b, const struct explanation *x,
 
 /* --- words ------------------------------------------------------------------ */
 
+/* clang-format off */
+static const struct {
+    const char *word;
+    bool is_silent; /* only counted, or remembered */
+} effects[] = {
+    [EFFECT_HOLD]          = { "hold",          false },
+    [EFFECT_TAG]           = { "tag",           false },
+    [EFFECT_ADD_HEADER]    = { "add-header",    false },
+    [EFFECT_REMOVE_HEADER] = { "remove-header", false },
+    [EFFECT_REWRITE_FROM]  = { "rewrite-from",  false },
+    [EFFECT_REWRITE_TO]    = { "rewrite-to",    false },
+    [EFFECT_COPY]          = { "copy",          false },
+    [EFFECT_ROUTE]         = { "route",         false },
+    [EFFECT_CHARGE]        = { "charge",        true },
+    [EFFECT_COUNT]         = { "count",         true },
+    [EFFECT_NOTE]          = { "remember",      true },
+    [EFFECT_LOG]           = { "log",           false },
+    [EFFECT_SHADOW]        = { "would",         false },
+};
+/* clang-format on */
+
 const char *showing_effect(enum effect_kind kind)
 {
-    static const char *const kinds[] = {
-        [EFFECT_HOLD] = "hold",
-        [EFFECT_TAG] = "tag",
-        [EFFECT_ADD_HEADER] = "add-header",
-        [EFFECT_REMOVE_HEADER] = "remove-header",
-        [EFFECT_REWRITE_FROM] = "rewrite-from",
-        [EFFECT_REWRITE_TO] = "rewrite-to",
-        [EFFECT_COPY] = "copy",
-        [EFFECT_ROUTE] = "route",
-        [EFFECT_CHARGE] = "charge",
-        [EFFECT_COUNT] = "count",
-        [EFFECT_NOTE] = "remember",
-        [EFFECT_LOG] = "log",
-        [EFFECT_SHADOW] = "would",
-    };
+    return effects[kind].word;
+}
 
-    return kinds[kind];
+bool showing_is_silent(enum effect_kind kind)
+{
+    return effects[kind].is_silent;
 }
 
 const char *showing_stage(enum stage stage)

@@ -103,12 +103,6 @@ static json_t *verdict(const struct explanation *x)
 
 /* --- rules and effects ------------------------------------------------------ */
 
-static bool is_shown(const struct effect *e)
-{
-    return e->kind != EFFECT_NOTE && e->kind != EFFECT_COUNT &&
-           e->kind != EFFECT_CHARGE;
-}
-
 static void put_effect(struct buffer *b, const struct effect *e)
 {
     buffer_put_string(b, showing_effect(e->kind));
@@ -140,7 +134,8 @@ static json_t *effects(const struct explanation *x, const struct rule *r)
             const struct effect *e = &of[v]->effects[i];
             struct buffer b = { 0 };
 
-            if (!is_shown(e) || (r ? e->rule != r : !is_done(x, e)))
+            if (showing_is_silent(e->kind) ||
+                (r ? e->rule != r : !is_done(x, e)))
                 continue;
             if (r) {
                 put_effect(&b, e);
