@@ -8,26 +8,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* "ok", or the first thing that is wrong. */
-static int check(struct database *d, struct buffer *out_why)
-{
-    sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &st, NULL);
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW && span_is(column_span(st, 0), SPAN("ok"))) {
-        rc = 0;
-    } else if (rc == SQLITE_ROW) {
-        buffer_put(out_why, column_span(st, 0));
-        rc = ERROR_DAMAGED;
-    } else {
-        rc = database_fail(d, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc);
-    }
-    (void)sqlite3_finalize(st);
-    return rc;
-}
-
 static int look(const char *path, enum database_kind kind, int application,
                 const char *count, int64_t *out_count, struct buffer *out_why)
 {
@@ -42,7 +22,7 @@ static int look(const char *path, enum database_kind kind, int application,
         rc = ERROR_FOREIGN;
         goto out;
     }
-    if ((rc = check(&d, out_why)) == 0)
+    if ((rc = store_check_pages(&d)) == 0)
         rc = database_number(&d, count, out_count);
 out:
     if (rc < 0 && out_why->len == 0)

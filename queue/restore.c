@@ -115,22 +115,12 @@ static int check_content(struct database *d, const char *path,
 static int check_pages(struct database *d, const char *path,
                        struct buffer *out_why)
 {
-    sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &st, NULL);
+    int rc = store_check_pages(d);
 
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW && span_is(column_span(st, 0), SPAN("ok"))) {
-        rc = 0;
-    } else {
-        buffer_printf(out_why, "%s is damaged: %s", path,
-                      rc == SQLITE_ROW
-                          ? (const char *)sqlite3_column_text(st, 0)
-                          : sqlite3_errmsg(d->db));
-        rc = ERROR_DAMAGED;
-    }
-    (void)sqlite3_finalize(st);
-    return rc;
+    if (rc == 0)
+        return 0;
+    buffer_printf(out_why, "%s is damaged: %s", path, d->why);
+    return ERROR_DAMAGED;
 }
 
 static int check_history(const char *path, struct buffer *out_why)

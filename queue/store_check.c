@@ -61,7 +61,7 @@ static int refuse(struct database *d, int rc, const char *path,
 }
 
 /* PRAGMA quick_check answers "ok" or what is wrong. */
-static int check_pages(struct database *d)
+int store_check_pages(struct database *d)
 {
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &st, NULL);
@@ -95,7 +95,7 @@ static int check_length(struct database *d, const char *path)
     if (stat(path, &st) < 0)
         return -errno;
     if (st.st_size <= WHOLE_CHECK_BYTES)
-        return check_pages(d);
+        return store_check_pages(d);
     buffer_printf(&wal, "%s-wal", path);
     has_wal = stat(buffer_string(&wal), &wal_st) == 0 && wal_st.st_size > 0;
     buffer_fini(&wal);

@@ -93,6 +93,8 @@ MUST int store_check(struct database *d, const char *path, int *out_version,
                      struct buffer *out_why);
 /* What can be told without opening it. */
 MUST int store_check_before(const char *path, struct buffer *out_why);
+/* Are all its pages whole? ERROR_DAMAGED: d->why has the first thing that is wrong. */
+MUST int store_check_pages(struct database *d);
 /* The sentence for a failure; answers rc. */
 MUST int store_check_refuse(struct database *d, int rc, const char *path,
                             struct buffer *out_why);

@@ -3,7 +3,7 @@
  */
 #include "policy/destinies.h"
 #include "policy/route.h"
-#include "tests/unit/settings_text.h"
+#include "tests/unit/settings_faults.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -20,18 +20,6 @@ static const char text[] =
     "  via = \"smtp://n\" }\n"
     "route \"slow\" { to = {\"slow.test\"} via = \"smtp://s\" }\n"
     "route \"other\" { to = {\"other.test\"} via = \"smtp://o\" }\n";
-
-static struct settings *read_text(void)
-{
-    struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = settings_text(text, &faults, &warnings);
-
-    if (!s)
-        fail_msg("%s", buffer_string(&faults));
-    buffer_fini(&faults);
-    buffer_fini(&warnings);
-    return s;
-}
 
 /* An effect of rule number `rule`, at RCPT or with the message. */
 struct said {
@@ -92,7 +80,7 @@ static void the_last_rule_says_where_mail_goes(void **state)
           "x@a.test by news in a.test\tnews" },
     };
     /* clang-format on */
-    struct settings *s = read_text();
+    struct settings *s = read_well(text);
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -133,7 +121,7 @@ static void the_last_rule_says_where_mail_goes(void **state)
 
 static void a_route_is_found_by_its_title(void **state)
 {
-    struct settings *s = read_text();
+    struct settings *s = read_well(text);
 
     (void)state;
     assert_ptr_equal(route_titled(s, SPAN("slow")), &s->routes[2]);

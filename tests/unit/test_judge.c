@@ -3,7 +3,7 @@
  * classic probes gets through.
  */
 #include "policy/judge.h"
-#include "tests/unit/settings_text.h"
+#include "tests/unit/settings_faults.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -25,18 +25,6 @@ static int give_back(void **state)
     (void)state;
     arena_reset(&arena);
     return 0;
-}
-
-static struct settings *rules(const char *text)
-{
-    struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = settings_text(text, &faults, &warnings);
-
-    if (!s)
-        fail_msg("%s", buffer_string(&faults));
-    buffer_fini(&faults);
-    buffer_fini(&warnings);
-    return s;
 }
 
 /* false: one of the two paths is no path at all. */
@@ -107,7 +95,7 @@ struct row {
 
 static void check_rows(const char *text, const struct row *rows, size_t count)
 {
-    struct settings *s = rules(text);
+    struct settings *s = read_well(text);
 
     for (size_t i = 0; i < count; i++)
         check(s, &rows[i].asked, rows[i].expected);
@@ -118,7 +106,7 @@ static void check_rows(const char *text, const struct row *rows, size_t count)
 
 static void without_rules_nothing_is_relayed(void **state)
 {
-    struct settings *s = rules("route \"*\" { via = mx }");
+    struct settings *s = read_well("route \"*\" { via = mx }");
     struct address from, to;
     struct facts facts;
     struct asked q = { .client = "127.0.0.1" };
@@ -238,7 +226,7 @@ static void helo_is_a_name_not_a_mailbox(void **state)
         { { .helo = "" }, "relay ok" },
         { { .helo = "\xff\xfe" }, "relay ok" },
     };
-    struct settings *s = rules(text);
+    struct settings *s = read_well(text);
     char long_helo[600];
 
     (void)state;
@@ -349,7 +337,7 @@ static void many_patterns_are_all_found(void **state)
         buffer_printf(&text, ", \"d%d.test\", \"*.s%d.test\", \"u@a%d.test\"",
                       i, i, i);
     buffer_put_string(&text, "} action = relay }\n");
-    s = rules(buffer_string(&text));
+    s = read_well(buffer_string(&text));
     for (int i = 0; i < 3000; i += 7) {
         char to[64];
 
@@ -407,7 +395,7 @@ static void replies_are_the_rules_own_or_the_usual_ones(void **state)
         struct verdict v;
 
         buffer_printf(&b, "rule \"x\" { %s }", rows[i].rule);
-        s = rules(buffer_string(&b));
+        s = read_well(buffer_string(&b));
         buffer_clear(&b);
         assert_true(facts_of(&(struct asked){ 0 }, &facts, &from, &to));
         facts.login = SPAN("me");
@@ -481,7 +469,7 @@ static void no_open_relay_probe_gets_through(void **state)
         { .helo = "[127.0.0.1]" },
         { .to = "<v@ext.test>", .client = "::ffff:11.0.0.1" }, /* F21 */
     };
-    struct settings *s = rules(text);
+    struct settings *s = read_well(text);
     struct buffer said = { 0 };
 
     (void)state;

@@ -2,25 +2,13 @@
  * Routes: the most specific one wins, and what is remembered of it is a lane.
  */
 #include "policy/route.h"
-#include "tests/unit/settings_text.h"
+#include "tests/unit/settings_faults.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-
-static struct settings *routes(const char *text)
-{
-    struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = settings_text(text, &faults, &warnings);
-
-    if (!s)
-        fail_msg("%s", buffer_string(&faults));
-    buffer_fini(&faults);
-    buffer_fini(&warnings);
-    return s;
-}
 
 static struct address mailbox(const char *text)
 {
@@ -70,7 +58,7 @@ static void the_most_specific_route_wins(void **state)
           "cher.test",
           "rest", "xn--bcher-kva.test" },
     };
-    struct settings *s = routes(table);
+    struct settings *s = read_well(table);
     struct buffer key = { 0 };
 
     (void)state;
@@ -96,26 +84,26 @@ static void the_most_specific_route_wins(void **state)
 
 static void a_lane_outlives_the_route_it_was_named_after(void **state)
 {
-    struct settings *s = routes(table);
+    struct settings *s = read_well(table);
     const struct route *r = route_of_lane(s, SPAN("example.org\tgone"));
 
     (void)state;
     assert_non_null(r);
     assert_true(span_is(r->title, SPAN("example.org")));
     settings_release(s);
-    s = routes("route \"a.test\" { via = mx }");
+    s = read_well("route \"a.test\" { via = mx }");
     assert_null(route_of_lane(s, SPAN("b.test")));
     assert_null(route_of_lane(s, SPAN("b.test\tx")));
     assert_null(route_of_lane(s, SPAN("")));
     settings_release(s);
-    s = routes("workers = 1");
+    s = read_well("workers = 1");
     assert_null(route_of_lane(s, SPAN("b.test")));
     settings_release(s);
 }
 
 static void a_recipient_without_a_domain_has_no_lane(void **state)
 {
-    struct settings *s = routes(table);
+    struct settings *s = read_well(table);
     struct address a = { .text = SPAN_INIT("postmaster"),
                          .local = SPAN_INIT("postmaster") };
     struct buffer key = { 0 };
@@ -132,9 +120,9 @@ static void a_recipient_without_a_domain_has_no_lane(void **state)
 static void mx_destinations_are_named_by_domain_others_by_host(void **state)
 {
     struct settings *s =
-        routes("route \"*\" { via = mx }\n"
-               "route \"hosts\" { to = {\"a.test\", \"b.test\"}\n"
-               "  via = {\"smtp://x:2525\", \"smtp://y\"} }\n");
+        read_well("route \"*\" { via = mx }\n"
+                  "route \"hosts\" { to = {\"a.test\", \"b.test\"}\n"
+                  "  via = {\"smtp://x:2525\", \"smtp://y\"} }\n");
     static const struct {
         const char *lane, *name;
     } rows[] = {
@@ -169,7 +157,7 @@ static void ten_thousand_routes_are_all_found(void **state)
     for (int i = 0; i < 10000; i++)
         buffer_printf(&text, "route \"d%d.test\" { via = \"smtp://h%d\" }\n", i,
                       i);
-    s = routes(buffer_string(&text));
+    s = read_well(buffer_string(&text));
     assert_int_equal(s->route_count, 10000);
     for (int i = 0; i < 10000; i += 13) {
         char to[64], key[64];

@@ -8,7 +8,7 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "relay/outbound/settlement_report.h"
-#include "settings_text.h"
+#include "settings_faults.h"
 
 #include <ftw.h>
 #include <setjmp.h>
@@ -529,18 +529,6 @@ static void no_notice(void *user, enum queue_notice kind, const char *text)
     (void)text;
 }
 
-static struct settings *read_settings(const char *text)
-{
-    struct buffer faults = { 0 }, warnings = { 0 };
-    struct settings *s = settings_text(text, &faults, &warnings);
-
-    if (!s)
-        print_error("%s", buffer_string(&faults));
-    buffer_fini(&faults);
-    buffer_fini(&warnings);
-    return s;
-}
-
 static int open_world(void **state)
 {
     struct buffer why = { 0 };
@@ -560,9 +548,8 @@ static int open_world(void **state)
     buffer_fini(&why);
     world.worker = NEW(struct worker);
     world.worker->queue = world.queue;
-    world.plain = read_settings(CONFIG);
-    world.with_postmaster =
-        read_settings("postmaster = \"ops@us.test\"\n" CONFIG);
+    world.plain = read_well(CONFIG);
+    world.with_postmaster = read_well("postmaster = \"ops@us.test\"\n" CONFIG);
     return rc < 0 || !world.plain || !world.with_postmaster ? -1 : 0;
 }
 
