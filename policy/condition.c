@@ -7,9 +7,8 @@
  *
  * Owns nothing.
  */
-#include "policy/condition.h"
+#include "policy/condition_private.h"
 
-#include "policy/digest.h"
 #include "policy/asking.h"
 #include "policy/table.h"
 
@@ -88,7 +87,7 @@ static enum condition_said ask_client(const struct condition *c,
     return said_of(answer);
 }
 
-static enum answer tables_have_text(const struct condition *c, struct span text)
+enum answer condition_tables_have(const struct condition *c, struct span text)
 {
     enum answer answer = ANSWER_NO;
 
@@ -105,8 +104,9 @@ static enum answer tables_have_text(const struct condition *c, struct span text)
 
 static enum condition_said ask_text(const struct condition *c, struct span text)
 {
-    return names_have(&c->names, text) ? CONDITION_YES
-                                       : said_of(tables_have_text(c, text));
+    return names_have(&c->names, text)
+               ? CONDITION_YES
+               : said_of(condition_tables_have(c, text));
 }
 
 /* --- the facts ------------------------------------------------------------ */
@@ -134,12 +134,12 @@ static enum condition_said ask_certificate(const struct condition *c,
         names_have(&c->names, f->certificate_name))
         return CONDITION_YES;
     if (!span_starts_nocase(f->certificate_name, SPAN("sha256:"))) {
-        enum answer answer = tables_have_text(c, f->certificate_name);
+        enum answer answer = condition_tables_have(c, f->certificate_name);
 
         if (answer != ANSWER_NO)
             return said_of(answer);
     }
-    return said_of(tables_have_text(c, f->certificate));
+    return said_of(condition_tables_have(c, f->certificate));
 }
 
 static enum condition_said ask_tls(const struct condition *c,
@@ -207,94 +207,6 @@ static enum condition_said ask_tag(const struct condition *c,
             if (ask_text(c, q->taggers[i]->texts[n]) != CONDITION_NO)
                 return CONDITION_LATER;
     return said;
-}
-
-/* --- the message ---------------------------------------------------------- */
-
-enum answer header_test_matches(const struct header_test *h, struct span value)
-{
-    enum answer answer = ANSWER_NO;
-    struct subject s;
-
-    if (!h->has_value)
-        return ANSWER_YES;
-    if (h->values.count) {
-        subject_of_name(&s, value);
-        answer = patterns_match(&h->values, &s);
-    }
-    if (answer != ANSWER_YES && h->table) {
-        enum answer one = table_has_text(h->table, value, NULL);
-
-        if (one != ANSWER_NO)
-            answer = one;
-    }
-    return answer;
-}
-
-static enum answer ask_header(const struct header_test *h,
-                              const struct digest *d)
-{
-    enum answer answer = ANSWER_NO;
-    struct span value;
-
-    for (size_t n = 0; (value = digest_field(d, h->name, n)).at; n++) {
-        enum answer one = header_test_matches(h, value);
-
-        if (one == ANSWER_YES)
-            return one;
-        if (one == ANSWER_UNKNOWN)
-            answer = one;
-    }
-    return digest_is_cut(d) ? ANSWER_UNKNOWN : answer;
-}
-
-static enum condition_said ask_headers(const struct condition *c,
-                                       const struct digest *d)
-{
-    enum answer answer = ANSWER_NO;
-
-    for (size_t i = 0; answer != ANSWER_YES && i < c->header_count; i++) {
-        enum answer one = ask_header(&c->headers[i], d);
-
-        if (one != ANSWER_NO)
-            answer = one;
-    }
-    return said_of(answer);
-}
-
-static enum answer attachment_matches(const struct condition *c,
-                                      const struct attachment *a)
-{
-    struct subject name;
-    enum answer answer, one;
-
-    if (names_have(&c->names, a->name) || names_have(&c->types, a->type))
-        return ANSWER_YES;
-    subject_of_name(&name, a->name);
-    answer = a->name.len ? patterns_match(&c->patterns, &name) : ANSWER_NO;
-    if (answer == ANSWER_YES)
-        return answer;
-    one = tables_have_text(c, a->name);
-    if (one == ANSWER_NO)
-        one = tables_have_text(c, a->type);
-    return one == ANSWER_NO ? answer : one;
-}
-
-static enum condition_said ask_attachments(const struct condition *c,
-                                           const struct digest *d)
-{
-    const struct attachment *a;
-    enum answer answer = digest_has_more(d) ? ANSWER_UNKNOWN : ANSWER_NO;
-
-    for (size_t n = 0; (a = digest_attachment(d, n)); n++) {
-        enum answer one = attachment_matches(c, a);
-
-        if (one == ANSWER_YES)
-            return CONDITION_YES;
-        if (one == ANSWER_UNKNOWN)
-            answer = one;
-    }
-    return said_of(answer);
 }
 
 /* --- the recipient ---------------------------------------------------------- */
@@ -388,8 +300,9 @@ static enum condition_said ask(const struct condition *c, struct question *q)
         return CONDITION_LATER;
     if (!f->message)
         return CONDITION_UNKNOWN;
-    return c->fact == FACT_HEADER ? ask_headers(c, f->message)
-                                  : ask_attachments(c, f->message);
+    return said_of(c->fact == FACT_HEADER
+                       ? condition_headers(c, f->message)
+                       : condition_attachments(c, f->message));
 }
 
 enum condition_said condition_holds(const struct condition *c,
