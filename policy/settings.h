@@ -18,6 +18,7 @@
 #include "policy/vocabulary/limits.h"
 #include "policy/vocabulary/mechanism.h"
 #include "policy/vocabulary/network.h"
+#include "policy/vocabulary/rate.h"
 #include "policy/vocabulary/reply.h"
 
 #include <stdatomic.h>
@@ -72,9 +73,6 @@ enum rule_action {
     ACTION_HOLD, ACTION_LIMIT, ACTION_GREYLIST, ACTION_TAG, ACTION_ADD_HEADER,
     ACTION_REMOVE_HEADER, ACTION_REWRITE, ACTION_COPY, ACTION_ROUTE, ACTION_POLICY,
 };
-
-/* "100/h": so much in any such time. */
-struct rate { uint64_t amount; int64_t period_ms; };
 
 enum limit_per {
     LIMIT_PER_CLIENT, LIMIT_PER_LOGIN, LIMIT_PER_FROM, LIMIT_PER_FROM_DOMAIN,
@@ -232,6 +230,8 @@ struct route {
     bool chunking;                /* BDAT where it is offered; true */
     bool xforward;                /* tell the next hop who the client was */
     uint32_t connections;         /* most at once, 20 */
+    struct rate *rates;           /* messages to its destination at most; all of them hold */
+    size_t rate_count;            /* 0: any number; RATES_MOST at most */
     uint32_t messages_per_connection; /* 0: no limit */
     int64_t idle_ms;              /* a free connection is kept so long; 2 s */
     struct retry_settings retry;  /* the global ones where not set here; for a pickup

@@ -51,7 +51,8 @@ static bool has_room_for_put(const struct queue *q, const struct sender *s)
 
     if (q->active >= q->active_most)
         return false;
-    if (destination_waits(d) && d->count >= destination_share(q, d))
+    if ((destination_waits(d) || d->pace) &&
+        d->count >= destination_share(q, d))
         return false;
     if (!destination_is_down(d) && q->active < q->active_most / 2)
         return true;

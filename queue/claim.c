@@ -9,6 +9,7 @@
 #include "queue/claim.h"
 
 #include "queue/active.h"
+#include "queue/pace.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
 #include "queue/turn.h"
@@ -79,6 +80,7 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
 {
     struct queue *q = slot->queue;
     struct bundle *b = NULL;
+    bool is_paced;
 
     queue_lock(q);
     if (slot->state != SLOT_LEAVING)
@@ -87,8 +89,12 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
     slot_unpromise(slot);
     if (slot->destination->home)
         turn_begin(q, slot->destination);
-    if (may_claim(q, slot))
+    is_paced = slot->destination->pace && !slot->is_exempt;
+    if (may_claim(q, slot) && !TAILQ_EMPTY(&slot->destination->turns) &&
+        (!is_paced || pace_limit(q, slot->destination, 1)))
         b = active_claim(q, slot->destination, most);
+    if (b && is_paced)
+        pace_take(q, slot->destination);
     if (slot->state == SLOT_LEAVING) {
         ASSERT(!b);
     } else if (b) {
@@ -107,6 +113,13 @@ static void set_last_error(struct destination *d, struct span reason)
 {
     free(d->last_error);
     d->last_error = reason.len ? span_dup(reason) : NULL;
+}
+
+void queue_slot_exempt(struct queue_slot *slot)
+{
+    queue_lock(slot->queue);
+    slot->is_exempt = true;
+    queue_unlock(slot->queue);
 }
 
 /* It answered through this slot: is that what it rests or waits for? */

@@ -72,6 +72,7 @@ struct queue {
     bool is_stopping;   /* no claims any more */
     bool is_over;       /* nor threads */
     bool has_dirty;     /* destinations to be written */
+    bool has_to_tell;   /* or to be told of in the log: pace.h */
     bool are_lanes_read;
     bool is_counted; /* lane.waiting is exact */
     struct store_cursor counted; /* of what was there at the start */

@@ -10,6 +10,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
+#include "queue/pace.h"
 #include "queue/quota.h"
 #include "queue/sender.h"
 #include "queue/slot.h"
@@ -36,7 +37,9 @@ uint32_t destination_share(const struct queue *q, const struct destination *d)
         return 0;
     if (destination_is_down(d))
         return SHARE_RESTING;
-    return share < SHARE_LEAST ? SHARE_LEAST : share;
+    if (share < SHARE_LEAST)
+        share = SHARE_LEAST;
+    return d->pace && pace_share(d) < share ? pace_share(d) : share;
 }
 
 struct lane *lane_find(struct queue *q, struct span key)
@@ -69,6 +72,7 @@ static void lane_resolve(struct queue *q, struct lane *l)
     d->change_ms = to.change_ms;
     l->destination = turn_way(d, lane_span(l));
     quota_join(d, l);
+    pace_set(q, d, to.rates, to.rate_count);
     standing_demand(q, d, to.is_on_demand, to.probe_ms);
     buffer_fini(&to.name);
 }
@@ -279,6 +283,7 @@ void destination_free(struct queue *q, struct destination *d)
         TAILQ_REMOVE(&q->slotless, d, slot_link);
     q->in_state[d->state]--;
     timers_set(&q->timers, &d->timer, TIMER_NEVER);
+    pace_free(q, d);
     if (d->name)
         buckets_remove(&q->destinations, &d->by_name);
     TAILQ_REMOVE(&q->all_destinations, d, all);
@@ -333,6 +338,8 @@ void destination_reroute(struct queue *q)
 
 static bool is_forgettable(const struct destination *d, int64_t now_ms)
 {
+    if (!pace_is_over(d, now_ms))
+        return false;
     switch (d->state) {
     case DESTINATION_RESTING:
         return d->due_ms + memory_ms < now_ms;

@@ -17,7 +17,7 @@
 #include "queue/store.h"
 #include "queue/timers.h"
 
-enum timer_kind { TIMER_LANE, TIMER_DESTINATION };
+enum timer_kind { TIMER_LANE, TIMER_DESTINATION, TIMER_PACE };
 
 struct lane {
     struct bucket_link by_key;
@@ -88,6 +88,7 @@ struct destination {
     char *last_error;  /* or NULL */
     char *suspend_why; /* or NULL */
     struct timer timer; /* due_ms */
+    struct pace *pace;  /* of those with a rate; or NULL */
 
     /* Works. */
     TAILQ_HEAD(, sender) senders;

@@ -8,6 +8,7 @@
 #include "queue/core.h"
 
 #include "policy/vocabulary/memory.h"
+#include "queue/pace.h"
 
 #include <stdlib.h>
 
@@ -91,7 +92,8 @@ static struct busy_row *place_for(struct queue_busy *b, uint64_t rank)
     return least->rank < rank ? least : NULL;
 }
 
-static void look_at(struct queue_busy *b, const struct destination *d)
+static void look_at(const struct queue *q, struct queue_busy *b,
+                    const struct destination *d)
 {
     uint64_t slots = d->slots + (d->turned ? d->turned->slots : 0);
     uint64_t rank = d->waiting + slots;
@@ -113,6 +115,7 @@ static void look_at(struct queue_busy *b, const struct destination *d)
         .slots = (uint32_t)slots,
         .waiting = d->waiting,
         .waiting_bytes = d->waiting_bytes,
+        .held_ms = pace_held_ms(q, d),
     };
 }
 
@@ -140,7 +143,7 @@ void queue_busy_look(struct queue *q, struct queue_busy *b)
     for (; b->at < end; b->at++)
         for (struct bucket_link *l = q->destinations.heads[b->at]; l;
              l = l->next)
-            look_at(b, OWNER(l, struct destination, by_name));
+            look_at(q, b, OWNER(l, struct destination, by_name));
     is_over = b->at == b->size;
     queue_unlock(q);
     if (is_over)

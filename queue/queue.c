@@ -11,6 +11,7 @@
 #include "policy/vocabulary/id.h"
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/pace.h"
 #include "queue/quota.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
@@ -193,6 +194,11 @@ static void remember(void *user, const struct store_destination *d)
     standing_remember(user, d, queue_now_ms(user));
 }
 
+static void remember_pace(void *user, struct span key, struct span value)
+{
+    pace_remember(user, key, value);
+}
+
 static int start_threads(struct queue *q, struct store *take_store)
 {
     int rc;
@@ -219,8 +225,10 @@ static void stop_threads(struct queue *q)
     historian_stop(&q->historian);
     reader_stop(&q->reader);
     bodies_drain(&q->bodies);
-    if (q->writer.is_running)
+    if (q->writer.is_running) {
         budgets_flush(q);
+        pace_flush(q);
+    }
     writer_stop(&q->writer);
     bodies_stop(&q->bodies);
     if (q->reader.db)
@@ -248,6 +256,9 @@ static int open_for_writing(struct queue *q, struct buffer *out_why)
     q->first_id = queue_new_id(q);
     if ((rc = store_reader_open(&r, q->path)) >= 0) {
         rc = store_read_destinations(r, remember, q);
+        if (rc >= 0)
+            rc = store_read_notes(r, pace_notes, queue_now_ms(q),
+                                  remember_pace, q);
         store_reader_close(r);
     }
     if (rc < 0)

@@ -37,6 +37,7 @@
 #include "policy/vocabulary/envelope.h"
 #include "policy/vocabulary/error.h"
 #include "policy/vocabulary/histogram.h"
+#include "policy/vocabulary/rate.h"
 #include "policy/vocabulary/reply.h"
 
 struct queue;
@@ -54,6 +55,8 @@ struct queue_destination {
     bool is_on_demand;            /* see queue_release */
     int64_t probe_ms;             /* on demand, and tried by itself so often; 0: not */
     int64_t change_ms;            /* when that changes, for people; 0: not by itself */
+    const struct rate *rates;     /* works that are handed out at most; the caller's */
+    size_t rate_count;            /* 0: any number; RATES_MOST at most */
 };
 
 /*
@@ -268,6 +271,8 @@ uint32_t queue_slot_marks(const struct queue_slot *slot);
  */
 struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most);
 
+/* What this slot is given from now on goes to no host: its rates do not concern it. */
+void queue_slot_exempt(struct queue_slot *slot);
 /* The slot has a greeted connection: the destination is up, its backlog wakes. */
 void queue_slot_connected(struct queue_slot *slot);
 /*
@@ -727,6 +732,10 @@ struct queue_destination_row {
     bool is_fetched;              /* a customer has it: queue_turn */
     int64_t change_ms;            /* as queue_route_fn said */
     struct span error;            /* "4.4.1 text": why its mail waits */
+    const struct rate *rates;     /* that limit it */
+    size_t rate_count;
+    int64_t held_ms;              /* mail waits for them alone, and the next goes then; 0: none
+                                     does */
 };
 
 /* All that have mail or are not simply up, in no order, from `first` on, at most `limit`;
@@ -742,7 +751,7 @@ bool queue_destination_find(struct queue *q, struct span name,
 /*
  * The busiest destinations, by what waits and is open: looked for a slice at a time, so that
  * a million of them hold nobody up. One look is enough where there are some thousands. Of a
- * row, name, state, connections, window, slots, waiting and waiting_bytes are set.
+ * row, name, state, connections, window, slots, waiting, waiting_bytes and held_ms are set.
  */
 struct queue_busy;
 struct queue_busy *queue_busy_new(size_t most);

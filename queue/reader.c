@@ -5,8 +5,10 @@
 
 #include "queue/alarm.h"
 #include "queue/core.h"
+#include "queue/pace.h"
 #include "queue/orphan.h"
 #include "queue/refill.h"
+#include "queue/slot.h"
 #include "queue/standing.h"
 #include "queue/tally.h"
 
@@ -114,8 +116,10 @@ static void fire_timers(struct queue *q)
     while ((t = timers_take(&q->timers, now_ms))) {
         if (t->kind == TIMER_LANE)
             lane_restart(q, OWNER(t, struct lane, timer));
-        else
+        else if (t->kind == TIMER_DESTINATION)
             standing_due(q, OWNER(t, struct destination, timer));
+        else
+            slot_run(q, OWNER(t, struct pace, timer)->destination);
     }
     queue_unlock(q);
 }
@@ -156,6 +160,7 @@ static void by_the_clock(struct reader *r)
     struct queue *q = r->queue;
 
     fire_timers(q);
+    pace_tell(q);
     if (is_time(r, &r->tick_ms, TICK_MS))
         save_dirty(q);
     if (r->alarm_after || atomic_exchange(&r->wants_alarms, false) ||

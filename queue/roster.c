@@ -5,6 +5,7 @@
 #include "policy/vocabulary/memory.h"
 #include "queue/core.h"
 #include "queue/hasten.h"
+#include "queue/pace.h"
 #include "queue/slot.h"
 #include "queue/standing.h"
 
@@ -111,7 +112,20 @@ static bool is_listed(const struct destination *d)
     return d->state != DESTINATION_UP && !d->is_abandoned;
 }
 
-static void copy_row(struct page *p, const struct destination *d)
+static void copy_rates(struct page *p, const struct destination *d,
+                       struct queue_destination_row *row)
+{
+    size_t count = d->pace ? d->pace->count : 0;
+    struct rate *rates = arena_take(&p->arena, count * sizeof *rates);
+
+    for (size_t i = 0; i < count; i++)
+        rates[i] = d->pace->each[i].rate;
+    row->rates = rates;
+    row->rate_count = count;
+}
+
+static void copy_row(const struct queue *q, struct page *p,
+                     const struct destination *d)
 {
     struct queue_destination_row *row = &p->rows[p->count++];
     struct buffer why = { 0 };
@@ -135,7 +149,9 @@ static void copy_row(struct page *p, const struct destination *d)
         .waiting_bytes = d->waiting_bytes,
         .since_ms = d->since_ms,
         .error = arena_copy(&p->arena, buffer_span(&why)),
+        .held_ms = pace_held_ms(q, d),
     };
+    copy_rates(p, d, row);
     buffer_fini(&why);
 }
 
@@ -153,7 +169,7 @@ size_t queue_destinations(struct queue *q, size_t first, size_t limit,
         if (!is_listed(d))
             continue;
         if (n >= first && p.count < limit)
-            copy_row(&p, d);
+            copy_row(q, &p, d);
         n++;
     }
     queue_unlock(q);
@@ -174,7 +190,7 @@ bool queue_destination_find(struct queue *q, struct span name,
     queue_lock(q);
     d = destination_find(q, name);
     if (d)
-        copy_row(&p, d);
+        copy_row(q, &p, d);
     queue_unlock(q);
     if (p.count)
         each(user, &row);

@@ -8,6 +8,7 @@
 
 #include "policy/vocabulary/memory.h"
 #include "queue/active.h"
+#include "queue/pace.h"
 #include "queue/turn.h"
 
 #include <stdlib.h>
@@ -174,7 +175,8 @@ static void probe_run(struct queue *q, struct destination *d)
 {
     struct queue_slot *s = TAILQ_FIRST(&d->parked);
 
-    if (d->probe || TAILQ_EMPTY(&d->turns) || queue_now_ms(q) < d->due_ms)
+    if (d->probe || TAILQ_EMPTY(&d->turns) || queue_now_ms(q) < d->due_ms ||
+        (d->pace && pace_limit(q, d, 1) == 0))
         return;
     if (s)
         slot_wake(s);
@@ -198,6 +200,8 @@ void slot_run(struct queue *q, struct destination *d)
         return;
     }
     ready = TAILQ_EMPTY(&d->turns) ? 0 : d->warm;
+    if (d->pace)
+        ready = pace_limit(q, d, ready);
     while (ready > d->promised) {
         struct queue_slot *s = TAILQ_FIRST(&d->parked);
 

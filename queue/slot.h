@@ -30,6 +30,7 @@ struct queue_slot {
     bool is_connected;
     bool has_failed;
     bool has_asked; /* as a probe: had its one work */
+    bool is_exempt; /* from its destination's rates */
     uint32_t held;  /* works not settled */
     char *lane;     /* of queue_slot_lane */
     TAILQ_ENTRY(queue_slot) told, park;

@@ -58,6 +58,15 @@ static void put_ways(struct buffer *b, const struct syntax_entry *section)
     }
 }
 
+static void put_rates(struct buffer *b, const struct route *route)
+{
+    struct buffer text = { 0 };
+
+    rate_put_all(&text, route->rates, route->rate_count, "+");
+    put_part(b, "rate", buffer_span(&text));
+    buffer_fini(&text);
+}
+
 static bool is_pickup(const struct route *route)
 {
     return route->via[0].kind == HOP_PICKUP;
@@ -73,6 +82,7 @@ void destinations_name(struct reading *r, const struct syntax_entry *section,
     if (!is_pickup(route)) {
         put_terms(&b, route);
         put_ways(&b, section);
+        put_rates(&b, route);
     }
     route->key = arena_copy(r->arena, buffer_span(&b));
     buffer_fini(&b);
@@ -103,7 +113,8 @@ static bool is_same_host(const struct route *a, const struct route *b)
 
 static bool is_same(const struct route *a, const struct route *b)
 {
-    if (!offline_is_same(&a->offline, &b->offline))
+    if (!offline_is_same(&a->offline, &b->offline) ||
+        !rate_is_same(a->rates, a->rate_count, b->rates, b->rate_count))
         return false;
     return !is_pickup(a) || is_same_host(a, b);
 }
@@ -147,6 +158,6 @@ void destinations_check(struct reading *r, const struct route *routes,
                    "must say the same in offline { }%s",
                    faults_quote(&r->faults, b->key),
                    faults_place(&r->faults, a->place),
-                   is_pickup(b) ? " and of TLS and logins" : "");
+                   is_pickup(b) ? " and of TLS, logins and rate" : "");
     }
 }

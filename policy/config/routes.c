@@ -8,6 +8,7 @@
 #include "policy/config/destinations.h"
 #include "policy/config/hops.h"
 #include "policy/config/protection.h"
+#include "policy/config/rates.h"
 #include "policy/config/sections.h"
 #include "policy/config/tables.h"
 #include "policy/config/titles.h"
@@ -120,6 +121,22 @@ static void read_offline(struct reading *r, const struct key *key,
     absences_read(r, e, &d->route);
 }
 
+static void read_rate(struct reading *r, const struct key *key,
+                      const struct syntax_entry *e, void *object)
+{
+    struct route *route = &((struct draft *)object)->route;
+
+    (void)key;
+    rates_read(r, e, &route->rates, &route->rate_count);
+    rates_check(r, e, route->rates, route->rate_count,
+                "a route's rate counts messages");
+    if (route->rate_count <= RATES_MOST)
+        return;
+    faults_add(&r->faults, e->values[RATES_MOST].place,
+               "a route has %d rates at most", RATES_MOST);
+    route->rate_count = RATES_MOST;
+}
+
 static void read_verify(struct reading *r, const struct key *key,
                         const struct syntax_entry *e, void *object)
 {
@@ -155,6 +172,7 @@ static const struct key route_keys[] = {
     { "xforward",    KEY_BOOLEAN,  IN(xforward), .normal = "false" },
     { "connections", KEY_NUMBER,   IN(connections), .normal = "20",
       .low = 1, .high = 10000 },
+    { "rate",        KEY_OWN,      .read = read_rate },
     { "messages-per-connection", KEY_NUMBER, IN(messages_per_connection),
       .normal = "0", .high = 1000000 },
     { "idle",        KEY_DURATION, IN(idle_ms), .normal = "2s",

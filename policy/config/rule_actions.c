@@ -6,6 +6,7 @@
  */
 #include "policy/config/rule_actions.h"
 
+#include "policy/config/rates.h"
 #include "policy/config/tables.h"
 #include "policy/config/value.h"
 #include "policy/rewriting.h"
@@ -112,88 +113,23 @@ void rule_actions_mode(struct reading *r, const struct key *key,
 /* --- limit -----------------------------------------------------------------
  */
 
-enum { PERIOD_LEAST_MS = 1000 };
-#define PERIOD_MOST_MS (366ll * 24 * 3600 * 1000)
-
-/* "100/h", "5MB/10min" */
-static bool read_rate(struct span s, struct rate *out)
-{
-    struct span period, amount = span_split(s, '/', &period);
-    struct buffer one = { 0 };
-    bool ok;
-
-    /* an hour is one hour */
-    if (period.len && !(period.at[0] >= '0' && period.at[0] <= '9'))
-        buffer_put_byte(&one, '1');
-    buffer_put(&one, period);
-    ok = value_size(amount, &out->amount) && out->amount > 0 &&
-         value_duration(buffer_span(&one), &out->period_ms) &&
-         out->period_ms >= PERIOD_LEAST_MS && out->period_ms <= PERIOD_MOST_MS;
-    buffer_fini(&one);
-    return ok;
-}
-
 void rule_actions_rates(struct reading *r, const struct key *key,
                         const struct syntax_entry *e, void *object)
 {
     struct rule *rule = object;
 
     (void)key;
-    rule->limit.rates =
-        arena_take(r->arena, e->value_count * sizeof *rule->limit.rates);
-    for (size_t i = 0; i < e->value_count; i++) {
-        if (read_rate(e->values[i].text,
-                      &rule->limit.rates[rule->limit.rate_count]))
-            rule->limit.rate_count++;
-        else
-            faults_add(&r->faults, e->values[i].place,
-                       "%s is not a rate such as \"100/h\", \"10/min\", "
-                       "\"1000/d\" or \"500MB/d\" (at least 1, in 1s to 366d)",
-                       faults_quote(&r->faults, e->values[i].text));
-    }
-}
-
-/* Never met without another one being met before. */
-static bool is_idle(const struct rate *idle, const struct rate *other)
-{
-    uint64_t times =
-        ((uint64_t)idle->period_ms + (uint64_t)other->period_ms - 1) /
-        (uint64_t)other->period_ms;
-    uint64_t most;
-
-    if (__builtin_mul_overflow(other->amount, times, &most))
-        return false;
-    return idle->amount >= most;
+    rates_read(r, e, &rule->limit.rates, &rule->limit.rate_count);
 }
 
 static void check_limit(struct reading *r, const struct rule *rule,
                         const struct syntax_entry *section)
 {
-    const struct syntax_entry *e = keys_find(section->entries, "rate");
-    const struct rate *rates = rule->limit.rates;
-
-    for (size_t i = 0; i < e->value_count; i++) {
-        struct span text = e->values[i].text;
-        uint64_t plain;
-
-        if (rule->limit.count != LIMIT_OF_BYTES &&
-            !span_number(span_first(text, span_find(text, '/')), &plain))
-            faults_add(&r->faults, e->values[i].place,
-                       "%s is a size, and this limit does not count bytes "
-                       "(count = bytes)",
-                       faults_quote(&r->faults, text));
-        for (size_t k = 0; k < e->value_count; k++) {
-            /* of two that are the same the later one is idle */
-            if (k == i || !is_idle(&rates[i], &rates[k]) ||
-                (k > i && is_idle(&rates[k], &rates[i])))
-                continue;
-            faults_warn(&r->faults, e->values[i].place,
-                        "%s is never exceeded: %s is before it",
-                        faults_quote(&r->faults, text),
-                        faults_quote(&r->faults, e->values[k].text));
-            break;
-        }
-    }
+    rates_check(r, keys_find(section->entries, "rate"), rule->limit.rates,
+                rule->limit.rate_count,
+                rule->limit.count == LIMIT_OF_BYTES
+                    ? NULL
+                    : "this limit does not count bytes (count = bytes)");
 }
 
 /* --- copies, routes, servers -----------------------------------------------

@@ -7,6 +7,7 @@
 #include "relay/admin/delaywords.h"
 
 #include "policy/route.h"
+#include "relay/net/pacewords.h"
 
 #include <time.h>
 
@@ -175,6 +176,15 @@ static bool put_destination(struct buffer *b, const struct delaywords *d)
     return false;
 }
 
+static void put_rate(struct buffer *b, const struct queue_destination_row *to)
+{
+    struct buffer words = { 0 };
+
+    pacewords_put(&words, to, 0); /* with the date, as all of these */
+    put_words(b, "; its destination is ", buffer_span(&words));
+    buffer_fini(&words);
+}
+
 static void put_ready(struct buffer *b, const struct delaywords *d)
 {
     const struct queue_destination_row *to = d->destination;
@@ -183,6 +193,8 @@ static void put_ready(struct buffer *b, const struct delaywords *d)
     if (to && to->is_fetched)
         buffer_put_string(b, "; its destination's mail is being fetched by "
                              "somebody");
+    else if (to && to->held_ms)
+        put_rate(b, to);
     else if (to && to->slots && to->slots >= to->window)
         buffer_printf(b,
                       "; its destination's window is full (%u of %u "

@@ -13,6 +13,7 @@
 #include "relay/admin/naming.h"
 #include "relay/net/acquaintance.h"
 #include "relay/net/log.h"
+#include "relay/net/pacewords.h"
 
 #include <stdlib.h>
 
@@ -54,6 +55,31 @@ static void put_acquaintance(json_t *o, struct request *r, struct span name,
     buffer_fini(&tls);
 }
 
+/* What it is limited to; and that mail waits for that, where nothing worse keeps it. */
+static void put_rates(json_t *o, struct request *r,
+                      const struct queue_destination_row *d)
+{
+    json_t *rates = json_array();
+    struct buffer text = { 0 };
+
+    for (size_t i = 0; i < d->rate_count; i++) {
+        buffer_clear(&text);
+        rate_put(&text, &d->rates[i]);
+        ASSERT(json_array_append_new(rates, json_string(buffer_string(&text))) ==
+               0);
+    }
+    listing_set(o, "rates", rates);
+    listing_set(o, "held_until", listing_moment(d->held_ms));
+    buffer_clear(&text);
+    if (d->error.len)
+        buffer_put(&text, d->error);
+    else if (d->held_ms)
+        pacewords_put(&text, d, request_now_ms(r));
+    if (text.len)
+        listing_set(o, "reason", listing_text(buffer_span(&text)));
+    buffer_fini(&text);
+}
+
 static void put_line(struct request *r, const struct queue_destination_row *d)
 {
     json_t *o = json_object();
@@ -76,8 +102,7 @@ static void put_line(struct request *r, const struct queue_destination_row *d)
     listing_set(o, "opens", listing_moment(d->is_on_demand ? d->change_ms : 0));
     listing_set(o, "closes",
                 listing_moment(d->is_on_demand ? 0 : d->change_ms));
-    if (d->error.len)
-        listing_set(o, "reason", listing_text(d->error));
+    put_rates(o, r, d);
     put_acquaintance(o, r, d->name, d->last_good_ms);
     listing_put_object(&r->answer, o);
 }

@@ -41,6 +41,11 @@ static double queued_of(const struct queue_destination_row *row)
     return (double)row->waiting;
 }
 
+static double held_of(const struct queue_destination_row *row)
+{
+    return row->held_ms != 0;
+}
+
 static void put_cell(void *user, const struct queue_destination_row *row)
 {
     const struct column *c = user;
@@ -64,6 +69,8 @@ static void put_destinations(struct buffer *b, struct request *r,
           "Connections open or being opened." },
         { { b, "waypost_destination_queued", queued_of },
           "Recipients that wait for it." },
+        { { b, "waypost_destination_rate_limited", held_of },
+          "1 while mail waits for the rate of its route alone." },
     };
 
     exposition_family(b, "waypost_destinations", EXPOSITION_GAUGE,

@@ -51,9 +51,10 @@ static bool puts_off(const json_t *o)
 
 static void put_next(struct buffer *b, const json_t *o)
 {
-    int64_t next = next_s(o), now = time(NULL);
+    int64_t held = paper_number(o, "held_until");
+    int64_t next = held ? held : next_s(o), now = time(NULL);
 
-    if ((is_up(o) && !puts_off(o)) || (next && next <= now))
+    if ((is_up(o) && !held && !puts_off(o)) || (next && next <= now))
         buffer_put_string(b, "now");
     else if (next)
         listing_put_duration(b, next - now);
@@ -292,6 +293,23 @@ static void put_deliveries(struct buffer *b, const json_t *o,
     put_fact(b, "last reply", value);
 }
 
+/* "limited to 100/min, next at ..." where mail waits for that, else what it is limited to. */
+static void put_rate(struct buffer *b, const json_t *o, struct buffer *value)
+{
+    const json_t *rates = json_object_get(o, "rates"), *rate;
+    size_t i;
+
+    if (paper_number(o, "held_until"))
+        buffer_put_escaped(value, paper_span(o, "reason"));
+    else
+        json_array_foreach(rates, i, rate)
+        {
+            buffer_put_string(value, i ? " and " : "limited to ");
+            buffer_put_escaped(value, span_of(json_string_value(rate)));
+        }
+    put_fact(b, "rate", value);
+}
+
 void dest_listing_put_story(struct buffer *b, const json_t *o)
 {
     struct buffer value = { 0 };
@@ -304,8 +322,10 @@ void dest_listing_put_story(struct buffer *b, const json_t *o)
                   (long long)paper_number(o, "window"),
                   (long long)paper_number(o, "connections"));
     put_fact(b, "connections", &value);
+    put_rate(b, o, &value);
     put_amount(b, o, &value);
-    buffer_put_escaped(&value, paper_span(o, "reason"));
+    if (!paper_number(o, "held_until"))
+        buffer_put_escaped(&value, paper_span(o, "reason"));
     put_fact(b, "last words", &value);
     put_deliveries(b, o, &value);
     buffer_fini(&value);

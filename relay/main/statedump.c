@@ -6,6 +6,7 @@
 #include "policy/vocabulary/memory.h"
 #include "relay/main/station_private.h"
 #include "relay/net/gauge.h"
+#include "relay/net/pacewords.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -147,6 +148,10 @@ static void describe(const struct queue_destination_row *r, struct buffer *out)
     buffer_printf(out, ": %s, %llu waiting, %u of %u connections",
                   states[r->state], (unsigned long long)r->waiting, r->slots,
                   r->window);
+    if (r->held_ms) {
+        buffer_put_string(out, ", ");
+        pacewords_put(out, r, 0);
+    }
     if (r->error.len) {
         buffer_put_string(out, ": ");
         buffer_put_escaped(out, span_first(r->error, ERROR_SHOWN));

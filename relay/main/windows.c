@@ -88,6 +88,8 @@ void windows_route(void *user, struct span lane, struct queue_destination *out)
     }
     i = (size_t)(r - w->settings->routes);
     out->connections = r->connections;
+    out->rates = r->rates;
+    out->rate_count = r->rate_count;
     out->change_ms = w->at[i].change_ms;
     out->is_on_demand = (r->offline.is_set || r->via[0].kind == HOP_PICKUP) &&
                         !w->at[i].is_open;

@@ -125,6 +125,7 @@ static void on_judged(void *user, enum diagnosis d, struct status status,
         parcel_judge(&c->parcel, &c->verdict);
     parcel_drop(&c->parcel);
     queue_slot_connected(c->slot); /* there is an answer: nothing to rest for */
+    queue_slot_exempt(c->slot);
     courier_give_verdicts(c);
 }
 

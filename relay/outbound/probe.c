@@ -145,9 +145,10 @@ static void let_go(struct probe *p, struct buffer *b)
                              "its mail goes after `waypost dest resume`.");
     } else if (t->is_known && queue_release(q, t->destination)) {
         if (t->waiting)
-            buffer_printf(b, " What waits for it (%llu recipient%s) goes now.",
+            buffer_printf(b, " What waits for it (%llu recipient%s) goes %s.",
                           (unsigned long long)t->waiting,
-                          t->waiting == 1 ? "" : "s");
+                          t->waiting == 1 ? "" : "s",
+                          t->has_rate ? "as its rate allows" : "now");
     } else {
         buffer_put_string(b, " Nothing waits for it.");
     }

@@ -24,6 +24,7 @@ struct probe_target {
     enum queue_destination_state state;
     int64_t due_ms, last_good_ms;
     uint64_t waiting;
+    bool has_rate;
 };
 
 struct probe_folder;

@@ -7,6 +7,7 @@
 #include "relay/outbound/probe_private.h"
 
 #include "policy/route.h"
+#include "relay/net/pacewords.h"
 
 enum { PAGE = 500 };
 
@@ -195,6 +196,10 @@ static void put_state(struct buffer *b, const struct queue_destination_row *d,
         put_span_of_time(b, now - d->since_ms);
         buffer_put_string(b, " ago");
     }
+    if (d->rate_count) {
+        buffer_put_string(b, "; it is ");
+        pacewords_put(b, d, now);
+    }
     if (d->error.len) {
         buffer_put_string(b, "; last words: ");
         buffer_put_escaped(b, d->error);
@@ -221,6 +226,7 @@ static void each_destination(void *user, const struct queue_destination_row *d)
     t->due_ms = d->due_ms;
     t->last_good_ms = d->last_good_ms;
     t->waiting = d->waiting;
+    t->has_rate = d->rate_count > 0;
     detail = json_object();
     probe_put(detail, "waiting", json_integer((json_int_t)d->waiting));
     probe_put(detail, "downs", json_integer(d->downs));
@@ -229,8 +235,8 @@ static void each_destination(void *user, const struct queue_destination_row *d)
     if (d->error.len)
         probe_put(detail, "last_words", probe_text(d->error));
     put_state(&text, d, wall_ms());
-    probe_tell(p, "queue", states[d->state], detail, "%s",
-               buffer_string(&text));
+    probe_tell(p, "queue", d->held_ms ? PROBE_INFO : states[d->state], detail,
+               "%s", buffer_string(&text));
     buffer_fini(&text);
 }
 

@@ -46,6 +46,8 @@ function make(d) {
 }
 
 function lastWords(d) {
+    if (d.held_until)
+        return d.reason[0].toUpperCase() + d.reason.slice(1);
     const words = d.state === "up" ? d.last_reply || d.reason : d.reason || d.last_reply;
 
     if (d.state === "suspended")
@@ -71,7 +73,7 @@ function update(tile, d) {
     tile.dataset.had = tile.contains(document.activeElement) ? "1" : "";
     say(sessions, `${count(d.open)} of ${count(d.window || d.connections)}`);
     say(waiting, d.waiting ? `${count(d.waiting)}, ${size(d.waiting_bytes)}` : "none");
-    setMoment(due, d.state === "up" ? 0 : d.due, d.state === "up" ? "at once"
+    setMoment(due, d.state === "up" ? d.held_until : d.due, d.state === "up" ? "at once"
         : isStopped ? "when resumed" : "when it is fetched");
     setMoment(good, d.last_good);
     say(takes, d.delivery_ms === 0 ? "under 1 ms" : milliseconds(d.delivery_ms));

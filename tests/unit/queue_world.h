@@ -41,6 +41,8 @@ struct world {
     uint32_t connections;
     bool is_on_demand; /* what lanes under "away" lead to */
     int64_t probe_ms;
+    const struct rate *rates; /* of lanes under "paced", each a destination */
+    size_t rate_count;
 
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -104,6 +106,10 @@ static inline void world_route(void *user, struct span lane,
     out->is_on_demand =
         w->is_on_demand && span_is(buffer_span(&out->name), SPAN("away"));
     out->probe_ms = out->is_on_demand ? w->probe_ms : 0;
+    if (span_ends_nocase(lane, SPAN(".paced"))) {
+        out->rates = w->rates;
+        out->rate_count = w->rate_count;
+    }
 }
 
 static inline void world_wake(void *user)

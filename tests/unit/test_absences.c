@@ -419,7 +419,7 @@ static void routes_of_one_destination_agree_about_it(void **state)
               "tls = required") " }\n",
           { "w.conf:4:1: this route leads to \"pickup:x\", as the one at "
             "w.conf:2:1 does, so the two must say the same in offline { } and "
-            "of TLS and logins" } },
+            "of TLS, logins and rate" } },
         { PAIR(RELEASED("smtp://a"), RELEASED("smtp://b")),
           { "must say the same" } },
         { PAIR(RELEASED("smtp://a"), "via = \"pickup:x\" offline { login = a "

@@ -131,6 +131,7 @@ static const char full[] =
     "  from = {\"<>\", \"x.test\"}\n"
     "  via = {\"smtp://A.example:587\",\n \"smtp://[2001:DB8::1]\",\n"
     "         \"smtp://192.0.2.1:26\", \"SMTP://Mail_In\"} tls = none\n"
+    "  rate = {\"10/s\", \"5000/24h\"}\n"
     "  connections = 5 messages-per-connection = 6 idle = 7s first = 30s }\n"
     "route \"*\" { via = mx }\n";
 
@@ -168,12 +169,18 @@ static void check_route(const struct route *r)
         span_is(r->key, SPAN("smtp://a.example:587,smtp://[2001:db8::1]:25,"
                              "smtp://192.0.2.1:26,smtp://mail_in:25 "
                              "tls=none connections=5 "
-                             "messages-per-connection=6 idle=7s first=30s")));
+                             "messages-per-connection=6 idle=7s first=30s "
+                             "rate=10/s+5000/d")));
     assert_true(span_is(r->via[0].host, SPAN("a.example")));
     assert_false(r->via[0].is_literal);
     assert_true(r->via[1].is_literal);
     assert_int_equal(r->via[1].port, 25);
     assert_int_equal(r->connections, 5);
+    assert_int_equal(r->rate_count, 2);
+    assert_int_equal(r->rates[0].amount, 10);
+    assert_int_equal(r->rates[0].period_ms, 1000);
+    assert_int_equal(r->rates[1].amount, 5000);
+    assert_int_equal(r->rates[1].period_ms, 86400000);
     assert_int_equal(r->messages_per_connection, 6);
     assert_int_equal(r->idle_ms, 7000);
     assert_int_equal(r->retry.first_ms, 30000);

@@ -335,9 +335,22 @@ static void faults_of_routes_are_told(void **state)
             "\"smtp://a..b\" is" } },
         { "route \"r\" { via = mx tls = dane-must connections = 0 idle = "
           "10min\n"
-          " rate = {\"1/h\"} first = 2h }\n",
+          " rats = {\"1/h\"} first = 2h }\n",
           { "\"dane-must\" is not right for tls", "1 to 10000", "0s to 5min",
-            "no key \"rate\"", "w.conf:2:17: the first wait" } },
+            "no key \"rats\"", "w.conf:2:17: the first wait" } },
+        { "route \"r\" { via = mx rate = {\"100\", \"0/h\", \"5/400d\",\n"
+          "\"1/100ms\", \"x/h\"} }\n",
+          { "w.conf:1:30: \"100\" is not a rate such as", "\"0/h\" is not",
+            "\"5/400d\" is not", "w.conf:2:1: \"1/100ms\" is not",
+            "\"x/h\" is not" } },
+        { "route \"r\" { via = mx rate = \"5MB/h\" }\n",
+          { "w.conf:1:29: \"5MB/h\" is a size, and a route's rate counts "
+            "messages" } },
+        { "route \"r\" { via = mx\n"
+          "rate = {\"1/s\", \"30/min\", \"1000/h\", \"10000/d\", "
+          "\"60000/7d\"} }\n",
+          { "w.conf:2:47: a route has 4 rates at most" } },
+        { "route \"r\" { via = mx rate = {} }\n", { "w.conf:1:29: the list of \"rate\" is empty" } },
     };
 
     (void)state;

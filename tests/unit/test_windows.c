@@ -16,6 +16,8 @@
 /* clang-format off */
 static const char config[] =
     "route \"plain.test\"   { via = {\"smtp://h.test\"} }\n"
+    "route \"even.test\"    { to = {\"even.test\", \"*.even.test\"}  via = {\"mx\"}\n"
+    "    rate = {\"10/s\", \"1000/60min\"} }\n"
     "route \"night.test\"   { via = {\"smtp://n.test\"}\n"
     "    offline { client = {\"192.0.2.1\"}  window = \"22:00-06:00\"  probe = \"10min\" } }\n"
     "route \"fetch.test\"   { via = {\"pickup:fetch\"}\n"
@@ -70,6 +72,26 @@ static void mail_waits_but_in_a_window(void **state)
         assert_int_equal(to.probe_ms, rows[i].probe_ms);
         windows_free(w);
     }
+    settings_release(s);
+}
+
+static void a_rate_goes_with_its_destination(void **state)
+{
+    struct settings *s = read_config();
+    struct windows *w = windows_new(s, 0);
+    struct queue_destination to = { 0 };
+
+    (void)state;
+    windows_route(w, SPAN("a.even.test"), &to);
+    assert_string_equal(buffer_string(&to.name),
+                        "mx:a.even.test rate=10/s+1000/h");
+    assert_int_equal(to.rate_count, 2);
+    assert_int_equal(to.rates[1].amount, 1000);
+    assert_int_equal(to.rates[1].period_ms, 3600000);
+    buffer_fini(&to.name);
+    ask(w, "plain.test", &to);
+    assert_int_equal(to.rate_count, 0);
+    windows_free(w);
     settings_release(s);
 }
 
@@ -140,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_waits_but_in_a_window),
+        cmocka_unit_test(a_rate_goes_with_its_destination),
         cmocka_unit_test(only_an_edge_is_news),
         cmocka_unit_test(when_a_window_opens_or_closes_next_is_known),
         cmocka_unit_test(the_next_minute_is_never_late_nor_now),
