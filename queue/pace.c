@@ -139,8 +139,9 @@ static bool finish_write(struct queue *q, struct job *j)
     } else if (gives_back(p)) {
         write_note(q, p, false);
     }
-    if (took_ms > p->margin_ms / 2 && p->margin_ms < MARGIN_MOST_MS)
-        p->margin_ms = 2 * took_ms;
+    p->margin_ms = took_ms > MARGIN_MOST_MS / 2 ? MARGIN_MOST_MS
+                   : took_ms > MARGIN_MS / 2    ? 2 * took_ms
+                                                : MARGIN_MS;
     slot_run(q, p->destination);
     queue_unlock(q);
     return false;

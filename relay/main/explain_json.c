@@ -291,6 +291,20 @@ static void put_standing(json_t *o, const struct route *r, struct span name,
         ;
 }
 
+static json_t *rates_of(const struct route *r)
+{
+    json_t *all = json_array();
+    struct buffer text = { 0 };
+
+    for (size_t i = 0; i < r->rate_count; i++) {
+        buffer_clear(&text);
+        rate_put(&text, &r->rates[i]);
+        add(all, listing_text(buffer_span(&text)));
+    }
+    buffer_fini(&text);
+    return all;
+}
+
 static json_t *one_destination(const struct explanation *x,
                                const struct destiny *d, struct queue *q)
 {
@@ -318,6 +332,7 @@ static json_t *one_destination(const struct explanation *x,
         listing_set(o, "name", listing_text(buffer_span(&name)));
         listing_set(o, "tls", json_string(tls[r->tls]));
         listing_set(o, "quota", json_integer((json_int_t)r->quota_bytes));
+        listing_set(o, "rates", rates_of(r));
     }
     buffer_fini(&lane);
     buffer_fini(&name);

@@ -133,7 +133,7 @@ static void put_verdict(struct paper *p)
 
 static void put_destination(struct paper *p, const json_t *d)
 {
-    const json_t *hop, *via = json_object_get(d, "via");
+    const json_t *hop, *rate, *via = json_object_get(d, "via");
     size_t i;
 
     head(p, "Mail goes");
@@ -163,6 +163,11 @@ static void put_destination(struct paper *p, const json_t *d)
         paper_put(p, json_string_value(hop));
     }
     buffer_printf(p->b, ", tls = %s", paper_text(d, "tls"));
+    json_array_foreach(json_object_get(d, "rates"), i, rate)
+    {
+        buffer_put_string(p->b, i ? " and " : ", at most ");
+        paper_put(p, json_string_value(rate));
+    }
     if (*paper_text(d, "state")) {
         buffer_printf(p->b, ": %s", paper_text(d, "state"));
         if (paper_number(d, "waiting"))

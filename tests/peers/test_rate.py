@@ -93,6 +93,9 @@ def test_who_waits_for_a_rate_is_told_so(tmp_path):
         probe = r.verb("dest", "probe", "a@slow.test", check=False).stdout.decode()
         assert "it is limited to 1/d and 5/7d, next at" in probe, probe
         assert "goes as its rate allows" in probe
+        told = r.verb("explain", "--client", "127.0.0.1", "--from", "s@from.test",
+                      "--to", "a@slow.test").stdout.decode()
+        assert ", at most 1/d and 5/7d: up" in told, told
         # whatever is asked for, and after a crash
         r.verb("queue", "retry", "--yes")
         r.verb("dest", "retry", name)
