@@ -34,7 +34,9 @@ WHOLE = {
     ("restore",): ["--check", "{folder}/backup"],
     ("queue", "show"): ["01HF8M5XK3QZA"],
     ("queue", "cat"): ["01HF8M5XK3QZA"],
-    ("queue", "move"): ["--route", "*"],
+    ("queue", "move"): ["--all", "--route", "*"],
+    **{("queue", order): ["--all"]
+       for order in ("hold", "release", "delete", "undelete", "bounce")},
     ("dest", "show"): ["x.test"], ("dest", "suspend"): ["x.test"],
     ("dest", "resume"): ["x.test"], ("dest", "retry"): ["x.test"],
     ("dest", "probe"): ["x.test"],

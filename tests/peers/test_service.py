@@ -240,6 +240,31 @@ def test_a_queue_without_room_is_told_of(tmp_path, sink):
         assert page[2].startswith("! the disk is full: "), page[:4]
 
 
+def test_a_reload_moves_the_log(tmp_path, sink):
+    """From standard error into a file, into another, into none that can be, and back."""
+    one, two = tmp_path / "relay" / "one.log", tmp_path / "relay" / "two.log"
+    with Relay(tmp_path / "relay", {"*": sink.hop}) as r:
+        def log_in(path):
+            r.top = f'log {{ file = "{path}" }}' if path else ""
+            r.write_config()
+            r.reload()
+        for path, before in ((one, r.log_path), (two, one)):
+            log_in(path)
+            wait_for(lambda path=path: path.exists() and "reloaded" in path.read_text())
+            sent = before.read_text().count("status=sent")
+            mail(r)
+            wait_for(lambda path=path: "status=sent" in path.read_text())
+            assert before.read_text().count("status=sent") == sent
+        log_in("/proc/none/log")
+        wait_for(lambda: "after a restart" in two.read_text() or
+                 "the log cannot be written to /proc/none/log" in two.read_text())
+        log_in(None)
+        r.wait_log("configuration reloaded")
+        mail(r)
+        r.wait_log("status=sent")
+        assert two.read_text().count("status=sent") == 1
+
+
 def test_a_full_disk_costs_lines_and_no_mail(tmp_path, sink):
     with Relay(tmp_path, {"*": sink.hop}, top='log { file = "/dev/full" }') as r:
         mail(r)
