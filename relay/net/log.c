@@ -6,6 +6,11 @@
  * share nothing but the setup, which is replaced whole. Lines about ourselves
  * are written at once.
  *
+ * The journal names each line by the program whose standard error it is, and so does whoever
+ * gets it from there (rsyslog): our own tag would stand behind that. So where the journal
+ * listens to syslog(3) too, lines go to it by that, and have one tag, the right one. But for
+ * the last words: of who is gone when it reads them it would not know the unit.
+ *
  * When standard error or the file does not take the bytes they are lost: mail
  * goes on without a log. How many a file has lost is said once it takes some.
  */
@@ -40,6 +45,7 @@ struct setup {
     bool to_syslog;
     bool to_file;
     bool is_journal; /* standard error's reader adds time and host */
+    bool spares_stderr; /* the journal gets lines by syslog(3) */
     char hostname[256];
     char tag[64];
     char process[16]; /* "[123]: " */
@@ -110,11 +116,13 @@ void log_open(enum log_form form, struct span tag, bool to_syslog,
         tell_unwritable(file, rc, old->to_file);
     s->to_file = file.len > 0 && (rc == 0 || old->to_file);
     s->is_journal = !s->to_file && stderr_is_journal();
+    if (s->is_journal && form == LOG_POSTFIX && maillog_is_there())
+        s->to_syslog = s->spares_stderr = true;
     (void)snprintf(s->tag, sizeof s->tag, "%.*s", SPAN_FMT(tag));
     (void)snprintf(s->process, sizeof s->process, "[%d]: ", (int)getpid());
     if (gethostname(s->hostname, sizeof s->hostname - 1) < 0)
         (void)snprintf(s->hostname, sizeof s->hostname, "localhost");
-    if (old->form == form && old->to_syslog == to_syslog &&
+    if (old->form == form && old->to_syslog == s->to_syslog &&
         old->to_file == s->to_file &&
         strcmp(old->tag, s->tag) == 0 && old != &fallback) {
         free(s);
@@ -230,11 +238,17 @@ void log_put(const struct log_line *line)
     const struct setup *s = setup();
     log_tap_fn *tap = atomic_load_explicit(&tap_now, memory_order_relaxed);
     struct buffer *b = &mine.lines;
+    struct setup last;
     size_t before;
 
     ASSERT(line->event < LOG_EVENTS);
     if (tap)
         tap(line);
+    if (s->spares_stderr && line->event == LOG_FATAL) {
+        last = *s;
+        last.to_syslog = false;
+        s = &last;
+    }
     if (s->to_syslog) {
         put_to_syslog(s, line);
         return;

@@ -7,8 +7,12 @@
  */
 #include "relay/net/maillog.h"
 
+#include <paths.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
+#include <unistd.h>
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
@@ -17,6 +21,20 @@ static const int priorities[] = {
     [MAILLOG_WARNING] = LOG_WARNING,
     [MAILLOG_FATAL] = LOG_CRIT,
 };
+
+bool maillog_is_there(void)
+{
+    const struct sockaddr_un to = { .sun_family = AF_UNIX,
+                                    .sun_path = _PATH_LOG };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_there;
+
+    if (fd < 0)
+        return false;
+    is_there = connect(fd, (const struct sockaddr *)&to, sizeof to) == 0;
+    (void)close(fd);
+    return is_there;
+}
 
 void maillog_put(const char *ident, enum maillog_severity severity,
                  const char *text)

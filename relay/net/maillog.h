@@ -7,6 +7,11 @@
 #ifndef WAYPOST_MAILLOG_H
 #define WAYPOST_MAILLOG_H
 
+#include <stdbool.h>
+
+/* Does anybody listen to syslog(3)? */
+bool maillog_is_there(void);
+
 enum maillog_severity { MAILLOG_INFO, MAILLOG_WARNING, MAILLOG_FATAL };
 
 /* One line, facility mail; ident is "waypost/smtpd". Any thread. */
