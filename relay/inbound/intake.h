@@ -50,6 +50,9 @@ void intake_tick(struct intake *i);
 void intake_eased(struct intake *i);
 /* The worker's settings have changed: sessions take them for their next transaction. */
 void intake_reload(struct intake *i);
+/* Files of users have changed: sessions of logins that are gone, or have another password, end
+ * with 421 4.3.2. */
+void intake_review(struct intake *i);
 /* 421 4.3.2 to all; `empty` is called once, when the last session is gone. */
 void intake_shut_down(struct intake *i, void (*empty)(struct worker *w));
 /* No session may be left. */

@@ -98,6 +98,11 @@ static void on_step(void *user, uint64_t token, const struct sasl_result *r)
     v->is_asking = false;
     if (r->said != SASL_MORE)
         intake_login_drop(v);
+    if (r->said == SASL_OK) {
+        buffer_clear(&v->login);
+        buffer_put(&v->login, r->login);
+        v->stamp = r->stamp;
+    }
     if (session_wants(v->session) == SESSION_AUTHENTICATES)
         session_authenticated(v->session, r, wall_ms());
     intake_pump_go_on(v);
@@ -135,4 +140,25 @@ void intake_login_drop(struct visit *v)
     if (v->exchange)
         sasl_drop(v->exchange);
     v->exchange = NULL;
+}
+
+void intake_review(struct intake *i)
+{
+    struct sasl_desk *desk = i->worker->sasl;
+
+    for (struct visit *v = i->visits, *next; v; v = next) {
+        struct span login = buffer_span(&v->login);
+
+        next = v->next;
+        if (!v->stamp || intake_pump_is_over(v) ||
+            (desk && sasl_stamp(desk, login) == v->stamp))
+            continue;
+        log_text(LOG_NOTE,
+                 "a session of %.*s ends: the login was deleted, or its "
+                 "password changed",
+                 SPAN_FMT(login));
+        v->stamp = 0;
+        session_shut_down(v->session, wall_ms());
+        intake_pump_attend(v);
+    }
 }

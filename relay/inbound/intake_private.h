@@ -41,6 +41,8 @@ struct visit {
     struct queue_body *body;        /* content that left memory already ... */
     uint64_t body_id;               /* ... of this message */
     struct sasl_exchange *exchange; /* a login under way, or NULL */
+    struct buffer login;            /* who logged in ... */
+    uint64_t stamp;                 /* ... by what; see sasl_stamp */
     struct host_address client;     /* as the census counts it */
     struct turn *turn;              /* put aside for this client, or NULL */
     struct span trouble;            /* why the handshake failed; borrowed from the

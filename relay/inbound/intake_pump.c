@@ -58,6 +58,7 @@ static void visit_closed(void *user)
     intake_receive_tell(v);
     session_free(v->session);
     settings_release(v->settings);
+    buffer_fini(&v->login);
     free(v);
     intake_gone(i);
 }

@@ -82,6 +82,7 @@ static void on_answer(struct worker *w, void *arg)
 {
     struct sasl_exchange *x = arg;
     struct buffer text, login;
+    uint64_t stamp = 0;
     bool is_dropped;
 
     (void)pthread_mutex_lock(&x->desk->lock);
@@ -96,12 +97,15 @@ static void on_answer(struct worker *w, void *arg)
     text = x->text;
     login = x->said == SASL_OK ? x->login : (struct buffer){ 0 };
     x->text = (struct buffer){ 0 };
-    if (x->said == SASL_OK)
+    if (x->said == SASL_OK) {
+        stamp = x->book ? sasl_book_stamp(x->book, buffer_span(&login)) : 0;
         x->login = (struct buffer){ 0 };
+    }
     x->done(w, x->token,
             &(struct sasl_result){ .said = x->said,
                                    .text = buffer_span(&text),
-                                   .login = buffer_span(&login) });
+                                   .login = buffer_span(&login),
+                                   .stamp = stamp });
     password_forget_buffer(&text);
     buffer_fini(&login);
 }

@@ -43,6 +43,10 @@ void sasl_desk_close(struct sasl_desk *d);
  * caller offers only where TLS and a client certificate are there. */
 unsigned sasl_mechanisms(struct sasl_desk *d);
 
+/* What the files say of the login today, as a number: another one when it is no longer there, or
+ * its password was changed. 0: they say nothing (PAM, Dovecot, certificates). Any thread. */
+uint64_t sasl_stamp(struct sasl_desk *d, struct span login);
+
 struct sasl_question {
     unsigned mechanism;           /* one */
     const struct tls_facts *tls;  /* NULL: clear text; copied */
@@ -62,6 +66,7 @@ enum sasl_said {
 struct sasl_result {
     enum sasl_said said;
     struct span text, login;      /* borrowed for the call */
+    uint64_t stamp;               /* SASL_OK: of what the login was checked by */
 };
 
 typedef void sasl_done_fn(void *worker, uint64_t token, const struct sasl_result *r);

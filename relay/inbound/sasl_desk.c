@@ -269,6 +269,47 @@ bool sasl_desk_look(struct sasl_desk *d)
     return refresh(d, looked, tried);
 }
 
+/* FNV-1a. */
+static uint64_t mix(uint64_t sum, const void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum = (sum ^ ((const unsigned char *)at)[i]) * 0x100000001b3;
+    return sum;
+}
+
+uint64_t sasl_book_stamp(const struct sasl_book *b, struct span login)
+{
+    uint64_t sum = 0xcbf29ce484222325;
+    bool is_there = false;
+
+    for (size_t i = 0; i < USERFILE_CERTIFICATES; i++) {
+        const struct userfile_entry *e =
+            b->files[i] ? userfile_find(b->files[i], login) : NULL;
+
+        if (!e)
+            continue;
+        is_there = true;
+        sum = mix(sum, e->value.at, e->value.len);
+        sum = mix(sum, e->crypt, e->crypt ? strlen(e->crypt) : 0);
+        for (size_t k = 0; k < PASSWORD_HASHES; k++)
+            sum = mix(sum, e->scram[k].stored_key, PASSWORD_KEY_MOST);
+    }
+    return is_there ? sum | 1 : 0;
+}
+
+uint64_t sasl_stamp(struct sasl_desk *d, struct span login)
+{
+    struct sasl_book *b;
+    uint64_t stamp;
+
+    (void)pthread_mutex_lock(&d->lock);
+    b = book_hold(d->book);
+    (void)pthread_mutex_unlock(&d->lock);
+    stamp = sasl_book_stamp(b, login);
+    sasl_book_release(b);
+    return stamp;
+}
+
 void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b)
 {
     (void)pthread_mutex_lock(&d->lock);

@@ -56,6 +56,8 @@ struct sasl_book {
     unsigned mechanisms; /* served; of Dovecot's, those of the beginning */
 };
 
+uint64_t sasl_book_stamp(const struct sasl_book *b, struct span login);
+
 struct sasl_desk {
     pthread_mutex_t lock;
     pthread_cond_t work_is_there;

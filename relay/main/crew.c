@@ -166,7 +166,14 @@ static void task_refresh(struct worker *w, void *arg)
 static void task_reload(struct worker *w, void *arg)
 {
     task_refresh(w, arg);
+    intake_review(w->intake);
     resolver_flush(w->resolver);
+}
+
+static void task_review(struct worker *w, void *arg)
+{
+    (void)arg;
+    intake_review(w->intake);
 }
 
 static void post_all(struct crew *c, worker_task_fn *fn, struct settings *s,
@@ -193,6 +200,12 @@ void crew_refresh(struct crew *c, struct settings *s, struct tls_material *tls)
 void crew_reload(struct crew *c, struct settings *s, struct tls_material *tls)
 {
     post_all(c, task_reload, s, tls);
+}
+
+void crew_review(struct crew *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        worker_post(c->workers[i], task_review, NULL);
 }
 
 /* ------------------------------------------------------------- the end ---- */

@@ -34,6 +34,8 @@ void crew_renew(struct crew *c, struct settings *s, struct tls_material *tls);
 void crew_refresh(struct crew *c, struct settings *s, struct tls_material *tls);
 /* Another configuration and what was made of it. */
 void crew_reload(struct crew *c, struct settings *s, struct tls_material *tls);
+/* The files of users have changed. */
+void crew_review(struct crew *c);
 /* No new work; couriers past their final dot get drain_ms. wake is sent as workers end. */
 void crew_shut_down(struct crew *c, int64_t drain_ms, uv_async_t *wake);
 bool crew_has_ended(const struct crew *c);

@@ -30,8 +30,10 @@ static void on_worked(uv_work_t *work, int status)
     struct relook *l = work->data;
 
     (void)status; /* never cancelled */
-    if (!l->station->is_ending)
+    if (!l->station->is_ending) {
+        crew_review(&l->station->crew);
         l->done(l->user, l->token, l->is_good);
+    }
     free(l);
 }
 

@@ -375,7 +375,8 @@ const struct verb user_verb = {
     .arguments = "add LOGIN | list | delete LOGIN [--cram]",
     .help = "change who may log in: the files that users { } names",
     .more =
-        "The relay need not run; when it does, it goes by the change when this ends.\n"
+        "The relay need not run; when it does, it goes by the change when this ends, and ends\n"
+        "open sessions of a login that is gone or has another password.\n"
         "\n"
         "Exit codes: 0 done; 65 this cannot be a password; 67 there is no such user;\n"
         "73, 74, 77 the file cannot be made, written, or is not ours; 78 configuration, or\n"

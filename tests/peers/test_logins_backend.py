@@ -208,3 +208,26 @@ def test_who_cannot_read_the_passwords_says_so(tmp_path, pam_of_the_system):
         said = subprocess.run([program(), "selftest", "--no-network", "-c", r.config],
                               capture_output=True, text=True, timeout=60).stdout
         assert "PAM judges them" in said, said
+
+
+def test_open_sessions_of_a_stolen_login_end(tmp_path):
+    """When it is deleted, or has another password; those of others go on."""
+    (tmp_path / "users").touch(0o600)
+    with Relay(tmp_path / "r", {"*": "smtp://127.0.0.1:9"},
+               top=f'users {{ file = "{tmp_path}/users" }}',
+               listener="auth = required  auth-without-tls = true",
+               rules='rule "staff" { login = {"*"}  action = relay }') as r:
+        for login in ("joe", "ann", "zoe"):
+            assert user(r.config, "add", login, stdin="pencil\n")[0] == 0
+        with r.client() as joe, r.client() as ann, r.client() as zoe:
+            for c, login in ((joe, "joe"), (ann, "ann"), (zoe, "zoe")):
+                assert c.login(login, "pencil").code == 235
+                assert c.command("MAIL FROM:<x@y.test>").code == 250
+            assert user(r.config, "delete", "joe")[0] == 0
+            assert user(r.config, "add", "ann", stdin="pen\n")[0] == 0
+            assert joe.reply().code == 421 and joe.is_closed()
+            assert ann.reply().code == 421 and ann.is_closed()
+            assert zoe.command("RCPT TO:<a@b.test>").code == 250
+        r.wait_log("a session of joe ends: the login was deleted")
+        with r.client() as c:
+            assert c.login("ann", "pen").code == 235
