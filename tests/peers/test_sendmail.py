@@ -385,7 +385,8 @@ def test_each_dropped_message_becomes_one_whatever_is_killed_when(folder):
 
 
 def test_a_folder_with_a_long_name_keeps_nobody_from_running_a_relay(tmp_path):
-    long = tmp_path / ("x" * 90)
+    # the admin socket's path just fits in 107 bytes, that of sendmail's beside it does not
+    long = tmp_path / ("x" * (107 - len(f"{tmp_path}//a")))
     long.mkdir()
     config = tmp_path / "long.conf"
     config.write_text(f'''hostname = "relay.test"
