@@ -53,6 +53,9 @@ def pytest_runtest_makereport(item, call):
     entries = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", [])
     for entry in entries:
         entry.lines = shortened("\n".join(entry.lines)).splitlines()
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash:
+        crash.message = crash.message[:WIDTH]
     if report.longreprtext in told:  # what a whole file stands on
         report.sections, entries[:-1] = [], []
     told.add(report.longreprtext)
