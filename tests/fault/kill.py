@@ -39,7 +39,7 @@ BAD, DEFERRED, REPORTED, FAILED = 1, 2, 4, 8
 # A kill and the copy it put in doubt: the sink's 250 may lie so far before it (a
 # settle waits for the commit under way and its own) or after it (bytes that were
 # in the sink's buffers).
-BEFORE_NS, AFTER_NS = 2_000_000_000, 1_000_000_000
+BEFORE_NS, AFTER_NS = 5_000_000_000, 1_000_000_000
 
 
 class Ledger:

@@ -31,7 +31,7 @@ def options(name, **usual):
     p.add_argument("--rate", type=int)
     p.add_argument("--slots", type=int, default=0)
     p.add_argument("--seed", type=int, default=int(time.time()))
-    p.add_argument("--patience", type=float, default=15)
+    p.add_argument("--patience", type=float, default=60)
     p.add_argument("--keep", action="store_true")
     p.add_argument("--exe")
     p.add_argument("--expect-loss", action="store_true")
@@ -50,7 +50,7 @@ def start_generator(o, ledger, port):
 def stop_generator(generator):
     """How many messages were acknowledged to it."""
     generator.send_signal(signal.SIGTERM)
-    return json.loads(generator.communicate(timeout=30)[0])["acked"]
+    return json.loads(generator.communicate(timeout=120)[0])["acked"]
 
 
 def drain(ledger, seconds, waiting):

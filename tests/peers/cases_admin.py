@@ -5,7 +5,6 @@ import json
 import os
 import re
 import socket
-import statistics
 import threading
 import time
 
@@ -322,7 +321,7 @@ def unclear_and_endless_requests_end(w):
         with r.dial(60) as s:
             s.sendall(b"GET /healthz HTTP/1.1\r\n")
             s.settimeout(0.5)
-            while time.monotonic() - began < 45:
+            while time.monotonic() - began < 90:
                 try:
                     s.sendall(b"X")
                     if not s.recv(100):
@@ -331,32 +330,36 @@ def unclear_and_endless_requests_end(w):
                     continue
                 except ConnectionError:
                     break
-        assert 20 < time.monotonic() - began < 40
+        assert 20 < time.monotonic() - began < 80
 
 
 @case("M08")
 def tokens_cannot_be_guessed(w):
     with web(w) as r:
         wrong = "wp_" + "a" * 52
-        got = [r.ask("GET", "/api/v1/status", wrong).status for _ in range(40)]
-        assert set(got) == {401, 429} and got.count(401) < 25, got
+        crowd = [r.dial() for _ in range(40)]
+        for s in crowd:     # at one moment, on any machine
+            s.sendall(b"GET /api/v1/status HTTP/1.0\r\nHost: localhost\r\n"
+                      b"Authorization: Bearer %s\r\n\r\n" % wrong.encode())
+        got = [Answer(hear(s)) for s in crowd]
+        codes = [a.status for a in got]
+        assert set(codes) == {401, 429} and codes.count(401) < 30, codes
+        assert all("retry-after" in a.headers for a in got if a.status == 429)
         # which is no way to keep others out who come from the same address
         assert r.ask("GET", "/api/v1/status", "read").status == 200
-        assert r.ask("GET", "/api/v1/status", wrong).headers.get("retry-after")
         wait_for(lambda: r.ask("GET", "/api/v1/status", wrong).status == 401, 5,
                  "the end of the wait")
 
-        def times(token):
-            """Of one answer each, slow enough not to be turned away."""
-            took = []
-            for _ in range(12):
-                time.sleep(0.25)
-                began = time.perf_counter()
-                assert r.ask("GET", "/api/v1/status", token).status == 401
-                took.append(time.perf_counter() - began)
-            return statistics.median(took)
+        # of one answer each, slow enough not to be turned away; the quickest of each, which
+        # a busy machine does not make
         near = r.tokens["read"][:-1] + ("b" if r.tokens["read"][-1] == "a" else "a")
-        a, b = times(near), times(wrong)
+        took = {near: [], wrong: []}
+        for token in (near, wrong) * 12:
+            time.sleep(0.25)
+            began = time.perf_counter()
+            assert r.ask("GET", "/api/v1/status", token).status == 401
+            took[token].append(time.perf_counter() - began)
+        a, b = min(took[near]), min(took[wrong])
         assert abs(a - b) < 0.005, (a, b)
         assert r.tokens["read"] not in r.log() and wrong not in r.log()
 

@@ -71,7 +71,7 @@ def the_end_is_found_however_it_is_cut(w):
                 c.send(content[at:place])
                 at = place
                 time.sleep(0.002)
-            assert c.reply(1).code == 250
+            assert c.reply().code == 250
             assert c.command("NOOP").code == 250
     for m in w.wait(len(cuts)):
         assert m.body_as_sent == content[:-3]
@@ -834,7 +834,7 @@ def aborted_content_gives_its_room_back(w):
         p.wait(1)
         p.sink.messages.clear()
         p.all_gone()
-        files = p.relay.descriptors()
+        files = p.relay.descriptors_at_rest()
         before = disk_bytes(p.relay.folder)
         for i in range(1000 if LONG else 60):
             c = p.client()

@@ -369,7 +369,7 @@ def a_greylisted_message_is_tried_again_by_schedule(w):
         p.accept(b"x\r\n")
         p.one(20)
         p.all_gone()
-        assert 3 <= len(begun) <= 5, begun
+        assert 2 <= len(begun) <= 5, begun
         gaps = [b - a for a, b in zip(begun, begun[1:])]
         # first 1 s, by age up to 2 s, 10 % either way; lateness is no fault
         assert all(gap > 0.85 for gap in gaps), gaps
@@ -527,7 +527,7 @@ def a_kill_leaves_one_report_for_each_failure(w):
         for m in p.sink.messages:
             times.setdefault(m.recipients[0], []).append(m.time)
         for who, t in times.items():
-            assert len(t) == 1 or any(k - 2 <= t[0] <= k + 1 for k in kills), (
+            assert len(t) == 1 or any(k - 10 <= t[0] <= k + 1 for k in kills), (
                 who, t, kills)
 
 

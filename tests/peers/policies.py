@@ -143,7 +143,7 @@ class Postgrey:
                 return True
             except OSError:
                 return False
-        wait_for(is_there, 15, "postgrey")
+        wait_for(is_there, what="postgrey")
         return self
 
     def stop(self):
@@ -233,8 +233,21 @@ class Rbldnsd:
                 [find("rbldnsd"), "-n", "-w", folder,
                  "-b", f"127.0.0.1/{self.port}", *zones],
                 stdout=log, stderr=log, cwd=folder)
-        time.sleep(0.3)
-        assert self.process.poll() is None, (folder / "rbldnsd.log").read_text()
+        wait_for(lambda: self.answers(next(iter(lists))), what="an answer")
+
+    def answers(self, zone):
+        """It takes its time to read its lists, and nobody can connect to UDP."""
+        question = b"\0\1\0\0\0\1\0\0\0\0\0\0" + b"".join(
+            bytes([len(w)]) + w.encode() for w in zone.split(".")) + b"\0\0\2\0\1"
+        assert self.process.poll() is None, "rbldnsd has ended"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(1)
+            try:
+                s.connect(("127.0.0.1", self.port))
+                s.send(question)
+                return s.recv(512)
+            except OSError:
+                return False
 
     @property
     def resolver(self):

@@ -81,14 +81,15 @@ def tool(name):
 
 
 _given, _giving = set(), threading.Lock()
+# Which of two that run side by side.
+SIDE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
 
 
 def free_port(family=socket.AF_INET, host="127.0.0.1"):
     """A port nobody listens on, and that was not given before. From below the
     range of ports that outgoing connections take, so that it stays free, and for
     each process that runs tests beside others from a range of its own."""
-    side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
-    first, count = 11000 + 10000 * side, 10000
+    first, count = 11000 + 10000 * SIDE, 10000
     for n in range(2 * count):
         port = first + (os.getpid() * 7 + n) % count
         with _giving:
@@ -107,9 +108,31 @@ def free_port(family=socket.AF_INET, host="127.0.0.1"):
     raise RuntimeError("no free port")
 
 
-def wait_for(question, seconds=10.0, what="it"):
+def on_terminal(**more):
+    """The environment of a usual terminal, whatever the tests were started from."""
+    usual = {k: v for k, v in os.environ.items()
+             if k not in ("NO_COLOR", "COLUMNS", "LINES")}
+    return {**usual, "TERM": "xterm", "LC_ALL": "C.UTF-8", **more}
+
+
+def low_port():
+    """One under 1024 that is free; none that the other side may take as well."""
+    for port in range(600 + 200 * SIDE, 800 + 200 * SIDE):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
+
+
+LEAST = 60.0  # seconds that anything may take; less would only measure the machine
+
+
+def wait_for(question, seconds=LEAST, what="it"):
     """Asks until the answer is true; answers it."""
-    seconds *= PATIENCE
+    seconds = max(seconds, LEAST) * PATIENCE
     end = time.monotonic() + seconds
     while True:
         answer = question()
@@ -120,7 +143,7 @@ def wait_for(question, seconds=10.0, what="it"):
         time.sleep(0.01)
 
 
-def wait_for_port(port, process=None, seconds=15.0, host="127.0.0.1"):
+def wait_for_port(port, process=None, seconds=LEAST, host="127.0.0.1"):
     def is_there():
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"ended with {process.returncode}")
@@ -268,7 +291,7 @@ class Relay:
         return self.log_path.read_text(errors="surrogateescape") \
             if self.log_path.exists() else ""
 
-    def wait_log(self, pattern, seconds=15):
+    def wait_log(self, pattern, seconds=LEAST):
         return wait_for(lambda: re.search(pattern, self.log()), seconds,
                         f"/{pattern}/ in the log")
 
@@ -320,12 +343,13 @@ class Relay:
         return sum(not re.search(r"\.db(-wal|-shm)?$", t) for t in targets)
 
     def descriptors_at_rest(self):
-        """Once a start, which goes on behind the open port, is over."""
-        before = -1
-        while before != (now := self.descriptors()):
-            before = now
-            time.sleep(0.3)
-        return now
+        """Once a start, which goes on behind the open port, is over, and what was before."""
+        self.wait_log("is ready")
+        seen = []
+        while len(seen) < 4 or len(set(seen[-4:])) > 1:
+            seen.append(self.descriptors())
+            time.sleep(0.2)
+        return seen[-1]
 
 
 # ----------------------------------------------------------------- client ----
@@ -347,7 +371,7 @@ class Client:
     """Exact bytes out, whole replies in. tls: an ssl.SSLContext, for a port that begins
     with the handshake."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=15.0, greet=True,
+    def __init__(self, port, host="127.0.0.1", timeout=LEAST, greet=True,
                  helo="client.test", source=None, tls=None, name="relay.test"):
         self.socket = socket.create_connection(
             (host, port), timeout * PATIENCE,
@@ -430,7 +454,7 @@ class Client:
         self.send(stuff(content) + b".\r\n")
         return self.reply()
 
-    def is_closed(self, timeout=5.0):
+    def is_closed(self, timeout=LEAST):
         """Has the server closed, or does it within the time? Drops the rest."""
         self.socket.settimeout(timeout)
         try:
@@ -442,7 +466,7 @@ class Client:
         except TimeoutError:
             return False
 
-    def all_replies(self, timeout=5.0):
+    def all_replies(self, timeout=LEAST):
         """All replies until the server closes or is silent for so long."""
         got = []
         self.socket.settimeout(timeout)
@@ -658,8 +682,10 @@ class Sink:
     def __exit__(self, *_):
         self.close()
 
-    def wait(self, count, seconds=60):
-        """Until so many messages have arrived; answers them."""
+    def wait(self, count, seconds=LEAST):
+        """Until so many messages have arrived; answers them. One that does not come may
+        be lost, which is no question of time: it has plenty."""
+        seconds = max(seconds, 3 * LEAST)
         try:
             wait_for(lambda: len(self.messages) >= count, seconds)
         except TimeoutError:
@@ -727,13 +753,16 @@ class _SinkSession:
             return script(self.number, stage, argument)
         return script.get(stage)
 
-    def act(self, answer, usual):
-        """Carries an answer out; the bytes that were said."""
+    def act(self, answer, usual, on_said=None):
+        """Carries an answer out; the code that was said. on_said is called before the
+        last byte of a line goes out: who reads it may be asked what came of it at once."""
         answer = usual if answer is None else answer
         self.said = b""
         for step in answer if isinstance(answer, list) else [answer]:
             if isinstance(step, bytes):
                 self.said += step
+                if on_said:
+                    on_said()
                 if step:
                     self.socket.sendall(step)
             elif isinstance(step, (int, float)):
@@ -898,22 +927,23 @@ class _SinkSession:
                           by_bdat=True, tls=self.tls, login=self.login))
 
     def take(self, message):
-        """All of it is there: the answer, or for LMTP the answers."""
-        taken = []
-        for rcpt in self.rcpts if self.sink.lmtp else [None]:
+        """All of it is there: the answer, or for LMTP the answers. What is taken is kept
+        before its 250 is out, and whatever comes after it, a 250 is a 250."""
+        taken, everybody, is_kept = [], self.rcpts if self.sink.lmtp else [None], False
+
+        def on_said():
+            nonlocal is_kept
+            if self.code == b"250" and rcpt not in taken:
+                taken.append(rcpt)
+            if self.code and is_last and taken and not is_kept:
+                is_kept = True
+                if self.sink.lmtp:
+                    message.rcpts = taken
+                self.keep(message)
+        for n, rcpt in enumerate(everybody, 1):
             argument = (message, rcpt) if self.sink.lmtp else message
-            self.said = b""
-            try:
-                self.act(self.ask("dot", argument), b"250 2.0.0 taken\r\n")
-            finally:
-                # whatever comes after it, a 250 is a 250
-                if self.code == b"250":
-                    taken.append(rcpt)
-                    if not self.sink.lmtp:
-                        self.keep(message)
-        if self.sink.lmtp and taken:
-            message.rcpts = taken
-            self.keep(message)
+            self.said, is_last = b"", n == len(everybody)
+            self.act(self.ask("dot", argument), b"250 2.0.0 taken\r\n", on_said)
         self.mail, self.rcpts = b"", []
 
     def keep(self, message):

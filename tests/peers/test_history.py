@@ -186,7 +186,7 @@ def test_a_row_has_all_that_is_known(past):
     one, = row["tries"]
     assert one["status"] == "4.2.1" and "come again" in one["reply"]
     assert len(row["delays"]) == 4 and sum(row["delays"]) > 0.5
-    assert abs(row["at"] - time.time()) < 300 and row["received"] <= row["at"]
+    assert abs(row["at"] - time.time()) < 1800 and row["received"] <= row["at"]
     refused, = rows(past, "--state", "refused")
     assert refused["stage"] == "RCPT" and refused["rule"] == "bad"
     assert refused["queue_id"] == "" and refused["received"] is None
@@ -315,7 +315,8 @@ def test_without_a_relay_the_files_answer(tmp_path):
                 waiting = repr(c.mail(b"x: y\r\n\r\n", to=("b@away.test",)))
                 waiting = re.search(r"queued as (\w{13})", waiting)[1]
             sink.wait(1)
-            wait_for(lambda: "status=sent" in relay.log(), what="a delivery")
+            # the line in the log comes before the commit
+            wait_for(lambda: not relay.queue_list("--domain", "ok.test"), what="a delivery")
             # what has not been copied yet is not lost either
             relay.kill()
         done = relay.verb("history", "--json")

@@ -152,7 +152,7 @@ def test_what_is_refused_and_what_becomes_of_mail_is_counted(tmp_path):
         wait_for(lambda: metrics(r)[hop] == 1)
         down = hop.replace("queued", "state")
         wait_for(lambda: metrics(r)[down] == 1)
-        assert metrics(r)['waypost_destinations{state="backing-off"}'] == 1
+        wait_for(lambda: metrics(r)['waypost_destinations{state="backing-off"}'] == 1)
         wait_for(lambda: sum(v for k, v in metrics(r).items()
                              if k.startswith("waypost_queue_recipients")) == 1, 20)
         assert 0 < metrics(r)["waypost_queue_oldest_seconds"] < 60
@@ -247,14 +247,14 @@ def test_the_flow_is_told_by_the_second_and_in_points(tmp_path):
         s.wait(20)
         wait_for(lambda: json.loads(get(r, "/api/v1/flow"))["now"]["delivered"] > 0)
 
-        def point():
-            return json.loads(get(r, "/api/v1/flow"))["series"]["accepted"][-1]
-        wait_for(lambda: point() is not None, 15, "a point")
-        flow = json.loads(get(r, "/api/v1/flow"))
-        assert abs(flow["series"]["accepted"][-1] - 2) < 0.6
-        assert abs(flow["series"]["delivered"][-1] - 2) < 0.6
-        assert 0.05 < flow["series"]["refused"][-1] < 0.2
-        assert flow["series"]["held"][-1] == 0
+        def told(name):
+            """By points of ten seconds, of which a busy machine may need two."""
+            points = json.loads(get(r, "/api/v1/flow"))["series"][name]
+            return 10 * sum(p for p in points if p is not None)
+        for name, count in (("accepted", 20), ("delivered", 20), ("refused", 1)):
+            wait_for(lambda: told(name) > 0.7 * count, what=f"the points of {name}")
+            assert told(name) < 1.3 * count or told(name) <= 2, name
+        assert json.loads(get(r, "/api/v1/flow"))["series"]["held"][-1] == 0
 
 
 def test_strangers_make_nothing_grow(tmp_path):

@@ -195,7 +195,7 @@ def test_list_has_the_keys_of_postqueue_and_a_few_more(waiting):
     for m in found:
         assert set(m) == {"queue_id", "arrival_time", "message_size", "sender",
                           "state", "recipients"}
-        assert abs(m["arrival_time"] - time.time()) < 60
+        assert abs(m["arrival_time"] - time.time()) < 600
         for r in m["recipients"]:
             assert set(r) == {"address", "state", "attempts", "due", "delay_reason"}
             assert r["state"] == "deferred" and r["due"] > time.time()
@@ -489,10 +489,10 @@ def test_quickstart_demo_tells_four_stories(quickstart, tmp_path):
     token = re.search(r"\bwp_\w+$", text, re.M)[0]
     status = urllib.request.Request(page + "api/v1/status",
                                     headers={"Authorization": "Bearer " + token})
-    assert b"Waypost" in urllib.request.urlopen(page, timeout=10).read()
-    assert urllib.request.urlopen(status, timeout=10).status == 200
+    assert b"Waypost" in urllib.request.urlopen(page, timeout=60).read()
+    assert urllib.request.urlopen(status, timeout=60).status == 200
     again, log2 = quickstart("--demo")
-    assert again.wait(10) == 1 and "one runs already" in log2.read_text()
+    assert again.wait(60) == 1 and "one runs already" in log2.read_text()
     assert "Verified TLS connection established to" in fourth
     mail = "".join(p.read_text() for p in (
         tmp_path / "state/waypost-demo/mail/welcome@demo.test").iterdir())

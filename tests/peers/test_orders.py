@@ -283,7 +283,7 @@ def on_terminal(r, *words, columns=100):
     main, side = pty.openpty()
     p = subprocess.Popen([peers.program(), *words, "-c", str(r.config)], stdin=side,
                          stdout=side, stderr=side,
-                         env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns)})
+                         env=peers.on_terminal(COLUMNS=str(columns)))
     os.close(side)
     seen = b""
     while select.select([main], [], [], 30)[0]:

@@ -121,16 +121,16 @@ def test_an_answer_that_takes_long_holds_up_nobody(tmp_path, authority, tls):
                 fine.wait(1)
                 c.mail(SMALL, to=["r@slow.test"])
                 wait_for(lambda: slow.count("challenge"), 10)
-                worst, computing = 0, time.monotonic()
+                took = []
                 for i in range(20):
                     begun = time.monotonic()
                     c.mail(SMALL, to=["r@fine.test"])
-                    worst = max(worst, fine.wait(i + 2)[-1].time - begun)
+                    took.append(fine.wait(i + 2)[-1].time - begun)
                     if slow.messages:
                         break
-            last = slow.wait(1)[0]
-            assert last.login == "us"
-            assert worst < 0.3 or worst < (last.time - computing) / 2, worst
+            assert slow.wait(1)[0].login == "us"
+            # else the first would have waited to the end, and been the only one
+            assert max(took) < 0.3 or len(took) > 3, took
 
 
 def test_going_down_while_an_answer_is_computed(tmp_path, authority, tls):

@@ -25,7 +25,8 @@ def mail_to(relay, *to, sender="s@from.test", **kw):
     """The codes of RCPT in one transaction that is not finished."""
     with Client(relay.port, **kw) as c:
         assert c.command(f"MAIL FROM:<{sender}>").code == 250
-        return [c.command(f"RCPT TO:<{a}>").code for a in to]
+        c.send("".join(f"RCPT TO:<{a}>\r\n" for a in to).encode())  # at one moment
+        return [c.reply().code for _ in to]
 
 
 # ---------------------------------------------------------------- stages ----

@@ -219,10 +219,10 @@ def test_bombs_are_looked_through_in_no_time(tmp_path):
     with Sink() as sink, Relay(tmp_path, {"*": {"via": sink.hop, "tls": "none"}},
                                rules=rules, top="workers = 1") as relay:
         for name, (mail, code) in BOMBS.items():
-            begin = time.monotonic()
+            begin = relay.cpu_seconds()
             with Client(relay.port) as c:
                 got = c.mail(mail)
-            assert got.code == code and time.monotonic() - begin < 3 * PATIENCE, (name, got)
+            assert got.code == code and relay.cpu_seconds() - begin < 3 * PATIENCE, (name, got)
 
 
 # ---------------------------------------------------------- what is written ----

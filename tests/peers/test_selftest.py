@@ -141,7 +141,7 @@ def test_a_login_that_is_refused(tmp_path):
         assert code == TEMPFAIL and "login" in texts(lines, "next hops"), lines
         secret.write_text("right\n")
         r.reload()
-        time.sleep(0.5)
+        r.wait_log("configuration reloaded")
         code, lines = selftest(r)
         assert code == 0 and state(lines, "next hops") == "ok", lines
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from pki import Authority
-from relay import (AS_STARTED, ROOT, Client, Relay, Sink, free_port, program,
+from relay import (AS_STARTED, ROOT, Client, Relay, Sink, free_port, low_port, program,
                    wait_for, wait_for_port)
 
 UNVERIFIED = ssl._create_unverified_context()
@@ -59,18 +59,6 @@ class Service(Relay):
         text = self.config.read_text().replace(f"{self.folder}/admin.sock",
                                                f"{self.state}/admin.sock")
         self.config.write_text(text)
-
-
-def low_port():
-    """One under 1024 that is free."""
-    for port in range(600, 1000):
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise RuntimeError("no free port")
 
 
 def mail(relay):
@@ -297,7 +285,7 @@ class Manager:
         self.socket.bind(str(self.path))
         self.path.chmod(0o777)
 
-    def wait(self, wanted, seconds=15):
+    def wait(self, wanted, seconds=60):
         end = time.monotonic() + seconds
         while True:
             self.socket.settimeout(max(0.01, end - time.monotonic()))

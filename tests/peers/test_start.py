@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from relay import AS_STARTED, free_port, program
+from relay import AS_STARTED, free_port, low_port, program
 
 NOBODY = 65534
 TEMPFAIL, NOPERM, CONFIG = 75, 77, 78
@@ -107,15 +107,8 @@ def low(m):
 
 def low_in_use(m):
     """Root opens it, or tries to, before it becomes another."""
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    for port in range(600, 1000):
-        try:
-            s = socket.socket()
-            s.bind(("127.0.0.1", port))
-            break
-        except OSError:
-            continue
+    s, port = socket.socket(), low_port()
+    s.bind(("127.0.0.1", port))
     s.listen()
     m.kept.append(s)
     m.top = m.top.replace('"root"', '"nobody"')
@@ -202,7 +195,7 @@ def unknown_account(m):
 
 # what is broken: exit code, what it is called, what to do
 ROWS = [
-    (not_ours, TEMPFAIL, "waypost.conf:6:1: cannot listen on 192.0.2.7:2525: ",
+    (not_ours, TEMPFAIL, "waypost.conf:{line}:1: cannot listen on 192.0.2.7:2525: ",
      "give it to one, or name another"),
     (in_use, TEMPFAIL, "cannot listen on 127.0.0.1:", "stop it, or name another port"),
     (low, NOPERM, "cannot listen on 127.0.0.1:1: ", "start it so, or name a higher port"),
@@ -261,7 +254,8 @@ def test_what_is_broken_is_named_with_what_to_do(machine, broken, code, name, to
     assert process.returncode == code, said
     # the certificate's file and its key's: a line each
     assert 1 <= len(wrong) <= (2 if "certificate" in broken.__name__ else 1), said
-    name = name.format(folder=machine.folder, pid=getattr(machine, "pid", 0))
+    name = name.format(folder=machine.folder, pid=getattr(machine, "pid", 0),
+                       line=5 + machine.top.count("\n"))
     assert name in wrong[0] and to_do in wrong[0], said
     assert "(null)" not in said and "SQLite" not in wrong[0]
 

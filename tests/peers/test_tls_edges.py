@@ -101,7 +101,7 @@ class Ledger:
         self.door, self.sink, self.number = door, sink, len(sink.messages) * 1000
         self.kept, self.lost = {}, set()
         with door.secured():        # whatever is opened only once
-            self.descriptors = door.descriptors()
+            self.descriptors = door.descriptors_at_rest()
         self.memory = door.status("VmRSS")
 
     def steps(self, form):

@@ -87,11 +87,13 @@ def test_answers_expire(tmp_path):
     with Sink(lambda *a: knows(*known)(*a)) as sink, \
             Relay(tmp_path, route(sink.hop, verify_known='"2s"',
                                   verify_refused='"1s"')) as relay:
+        begun = time.monotonic()
         assert ask(relay, "ann@to.test", "bob@to.test") == [
             "250 2.1.5 Ok", NO_USER.format("bob@to.test")]
         known.clear()
         known.add("bob@to.test")
-        assert ask(relay, "ann@to.test") == ["250 2.1.5 Ok"]
+        is_known = ask(relay, "ann@to.test") == ["250 2.1.5 Ok"]
+        assert is_known or time.monotonic() - begun > 2
         time.sleep(1.2)
         assert ask(relay, "bob@to.test") == ["250 2.1.5 Ok"]
         time.sleep(1.2)
@@ -221,7 +223,7 @@ def test_going_down_and_reloading_while_it_asks(tmp_path):
             relay.process.terminate()
             assert c.reply().code == 421
             c.close()
-            relay.process.wait(3)
+            relay.process.wait(60)
         go.set()
 
 
