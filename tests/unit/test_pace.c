@@ -209,6 +209,26 @@ static void neither_does_a_kill(void **state)
     world_free(w);
 }
 
+/* Nothing waits for it any more, and it is still known what went. */
+static void an_idle_destination_frees_nothing(void **state)
+{
+    struct world *w = paced_new(a_minute, 1);
+
+    (void)state;
+    put(w, "a.paced", 1);
+    world_until(w, &w->settles, 1);
+    while (w->slot_count)
+        world_close_slot(w, w->slots[0]);
+    for (int i = 0; i < 4; i++) /* the sweep comes each 20 ms */
+        world_settle_down(w);
+    put(w, "a.paced", 1);
+    world_settle_down(w);
+    assert_int_equal(gone, 1);
+    run_until(w, 2, SECOND);
+    check_windows(a_minute);
+    world_free(w);
+}
+
 static size_t count_of(const char *text, const char *what)
 {
     size_t n = 0;
@@ -365,6 +385,7 @@ int main(void)
         cmocka_unit_test(all_rates_hold),
         cmocka_unit_test(a_restart_frees_nothing),
         cmocka_unit_test(neither_does_a_kill),
+        cmocka_unit_test(an_idle_destination_frees_nothing),
         cmocka_unit_test(the_log_says_once_that_mail_waits),
         cmocka_unit_test(people_are_told_until_when),
         cmocka_unit_test(what_goes_to_no_host_is_not_counted),
