@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include "policy/vocabulary/network.h"
 
-#include <stdio.h>
-
 static const char *quote(struct reading *r, struct span text)
 {
     return faults_quote(&r->faults, text);
