@@ -9,9 +9,9 @@
 #include "policy/config/accounts.h"
 #include "policy/config/ruledoubts.h"
 #include "policy/route.h"
+#include "policy/vocabulary/network.h"
 
 #include <stdio.h>
-#include "policy/vocabulary/network.h"
 
 static const char *quote(struct reading *r, struct span text)
 {
