@@ -256,6 +256,7 @@ struct tls_settings {
     struct span *certificates, *keys; /* files, in pairs; a name asked for by SNI picks
                                          the first that has it, else the first pair */
     size_t certificate_count, key_count;
+    struct place place;           /* of the certificates */
     struct span authorities;      /* file for `verify`; "": the system's */
     struct span client_authorities; /* file; "": no client certificate is trusted, only
                                        its fingerprint is known */
@@ -263,6 +264,7 @@ struct tls_settings {
 
 /* Who may log in; at most one of file, pam and dovecot. */
 struct users_settings {
+    struct place place;           /* of the section */
     struct span file;             /* LOGIN:verifiers, see relay/inbound/userfile.h */
     struct span cram_file;        /* passwords for CRAM-MD5, mode 0600 */
     struct span pam;              /* service name */

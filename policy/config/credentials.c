@@ -55,8 +55,9 @@ static struct place place_without(const struct syntax_entry *section,
 void credentials_check_tls(struct reading *r,
                            const struct syntax_entry *section)
 {
-    const struct tls_settings *t = &r->settings->tls;
+    struct tls_settings *t = &r->settings->tls;
 
+    t->place = keys_place(section, "certificate");
     if (t->certificate_count > t->key_count)
         faults_add(&r->faults,
                    place_without(section, "certificate", t->key_count),
@@ -150,8 +151,9 @@ static void read_senders(struct reading *r, struct place place)
 void credentials_check_users(struct reading *r,
                              const struct syntax_entry *section)
 {
-    const struct users_settings *u = &r->settings->users;
+    struct users_settings *u = &r->settings->users;
 
+    u->place = section->place;
     check_one_backend(r, section);
     if (u->from_header && u->senders.len == 0)
         faults_add(&r->faults, keys_place(section, "from-header"),

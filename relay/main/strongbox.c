@@ -135,6 +135,47 @@ static void put_warnings(struct buffer *out, struct span lines)
     }
 }
 
+/* Of the files that the setting at this place names. */
+static void put_faults(struct buffer *out, const struct place *at,
+                       struct span lines)
+{
+    while (lines.len) {
+        struct span line = span_split(lines, '\n', &lines);
+
+        if (at->file)
+            buffer_printf(out, "%s:%u:%u: ", at->file, at->line, at->column);
+        buffer_printf(out, "%.*s\n", SPAN_FMT(line));
+    }
+}
+
+static void check_tls(const struct settings *s, struct buffer *out_faults,
+                      struct buffer *out_warnings)
+{
+    struct buffer why = { 0 }, lines = { 0 };
+    struct tls_material *m = tls_material_new(s, &why);
+
+    put_faults(out_faults, &s->tls.place, buffer_span(&why));
+    if (m) {
+        tls_material_warn(m, wall_ms(), &lines);
+        put_warnings(out_warnings, buffer_span(&lines));
+    }
+    tls_material_release(m);
+    buffer_fini(&lines);
+    buffer_fini(&why);
+}
+
+static void check_users(const struct settings *s, struct buffer *out_faults)
+{
+    struct buffer why = { 0 };
+    struct sasl_desk *d = NULL;
+
+    if (sasl_desk_open(&d, s, &why) < 0)
+        put_faults(out_faults, &s->users.place, buffer_span(&why));
+    else
+        sasl_desk_close(d);
+    buffer_fini(&why);
+}
+
 static void check_srs(const struct settings *s, struct buffer *out_faults,
                       struct buffer *out_warnings)
 {
@@ -155,21 +196,8 @@ static void check_srs(const struct settings *s, struct buffer *out_faults,
 void strongbox_check(const struct settings *s, struct buffer *out_faults,
                        struct buffer *out_warnings)
 {
-    struct tls_material *m = tls_material_new(s, out_faults);
-    struct buffer lines = { 0 }, why = { 0 };
-    struct sasl_desk *d = NULL;
-
-    if (m) {
-        tls_material_warn(m, wall_ms(), &lines);
-        put_warnings(out_warnings, buffer_span(&lines));
-    }
-    tls_material_release(m);
-    if (sasl_desk_open(&d, s, &why) < 0)
-        buffer_printf(out_faults, "%s\n", buffer_string(&why));
-    else
-        sasl_desk_close(d);
+    check_tls(s, out_faults, out_warnings);
+    check_users(s, out_faults);
     tokens_check_files(s, out_faults, out_warnings);
     check_srs(s, out_faults, out_warnings);
-    buffer_fini(&lines);
-    buffer_fini(&why);
 }

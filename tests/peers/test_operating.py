@@ -131,7 +131,18 @@ def test_users_can_be_made_before_the_file_of_senders(tmp_path):
     (tmp_path / "senders").write_text("ann a@x.example\n")
     assert waypost("check", "-c", config).returncode == 0
     (tmp_path / "users").unlink()
-    assert "waypost user add makes it" in waypost("check", "-c", config).stderr
+    assert re.search(rf"^{config}:1:1: {tmp_path}/users: .*waypost user add makes it",
+                     waypost("check", "-c", config).stderr)
+
+
+def test_check_says_where_each_file_is_named_that_is_not_there(tmp_path):
+    config = tmp_path / "w.conf"
+    config.write_text(f'hostname = "a.test"\ntls {{ certificate = "{tmp_path}/c"  key = "{tmp_path}/k" }}\n'
+                      f'users {{ file = "{tmp_path}/u" }}\n')
+    out = waypost("check", "-c", config)
+    assert out.returncode == 78
+    assert [re.match(rf"{config}:(\d+:\d+): {tmp_path}/(.): No such file", line).groups()
+            for line in out.stderr.splitlines()] == [("2:7", "c"), ("2:7", "k"), ("3:1", "u")]
 
 
 def test_a_message_with_bare_line_ends_is_a_refusal_that_is_remembered(waiting):
