@@ -141,8 +141,8 @@ def test_check_says_where_each_file_is_named_that_is_not_there(tmp_path):
                       f'users {{ file = "{tmp_path}/u" }}\n')
     out = waypost("check", "-c", config)
     assert out.returncode == 78
-    assert [re.match(rf"{config}:(\d+:\d+): {tmp_path}/(.): No such file", line).groups()
-            for line in out.stderr.splitlines()] == [("2:7", "c"), ("2:7", "k"), ("3:1", "u")]
+    assert re.findall(rf"(?m)^{config}:(\d+:\d+): {tmp_path}/(.): No such file", out.stderr) == \
+        [("2:7", "c"), ("2:7", "k"), ("3:1", "u")]
 
 
 def test_a_message_with_bare_line_ends_is_a_refusal_that_is_remembered(waiting):
