@@ -98,14 +98,14 @@ static void write_note(struct queue *q, struct pace *p, bool is_leased)
 
     buffer_clear(&p->note);
     for (size_t i = 0; i < p->count; i++) {
-        const struct spacing *s = &p->each[i];
+        struct spacing *s = &p->each[i];
 
-        p->written_us[i] =
+        s->asked_us =
             is_leased ? spacing_lease_us(s, now_ms, p->margin_ms) : s->full_us;
-        if (p->written_us[i] > last_us)
-            last_us = p->written_us[i];
+        if (s->asked_us > last_us)
+            last_us = s->asked_us;
         buffer_printf(&p->note, "%" PRIu64 " %" PRId64 " %" PRId64 "\n",
-                      s->rate.amount, s->rate.period_ms, p->written_us[i]);
+                      s->rate.amount, s->rate.period_ms, s->asked_us);
     }
     p->expire_ms = last_us / 1000 + 1;
     p->is_writing = true;
@@ -122,7 +122,7 @@ static bool gives_back(const struct pace *p)
     return false;
 }
 
-/* p is ours again. */
+/* p is ours again. Rates that came meanwhile were not in the note: nothing was asked for them. */
 static bool finish_write(struct queue *q, struct job *j)
 {
     struct pace *p = (struct pace *)j;
@@ -131,7 +131,7 @@ static bool finish_write(struct queue *q, struct job *j)
     queue_lock(q);
     p->is_writing = false;
     for (size_t i = 0; i < p->count && j->rc >= 0; i++)
-        p->each[i].kept_us = p->written_us[i];
+        p->each[i].kept_us = p->each[i].asked_us;
     if (j->rc < 0) {
         p->again_ms = queue_monotonic_ms() + AGAIN_MS;
         timers_set(&q->timers, &p->timer, queue_now_ms(q) + AGAIN_MS);

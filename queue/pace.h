@@ -34,8 +34,7 @@ struct pace {
     struct timer timer;
     size_t count; /* 0: no more, since other routes are in force */
     struct spacing each[RATES_MOST];
-    int64_t written_us[RATES_MOST]; /* by the job */
-    struct buffer note;             /* what it writes: */
+    struct buffer note; /* what the job writes: */
     int64_t expire_ms;
     int64_t margin_ms;  /* a lease is good for so long */
     int64_t written_ms; /* monotonic: the job was handed in */

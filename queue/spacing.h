@@ -24,6 +24,7 @@ struct spacing {
     int64_t burst;    /* B */
     int64_t every_us; /* T */
     int64_t full_us, kept_us;
+    int64_t asked_us; /* kept, once the disk has what it is being given */
 };
 
 /* One that was never used. */

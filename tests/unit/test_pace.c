@@ -377,6 +377,31 @@ static void new_routes_change_the_rate(void **state)
     world_free(w);
 }
 
+/* What the disk was given for another rate does not cover a message. */
+static void a_rate_that_comes_while_one_is_written_is_not_covered(void **state)
+{
+    static const struct rate other[] = { { 20, MINUTE } };
+    struct world *w = paced_new(a_minute, 1);
+    struct destination *d;
+
+    (void)state;
+    put(w, "a.paced", 2);
+    run_until(w, 2, SECOND);
+    queue_lock(w->q); /* what is being written cannot end */
+    atomic_fetch_add(&world_now_ms, MINUTE);
+    d = destination_find(w->q, SPAN("a.paced"));
+    assert_int_equal(pace_limit(w->q, d, 1), 0);
+    assert_true(d->pace->is_writing);
+    pace_set(w->q, d, other, 1);
+    queue_unlock(w->q);
+    while (is_writing(w))
+        world_moment(w);
+    queue_lock(w->q);
+    assert_int_equal(spacing_covered(&d->pace->each[0], world_clock()), 0);
+    queue_unlock(w->q);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_customer_who_fetches_is_not_limited),
         cmocka_unit_test(its_backlog_does_not_fill_memory),
         cmocka_unit_test(new_routes_change_the_rate),
+        cmocka_unit_test(a_rate_that_comes_while_one_is_written_is_not_covered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
