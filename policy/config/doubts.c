@@ -162,26 +162,28 @@ static void doubt_shadowed_routes(struct reading *r)
     }
 }
 
-/* Would a connection there come to this listener? */
-static bool is_own_port(const struct listener_settings *l, const struct hop *h)
+static bool listens_at(const struct listener_settings *l, struct span address)
 {
     static const struct host_address any = { { 0 } },
                                      any_v4 = { { [10] = 0xff, [11] = 0xff } };
     struct host_address to;
-    bool is_here = span_is_nocase(h->host, SPAN("localhost"));
 
-    if (l->port != h->port || h->kind == HOP_LMTP)
+    if (!host_address_parse(address, &to))
         return false;
-    if (!is_here && !(h->is_literal && host_address_parse(h->host, &to)))
-        return false;
-    if (is_here)
-        return host_address_is_loopback(&l->host) ||
-               host_address_is(&l->host, &any) ||
-               host_address_is(&l->host, &any_v4);
     return host_address_is(&l->host, &to) ||
            (host_address_is_loopback(&to) &&
             (host_address_is(&l->host, &any) ||
              (host_address_is_v4(&to) && host_address_is(&l->host, &any_v4))));
+}
+
+/* Would a connection there come to this listener? */
+static bool is_own_port(const struct listener_settings *l, const struct hop *h)
+{
+    if (l->port != h->port || h->kind == HOP_LMTP)
+        return false;
+    if (span_is_nocase(h->host, SPAN("localhost")))
+        return listens_at(l, SPAN("127.0.0.1")) || listens_at(l, SPAN("::1"));
+    return h->is_literal && listens_at(l, h->host);
 }
 
 static void doubt_own_ports(struct reading *r)

@@ -376,6 +376,11 @@ static void what_is_seldom_meant_is_warned_of(void **state)
           "route \"a\" { via = {\"smtp://127.0.0.1\"} }\n"
           "route \"b\" { via = {\"smtp://192.0.2.1\"} }\n",
           { "w.conf:3:1: warning: route \"a\" leads to" } },
+        /* another of the loopback's addresses is another's */
+        { "listener \"l\" { address = \"127.0.0.2:25\" }\n" RULE
+          "route \"a\" { via = {\"smtp://localhost\"} }\n"
+          "route \"b\" { via = {\"smtp://127.0.0.1\"} }\n",
+          { NULL } },
         { LISTENER ROUTE "rule \"o\" { to = {\"*.x.test\"} action = relay }\n",
           { "takes mail for *.x.test from anybody, and route \"*\" at "
             "w.conf:2:1 sends it by MX, which may lead back here\n" } },
