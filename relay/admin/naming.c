@@ -21,6 +21,15 @@ bool naming_is_meant(const char *said, struct span name)
     return is_it;
 }
 
+/* A rule may send any domain by it. */
+static bool has_mx(const struct settings *s)
+{
+    for (size_t i = 0; s && i < s->route_count; i++)
+        if (s->routes[i].via_count && s->routes[i].via[0].kind == HOP_MX)
+            return true;
+    return false;
+}
+
 /* Each domain that goes by MX is a destination of its own: any may be named. */
 static void tell_mx(const struct settings *s, struct span said, naming_fn *each,
                     void *user)
@@ -43,7 +52,8 @@ void naming_each_route(const struct settings *s, const char *said,
     struct span name = span_of(said);
 
     if (span_starts_nocase(name, SPAN("mx:"))) {
-        tell_mx(s, name, each, user);
+        if (has_mx(s))
+            tell_mx(s, name, each, user);
         return;
     }
     for (size_t i = 0; s && i < s->route_count; i++) {
