@@ -88,6 +88,24 @@ void intake_login_trouble(struct visit *v, int rc)
 
 /* -------------------------------------------------------------- logins ---- */
 
+/* True: what it logged in by is no longer so, and it ends. */
+static bool review(struct visit *v)
+{
+    struct sasl_desk *desk = v->intake->worker->sasl;
+    struct span login = buffer_span(&v->login);
+
+    if (!v->stamp || intake_pump_is_over(v) ||
+        (desk && sasl_stamp(desk, login) == v->stamp))
+        return false;
+    log_text(LOG_NOTE,
+             "a session of %.*s ends: the login was deleted, or its password "
+             "changed",
+             SPAN_FMT(login));
+    v->stamp = 0;
+    session_shut_down(v->session, wall_ms());
+    return true;
+}
+
 static void on_step(void *user, uint64_t token, const struct sasl_result *r)
 {
     struct worker *w = user;
@@ -105,6 +123,7 @@ static void on_step(void *user, uint64_t token, const struct sasl_result *r)
     }
     if (session_wants(v->session) == SESSION_AUTHENTICATES)
         session_authenticated(v->session, r, wall_ms());
+    (void)review(v); /* the files may have changed while it was checked */
     intake_pump_go_on(v);
 }
 
@@ -144,21 +163,9 @@ void intake_login_drop(struct visit *v)
 
 void intake_review(struct intake *i)
 {
-    struct sasl_desk *desk = i->worker->sasl;
-
     for (struct visit *v = i->visits, *next; v; v = next) {
-        struct span login = buffer_span(&v->login);
-
         next = v->next;
-        if (!v->stamp || intake_pump_is_over(v) ||
-            (desk && sasl_stamp(desk, login) == v->stamp))
-            continue;
-        log_text(LOG_NOTE,
-                 "a session of %.*s ends: the login was deleted, or its "
-                 "password changed",
-                 SPAN_FMT(login));
-        v->stamp = 0;
-        session_shut_down(v->session, wall_ms());
-        intake_pump_attend(v);
+        if (review(v))
+            intake_pump_attend(v);
     }
 }

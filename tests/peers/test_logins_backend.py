@@ -30,6 +30,10 @@ def config(tmp_path):
     return path
 
 
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
 def user(config, *words, stdin=""):
     """Exit code, standard output, standard error."""
     p = subprocess.run([program(), "user", "-c", config, *words],
@@ -231,3 +235,12 @@ def test_open_sessions_of_a_stolen_login_end(tmp_path):
         r.wait_log("a session of joe ends: the login was deleted")
         with r.client() as c:
             assert c.login("ann", "pen").code == 235
+            # who writes the same file again ends nobody's session
+            (tmp_path / "users").write_text((tmp_path / "users").read_text() + "# again\n")
+            assert user(r.config, "add", "eve", stdin="pencil\n")[0] == 0
+            with r.client() as zoe:  # in the middle of a login, which goes by the former file
+                assert zoe.codes("AUTH LOGIN", b64("zoe")) == [334, 334]
+                assert user(r.config, "delete", "zoe")[0] == 0
+                assert zoe.command(b64("pencil")).code == 235
+                assert zoe.reply().code == 421 and zoe.is_closed()
+            assert c.command("MAIL FROM:<x@y.test>").code == 250
