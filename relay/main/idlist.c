@@ -22,7 +22,8 @@ bool idlist_add(struct idlist *l, struct span word)
 {
     uint64_t id;
 
-    if (word.len && strchr("*!", word.at[word.len - 1]))
+    if (word.len &&
+        (word.at[word.len - 1] == '*' || word.at[word.len - 1] == '!'))
         word.len--;
     /* 0 would mean every message */
     if (!id_parse(word, &id) || id == 0)
@@ -39,15 +40,18 @@ bool idlist_add(struct idlist *l, struct span word)
 bool idlist_read(struct idlist *l, FILE *from, struct buffer *out_why)
 {
     char word[WORD_MOST + 1];
+    int begin = 0, end = 0;
     bool is_good = true;
 
     l->is_given = true;
-    while (is_good && fscanf(from, "%40s", word) == 1)
-        is_good = idlist_add(l, span_of(word));
+    /* counted, since a NUL would end it early and hide what is behind it */
+    while (is_good && fscanf(from, " %n%40s%n", &begin, word, &end) == 1)
+        is_good = idlist_add(l, (struct span){ word, (size_t)(end - begin) });
     if (!is_good) {
         buffer_put_string(out_why, "standard input should have ids of 13 "
                                    "characters, not \"");
-        buffer_put_escaped(out_why, span_of(word));
+        buffer_put_escaped(out_why,
+                           (struct span){ word, (size_t)(end - begin) });
         buffer_put_byte(out_why, '"');
     } else if (ferror(from)) {
         buffer_printf(out_why, "standard input cannot be read: %s",

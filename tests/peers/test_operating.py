@@ -345,6 +345,9 @@ def test_messages_are_named_on_standard_input(waiting):
         assert (out.returncode, out.stdout) == (0, "Nothing matches.\n"), out
     out = verb_reading(waiting, f"{names[0]} Mail", "delete", "--yes", "-")
     assert out.returncode == DATAERR and '"Mail"' in out.stderr, out
+    for text in f"{left[0]['queue_id']}\0{names[0]}\n", f"{left[0]['queue_id']}\0\n":
+        out = verb_reading(waiting, text, "delete", "--yes", "-")
+        assert out.returncode == DATAERR, out
     assert rows(waiting) == left
 
 
