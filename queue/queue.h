@@ -383,6 +383,7 @@ struct queue_row {
 typedef void queue_page_fn(void *user, uint64_t token, int rc,
                            const struct queue_row *rows, size_t count,
                            uint64_t next_id);
+/* The relay asks for text, below; rows are for tests, which look at each by itself. */
 void queue_list(struct queue_port *p, const struct queue_filter *f,
                 uint64_t after_id, uint32_t limit, queue_page_fn *done,
                 uint64_t token);
@@ -670,7 +671,7 @@ void queue_history(struct queue_port *p, const struct queue_filter *f,
                    const struct queue_place *after, uint32_t limit,
                    queue_history_fn *done, uint64_t token);
 
-/* The same as text, see queue_list_text. */
+/* The same as text, which is what the relay asks for; see queue_list_text. */
 typedef void queue_put_told_fn(struct buffer *b, const struct queue_told *row);
 typedef void queue_history_text_fn(void *user, uint64_t token, int rc,
                                    struct buffer *text, size_t count,

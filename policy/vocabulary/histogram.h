@@ -48,6 +48,7 @@ void histogram_add(struct histogram *h, const struct histogram_scale *s,
                    uint64_t value);
 /* Adds what is in h to io_sum. */
 void histogram_read(const struct histogram *h, struct histogram_sum *io_sum);
+/* How many values are in it; readers print each bound, tests ask this. */
 uint64_t histogram_count(const struct histogram_sum *h);
 
 /* A counter with one writer. */

@@ -83,11 +83,6 @@ void jsontext_put_text(struct buffer *b, struct span s)
 
 /* ----------------------------------------------------------- numbers ---- */
 
-void jsontext_put_bare(struct buffer *b, struct span s)
-{
-    buffer_put(b, s);
-}
-
 void jsontext_put_number(struct buffer *b, int64_t n)
 {
     uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
@@ -150,5 +145,5 @@ void jsontext_number(struct buffer *b, struct span key, int64_t n)
 void jsontext_bare(struct buffer *b, struct span key, struct span s)
 {
     jsontext_key(b, key);
-    jsontext_put_bare(b, s);
+    buffer_put(b, s);
 }

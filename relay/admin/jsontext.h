@@ -17,8 +17,6 @@ void jsontext_key(struct buffer *b, struct span key);
 /* A string of any bytes: exact where they are UTF-8, else with \xHH in the place of what is not
  * showable. */
 void jsontext_put_text(struct buffer *b, struct span s);
-/* A number, `true`, `null`: what needs no quotes. */
-void jsontext_put_bare(struct buffer *b, struct span s);
 void jsontext_put_number(struct buffer *b, int64_t n);
 /* A thousandth of it, as a real number: 0.25, 3.0 */
 void jsontext_put_seconds(struct buffer *b, int64_t ms);
@@ -26,6 +24,7 @@ void jsontext_put_seconds(struct buffer *b, int64_t ms);
 /* Members of an object. */
 void jsontext_text(struct buffer *b, struct span key, struct span s);
 void jsontext_number(struct buffer *b, struct span key, int64_t n);
+/* `true`, `null`: what needs no quotes. */
 void jsontext_bare(struct buffer *b, struct span key, struct span s);
 
 #endif

@@ -6,7 +6,6 @@
  * unreadable or wrong leaves the former book in use, with a warning once: a slip of an
  * editor must not lock everybody out.
  */
-#include "relay/inbound/pambase.h"
 #include "relay/inbound/sasl_private.h"
 
 #include "policy/vocabulary/memory.h"
@@ -21,9 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long opening waits for Dovecot to say what it can. */
-enum { LEARN_MS = 1000 };
-
 enum { CHECKS_NICE = 10 };
 
 static int64_t monotonic_ms(void)
@@ -32,153 +28,6 @@ static int64_t monotonic_ms(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-void sasl_book_release(struct sasl_book *b)
-{
-    if (atomic_fetch_sub(&b->holders, 1) > 1)
-        return;
-    for (size_t i = 0; i < SASL_FILES; i++) {
-        userfile_free(b->files[i]);
-        free(b->paths[i]);
-    }
-    dovecot_free(b->dovecot);
-    password_cache_free(b->cache);
-    free(b->service);
-    free(b->socket);
-    free(b);
-}
-
-static unsigned mechanisms_of(const struct sasl_book *b)
-{
-    const struct userfile *users = b->files[USERFILE_VERIFIERS];
-    unsigned set = 0;
-
-    switch (b->backend) {
-    case SASL_FILE:
-        set = MECHANISM_PLAIN | MECHANISM_LOGIN;
-        /* A client takes the best that is offered and does not come back with
-         * another, so SCRAM is for when it fits everybody. */
-        if (userfile_all_have(users, PASSWORD_SHA_256))
-            set |= MECHANISM_SCRAM_SHA_256 | MECHANISM_SCRAM_SHA_256_PLUS;
-        if (userfile_all_have(users, PASSWORD_SHA_1))
-            set |= MECHANISM_SCRAM_SHA_1 | MECHANISM_SCRAM_SHA_1_PLUS;
-        break;
-    case SASL_PAM:
-        set = MECHANISM_PLAIN | MECHANISM_LOGIN;
-        break;
-    case SASL_DOVECOT:
-        set = dovecot_mechanisms(b->dovecot);
-        break;
-    case SASL_NOBODY:
-        break;
-    }
-    if (b->files[USERFILE_CRAM])
-        set |= MECHANISM_CRAM_MD5;
-    if (b->files[USERFILE_CERTIFICATES])
-        set |= MECHANISM_EXTERNAL;
-    return set;
-}
-
-/* Reads the files that b names. On failure b is released. */
-static struct sasl_book *book_fill(struct sasl_book *b, struct buffer *out_why)
-{
-    atomic_store(&b->holders, 1);
-    b->cache = password_cache_new();
-    for (size_t i = 0; i < SASL_FILES; i++) {
-        if (!b->paths[i])
-            continue;
-        b->files[i] = userfile_read((enum userfile_kind)i, b->paths[i],
-                                    &b->seen[i], out_why);
-        if (!b->files[i]) {
-            if (i != USERFILE_CERTIFICATES && access(b->paths[i], F_OK) < 0)
-                buffer_put_string(out_why, ": waypost user add makes it");
-            sasl_book_release(b);
-            return NULL;
-        }
-    }
-    if (b->socket)
-        b->dovecot = dovecot_new(b->socket);
-    return b;
-}
-
-static char *copy(struct span s)
-{
-    return s.len ? span_dup(s) : NULL;
-}
-
-static struct sasl_book *book_of(const struct users_settings *u,
-                                 struct buffer *out_why)
-{
-    struct sasl_book *b = NEW(struct sasl_book);
-
-    b->paths[USERFILE_VERIFIERS] = copy(u->file);
-    b->paths[USERFILE_CRAM] = copy(u->cram_file);
-    b->paths[USERFILE_CERTIFICATES] = copy(u->certificates);
-    b->service = copy(u->pam);
-    b->socket = copy(u->dovecot);
-    b->backend = u->dovecot.len ? SASL_DOVECOT
-                 : u->pam.len   ? SASL_PAM
-                 : u->file.len  ? SASL_FILE
-                                : SASL_NOBODY;
-    b = book_fill(b, out_why);
-    if (b && b->dovecot && !dovecot_learn(b->dovecot, LEARN_MS, out_why)) {
-        /* It may come up later; what fits nearly every Dovecot is offered. */
-        log_text(LOG_WARNING, "logins: %s", buffer_string(out_why));
-        buffer_clear(out_why);
-    }
-    if (b && b->backend == SASL_PAM &&
-        pambase_is_out_of_reach(NULL, u->pam, PAMBASE_SHADOW))
-        log_text(LOG_WARNING,
-                 "logins: PAM cannot read " PAMBASE_SHADOW " as this user, so "
-                 "none is let in (454): put the relay's user into the group "
-                 "of that file (usermod -aG shadow USER) and restart it");
-    if (b)
-        b->mechanisms = mechanisms_of(b);
-    return b;
-}
-
-static struct sasl_book *book_again(const struct sasl_book *old,
-                                    struct buffer *out_why)
-{
-    struct sasl_book *b = NEW(struct sasl_book);
-
-    for (size_t i = 0; i < SASL_FILES; i++)
-        b->paths[i] = copy(span_of(old->paths[i]));
-    b->service = copy(span_of(old->service));
-    b->socket = copy(span_of(old->socket));
-    b->backend = old->backend;
-    b = book_fill(b, out_why);
-    if (b && b->dovecot)
-        dovecot_inherit(b->dovecot, old->dovecot);
-    if (b)
-        b->mechanisms = mechanisms_of(b);
-    return b;
-}
-
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
-           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_mode == b->st_mode;
-}
-
-/* Have the book's files changed since the last try? Remembers them as tried. */
-static bool look(struct sasl_book *b, struct stat *tried)
-{
-    bool is_other = false;
-
-    for (size_t i = 0; i < SASL_FILES; i++) {
-        struct stat now = { 0 };
-
-        if (!b->paths[i])
-            continue;
-        if (stat(b->paths[i], &now) < 0)
-            now = (struct stat){ 0 };
-        is_other = is_other || !is_same_file(&now, &tried[i]);
-        tried[i] = now;
-    }
-    return is_other;
 }
 
 static void book_install(struct sasl_desk *d, struct sasl_book *take_b)
@@ -191,12 +40,6 @@ static void book_install(struct sasl_desk *d, struct sasl_book *take_b)
         sasl_book_release(old);
 }
 
-static struct sasl_book *book_hold(struct sasl_book *b)
-{
-    atomic_fetch_add(&b->holders, 1);
-    return b;
-}
-
 /* One thread looks, without the lock; the others take the book that is there. False: the files
  * are no good. */
 static bool refresh(struct sasl_desk *d, struct sasl_book *old,
@@ -206,11 +49,11 @@ static bool refresh(struct sasl_desk *d, struct sasl_book *old,
     struct sasl_book *b;
     bool is_good;
 
-    if (!look(old, tried)) {
+    if (!sasl_book_has_changed(old, tried)) {
         sasl_book_release(old);
         return true;
     }
-    b = book_again(old, &why);
+    b = sasl_book_again(old, &why);
     is_good = b != NULL;
     if (!b)
         log_text(LOG_WARNING, "%s; the former logins stay in use",
@@ -237,7 +80,7 @@ static struct sasl_book *begin_look(struct sasl_desk *d, int64_t now,
 {
     d->looked_ms = now;
     memcpy(out_tried, d->tried, sizeof d->tried);
-    return book_hold(d->book);
+    return sasl_book_hold(d->book);
 }
 
 struct sasl_book *sasl_desk_book(struct sasl_desk *d)
@@ -253,7 +96,7 @@ struct sasl_book *sasl_desk_book(struct sasl_desk *d)
     if (looked)
         (void)refresh(d, looked, tried);
     (void)pthread_mutex_lock(&d->lock);
-    b = book_hold(d->book);
+    b = sasl_book_hold(d->book);
     (void)pthread_mutex_unlock(&d->lock);
     return b;
 }
@@ -269,41 +112,13 @@ bool sasl_desk_look(struct sasl_desk *d)
     return refresh(d, looked, tried);
 }
 
-/* FNV-1a. */
-static uint64_t mix(uint64_t sum, const void *at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        sum = (sum ^ ((const unsigned char *)at)[i]) * 0x100000001b3;
-    return sum;
-}
-
-uint64_t sasl_book_stamp(const struct sasl_book *b, struct span login)
-{
-    uint64_t sum = 0xcbf29ce484222325;
-    bool is_there = false;
-
-    for (size_t i = 0; i < USERFILE_CERTIFICATES; i++) {
-        const struct userfile_entry *e =
-            b->files[i] ? userfile_find(b->files[i], login) : NULL;
-
-        if (!e)
-            continue;
-        is_there = true;
-        sum = mix(sum, e->value.at, e->value.len);
-        sum = mix(sum, e->crypt, e->crypt ? strlen(e->crypt) : 0);
-        for (size_t k = 0; k < PASSWORD_HASHES; k++)
-            sum = mix(sum, e->scram[k].stored_key, PASSWORD_KEY_MOST);
-    }
-    return is_there ? sum | 1 : 0;
-}
-
 uint64_t sasl_stamp(struct sasl_desk *d, struct span login)
 {
     struct sasl_book *b;
     uint64_t stamp;
 
     (void)pthread_mutex_lock(&d->lock);
-    b = book_hold(d->book);
+    b = sasl_book_hold(d->book);
     (void)pthread_mutex_unlock(&d->lock);
     stamp = sasl_book_stamp(b, login);
     sasl_book_release(b);
@@ -314,7 +129,7 @@ void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b)
 {
     (void)pthread_mutex_lock(&d->lock);
     if (d->book == b)
-        atomic_store(&d->mechanisms, mechanisms_of(b));
+        atomic_store(&d->mechanisms, sasl_book_mechanisms(b));
     (void)pthread_mutex_unlock(&d->lock);
 }
 
@@ -371,7 +186,7 @@ static void put_to_work(struct sasl_desk *d, unsigned count)
 int sasl_desk_reload(struct sasl_desk *d, const struct settings *s,
                      struct buffer *out_why)
 {
-    struct sasl_book *b = book_of(&s->users, out_why);
+    struct sasl_book *b = sasl_book_of(&s->users, out_why);
     bool is_waiting;
 
     if (!b)

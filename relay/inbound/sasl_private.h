@@ -2,7 +2,8 @@
  * sasl_private - what the files of the sasl module share.
  *
  *   sasl.c         an exchange's way from the worker to a thread and back
- *   sasl_desk.c    the threads, the book and when it is read again
+ *   sasl_desk.c    the threads, and when the book is read again
+ *   sasl_book.c    what settings and files say
  *   sasl_plain.c   PLAIN, LOGIN, EXTERNAL, and how a password is checked
  *   sasl_scram.c   SCRAM and CRAM-MD5, by libgsasl
  *   sasl_pam.c     PAM
@@ -56,6 +57,19 @@ struct sasl_book {
     unsigned mechanisms; /* served; of Dovecot's, those of the beginning */
 };
 
+/* NULL: out_why is a sentence. */
+struct sasl_book *sasl_book_of(const struct users_settings *u,
+                               struct buffer *out_why);
+/* The same settings, with the files as they are now. */
+struct sasl_book *sasl_book_again(const struct sasl_book *old,
+                                  struct buffer *out_why);
+struct sasl_book *sasl_book_hold(struct sasl_book *b);
+void sasl_book_release(struct sasl_book *b);
+/* What it serves now: Dovecot may have learned. */
+unsigned sasl_book_mechanisms(const struct sasl_book *b);
+/* Have its files changed since the last try? Remembers them as tried. */
+bool sasl_book_has_changed(const struct sasl_book *b, struct stat *tried);
+/* See sasl_stamp. */
 uint64_t sasl_book_stamp(const struct sasl_book *b, struct span login);
 
 struct sasl_desk {
@@ -128,7 +142,6 @@ void sasl_answer(struct sasl_exchange *x);
 
 /* The current book, after a look at its files when it is time. To be released. */
 struct sasl_book *sasl_desk_book(struct sasl_desk *d);
-void sasl_book_release(struct sasl_book *b);
 /* Dovecot may have said on a new connection what it offers now. */
 void sasl_desk_learned(struct sasl_desk *d, const struct sasl_book *b);
 

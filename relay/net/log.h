@@ -93,7 +93,8 @@ void log_put_object(struct buffer *b, const struct log_line *line);
 /* Writes out what was gathered; each loop calls it once a turn, and before the end. */
 void log_flush(void);
 
-/* One line without time, process and line end: "waypost/smtp: ID: to=<...". */
+/* One line without time, process and line end: "waypost/smtp: ID: to=<...". For tests, which
+ * cannot know the others. */
 void log_render(struct buffer *b, enum log_form form, struct span tag,
                 const struct log_line *line);
 
