@@ -34,7 +34,10 @@ static inline void fill_status(void *user, struct admin_status *out)
 
 static inline const struct settings *tell_settings(void *user)
 {
-    static struct route routes[] = { { .title = SPAN_INIT("spare") } };
+    static struct hop by_mx = { .kind = HOP_MX, .text = SPAN_INIT("mx") };
+    static struct route routes[] = {
+        { .title = SPAN_INIT("spare"), .via = &by_mx, .via_count = 1 }
+    };
     static struct settings settings = { .routes = routes, .route_count = 1 };
 
     (void)user;

@@ -323,7 +323,7 @@ static void admin_tells_where_mail_waits_and_which_routes_there_are(
     assert_int_equal(request(*state, "GET", "/api/v1/queue/heat?limit=x", ""),
                      400);
     assert_int_equal(request(*state, "GET", "/api/v1/routes", ""), 200);
-    assert_true(heard(*state, "{\"title\":\"spare\",\"to\":[],\"via\":[]}"));
+    assert_true(heard(*state, "{\"title\":\"spare\",\"to\":[],\"via\":[\"mx\"]}"));
 }
 
 static void admin_refuses_a_large_body(void **state)
