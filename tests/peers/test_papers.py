@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -217,6 +218,9 @@ def interrupted(command, cwd, env):
             said = [path, cwd / "waypost.log"]  # as the example has it
             wait_for(lambda: p.poll() is not None or any(
                 "is ready" in one.read_text() for one in said if one.exists()))
+        # before that the shell would take the signal, and forget it
+        wait_for(lambda: p.poll() is not None or pathlib.Path(
+            f"/proc/{p.pid}/comm").read_text() == "waypost\n", 60)
         time.sleep(0.5)
         p.send_signal(signal.SIGINT)
         p.wait(60)
