@@ -51,19 +51,19 @@ static const struct way_row {
 /* What else a way means; in the order in which they are read. */
 static const struct way_other {
     enum way way;
-    struct way_row also;
     bool is_former; /* only the history has it */
+    struct way_row also;
 } others[] = {
     /* clang-format off */
-    { WAY_NAME,   { "_client", "client=?3" }, false },
-    { WAY_TO,     { "_asked_to", "asked_to<>'' AND asked_to COLLATE NOCASE=?3" }, true },
-    { WAY_TO,     { "_orig_to", "orig_to<>'' AND orig_to COLLATE NOCASE=?3" }, true },
-    { WAY_FROM,   { "_asked_from", "asked_from<>'' AND asked_from COLLATE NOCASE="
-                    "CASE ?3 WHEN '' THEN '<>' ELSE ?3 END" }, true },
-    { WAY_DOMAIN, { "_asked_domain", "asked_to<>'' AND " HISTORY_DOMAIN_OF("asked_to")
-                    " COLLATE NOCASE=?3" }, true },
-    { WAY_DOMAIN, { "_orig_domain", "orig_to<>'' AND " HISTORY_DOMAIN_OF("orig_to")
-                    " COLLATE NOCASE=?3" }, true },
+    { WAY_NAME,   false, { "_client", "client=?3" } },
+    { WAY_TO,     true,  { "_asked_to", "asked_to<>'' AND asked_to COLLATE NOCASE=?3" } },
+    { WAY_TO,     true,  { "_orig_to", "orig_to<>'' AND orig_to COLLATE NOCASE=?3" } },
+    { WAY_FROM,   true,  { "_asked_from", "asked_from<>'' AND asked_from COLLATE NOCASE="
+                    "CASE ?3 WHEN '' THEN '<>' ELSE ?3 END" } },
+    { WAY_DOMAIN, true,  { "_asked_domain", "asked_to<>'' AND " HISTORY_DOMAIN_OF("asked_to")
+                    " COLLATE NOCASE=?3" } },
+    { WAY_DOMAIN, true,  { "_orig_domain", "orig_to<>'' AND " HISTORY_DOMAIN_OF("orig_to")
+                    " COLLATE NOCASE=?3" } },
     /* clang-format on */
 };
 

@@ -293,7 +293,7 @@ uint32_t pace_share(const struct destination *d)
     for (size_t i = 0; i < d->pace->count; i++) {
         const struct spacing *s = &d->pace->each[i];
         uint64_t one = SHARE_LEAST + 2 * (uint64_t)s->burst +
-                       SHARE_MS * 1000 / (uint64_t)s->every_us;
+                       (uint64_t)SHARE_MS * 1000 / (uint64_t)s->every_us;
 
         share = one < share ? one : share;
     }
