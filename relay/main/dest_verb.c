@@ -103,12 +103,14 @@ static bool print_story(void *user, const json_t *o)
     struct wish *w = user;
     struct buffer b = { 0 };
 
-    if (w->rows++ && !w->json)
-        buffer_put_byte(&b, '\n');
-    if (w->json)
+    if (w->json) {
+        w->rows++;
         paper_print_json(o);
-    else
-        dest_listing_put_story(&b, o);
+        return !ferror(stdout);
+    }
+    if (w->rows++)
+        buffer_put_byte(&b, '\n');
+    dest_listing_put_story(&b, o);
     print(&b);
     return !ferror(stdout);
 }
