@@ -15,6 +15,7 @@ WAYPOST_VERDICTS names the file: a line for each test, verdict, tab and name.
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -90,8 +91,18 @@ class Verdicts:
             file.writelines(f"{verdict}\t{name}\n" for name, verdict in self.of.items())
 
 
+def take_signals():
+    """What a shell starts in the background ignores Ctrl-C, and hands that on to all that it
+    starts: programs that tests interrupt would not end."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def pytest_configure(config):
     """In a worker of xdist the folder is given, and nobody asks for verdicts."""
+    if not hasattr(config, "workerinput"):
+        take_signals()
     config.own_folder = None
     if not config.option.basetemp:
         config.own_folder = config.option.basetemp = tempfile.mkdtemp(

@@ -314,16 +314,14 @@ def test_an_empty_history_and_one_of_an_older_version(tmp_path):
         assert total["recipients"] == 0 and groups == []
     # as the version before left it
     db = sqlite3.connect(f"{relay.folder}/history.db")
+    for name, in db.execute("SELECT name FROM sqlite_master WHERE type='index' "
+                            "AND sql IS NOT NULL").fetchall():
+        db.execute(f"DROP INDEX {name}")
     db.executescript("""
         DROP VIEW v_history; DROP VIEW v_verdicts;
         ALTER TABLE history DROP COLUMN tls; ALTER TABLE history DROP COLUMN rule;
         ALTER TABLE history DROP COLUMN place;
         ALTER TABLE history DROP COLUMN held_by;
-        DROP INDEX IF EXISTS history_asked_to;
-        DROP INDEX IF EXISTS history_asked_from;
-        DROP INDEX IF EXISTS history_asked_domain;
-        DROP INDEX IF EXISTS history_orig_to;
-        DROP INDEX IF EXISTS history_orig_domain;
         ALTER TABLE history DROP COLUMN orig_to;
         ALTER TABLE history DROP COLUMN asked_to;
         ALTER TABLE history DROP COLUMN asked_from;
