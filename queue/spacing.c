@@ -7,7 +7,7 @@
 
 enum { BURST = 16, AHEAD = 100 }; /* a sixteenth, a hundredth */
 
-static const int64_t amount_most = 1000 * 1000 * 1000;
+static const int64_t amount_most = 1000ll * 1000 * 1000;
 
 static int64_t larger(int64_t a, int64_t b)
 {

@@ -221,7 +221,7 @@ int store_among_look(struct store_reader *r, const struct queue_filter *f,
     s.is_ending = span_starts_nocase(f->domain, SPAN("*"));
     put_small(&s.domain, span_skip(f->domain, s.is_ending));
     put_small(&s.via, f->via);
-    if (!a->lanes && s.states & STATE_ACTIVE)
+    if (view && !a->lanes && s.states & STATE_ACTIVE)
         view->claimed(view->user, put_id, a);
     if (s.states != STATE_ACTIVE)
         rc = look_at_lanes(&s, &has_more);

@@ -103,7 +103,7 @@ static bool has_figures(const struct top_page *p)
 
 static size_t name_width(const struct top_page *p)
 {
-    return p->look->columns >= 3 * NAME_WIDTH ? NAME_WIDTH
+    return p->look->columns >= (size_t)3 * NAME_WIDTH ? NAME_WIDTH
            : has_figures(p)                   ? p->look->columns / 3
                                               : p->look->columns * 2 / 5;
 }

@@ -299,7 +299,7 @@ static void warn_of_end(const struct tls_pair *p, int64_t now_ms,
     char date[32];
     struct tm tm;
 
-    if (end == INT64_MAX || end - now_ms > TLS_SOON_DAYS * DATE_DAY_MS)
+    if (end == INT64_MAX || end - now_ms > (int64_t)TLS_SOON_DAYS * DATE_DAY_MS)
         return;
     (void)gmtime_r(&at, &tm);
     (void)strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &tm);

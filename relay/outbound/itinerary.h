@@ -48,9 +48,9 @@ struct itinerary_events {
 
 struct itinerary_host {
     struct span name, canonical;
-    bool is_secure; /* its addresses were validated */
     struct race_target targets[LIMIT_ADDRESSES];
     size_t count;
+    bool is_secure;  /* its addresses were validated */
     bool is_resting; /* every address of it failed lately */
 };
 

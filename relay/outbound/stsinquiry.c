@@ -156,6 +156,7 @@ static void on_text(void *user, const struct webpost_answer *a)
     struct buffer why = { 0 };
     struct mtasts_policy p;
     const char *fault = NULL;
+    bool is_good = false;
 
     i->post = NULL;
     if (a->rc < 0)
@@ -166,7 +167,9 @@ static void on_text(void *user, const struct webpost_answer *a)
         buffer_put_string(&why, "what it answers is not text/plain");
     else if ((fault = mtasts_policy_read(a->body, &p)) != NULL)
         buffer_put_string(&why, fault);
-    if (why.len) {
+    else
+        is_good = true;
+    if (!is_good) {
         fail(i, buffer_span(&why));
     } else {
         gauge_count(i->delivery->worker->gauge, GAUGE_STS_FETCHED);
