@@ -21,7 +21,7 @@ enum { DEPTH_MOST = 8, LINE_MOST = 1024 };
 
 /* What is asked of a password. */
 struct stack {
-    const char *folder;
+    struct span folders; /* with ':' between */
     bool has_unix, has_others;
 };
 
@@ -93,20 +93,31 @@ static void add_line(struct stack *k, struct span line, unsigned depth)
         add_module(k, word(&line));
 }
 
+/* The first that there is. */
+static FILE *open_file(const struct stack *k, struct span name)
+{
+    struct span folder, rest = k->folders;
+    struct buffer path = { 0 };
+    FILE *f = NULL;
+
+    while (!f && rest.len) {
+        folder = span_split(rest, ':', &rest);
+        buffer_clear(&path);
+        if (*name.at != '/')
+            buffer_printf(&path, "%.*s/", SPAN_FMT(folder));
+        buffer_put(&path, name);
+        f = fopen(buffer_string(&path), "re");
+    }
+    buffer_fini(&path);
+    return f;
+}
+
 static bool add_file(struct stack *k, struct span name, unsigned depth)
 {
-    struct buffer path = { 0 };
     char line[LINE_MOST];
     FILE *f;
 
-    if (depth > DEPTH_MOST || !name.len)
-        return false;
-    if (*name.at != '/')
-        buffer_printf(&path, "%s/", k->folder);
-    buffer_put(&path, name);
-    f = fopen(buffer_string(&path), "re");
-    buffer_fini(&path);
-    if (!f)
+    if (depth > DEPTH_MOST || !name.len || !(f = open_file(k, name)))
         return false;
     while (fgets(line, sizeof line, f)) {
         struct span s = span_of(line);
@@ -118,9 +129,10 @@ static bool add_file(struct stack *k, struct span name, unsigned depth)
     return true;
 }
 
-bool pambase_is_shadow_alone(const char *folder, struct span service)
+bool pambase_is_shadow_alone(const char *folders, struct span service)
 {
-    struct stack k = { .folder = folder ? folder : "/etc/pam.d" };
+    struct stack k = { .folders = folders ? span_of(folders)
+                                          : SPAN("/etc/pam.d:/usr/lib/pam.d") };
 
     /* where it has no file, "other" is its */
     if (!add_file(&k, service, 0))
@@ -128,9 +140,9 @@ bool pambase_is_shadow_alone(const char *folder, struct span service)
     return k.has_unix && !k.has_others;
 }
 
-bool pambase_is_out_of_reach(const char *folder, struct span service,
+bool pambase_is_out_of_reach(const char *folders, struct span service,
                              const char *shadow)
 {
     return euidaccess(shadow, R_OK) < 0 && errno == EACCES &&
-           pambase_is_shadow_alone(folder, service);
+           pambase_is_shadow_alone(folders, service);
 }

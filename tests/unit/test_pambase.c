@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* after those that it needs */
@@ -66,7 +67,12 @@ static void services_whose_passwords_are_the_systems_are_known(void **state)
         { "", false },
     };
 
+    char vendors[sizeof folder + sizeof "/vendor"];
+    char both[sizeof folder + sizeof vendors];
+
     (void)state;
+    (void)snprintf(vendors, sizeof vendors, "%s/vendor", folder);
+    (void)snprintf(both, sizeof both, "%s:%s", folder, vendors);
     put("common", "auth required pam_unix.so\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         put("mail", rows[i].text);
@@ -77,6 +83,15 @@ static void services_whose_passwords_are_the_systems_are_known(void **state)
     assert_false(pambase_is_shadow_alone(folder, SPAN("mail")));
     put("other", "auth required pam_unix.so\n");
     assert_true(pambase_is_shadow_alone(folder, SPAN("mail")));
+    assert_int_equal(mkdir(vendors, 0700), 0);
+    put("vendor/mail", "auth required pam_ldap.so\n");
+    put("vendor/common", "auth required pam_ldap.so\n");
+    assert_false(pambase_is_shadow_alone(both, SPAN("mail")));
+    put("vendor/mail", "@include common\n"); /* the administrator's */
+    assert_true(pambase_is_shadow_alone(both, SPAN("mail")));
+    take_away("vendor/mail");
+    take_away("vendor/common");
+    assert_int_equal(rmdir(vendors), 0);
     take_away("common");
     take_away("other");
     assert_int_equal(rmdir(folder), 0);
