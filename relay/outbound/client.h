@@ -111,6 +111,7 @@ struct client_options {
     struct span host;         /* the next hop's name, for OAUTHBEARER and gsasl */
     uint16_t port;
     bool xforward;            /* XFORWARD before each MAIL, where offered */
+    bool is_only;             /* there is no other connection to this peer */
     const struct witness *witness; /* see witness.h; NULL: nobody looks on */
 };
 

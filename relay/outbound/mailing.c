@@ -110,7 +110,7 @@ void mailing_no_mail(struct client *c, const struct event *e)
 {
     struct client_outcome o = dialogue_outcome(c, &c->arena, e);
 
-    c->is_worn = c->took_mail && e->kind == SAID_4XX;
+    c->is_worn = c->took_mail && e->kind == SAID_4XX && !c->options.is_only;
     c->took_mail = false;
     if (c->t.only_asks)
         o.diagnosis = DIAGNOSIS_LATER; /* nothing was said of the recipients */

@@ -68,6 +68,7 @@ struct client *terms_client(const struct terms *t, int64_t now_ms)
             .host = itinerary_host_name(it),
             .port = hop->path.len ? 0 : it->peer.port,
             .xforward = t->route->xforward,
+            .is_only = it->given != NULL,
             .witness = t->witness,
         },
         now_ms);

@@ -428,6 +428,25 @@ def test_each_recipient_is_heard(provider):
     assert got == ["later@branch.test"]
 
 
+def test_who_puts_one_message_off_gets_the_rest(provider):
+    names = [f"u{i}@branch.test" for i in range(3)]
+    for name in names:
+        provider.put(name)
+    mails = []
+
+    def script(number, stage, argument):
+        if stage == "mail":
+            mails.append(argument)
+            if len(mails) == 2:
+                return b"451 4.3.0 not this one\r\n"
+    with Customer(provider, sink=Sink(script)) as c:
+        got = recipients(c.fetch())
+    assert len(got) == 2 and len(mails) == 3
+    provider.wait_log("has fetched 2 messages over")
+    provider.wait_log(r"status=deferred .*451 4.3.0 not this one")
+    assert provider.waiting() == sorted(set(names) - set(got))
+
+
 @pytest.mark.parametrize("script,mail", [
     ({"banner": b"421 4.3.2 not now\r\n"}, 0), ({"banner": b"554 5.3.2 never\r\n"}, 0),
     ({"banner": b"450 4.3.2 no\r\n"}, 0), ({"banner": b"what?\r\n"}, 0),
