@@ -90,6 +90,9 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
     if (slot->destination->home)
         turn_begin(q, slot->destination);
     is_paced = slot->destination->pace && !slot->is_exempt;
+    if (is_paced && slot->opened_ms)
+        pace_reached(slot->destination, queue_now_ms(q) - slot->opened_ms);
+    slot->opened_ms = 0;
     if (may_claim(q, slot) && !TAILQ_EMPTY(&slot->destination->turns) &&
         (!is_paced || pace_limit(q, slot->destination, 1)))
         b = active_claim(q, slot->destination, most);

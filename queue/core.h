@@ -47,7 +47,8 @@ struct queue {
     uint64_t cache_most;
     int64_t history_ms;
     uint64_t history_bytes; /* 0: no cap */
-    int64_t (*clock)(void); /* NULL: the real one */
+    int64_t (*clock)(void);  /* NULL: the real one */
+    int64_t (*steady)(void); /* NULL: clock, or the monotonic one */
     queue_notice_fn *notice;
     void *notice_user;
     uint64_t first_id; /* ids from here on are of this process */
@@ -129,6 +130,8 @@ static inline void queue_unlock(struct queue *q)
 int64_t queue_now_ms(const struct queue *q);
 /* CLOCK_MONOTONIC, for waits. */
 int64_t queue_monotonic_ms(void);
+/* What tells whether the wall clock was set. */
+int64_t queue_steady_ms(const struct queue *q);
 void queue_say(const struct queue *q, enum queue_notice kind,
                const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Nothing more may be acknowledged: says why and ends the process (75). */

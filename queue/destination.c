@@ -336,9 +336,10 @@ void destination_reroute(struct queue *q)
     }
 }
 
-static bool is_forgettable(const struct destination *d, int64_t now_ms)
+static bool is_forgettable(const struct queue *q, const struct destination *d,
+                           int64_t now_ms)
 {
-    if (!pace_is_over(d, now_ms))
+    if (!pace_is_over(q, d))
         return false;
     switch (d->state) {
     case DESTINATION_RESTING:
@@ -352,11 +353,12 @@ static bool is_forgettable(const struct destination *d, int64_t now_ms)
     return !d->is_on_demand || d->last_good_ms + long_memory_ms < now_ms;
 }
 
-static bool destination_is_idle(const struct destination *d, int64_t now_ms)
+static bool destination_is_idle(const struct queue *q,
+                                const struct destination *d, int64_t now_ms)
 {
     return d->lanes == 0 && d->slots == 0 && d->count == 0 && !d->turned &&
            d->hastening == 0 && TAILQ_EMPTY(&d->senders) && !d->is_dirty &&
-           is_forgettable(d, now_ms);
+           is_forgettable(q, d, now_ms);
 }
 
 void destination_sweep(struct queue *q, int64_t now_ms)
@@ -377,7 +379,7 @@ void destination_sweep(struct queue *q, int64_t now_ms)
     for (d = TAILQ_FIRST(&q->all_destinations); d && q->are_lanes_read;
          d = next) {
         next = TAILQ_NEXT(d, all);
-        if (destination_is_idle(d, now_ms))
+        if (destination_is_idle(q, d, now_ms))
             destination_free(q, d);
     }
 }

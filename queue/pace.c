@@ -14,7 +14,8 @@ enum {
     MARGIN_MS = 1000, /* at least; a slow disk gets more */
     MARGIN_MOST_MS = 3600 * 1000,
     AGAIN_MS = 1000,
-    WAKE_MS = 50, /* what may go by then goes together */
+    JUMP_MS = 1000, /* a clock corrected slowly does not jump */
+    WAKE_MS = 50,   /* what may go by then goes together */
     QUIET_MS = 60 * 1000,
     SHARE_LEAST = 32, /* works whose size is not known */
     SHARE_MS = 10 * 1000,
@@ -27,13 +28,19 @@ static bool has_rates(const struct destination *d)
     return d->pace && d->pace->count > 0;
 }
 
+/* What waits goes neither later nor earlier for a clock that was set. */
 static int64_t now_of(const struct queue *q, struct pace *p)
 {
-    int64_t now_ms = queue_now_ms(q);
+    int64_t now_ms = queue_now_ms(q), steady_ms = queue_steady_ms(q);
+    int64_t back_ms = p->seen_ms - now_ms;
+    int64_t jump_ms = steady_ms - p->steady_ms + back_ms;
 
-    for (size_t i = 0; i < p->count && now_ms < p->seen_ms; i++)
-        spacing_shift(&p->each[i], p->seen_ms - now_ms);
+    if (p->seen_ms && back_ms <= 0)
+        back_ms = jump_ms < -JUMP_MS ? jump_ms : 0;
+    for (size_t i = 0; i < p->count && p->seen_ms && back_ms; i++)
+        spacing_shift(&p->each[i], back_ms);
     p->seen_ms = now_ms;
+    p->steady_ms = steady_ms;
     return now_ms;
 }
 
@@ -101,7 +108,9 @@ static void write_note(struct queue *q, struct pace *p, bool is_leased)
         struct spacing *s = &p->each[i];
 
         s->asked_us =
-            is_leased ? spacing_lease_us(s, now_ms, p->margin_ms) : s->full_us;
+            is_leased
+                ? spacing_lease_us(s, now_ms, p->margin_ms + 2 * p->reach_ms)
+                : s->full_us;
         if (s->asked_us > last_us)
             last_us = s->asked_us;
         buffer_printf(&p->note, "%" PRIu64 " %" PRId64 " %" PRId64 "\n",
@@ -117,7 +126,7 @@ static void write_note(struct queue *q, struct pace *p, bool is_leased)
 static bool gives_back(const struct pace *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->each[i].kept_us > p->each[i].full_us)
+        if (p->each[i].kept_us != p->each[i].full_us)
             return p->is_leaving;
     return false;
 }
@@ -132,13 +141,10 @@ static bool finish_write(struct queue *q, struct job *j)
     p->is_writing = false;
     for (size_t i = 0; i < p->count && j->rc >= 0; i++)
         p->each[i].kept_us = p->each[i].asked_us;
-    if (j->rc < 0) {
+    if (j->rc < 0)
         p->again_ms = queue_monotonic_ms() + AGAIN_MS;
-        timers_set(&q->timers, &p->timer, queue_now_ms(q) + AGAIN_MS);
-        reader_poke(&q->reader);
-    } else if (gives_back(p)) {
+    else if (gives_back(p))
         write_note(q, p, false);
-    }
     p->margin_ms = took_ms > MARGIN_MOST_MS / 2 ? MARGIN_MOST_MS
                    : took_ms > MARGIN_MS / 2    ? 2 * took_ms
                                                 : MARGIN_MS;
@@ -215,6 +221,14 @@ static int64_t free_ms(const struct pace *p)
     return latest_ms;
 }
 
+static void wake_at(struct queue *q, struct pace *p, int64_t due_ms)
+{
+    if (timer_due(&p->timer) == due_ms)
+        return;
+    timers_set(&q->timers, &p->timer, due_ms);
+    reader_poke(&q->reader);
+}
+
 static void hold(struct queue *q, struct pace *p, int64_t now_ms)
 {
     int64_t due_ms = free_ms(p);
@@ -222,12 +236,20 @@ static void hold(struct queue *q, struct pace *p, int64_t now_ms)
     if (now_ms - p->held_ms > QUIET_MS)
         p->is_to_tell = q->has_to_tell = true;
     p->held_ms = now_ms;
-    if (due_ms < now_ms + WAKE_MS)
-        due_ms = now_ms + WAKE_MS;
-    if (timer_due(&p->timer) == due_ms)
+    wake_at(q, p, due_ms < now_ms + WAKE_MS ? now_ms + WAKE_MS : due_ms);
+}
+
+/* More than the disk has is to go. */
+static void ask_lease(struct queue *q, struct pace *p, int64_t now_ms)
+{
+    int64_t wait_ms = p->again_ms - queue_monotonic_ms();
+
+    if (p->is_writing || p->is_leaving)
         return;
-    timers_set(&q->timers, &p->timer, due_ms);
-    reader_poke(&q->reader);
+    if (wait_ms > 0)
+        wake_at(q, p, now_ms + wait_ms + 1);
+    else
+        write_note(q, p, true);
 }
 
 uint32_t pace_limit(struct queue *q, struct destination *d, uint32_t wanted)
@@ -254,9 +276,8 @@ uint32_t pace_limit(struct queue *q, struct destination *d, uint32_t wanted)
 
         covered = one < covered ? one : covered;
     }
-    if (covered < room && !p->is_writing && !p->is_leaving &&
-        queue_monotonic_ms() >= p->again_ms)
-        write_note(q, p, true);
+    if (covered < room)
+        ask_lease(q, p, now_ms);
     return (uint32_t)covered;
 }
 
@@ -271,6 +292,24 @@ void pace_take(struct queue *q, struct destination *d)
     (void)q;
     for (size_t i = 0; i < p->count; i++)
         spacing_take(&p->each[i], now_ms);
+}
+
+void pace_reached(struct destination *d, int64_t took_ms)
+{
+    d->pace->reach_ms = took_ms < 0                ? 0
+                        : took_ms > MARGIN_MOST_MS ? MARGIN_MOST_MS
+                                                   : took_ms;
+}
+
+void pace_clock_set(struct queue *q)
+{
+    struct destination *d;
+
+    TAILQ_FOREACH(d, &q->all_destinations, all)
+    {
+        if (has_rates(d))
+            slot_run(q, d);
+    }
 }
 
 int64_t pace_held_ms(const struct queue *q, const struct destination *d)
@@ -300,10 +339,11 @@ uint32_t pace_share(const struct destination *d)
     return (uint32_t)share;
 }
 
-bool pace_is_over(const struct destination *d, int64_t now_ms)
+bool pace_is_over(const struct queue *q, const struct destination *d)
 {
-    const struct pace *p = d->pace;
+    struct pace *p = d->pace;
     bool is_over = !p || !p->is_writing;
+    int64_t now_ms = p ? now_of(q, p) : 0;
 
     for (size_t i = 0; p && i < p->count; i++)
         is_over = is_over && p->each[i].full_us <= now_ms * 1000;

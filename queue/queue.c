@@ -40,6 +40,13 @@ int64_t queue_monotonic_ms(void)
     return t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000;
 }
 
+int64_t queue_steady_ms(const struct queue *q)
+{
+    if (q->steady)
+        return q->steady();
+    return q->clock ? q->clock() : queue_monotonic_ms();
+}
+
 bool queue_thread_start(pthread_t *out_thread, const char *name,
                         void *(*run)(void *user), void *user)
 {
@@ -133,6 +140,7 @@ static struct queue *queue_new(const struct queue_options *o)
     q->history_ms = o->history_ms ? o->history_ms : HISTORY_MS;
     q->history_bytes = o->history_bytes;
     q->clock = o->now_ms;
+    q->steady = o->steady_ms;
     q->notice = o->notice;
     q->notice_user = o->notice_user;
     q->route = o->route;

@@ -88,6 +88,7 @@ struct queue_options {
     queue_notice_fn *notice;
     void *notice_user;
     int64_t (*now_ms)(void);      /* wall clock; NULL: the real one */
+    int64_t (*steady_ms)(void);   /* never set; NULL: now_ms, or the real one */
 };
 
 /*

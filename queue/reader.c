@@ -113,6 +113,9 @@ static void fire_timers(struct queue *q)
     struct timer *t;
 
     queue_lock(q);
+    if (now_ms < q->reader.looked_ms)
+        pace_clock_set(q);
+    q->reader.looked_ms = now_ms;
     while ((t = timers_take(&q->timers, now_ms))) {
         if (t->kind == TIMER_LANE)
             lane_restart(q, OWNER(t, struct lane, timer));

@@ -48,6 +48,7 @@ struct reader {
     /* The thread's. */
     bool is_walking;
     int64_t walked_lane;
+    int64_t looked_ms; /* for timers */
     int64_t alarm_ms, tick_ms, sweep_ms; /* monotonic: when next */
     uint64_t alarm_after;
     struct tally_state tally;

@@ -137,6 +137,7 @@ static struct queue_slot *slot_open(struct queue *q, struct destination *d)
         return NULL;
     }
     s = slot_new(p, d);
+    s->opened_ms = queue_now_ms(q);
     slot_promise(s);
     slot_announce(s, SLOT_OPENED);
     return s;

@@ -32,6 +32,7 @@ struct queue_slot {
     bool has_asked; /* as a probe: had its one work */
     bool is_exempt; /* from its destination's rates */
     uint32_t held;  /* works not settled */
+    int64_t opened_ms; /* 0: since then it has asked */
     char *lane;     /* of queue_slot_lane */
     TAILQ_ENTRY(queue_slot) told, park;
 };

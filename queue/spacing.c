@@ -77,7 +77,8 @@ int64_t spacing_lease_us(const struct spacing *s, int64_t now_ms,
 void spacing_shift(struct spacing *s, int64_t back_ms)
 {
     s->full_us = larger(s->full_us - back_ms * 1000, 0);
-    s->kept_us = larger(s->kept_us - back_ms * 1000, 0);
+    if (back_ms > 0)
+        s->kept_us = larger(s->kept_us - back_ms * 1000, 0);
 }
 
 void spacing_remember(struct spacing *s, int64_t kept_us, int64_t now_ms)

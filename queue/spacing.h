@@ -40,7 +40,8 @@ int64_t spacing_free_ms(const struct spacing *s);
  * amount after it: that is what a crash forfeits. */
 int64_t spacing_lease_us(const struct spacing *s, int64_t now_ms,
                          int64_t margin_ms);
-/* The clock was set back: all keeps its age. */
+/* The clock was set back: all keeps its age. Or, less than 0, forward: but for what the disk
+ * has. */
 void spacing_shift(struct spacing *s, int64_t back_ms);
 /* From the disk: `full` is what was kept, but for what a wrong clock has written. */
 void spacing_remember(struct spacing *s, int64_t kept_us, int64_t now_ms);

@@ -377,6 +377,107 @@ static void new_routes_change_the_rate(void **state)
     world_free(w);
 }
 
+static void some_time_passes(struct world *w, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        atomic_fetch_add(&world_now_ms, SECOND);
+        stir(w);
+    }
+}
+
+/* The first lease is over before the host has greeted, and no connection is kept. */
+static void a_host_that_takes_long_to_greet_gets_its_mail(void **state)
+{
+    struct world *w = paced_new(a_minute, 1);
+    struct queue_work *work = NULL;
+    size_t tries = 0;
+
+    (void)state;
+    w->opened = w->ready = NULL;
+    put(w, "a.paced", 1);
+    while (!work) {
+        assert_true(tries++ < 3);
+        world_until(w, &w->slot_count, 1);
+        atomic_fetch_add(&world_now_ms, 20 * SECOND);
+        queue_slot_connected(w->slots[0]);
+        work = queue_slot_next(w->slots[0], 50);
+        if (!work)
+            world_close_slot(w, w->slots[0]);
+    }
+    world_settle(w, work, OUTCOME_DELIVERED, 0);
+    world_until(w, &w->settles, 1);
+    world_free(w);
+}
+
+static void mail_goes_on_when_the_disk_takes_notes_again(void **state)
+{
+    struct world *w = paced_new(a_minute, 1);
+
+    (void)state;
+    put(w, "a.paced", 2);
+    world_until(w, &w->settles, 1);
+    stir(w);
+    queue_lock(w->q); /* the disk has too little, and refused more */
+    destination_find(w->q, SPAN("a.paced"))->pace->each[0].kept_us = 0;
+    destination_find(w->q, SPAN("a.paced"))->pace->again_ms =
+        queue_monotonic_ms() + 200;
+    queue_unlock(w->q);
+    for (int i = 0; gone < 2; i++) {
+        assert_true(i < 200);
+        some_time_passes(w, 1);
+    }
+    check_windows(a_minute);
+    world_free(w);
+}
+
+static void a_clock_that_is_set_back_stops_no_mail(void **state)
+{
+    struct world *w = paced_new(a_minute, 1);
+
+    (void)state;
+    put(w, "a.paced", 4);
+    world_until(w, &w->settles, 1);
+    stir(w);
+    atomic_fetch_sub(&world_now_ms, 3600 * SECOND);
+    stir(w);
+    some_time_passes(w, 30);
+    assert_int_equal(gone, 4);
+    world_free(w);
+}
+
+static _Atomic int64_t set_by_ms;
+
+static int64_t steady(void)
+{
+    return world_clock() - atomic_load(&set_by_ms);
+}
+
+static void a_clock_that_is_set_forward_frees_nothing(void **state)
+{
+    struct world *w = paced_new(a_minute, 1);
+
+    (void)state;
+    atomic_store(&set_by_ms, 0);
+    w->options.steady_ms = steady;
+    world_reopen(w);
+    put(w, "a.paced", 3);
+    world_until(w, &w->settles, 1);
+    stir(w);
+    for (size_t i = 1; i <= 3; i++) {
+        queue_lock(w->q); /* nobody looks between the two */
+        atomic_fetch_add(&set_by_ms, 3600 * SECOND);
+        atomic_fetch_add(&world_now_ms, 3600 * SECOND);
+        queue_unlock(w->q);
+        some_time_passes(w, 2);
+        assert_int_equal(gone, 1);
+        if (i == 2)
+            world_reopen(w); /* and what was told the disk is so, too */
+    }
+    some_time_passes(w, 20);
+    assert_int_equal(gone, 3);
+    world_free(w);
+}
+
 /* What the disk was given for another rate does not cover a message. */
 static void a_rate_that_comes_while_one_is_written_is_not_covered(void **state)
 {
@@ -418,6 +519,10 @@ int main(void)
         cmocka_unit_test(its_backlog_does_not_fill_memory),
         cmocka_unit_test(new_routes_change_the_rate),
         cmocka_unit_test(a_rate_that_comes_while_one_is_written_is_not_covered),
+        cmocka_unit_test(a_host_that_takes_long_to_greet_gets_its_mail),
+        cmocka_unit_test(mail_goes_on_when_the_disk_takes_notes_again),
+        cmocka_unit_test(a_clock_that_is_set_back_stops_no_mail),
+        cmocka_unit_test(a_clock_that_is_set_forward_frees_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
