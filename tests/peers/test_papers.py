@@ -211,8 +211,10 @@ def interrupted(command, cwd, env):
     """By Ctrl-C; a relay, when it is ready."""
     path = cwd / "said"
     with open(path, "w") as said:
+        # who runs tests in the background of a shell hands on that it is ignored
         p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                             cwd=cwd, env=env)
+                             cwd=cwd, env=env, preexec_fn=lambda: signal.signal(
+                                 signal.SIGINT, signal.SIG_DFL))
     try:
         if "waypost run" in command[-1]:
             said = [path, cwd / "waypost.log"]  # as the example has it
