@@ -101,7 +101,7 @@ struct visit *intake_begin(struct intake *i, struct settings *settings,
 void intake_set_off(struct visit *v)
 {
     if (!v->conn.is_closing && v->intake->cut_ms)
-        session_shut_down(v->session, wall_ms());
+        session_shut_down(v->session, SESSION_GOING_DOWN, wall_ms());
     intake_pump_attend(v);
 }
 
@@ -202,7 +202,7 @@ void intake_shut_down(struct intake *i, void (*empty)(struct worker *w))
         next = v->next;
         if (intake_pump_is_over(v))
             continue;
-        session_shut_down(v->session, now);
+        session_shut_down(v->session, SESSION_GOING_DOWN, now);
         intake_pump_attend(v);
     }
     intake_proxy_shut_down(i);

@@ -102,7 +102,7 @@ static bool review(struct visit *v)
              "changed",
              SPAN_FMT(login));
     v->stamp = 0;
-    session_shut_down(v->session, wall_ms());
+    session_shut_down(v->session, SESSION_LOGIN_OVER, wall_ms());
     return true;
 }
 

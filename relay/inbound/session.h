@@ -231,9 +231,15 @@ void session_end_of_input(struct session *s, int64_t now_ms);
  * what it may take at limits.data_rate. */
 int64_t session_deadline_ms(const struct session *s);
 void session_timeout(struct session *s, int64_t now_ms);
-/* We are going down: 421 4.3.2 as soon as it would read a command; at once when idle or
- * in the middle of DATA. */
-void session_shut_down(struct session *s, int64_t now_ms);
+/* Why a session ends though its client did nothing. */
+enum session_end {
+    SESSION_GOES_ON,
+    SESSION_GOING_DOWN, /* the relay: 421 4.3.2 */
+    SESSION_LOGIN_OVER, /* what it logged in by is no longer so: 421 4.7.0 */
+};
+/* The client is told as soon as it would read a command; at once when idle or in the middle of
+ * DATA. */
+void session_shut_down(struct session *s, enum session_end why, int64_t now_ms);
 
 /* SESSION_ASKS: what is to be found out; borrowed until session_answered. For each an answer
  * is put into session_evidence (or nothing, which counts as EVIDENCE_FAILED), then

@@ -248,6 +248,6 @@ void session_stored(struct session *s, int rc, int64_t now_ms)
         return;
     if (s->input_ended)
         session_end_of_input(s, now_ms);
-    else if (s->going_down)
-        session_shut_down(s, now_ms);
+    else if (s->end != SESSION_GOES_ON)
+        session_shut_down(s, s->end, now_ms);
 }

@@ -99,7 +99,7 @@ struct session {
     enum session_state state; /* changed by session_move alone */
     bool extended;            /* EHLO, not HELO */
     bool input_ended;         /* while STORING: close after the answer */
-    bool going_down;          /* while STORING: 421 after the answer */
+    enum session_end end;     /* while STORING: 421 after the answer */
     int64_t hello_ms;         /* when it said EHLO or HELO */
 
     struct settings *settings; /* held */

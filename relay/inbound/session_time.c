@@ -48,15 +48,21 @@ void session_timeout(struct session *s, int64_t now_ms)
                                 REPLY(421, 4, 4, 2, "Error: timeout exceeded"));
 }
 
-void session_shut_down(struct session *s, int64_t now_ms)
+static struct reply farewell(enum session_end why)
+{
+    return why == SESSION_LOGIN_OVER
+               ? REPLY(421, 4, 7, 0, "The login has changed: log in again")
+               : REPLY(421, 4, 3, 2, "Service shutting down");
+}
+
+void session_shut_down(struct session *s, enum session_end why, int64_t now_ms)
 {
     if (s->state == AT_STORING)
-        s->going_down = true;
+        s->end = why;
     else if (is_beyond_words(s))
         session_end_of_input(s, now_ms);
     else if (s->state != AT_CLOSING)
-        session_hang_up_as_host(s,
-                                REPLY(421, 4, 3, 2, "Service shutting down"));
+        session_hang_up_as_host(s, farewell(why));
 }
 
 void session_reload(struct session *s, struct settings *settings,

@@ -211,7 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[1] & 16)
         session_end_of_input(w.session, w.now_ms);
     if (data[1] & 32)
-        session_shut_down(w.session, w.now_ms);
+        session_shut_down(w.session, SESSION_GOING_DOWN, w.now_ms);
     fake_close(&w);
     return 0;
 }

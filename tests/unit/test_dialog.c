@@ -329,7 +329,7 @@ static void word_end_of_input(struct play *p, const char *rest)
 static void word_going_down(struct play *p, const char *rest)
 {
     (void)rest;
-    session_shut_down(p->w.session, p->w.now_ms);
+    session_shut_down(p->w.session, SESSION_GOING_DOWN, p->w.now_ms);
     fake_take_output(&p->w);
 }
 

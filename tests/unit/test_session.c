@@ -195,7 +195,7 @@ static void going_down_cuts_content_at_once(void **state)
     (void)state;
     open_in_content(&w);
     fake_say(&w, "half");
-    session_shut_down(w.session, w.now_ms);
+    session_shut_down(w.session, SESSION_GOING_DOWN, w.now_ms);
     fake_take_output(&w);
     heard(&w, "421 4.3.2 mx.ok.test ");
     assert_int_equal(session_wants(w.session), SESSION_CLOSES);

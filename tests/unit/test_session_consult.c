@@ -280,7 +280,7 @@ static void going_down_or_losing_the_client_ends_the_wait(void **state)
     (void)state;
     begin(&w, configuration);
     fake_say(&w, "RCPT TO:<a@ok.test>\r\n");
-    session_shut_down(w.session, w.now_ms);
+    session_shut_down(w.session, SESSION_GOING_DOWN, w.now_ms);
     fake_take_output(&w);
     assert_said(&w, "421 4.3.2 mx.ok.test Service shutting down\r\n");
     assert_int_equal(session_wants(w.session), SESSION_CLOSES);

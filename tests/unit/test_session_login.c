@@ -421,7 +421,7 @@ static void every_state_can_end(void **state)
             if (way == 0)
                 session_end_of_input(w.session, w.now_ms);
             else if (way == 1)
-                session_shut_down(w.session, w.now_ms);
+                session_shut_down(w.session, SESSION_GOING_DOWN, w.now_ms);
             else
                 fake_wait(&w, 1000000);
             fake_take_output(&w);
