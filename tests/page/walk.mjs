@@ -79,10 +79,14 @@ await step("flow", async () => {
     await until(async () => /[\d.,]+ accepted, .* [\d,]+ waiting, 2 held/.test(await label()),
         "the figures of the queue");
     /* the hour is as wide as its station, whatever is known of it */
-    holds(await page.locator(".spark").evaluateAll((all) => all.length === 7 && all.every((g) => {
-        const card = g.parentNode.querySelector(".card").getBBox();
-        return g.getBBox().width > 0.8 * card.width && g.querySelector(".gap");
-    })), "sparklines are wide, and dots stand for what was before the start");
+    /* asked in one call: each second the picture is drawn anew */
+    holds(await page.evaluate(() => {
+        const all = [...document.querySelectorAll(".spark")];
+        return all.length === 7 && all.every((g) => {
+            const card = g.parentNode.querySelector(".card").getBBox();
+            return g.getBBox().width > 0.8 * card.width && g.querySelector(".gap");
+        });
+    }), "sparklines are wide, and dots stand for what was before the start");
     await page.getByText("The same as a table").click();
     equal(await page.locator("main tbody tr").count(), 8, "rows of the table");
     await page.getByText("waypost top", { exact: true }).waitFor();
