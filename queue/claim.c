@@ -97,7 +97,7 @@ struct queue_work *queue_slot_next(struct queue_slot *slot, uint32_t most)
         (!is_paced || pace_limit(q, slot->destination, 1)))
         b = active_claim(q, slot->destination, most);
     if (b && is_paced)
-        pace_take(q, slot->destination);
+        pace_take(slot->destination);
     if (slot->state == SLOT_LEAVING) {
         ASSERT(!b);
     } else if (b) {

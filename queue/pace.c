@@ -281,7 +281,7 @@ uint32_t pace_limit(struct queue *q, struct destination *d, uint32_t wanted)
     return (uint32_t)covered;
 }
 
-void pace_take(struct queue *q, struct destination *d)
+void pace_take(struct destination *d)
 {
     struct pace *p = d->pace;
     int64_t now_ms;
@@ -289,7 +289,6 @@ void pace_take(struct queue *q, struct destination *d)
     if (!has_rates(d))
         return;
     now_ms = p->seen_ms; /* pace_limit's */
-    (void)q;
     for (size_t i = 0; i < p->count; i++)
         spacing_take(&p->each[i], now_ms);
 }

@@ -20,7 +20,8 @@
  * destination is not forgotten. A clock that is set while we run changes nothing.
  *
  * A destination whose mail is over its rates is told of in the log once, until that has not
- * happened for a minute. All under the queue's lock but for pace_tell.
+ * happened for a minute. Policy's budgets (budget.h) are not used: they lease sixteenths of a
+ * period, which are over before a slow disk has them where a rate is one of seconds. All under the queue's lock but for pace_tell.
  */
 #ifndef WAYPOST_PACE_H
 #define WAYPOST_PACE_H
@@ -55,7 +56,7 @@ void pace_set(struct queue *q, struct destination *d, const struct rate *rates,
 /* How many of these may go now? What is left waits for slot_run. */
 uint32_t pace_limit(struct queue *q, struct destination *d, uint32_t wanted);
 /* One goes, as pace_limit allowed. */
-void pace_take(struct queue *q, struct destination *d);
+void pace_take(struct destination *d);
 /* A slot of it asks for the first time, so long after it was opened. */
 void pace_reached(struct destination *d, int64_t took_ms);
 /* Back: what waits looks anew when it may go. */

@@ -281,8 +281,8 @@ void client_next(struct client *c, int64_t now_ms)
     arena_reset(&c->arena);
     c->outcomes = NULL;
     c->t = (struct client_transaction){ 0 };
-    if (c->after != AT_CLOSED &&
-        (c->is_worn || (c->can.messages && c->messages >= c->can.messages)))
+    if (c->after != AT_CLOSED && c->can.messages &&
+        c->messages >= c->can.messages)
         c->after = AT_QUIT;
     if (c->after == AT_RESET)
         dialogue_put(c, "RSET", SPAN(""), "\r\n");

@@ -112,7 +112,6 @@ struct client {
     struct arena trouble_words;    /* outlives the transaction */
     uint32_t messages;             /* MAIL commands so far */
     bool took_mail;                /* the last of them was answered 2xx */
-    bool is_worn;                  /* another connection is to be asked */
     bool has_asked; /* a command was put out in this very feed: what else
                        it holds was said too early */
     struct tape tape; /* what was said, but content and secrets */

@@ -110,12 +110,13 @@ void mailing_no_mail(struct client *c, const struct event *e)
 {
     struct client_outcome o = dialogue_outcome(c, &c->arena, e);
 
-    c->is_worn = c->took_mail && e->kind == SAID_4XX && !c->options.is_only;
-    c->took_mail = false;
     if (c->t.only_asks)
         o.diagnosis = DIAGNOSIS_LATER; /* nothing was said of the recipients */
-    if (c->is_worn)
+    if (c->took_mail && e->kind == SAID_4XX && !c->options.is_only) {
         o.diagnosis = DIAGNOSIS_AGAIN_NOW;
+        c->after = AT_QUIT;
+    }
+    c->took_mail = false;
     dialogue_decide_rest(c, &o);
     if (dialogue_can(c, CAN_PIPELINING))
         go_on(c);
@@ -163,7 +164,8 @@ void mailing_data(struct client *c, const struct event *e)
 void mailing_void_dot(struct client *c, const struct event *e)
 {
     (void)e;
-    c->after = AT_FREE;
+    if (c->after == AT_RESET) /* the dot has ended it */
+        c->after = AT_FREE;
     dialogue_move(c, AT_DONE);
 }
 

@@ -24,7 +24,6 @@ doubled or cut off.
 import argparse
 import collections
 import hashlib
-import json
 import os
 import pathlib
 import random
@@ -32,12 +31,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 
+from ledger_run import in_own_folder  # noqa: E402
 from relay import Relay, Sink, program, wait_for  # noqa: E402
 
 NEVER = "smtp://127.0.0.1:1"  # nobody listens there: it waits
@@ -191,17 +190,7 @@ def main():
     p.add_argument("--exe")
     p.add_argument("--expect-loss", action="store_true")
     o = p.parse_args()
-    if o.exe:
-        os.environ["WAYPOST_EXE"] = o.exe
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="waypost-dropped-", dir="/tmp"))
-    try:
-        result = run(o, folder)
-    finally:
-        if o.keep:
-            print(f"kept: {folder}", file=sys.stderr)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(result), flush=True)
+    result = in_own_folder(o, run, "dropped")
     if o.expect_loss:
         return 0 if any(result[k] for k in ("lost", "halves", "doubled")) else 1
     is_good = result["said_yes"] > 0 and not any(

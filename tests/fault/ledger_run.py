@@ -70,12 +70,11 @@ def drain(ledger, seconds, waiting):
     return False
 
 
-def carry_out(o, run, *at_least_one):
-    """run(o, folder) -> the result, which is printed. The exit code: all promises hold, and
-    something was acknowledged and counted under each of these names."""
+def in_own_folder(o, run, name):
+    """run(o, folder) -> the result, which is printed, too."""
     if o.exe:
         os.environ["WAYPOST_EXE"] = o.exe
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="waypost-kill-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"waypost-{name}-", dir="/tmp"))
     try:
         result = run(o, folder)
     finally:
@@ -84,6 +83,13 @@ def carry_out(o, run, *at_least_one):
         else:
             shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result), flush=True)
+    return result
+
+
+def carry_out(o, run, *at_least_one):
+    """The exit code of such a run: all promises hold, and something was acknowledged and counted
+    under each of these names."""
+    result = in_own_folder(o, run, "kill")
     if o.expect_loss:
         return 0 if result["lost"] > 0 else 1
     is_good = (result["queue_empty"] and
